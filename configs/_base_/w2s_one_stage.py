@@ -1,0 +1,37 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+# Only the hooks, for a one-stage detector with a sigmoid head. A config that
+# inherits this piece beside its own gives them their values, e.g.:
+#
+#   _base_ = ['my_retinanet.py',
+#             __import__('mmw2s').config('_base_/w2s_one_stage.py')]
+#   custom_hooks = _base_.custom_hooks
+#   custom_hooks[0].teacher = dict(config='my_teacher.py', checkpoint='t.pth')
+#   custom_hooks[1].targets = {'coco/bbox_mAP': [0.3]}
+custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
+
+custom_hooks = [
+    dict(
+        type='WeakTeacherDistillHook',
+        teacher=dict(
+            config='mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
+            checkpoint='auto'),  # the zoo's own weights
+        distill=[
+            dict(
+                knowledge=dict(type='FPNFeatures'),
+                loss=dict(type='PKDLoss', loss_weight=10.)),
+            dict(
+                knowledge=dict(type='DenseHeadOutputs'),
+                loss=dict(type='QualityFocalKDLoss', loss_weight=1.)),
+        ],
+        # At full strength after 2 % of the run, until the stop rule ends it.
+        schedule=dict(type='WarmupHoldDecay', warmup=0.02, unit='run'),
+        # For good when the student has beaten the teacher in two validations
+        # on end, and after half of the run in any case.
+        stop=dict(
+            type='SurpassTeacher',
+            metric='coco/bbox_mAP',
+            consecutive=2,
+            latest=0.5)),
+    # No targets yet: it notes the clocks and all metrics of each validation.
+    dict(type='TimeToTargetHook'),
+]

@@ -1,0 +1,20 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Weak-to-strong knowledge distillation for MMEngine.
+
+Importing the package registers all its parts, so that
+``custom_imports = dict(imports=['mmw2s'])`` is all that a config needs.
+"""
+from .compatibility import check_versions, installed_versions
+
+# Before anything else is imported: what follows fails in obscure ways where a
+# package is too old.
+check_versions(installed_versions())
+
+from . import distillation, engine, models  # noqa: E402,F401
+from .configs_path import config  # noqa: E402
+from .engine import TimeToTargetHook, WeakTeacherDistillHook  # noqa: E402
+from .version import __version__  # noqa: E402
+
+__all__ = [
+    '__version__', 'config', 'TimeToTargetHook', 'WeakTeacherDistillHook'
+]

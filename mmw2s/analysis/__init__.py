@@ -1,0 +1,23 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Reading runs back and telling how much sooner they reached a target.
+
+What draws and prints is imported on first use: training needs none of it.
+"""
+from .comparison import Comparison, compare
+from .run import Run
+from .targets import first_at_target, infer_rule
+
+__all__ = [
+    'Comparison', 'Run', 'compare', 'first_at_target', 'infer_rule',
+    'plot_curves', 'save', 'write_report'
+]
+
+
+def __getattr__(name: str):
+    if name == 'plot_curves':
+        from .plots import plot_curves
+        return plot_curves
+    if name in ('save', 'write_report'):
+        from . import report
+        return getattr(report, name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -1,0 +1,88 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""The file ``time_to_target.json``: where it lies, written and read."""
+import json
+import math
+import numbers
+import os
+import os.path as osp
+from typing import Dict, Optional
+
+import torch
+
+__all__ = [
+    'FILENAME', 'SCHEMA_VERSION', 'read_record', 'scalar_metrics', 'set_aside',
+    'write_record'
+]
+
+FILENAME = 'time_to_target.json'
+SCHEMA_VERSION = 1
+
+
+def read_record(path: str) -> dict:
+    """Read a record and check that it is one.
+
+    Args:
+        path (str): Path of the file.
+
+    Returns:
+        dict: Its content, see :class:`mmw2s.engine.hooks.TimeToTargetHook`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not such a record, or one of a later version.
+    """
+    with open(path, encoding='utf-8') as f:
+        try:
+            content = json.load(f)
+        except ValueError as error:
+            raise ValueError(f'{path} is not valid JSON: {error}') from None
+    version = content.get('schema_version') if isinstance(content,
+                                                          dict) else None
+    if version is None or 'history' not in content:
+        raise ValueError(f'{path} was not written by TimeToTargetHook: it '
+                         'should hold "schema_version" and "history"')
+    if version > SCHEMA_VERSION:
+        raise ValueError(
+            f'{path} has schema version {version}, but this mmw2s reads up to '
+            f'{SCHEMA_VERSION}: read it with the mmw2s that wrote it')
+    return content
+
+
+def scalar_metrics(metrics: dict) -> Dict[str, Optional[float]]:
+    """The scalars among metrics as floats; None stands for NaN and infinity,
+    which JSON does not have."""
+    scalars = {}
+    for name, value in metrics.items():
+        if isinstance(value, torch.Tensor) and value.numel() == 1:
+            value = value.item()
+        if isinstance(value, numbers.Real):  # NumPy's scalars are, too
+            value = float(value)
+            scalars[name] = value if math.isfinite(value) else None
+    return scalars
+
+
+def write_record(path: str, content: dict) -> None:
+    """Write a record so that a process killed meanwhile leaves the old one."""
+    temporary = f'{path}.tmp'
+    with open(temporary, 'w', encoding='utf-8') as f:
+        json.dump(
+            dict(schema_version=SCHEMA_VERSION, **content),
+            f,
+            indent=1,
+            allow_nan=False)
+    os.replace(temporary, path)
+
+
+def set_aside(path: str) -> Optional[str]:
+    """Rename an older record to ``<name>.<n>.json`` with the next free n.
+
+    Returns:
+        str or None: The new path, None if there was nothing to rename.
+    """
+    if not osp.exists(path):
+        return None
+    stem, n = osp.splitext(path)[0], 1
+    while osp.exists(f'{stem}.{n}.json'):
+        n += 1
+    os.replace(path, f'{stem}.{n}.json')
+    return f'{stem}.{n}.json'

@@ -1,0 +1,342 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""A comparison as tables for the terminal, as Markdown and as JSON."""
+import json
+import math
+import os
+import os.path as osp
+from statistics import median
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from .comparison import Comparison, Speedup, Target, compare
+from .plots import plot_curves
+from .run import TIME_UNITS, UNITS, Run, cost, time_unit
+
+__all__ = ['to_markdown', 'to_json', 'print_tables', 'save', 'write_report']
+
+NOT_REACHED = 'not reached'
+SIDES = ('baseline', 'w2s')
+#: Short names of the units, for the heads of columns.
+HEADS = dict(
+    epoch='epoch',
+    iter='iter',
+    train_seconds='train ({})',
+    wall_seconds='wall ({})',
+    device_hours='device h')
+
+
+class Table(NamedTuple):
+    title: str
+    header: List[str]
+    rows: List[List[str]]
+
+
+class _Format:
+    """Costs as text, all times of a report in the same unit."""
+
+    def __init__(self, result: Comparison) -> None:
+        self.time = time_unit(result.baselines + result.w2s)
+
+    def head(self, unit: str) -> str:
+        return HEADS[unit].format(self.time.name)
+
+    def cost(self, value: float, unit: str) -> str:
+        if not math.isfinite(value):
+            return NOT_REACHED
+        if unit in ('train_seconds', 'wall_seconds'):
+            return f'{value / self.time.seconds:.1f}'
+        if unit == 'device_hours':
+            return f'{value:.3g}'
+        return f'{round(value, 2):g}' if unit == 'epoch' else f'{value:.0f}'
+
+    def costs(self, values: Dict[str, float]) -> List[str]:
+        """One cell a unit; what was not reached is said once."""
+        if not any(map(math.isfinite, values.values())):
+            return [NOT_REACHED] + ['-'] * (len(values) - 1)
+        return [self.cost(value, unit) for unit, value in values.items()]
+
+
+def _summary(result: Comparison, form: _Format) -> Table:
+    """Medians and speed-ups, a row a target."""
+    units = ('epoch', 'train_seconds', 'wall_seconds')
+    header = [result.metric] + [form.head(u) for u in units]
+    if result.teacher:
+        header.append('wall + teacher')
+    rows = []
+    for target in result.targets:
+        row = [target.label]
+        for unit in units:
+            pair = [
+                form.cost(median(result.costs(target, side, unit)), unit)
+                for side in SIDES
+            ]
+            row.append(f'{" -> ".join(pair)}: {result.speedup(target, unit)}')
+        if result.teacher:
+            row.append(str(result.speedup(target, 'wall_seconds', True)))
+        rows.append(row)
+    return Table(
+        'Median cost of reaching a target, baseline -> w2s: '
+        'speed-up', header, rows)
+
+
+def _target_table(result: Comparison, target: Target, form: _Format) -> Table:
+    """Every run's first@target."""
+    rows = []
+    for side in SIDES:
+        runs = result.baselines if side == 'baseline' else result.w2s
+        columns = {u: result.costs(target, side, u) for u in UNITS}
+        for i, run in enumerate(runs):
+            reached = getattr(target, side)[i]
+            rows.append([side, run.name,
+                         str(run.facts.get('seed', ''))] + form.costs({
+                             u: c[i]
+                             for u, c in columns.items()
+                         }) + [_score(reached['score'] if reached else None)])
+        if len(runs) > 1:
+            for name, take in (('median', median), ('min', min), ('max', max)):
+                taken = {u: take(c) for u, c in columns.items()}
+                rows.append([side, name, ''] + form.costs(taken) + [''])
+    rows.append(['speed-up', 'of medians', ''] +
+                [str(result.speedup(target, u)) for u in UNITS] + [''])
+    if result.teacher:
+        rows.append(['speed-up', '+ teacher', ''] + [
+            str(result.speedup(target, u, True)) if u in TIME_UNITS else ''
+            for u in UNITS
+        ] + [''])
+    header = ['side', 'run', 'seed'] + [form.head(u) for u in UNITS]
+    return Table(f'First at {result.metric} of {target.label}',
+                 header + ['score'], rows)
+
+
+def _quality_table(result: Comparison, form: _Format) -> Table:
+    """Best and final metric, total cost and switch-off of each run."""
+    units = ('epoch', 'train_seconds', 'wall_seconds')
+    groups = [('baseline', result.baselines), ('w2s', result.w2s)]
+    if result.teacher:
+        groups.append(('teacher', [result.teacher]))
+    rows = []
+    for title, runs in groups:
+        for run in runs:
+            best = run.best(result.metric, result.rule)
+            last, stop = run.history[-1], run.stop
+            rows.append([
+                title, run.name,
+                _score(best and best['metrics'][result.metric]) +
+                (f' @ {best["epoch"]:.4g}' if best else ''),
+                _score(last['metrics'].get(result.metric))
+            ] + [form.cost(cost(run, last, u), u) for u in units] + [
+                f'epoch {stop["epoch"]:.4g}: {stop.get("reason", "")}'
+                if stop and 'epoch' in stop else '-'
+            ])
+    header = ['side', 'run', 'best @ epoch', 'final'
+              ] + [form.head(u) for u in units]
+    return Table(f'{result.metric} and length of the whole runs',
+                 header + ['distilled until'], rows)
+
+
+def _score(score: Optional[float]) -> str:
+    return '-' if score is None else f'{score:.4g}'
+
+
+def _tables(result: Comparison) -> List[Table]:
+    form = _Format(result)
+    return [
+        _summary(result, form),
+        *(_target_table(result, t, form) for t in result.targets),
+        _quality_table(result, form)
+    ]
+
+
+def print_tables(result: Comparison,
+                 console: Optional[Console] = None) -> None:
+    """Print verdict, tables and notes to the terminal."""
+    console = console or Console()
+    for table in _tables(result):
+        shown = RichTable(
+            *table.header,
+            title=table.title,
+            title_justify='left',
+            box=box.SIMPLE_HEAD,
+            padding=0,
+            show_edge=False)
+        for row, following in zip(table.rows, table.rows[1:] + [['']]):
+            shown.add_row(*row, end_section=row[0] != following[0])
+        console.print(shown)
+        console.print()
+    for line in result.verdict():
+        console.print(line, highlight=False, markup=False)
+    for note in result.notes:
+        console.print(f'Note: {note}', highlight=False, markup=False)
+
+
+def _setting(result: Comparison) -> List[str]:
+    """On what the runs ran: a speed claim is worth nothing without."""
+    lines = []
+    for run in result.baselines + result.w2s + ([result.teacher]
+                                                if result.teacher else []):
+        facts = run.facts
+        versions = ', '.join(f'{k} {v}'
+                             for k, v in facts.get('versions', {}).items()
+                             if v)
+        devices = facts.get('devices') or ['unknown device']
+        lines.append(
+            f'- {run.name}: config {facts.get("config")}, seed '
+            f'{facts.get("seed")}, {len(devices)} x {devices[0]} '
+            f'({facts.get("cpu_count")} CPU cores, OMP_NUM_THREADS '
+            f'{facts.get("omp_num_threads")}), batch '
+            f'{facts.get("batch_size_per_device")} a device, {versions}')
+    return lines
+
+
+def to_markdown(
+    result: Comparison,
+    title: str = 'Time to target',
+    figures: Sequence[str] = ()) -> str:
+    """Write a comparison as Markdown.
+
+    Args:
+        result (Comparison): The comparison.
+        title (str): The heading.
+        figures (Sequence[str]): Paths of pictures, relative to the report.
+
+    Returns:
+        str: The text.
+    """
+    parts = [f'# {title}', '\n'.join(f'- {v}' for v in result.verdict())]
+    parts += [f'![]({figure})' for figure in figures]
+    for table in _tables(result):
+        lines = [table.header, ['---'] * len(table.header)] + table.rows
+        parts += [
+            f'## {table.title}',
+            '\n'.join('| ' + ' | '.join(c.replace('|', '\\|')
+                                        for c in line) + ' |'
+                      for line in lines)
+        ]
+    parts.append(
+        'Epochs and iterations are completed ones at the validation that '
+        'first reached the target. Training time leaves validations out; the '
+        'wall clock has everything in it, scoring the teacher included. '
+        'Device hours are wall clock times number of devices. "+ teacher" adds '
+        "the whole of the teacher's own training. "
+        '"Not reached" '
+        'counts as infinite in medians and ranges; "> 2x" says that the '
+        'baseline had not got there by the end of its run, "< 2x" that the '
+        'w2s side had not. w2s: weak-to-strong, trained with a weak teacher.')
+    if result.notes:
+        parts += ['## Notes', '\n'.join(f'- {n}' for n in result.notes)]
+    parts += ['## Setting', '\n'.join(_setting(result))]
+    return '\n\n'.join(parts) + '\n'
+
+
+def to_json(result: Comparison) -> str:
+    """All numbers of a comparison; null stands for "not reached"."""
+
+    def finite(value: float) -> Optional[float]:
+        return value if math.isfinite(value) else None
+
+    def side(target: Target, name: str) -> Dict[str, Any]:
+        costs = {u: result.costs(target, name, u) for u in UNITS}
+        return dict(
+            runs=getattr(target, name),
+            reached=sum(row is not None for row in getattr(target, name)),
+            median={
+                u: finite(median(c))
+                for u, c in costs.items()
+            },
+            range={
+                u: [finite(min(c)), finite(max(c))]
+                for u, c in costs.items()
+            })
+
+    def factor(speedup: Speedup) -> Dict[str, Any]:
+        return dict(speedup._asdict(), text=str(speedup))
+
+    def run(run: Run) -> Dict[str, Any]:
+        best = run.best(result.metric, result.rule)
+        return dict(
+            name=run.name,
+            facts=run.facts,
+            finished=run.finished,
+            best=best and best['metrics'][result.metric],
+            final=run.history[-1]['metrics'].get(result.metric),
+            total={u: cost(run, run.history[-1], u)
+                   for u in UNITS},
+            switch_off=run.stop,
+            history=run.history)
+
+    return json.dumps(
+        dict(
+            metric=result.metric,
+            rule=result.rule,
+            teacher_score=result.teacher_score(),
+            verdict=result.verdict(),
+            notes=result.notes,
+            targets=[
+                dict(
+                    value=t.value,
+                    label=t.label,
+                    **{name: side(t, name)
+                       for name in SIDES},
+                    speedup={u: factor(result.speedup(t, u))
+                             for u in UNITS},
+                    speedup_with_teacher={
+                        u: factor(result.speedup(t, u, True))
+                        for u in TIME_UNITS
+                    } if result.teacher else None) for t in result.targets
+            ],
+            baselines=[run(r) for r in result.baselines],
+            w2s=[run(r) for r in result.w2s],
+            teacher=run(result.teacher) if result.teacher else None),
+        indent=1)
+
+
+def save(result: Comparison,
+         out_dir: str,
+         title: str = 'Time to target',
+         figures: Sequence[str] = ()) -> None:
+    """Write ``report.md``, ``report.json`` and ``curves.png``.
+
+    Args:
+        result (Comparison): The comparison.
+        out_dir (str): The folder; it is made if need be.
+        title (str): The heading of the report.
+        figures (Sequence[str]): More pictures to be shown in the report,
+            relative to ``out_dir``.
+    """
+    os.makedirs(out_dir, exist_ok=True)
+    plot_curves(result, osp.join(out_dir, 'curves.png'))
+    text = to_markdown(result, title, ['curves.png', *figures])
+    with open(osp.join(out_dir, 'report.md'), 'w', encoding='utf-8') as f:
+        f.write(text)
+    with open(osp.join(out_dir, 'report.json'), 'w', encoding='utf-8') as f:
+        f.write(to_json(result))
+
+
+def write_report(
+    teacher: Union[str, Run],
+    baseline: Union[str, Run],
+    w2s: Union[str, Run],
+    out_dir: str,
+    targets: Optional[Sequence[Union[str, float]]] = None,
+    metric: Optional[str] = None,
+    title: str = 'Time to target',
+    figures: Sequence[str] = ()) -> Comparison:
+    """Compare one run a side, and write the report into a folder.
+
+    Args:
+        teacher (str | Run): The teacher's own training.
+        baseline (str | Run): The student without a teacher.
+        w2s (str | Run): The student with it.
+        out_dir (str): See :func:`save`, as for ``title`` and ``figures``.
+        targets (Sequence, optional): See :func:`mmw2s.analysis.compare`, as
+            for ``metric``.
+
+    Returns:
+        Comparison: What was written, e.g. to be printed.
+    """
+    result = compare([baseline], [w2s], teacher, targets, metric)
+    save(result, out_dir, title, figures)
+    return result

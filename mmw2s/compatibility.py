@@ -1,0 +1,61 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""What mmw2s needs of the packages around it, checked when it is imported.
+
+The original OpenMMLab packages and the maintained onedl forks share their
+import names, so the check asks the modules and not pip.
+"""
+import importlib
+import importlib.util
+from typing import Dict, Optional
+
+from packaging.version import Version
+
+#: Import name -> (oldest version that works, what to install).
+REQUIREMENTS = {
+    'torch': ('2.5', 'torch'),
+    'mmengine': ('0.10.0', 'onedl-mmengine (maintained fork) or mmengine'),
+    'mmcv':
+    ('2.0.0rc4', 'onedl-mmcv (maintained fork) or mmcv, built with its ops'),
+}
+#: mmcv is needed by detectors and classifiers, not by a model of one's own.
+OPTIONAL = ('mmcv', )
+
+
+def installed_versions() -> Dict[str, Optional[str]]:
+    """Versions of the packages in :data:`REQUIREMENTS`, None if missing."""
+    return {
+        name:
+        importlib.import_module(name).__version__
+        if importlib.util.find_spec(name) else None
+        for name in REQUIREMENTS
+    }
+
+
+def check_versions(versions: Dict[str, Optional[str]]) -> None:
+    """Refuse packages that are missing or too old, all of them at once.
+
+    Args:
+        versions (dict): Import name -> version, or None where missing.
+
+    Raises:
+        ImportError: If a package does not do.
+    """
+    problems = []
+    for name, (oldest, package) in REQUIREMENTS.items():
+        version = versions.get(name)
+        if version is None:
+            if name in OPTIONAL:
+                continue
+            found = 'is not installed'
+        elif Version(version) < Version(oldest):
+            found = f'is {version}'
+        else:
+            continue
+        problems.append(f'  {name} should be {oldest} or newer, but {found}: '
+                        f'install {package}')
+    if problems:
+        raise ImportError(
+            'mmw2s cannot work with the packages installed here:\n' +
+            '\n'.join(problems) +
+            '\n"bash tools/setup_env.sh" in a checkout of mmw2s makes an '
+            'environment with versions that work together.')

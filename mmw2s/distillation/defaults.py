@@ -1,0 +1,53 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""What the plug-and-play form ``teacher=...`` alone stands for."""
+from typing import List
+
+from torch import nn
+
+__all__ = ['default_distill', 'default_schedule', 'default_stop']
+
+
+def default_distill(student: nn.Module) -> List[dict]:
+    """The ``distill`` field for the kind of model that the student is.
+
+    Args:
+        student (nn.Module): The inner model.
+
+    Raises:
+        ValueError: If nothing is known about that kind of model.
+    """
+    head = getattr(student, 'bbox_head', None)
+    if head is not None and hasattr(head, 'prior_generator'):
+        sigmoid = getattr(head, 'use_sigmoid_cls', True)
+        return [
+            dict(
+                knowledge=dict(type='FPNFeatures'),
+                loss=dict(type='PKDLoss', loss_weight=10.)),
+            dict(
+                knowledge=dict(type='DenseHeadOutputs'),
+                loss=dict(type='QualityFocalKDLoss', loss_weight=1.))
+            if sigmoid else dict(
+                knowledge=dict(type='DenseHeadOutputs'),
+                loss=dict(type='KDLoss', loss_weight=1.),
+                temperature=default_temperature()),
+        ]
+    raise ValueError(
+        f'no default distillation is known for a {type(student).__name__}: '
+        'give the hook a "distill" field, e.g. distill=[dict(knowledge=dict('
+        'type="FPNFeatures", module="neck"), loss=dict(type="PKDLoss", '
+        'loss_weight=10.))]')
+
+
+def default_schedule() -> dict:
+    """Full strength after a hundredth of the run, until the stop rule."""
+    return dict(type='WarmupHoldDecay', warmup=0.01, hold=None, unit='run')
+
+
+def default_temperature() -> dict:
+    """From 6 to 1 over the first half of the run."""
+    return dict(type='Linear', start=6., end=1., length=0.5, unit='run')
+
+
+def default_stop(has_validation: bool) -> dict:
+    """Surpass the teacher in validation, or in training without one."""
+    return dict(type='SurpassTeacher' if has_validation else 'SurpassOnTrain')

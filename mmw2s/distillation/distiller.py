@@ -1,0 +1,275 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Joins what is transferred, how it is compared and how strongly."""
+import copy
+import inspect
+import math
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+
+import torch
+from mmengine.dist import all_reduce
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from mmw2s.registry import KNOWLEDGE, SCHEDULES, check_fields
+from .auto_weight import AutoWeight
+from .capture import Capture
+from .knowledge import Knowledge, Pair
+from .schedules import Schedule
+from .teacher import FrozenTeacher, InputMapping, TeacherView
+
+__all__ = ['Distiller', 'Term', 'task_loss_of']
+
+
+class Term(NamedTuple):
+    """One entry of the hook's ``distill``: a knowledge with its loss.
+
+    Attributes:
+        key (str): Its name in the student's loss dict ("loss_kd_fpn").
+        knowledge (Knowledge): What is transferred.
+        loss (nn.Module): How it is compared.
+        auto_weight (AutoWeight, optional): Where the loss's ``loss_weight``
+            is ``'auto'``.
+        temperature (Schedule, optional): Of the loss.
+    """
+    key: str
+    knowledge: Knowledge
+    loss: nn.Module
+    auto_weight: Optional[AutoWeight]
+    temperature: Optional[Schedule]
+
+
+class Measured(NamedTuple):
+    """What one pair came to, for the dry run."""
+    key: str
+    pair: Pair
+    value: float
+
+
+def build_terms(cfgs: Sequence[dict]) -> List[Term]:
+    """Build the entries of the hook's ``distill`` field.
+
+    Each has the fields ``knowledge`` (config of a registered knowledge),
+    ``loss`` (config of a loss in ``MODELS``; ``loss_weight='auto'`` holds it
+    at a share of the task loss), and optionally ``name`` (it is logged as
+    ``loss_kd_<name>``), ``temperature`` (config of a schedule) and
+    ``auto_ratio`` (the share, 0.5 by default).
+    """
+    terms: List[Term] = []
+    for i, cfg in enumerate(cfgs):
+        owner = f'distill[{i}]'
+        check_fields(owner, cfg,
+                     ('knowledge', 'loss', 'name', 'temperature', 'auto_ratio'))
+        for field in ('knowledge', 'loss'):
+            if field not in cfg:
+                raise ValueError(f'{owner} should have the field "{field}", '
+                                 f'but has {", ".join(cfg) or "none"}')
+        knowledge = KNOWLEDGE.build(cfg['knowledge'])
+        key = f'loss_kd_{cfg.get("name", knowledge.name)}'
+        taken = [term.key for term in terms]
+        if key in taken:
+            if 'name' in cfg:
+                raise ValueError(f'{owner}.name: {cfg["name"]!r} is taken')
+            key = next(f'{key}_{n}' for n in range(2, len(cfgs) + 1)
+                       if f'{key}_{n}' not in taken)
+        terms.append(Term(key, knowledge, *_build_loss(owner, cfg)))
+    if not terms:
+        raise ValueError('distill should name at least one knowledge and its '
+                         'loss, but is empty')
+    return terms
+
+
+def _build_loss(owner: str, cfg: dict):
+    loss_cfg = copy.deepcopy(dict(cfg['loss']))
+    auto_weight = None
+    if loss_cfg.get('loss_weight') == 'auto':
+        loss_cfg['loss_weight'] = 1.
+        auto_weight = AutoWeight(cfg.get('auto_ratio', 0.5))
+    elif 'auto_ratio' in cfg:
+        raise ValueError(f'{owner}.auto_ratio has no effect unless the loss '
+                         'has loss_weight="auto"')
+    loss_cls = MODELS.get(loss_cfg['type']) if isinstance(
+        loss_cfg.get('type'), str) else loss_cfg.get('type')
+    if loss_cls is not None:
+        check_fields(f'{owner}.loss ({loss_cls.__name__})',
+                     (k for k in loss_cfg if k != 'type'),
+                     inspect.signature(loss_cls).parameters)
+    temperature = cfg.get('temperature')
+    if temperature is not None:
+        temperature = SCHEDULES.build(temperature)
+    return MODELS.build(loss_cfg), auto_weight, temperature
+
+
+class Distiller:
+    """Adds distillation losses to the student's own, batch by batch.
+
+    Args:
+        student (nn.Module): The inner model, without a DDP wrapper.
+        teacher (FrozenTeacher): The teacher, on the student's device.
+        terms (Sequence[Term]): What is compared and how.
+        schedule (Schedule): The strength of all of it.
+    """
+
+    def __init__(self, student: nn.Module, teacher: FrozenTeacher,
+                 terms: Sequence[Term], schedule: Schedule) -> None:
+        self.teacher = teacher
+        self.terms = list(terms)
+        self.schedule = schedule
+        self.strength = 0.
+        self.temperatures: Dict[str, float] = {}
+        self.is_first_batch = True
+        for term in self.terms:
+            term.knowledge.check(student, teacher.model)
+        self._mapping = InputMapping(student.data_preprocessor,
+                                     teacher.model.data_preprocessor)
+        self._student = Capture(
+            student, (t.knowledge.module for t in self.terms), 'student')
+        self._teacher = Capture(
+            teacher.model,
+            (t.knowledge.teacher_module for t in self.terms), 'teacher')
+        self._training_form = [
+            t.knowledge.teacher_module for t in self.terms
+            if t.knowledge.training_form
+        ]
+
+    def bind(self, max_iters: int, iters_per_epoch: int) -> None:
+        """Tell the schedules how long the run is."""
+        self.schedule.bind(max_iters, iters_per_epoch)
+        for term in self.terms:
+            if term.temperature is not None:
+                term.temperature.bind(max_iters, iters_per_epoch)
+
+    def set_progress(self, iteration: int) -> None:
+        """Take strength and temperatures of the given iteration."""
+        self.set_strength(self.schedule.value(iteration), iteration)
+
+    def set_strength(self, strength: float, iteration: int) -> None:
+        """Take a given strength and the temperatures of the iteration."""
+        self.strength = strength
+        self.temperatures = {
+            term.key: term.temperature.value(iteration)
+            for term in self.terms if term.temperature is not None
+        }
+        # Whatever an interrupted forward left behind goes here.
+        self._student.close()
+        if self.strength > 0:
+            self._student.open()
+
+    def view(self, inputs: Tensor, data_samples: Any,
+             until: Optional[Dict[str, int]] = None) -> TeacherView:
+        """The teacher on a batch that was preprocessed for the student."""
+        return TeacherView(self.teacher, self._teacher, self._mapping, inputs,
+                           data_samples, until or {}, self._training_form)
+
+    def losses(self,
+               inputs: Tensor,
+               data_samples: Any,
+               task_losses: Dict[str, Any],
+               measured: Optional[List[Measured]] = None) -> Dict[str, Tensor]:
+        """The distillation losses of one batch.
+
+        Called right after the student's forward, whose outputs the capture
+        holds.
+
+        Args:
+            inputs (Tensor): The student's preprocessed batch (B, C, H, W).
+            data_samples (list): The batch's data samples.
+            task_losses (dict): The student's own losses.
+            measured (list[Measured], optional): Filled pair by pair, for the
+                dry run. Defaults to None.
+
+        Returns:
+            dict[str, Tensor]: 0-dim losses, to join the student's.
+        """
+        captured = self._student.close()
+        until: Dict[str, int] = {}
+        for term in self.terms:
+            if not captured[term.knowledge.module]:
+                raise RuntimeError(
+                    f'the student\'s {term.knowledge.module} was not called '
+                    'in its forward in loss mode: name in the knowledge of '
+                    f'{term.key} a module that is')
+            for name, calls in term.knowledge.calls_needed(captured).items():
+                until[name] = max(calls, until.get(name, 0))
+        view = self.view(inputs, data_samples, until)
+
+        raw: Dict[str, Tensor] = {}
+        for term in self.terms:
+            pairs = term.knowledge.pairs(captured, view)
+            if self.is_first_batch:
+                self._refuse_non_finite(pairs)
+            parts = [
+                term.loss(
+                    pair.student,
+                    pair.teacher,
+                    weight=pair.weight,
+                    avg_factor=pair.avg_factor,
+                    temperature=self.temperatures.get(term.key))
+                for pair in pairs
+            ]
+            if measured is not None:
+                measured += [
+                    Measured(term.key, pair, part.item())
+                    for pair, part in zip(pairs, parts)
+                ]
+            raw[term.key] = sum(parts)
+        self.is_first_batch = False
+        weights = self._auto_weights(task_losses, raw)
+        return {
+            key: loss * (self.strength * weights.get(key, 1.))
+            for key, loss in raw.items()
+        }
+
+    def _auto_weights(self, task_losses: Dict[str, Any],
+                      raw: Dict[str, Tensor]) -> Dict[str, Tensor]:
+        auto = [t for t in self.terms if t.auto_weight is not None]
+        if not auto:
+            return {}
+        means = torch.stack([task_loss_of(task_losses).detach().float()] +
+                            [raw[t.key].detach().float() for t in auto])
+        all_reduce(means, 'mean')
+        return {
+            t.key: t.auto_weight(means[0], kd)
+            for t, kd in zip(auto, means[1:])
+        }
+
+    def _refuse_non_finite(self, pairs: Sequence[Pair]) -> None:
+        # On the first batch only: looking makes the host wait for the device.
+        for pair in pairs:
+            if not torch.isfinite(pair.teacher).all():
+                raise ValueError(
+                    f'the teacher {self.teacher.name} gives values at '
+                    f'{pair.name} that are not finite: check its checkpoint, '
+                    'its normalisation, and teacher.precision')
+
+    def state_dict(self) -> dict:
+        """State of the automatic weights, as plain numbers."""
+        return {
+            t.key: t.auto_weight.state_dict()
+            for t in self.terms if t.auto_weight is not None
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        for term in self.terms:
+            if term.auto_weight is not None and term.key in state:
+                term.auto_weight.load_state_dict(state[term.key])
+
+    def remove(self) -> None:
+        """Take every hook off both models."""
+        self._student.remove()
+        self._teacher.remove()
+
+
+def task_loss_of(losses: Dict[str, Any]) -> Tensor:
+    """Sum of a loss dict as ``BaseModel.parse_losses`` forms it, 0-dim."""
+    total: Any = 0.
+    for key, value in losses.items():
+        if 'loss' in key:
+            total = total + (
+                value.mean() if isinstance(value, Tensor) else sum(
+                    v.mean() for v in value))
+    return total
+
+
+def non_finite(losses: Dict[str, float]) -> List[str]:
+    """Names of the losses that are not finite."""
+    return [key for key, value in losses.items() if not math.isfinite(value)]

@@ -1,0 +1,84 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+from torch import Tensor, nn
+
+from ..capture import Call, find_module
+from ..teacher import TeacherView
+
+__all__ = ['Captured', 'Knowledge', 'Pair']
+
+Captured = Mapping[str, List[Call]]
+
+
+class Pair(NamedTuple):
+    """What one comparison of a loss is made of.
+
+    Attributes:
+        name (str): Where it comes from, for the dry run ("neck[0]").
+        student (Tensor): The student's tensor, with gradient.
+        teacher (Tensor): The teacher's, of the same shape, without.
+        weight (Tensor, optional): How much each element, or each sample,
+            counts.
+        avg_factor (Tensor, optional): What the loss is divided by, 0-dim.
+    """
+    name: str
+    student: Tensor
+    teacher: Tensor
+    weight: Optional[Tensor] = None
+    avg_factor: Optional[Tensor] = None
+
+
+class Knowledge:
+    """*What* is transferred: which outputs of the two models form pairs.
+
+    A subclass names modules of the student and of the teacher, checks before
+    training that the two fit, and pairs what was captured. It knows nothing
+    of how a pair is compared.
+
+    Args:
+        module (str): Name of the student's module.
+        teacher_module (str, optional): Name of the teacher's.
+            Defaults to None, which means the same as the student's.
+    """
+
+    #: Short name, from which the loss's key in the log is made.
+    name = 'kd'
+    #: Whether pairs are formed class by class, so that both models must have
+    #: the same classes in the same order.
+    by_class = False
+    #: Whether the teacher's module must give what it gives in training.
+    training_form = False
+
+    def __init__(self, module: str,
+                 teacher_module: Optional[str] = None) -> None:
+        self.module = module
+        self.teacher_module = teacher_module or module
+
+    def modules_of(self, student: nn.Module,
+                   teacher: nn.Module) -> Tuple[nn.Module, nn.Module]:
+        """The named module in each of the two models."""
+        return (find_module(student, self.module, 'student'),
+                find_module(teacher, self.teacher_module, 'teacher'))
+
+    def check(self, student: nn.Module, teacher: nn.Module) -> None:
+        """Refuse, before training, two models that cannot be paired.
+
+        Raises:
+            ValueError: With what differs and what to do.
+        """
+        self.modules_of(student, teacher)
+
+    def calls_needed(self, captured: Captured) -> Dict[str, int]:
+        """How many calls of which module the teacher's forward must reach."""
+        return {self.teacher_module: len(captured[self.module])}
+
+    def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
+        """Pair the student's captured calls with the teacher's.
+
+        Args:
+            captured (Mapping[str, list[Call]]): The student's calls.
+            view (TeacherView): The teacher on the same batch.
+        """
+        raise NotImplementedError(
+            f'{type(self).__name__} should define `pairs`')

@@ -1,0 +1,287 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""How strongly, and when: values that follow the iterations of a run.
+
+They serve for the global strength of the distillation and for a loss's
+temperature.
+"""
+import logging
+import math
+from abc import ABCMeta, abstractmethod
+from numbers import Real
+from typing import Optional
+
+from mmengine.logging import print_log
+
+from mmw2s.registry import SCHEDULES
+
+UNITS = ('epoch', 'iter', 'run')
+
+
+class Schedule(metaclass=ABCMeta):
+    """A value for each iteration, a pure function of the iteration.
+
+    Nothing needs to be saved for a run to be resumed. Spans are given in
+    epochs, in iterations or as a share of the whole run (0 to 1), and turn
+    into iterations, rounded, once :meth:`bind` says how long the run is.
+
+    Args:
+        unit (str): Unit of the spans: 'epoch', 'iter' or 'run'. Defaults to
+            'epoch'.
+
+    Raises:
+        ValueError: If a field is not a finite number >= 0, or the unit is
+            unknown.
+    """
+
+    def __init__(self, unit: str = 'epoch') -> None:
+        if unit not in UNITS:
+            raise ValueError(
+                f'unit of {type(self).__name__} should be one of '
+                f'{", ".join(map(repr, UNITS))}, but got {unit!r}')
+        self.unit = unit
+        self._max_iters: Optional[int] = None
+
+    def bind(self, max_iters: int, iters_per_epoch: int) -> None:
+        """Take the length of the run; called once, before training.
+
+        Warns when the schedule is longer than the run.
+
+        Args:
+            max_iters (int): Iterations of the whole run.
+            iters_per_epoch (int): Iterations of an epoch.
+
+        Raises:
+            ValueError: If one of them is not a positive integer.
+        """
+        for name, given in (('max_iters', max_iters), ('iters_per_epoch',
+                                                       iters_per_epoch)):
+            if not (isinstance(given, int) and given > 0):
+                raise ValueError(f'{name} should be a positive integer, but '
+                                 f'got {given!r}')
+        self._max_iters = max_iters
+        self._iters_per_unit = dict(
+            epoch=iters_per_epoch, iter=1, run=max_iters)[self.unit]
+        end = self._iters(self.span)
+        if end > max_iters:
+            print_log(
+                f'{type(self).__name__} needs {end} iterations (unit '
+                f'{self.unit!r}: {self.span:g}), but the run has only '
+                f'{max_iters}: it will be cut off. Shorten it or train '
+                "longer; with unit='run' a schedule fits any run",
+                logger='current',
+                level=logging.WARNING)
+
+    @property
+    @abstractmethod
+    def span(self) -> float:
+        """From the start of the run to the last change, in ``unit``."""
+
+    @abstractmethod
+    def value(self, iter: int) -> float:
+        """The value in an iteration, counted from 0.
+
+        Raises:
+            RuntimeError: If the schedule is not bound to a run.
+        """
+
+    @abstractmethod
+    def zero_from(self) -> Optional[int]:
+        """The first iteration from which the value is 0 for good.
+
+        It may lie beyond the end of the run; None if there is none.
+
+        Raises:
+            RuntimeError: If the schedule is not bound to a run.
+        """
+
+    def _iters(self, span: float) -> int:
+        if self._max_iters is None:
+            raise RuntimeError(f'{type(self).__name__} does not know the '
+                               'length of the run yet: call bind() first')
+        return round(span * self._iters_per_unit)
+
+    def _check(self, **fields: float) -> None:
+        for name, given in fields.items():
+            if not (isinstance(given, Real) and 0 <= given < math.inf):
+                raise ValueError(
+                    f'{name} of {type(self).__name__} should be a finite '
+                    f'number >= 0, but got {given!r}')
+
+
+@SCHEDULES.register_module()
+class Constant(Schedule):
+    """The same value all along.
+
+    Args:
+        value (float): The value.
+    """
+
+    span = 0.
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self._check(value=value)
+        self._value = float(value)
+
+    def value(self, iter: int) -> float:
+        return self._value
+
+    def zero_from(self) -> Optional[int]:
+        return 0 if self._value == 0 else None
+
+
+class _Ramp(Schedule):
+    """``start`` until ``begin``, then a way to ``end``, which then stays.
+
+    Iteration ``begin`` still has ``start``, iteration ``begin + length`` is
+    the first with ``end``.
+
+    Args:
+        start (float): First value.
+        end (float): Last value.
+        begin (float): When the way begins. Defaults to 0.
+        length (float, optional): How long it takes. Defaults to None, what
+            is left of the run.
+        unit (str): Unit of ``begin`` and ``length``: 'epoch', 'iter' or 'run'
+            (a share of it). Defaults to 'epoch'.
+    """
+
+    def __init__(self,
+                 start: float,
+                 end: float,
+                 begin: float = 0.,
+                 length: Optional[float] = None,
+                 unit: str = 'epoch') -> None:
+        super().__init__(unit)
+        self._check(start=start, end=end, begin=begin)
+        if length is not None:
+            self._check(length=length)
+        self.start = float(start)
+        self.end = float(end)
+        self.begin = begin
+        self.length = length
+
+    @property
+    def span(self) -> float:
+        return self.begin + (self.length or 0.)
+
+    def _end_iter(self) -> int:
+        if self.length is None:
+            return max(self._max_iters or 0, self._iters(self.begin))
+        return self._iters(self.span)
+
+    def value(self, iter: int) -> float:
+        begin, end = self._iters(self.begin), self._end_iter()
+        if iter >= end:
+            return self.end
+        if iter <= begin:
+            return self.start
+        share = self._left((iter - begin) / (end - begin))
+        return self.end + (self.start - self.end) * share
+
+    def zero_from(self) -> Optional[int]:
+        end = self._end_iter()
+        if self.end != 0:
+            return None
+        return 0 if self.start == 0 else end
+
+    @staticmethod
+    @abstractmethod
+    def _left(progress: float) -> float:
+        """What is left of the way, 1 to 0, when ``progress`` is 0 to 1."""
+
+
+@SCHEDULES.register_module()
+class Linear(_Ramp):
+    __doc__ = f'A straight line from one value to another.\n\n{_Ramp.__doc__}'
+
+    @staticmethod
+    def _left(progress: float) -> float:
+        return 1 - progress
+
+
+@SCHEDULES.register_module()
+class Cosine(_Ramp):
+    __doc__ = f'Half a cosine from one value to another.\n\n{_Ramp.__doc__}'
+
+    @staticmethod
+    def _left(progress: float) -> float:
+        # (1 + cos(pi x)) / 2, in a form that is exact near its end.
+        return math.sin(math.pi / 2 * (1 - progress))**2
+
+
+@SCHEDULES.register_module()
+class WarmupHoldDecay(Schedule):
+    """Up to a peak, along it, and down to 0.
+
+    A warm-up of n iterations takes the values peak * 1 / (n + 1), ...,
+    peak * n / (n + 1), so that no iteration of it is wasted on 0; a linear
+    decay takes the same values backwards, and is followed by 0 for good.
+
+    Args:
+        warmup (float): How long the warm-up takes. Defaults to 0.
+        hold (float, optional): How long the peak is held. None holds it until
+            a stop rule ends it; there is no decay then. Defaults to None.
+        decay (float): How long the decay takes. Defaults to 0.
+        peak (float): Value at the peak. Defaults to 1.0.
+        unit (str): Unit of the three spans: 'epoch', 'iter' or 'run' (a share
+            of it). Defaults to 'epoch'.
+        shape (str): Shape of the decay: 'linear' or 'cosine'. Defaults to
+            'linear'.
+
+    Raises:
+        ValueError: If the shape is unknown, or a decay is given to a peak
+            that is held.
+    """
+
+    _SHAPES = dict(linear=Linear._left, cosine=Cosine._left)
+
+    def __init__(self,
+                 warmup: float = 0.,
+                 hold: Optional[float] = None,
+                 decay: float = 0.,
+                 peak: float = 1.0,
+                 unit: str = 'epoch',
+                 shape: str = 'linear') -> None:
+        super().__init__(unit)
+        self._check(warmup=warmup, decay=decay, peak=peak)
+        if hold is not None:
+            self._check(hold=hold)
+        elif decay > 0:
+            raise ValueError(
+                'WarmupHoldDecay with hold=None keeps its peak until a stop '
+                f'rule ends it, but got decay={decay}: give hold a length, or '
+                'leave decay out')
+        if shape not in self._SHAPES:
+            raise ValueError('shape of WarmupHoldDecay should be one of '
+                             f'{", ".join(map(repr, self._SHAPES))}, but got '
+                             f'{shape!r}')
+        self.warmup = warmup
+        self.hold = hold
+        self.decay = decay
+        self.peak = float(peak)
+        self._left = self._SHAPES[shape]
+
+    @property
+    def span(self) -> float:
+        return self.warmup + (self.hold or 0.) + self.decay
+
+    def value(self, iter: int) -> float:
+        top = self._iters(self.warmup)
+        if iter < top:
+            return self.peak * (iter + 1) / (top + 1)
+        if self.hold is None:
+            return self.peak
+        down = self._iters(self.warmup + self.hold)
+        end = self._iters(self.span)
+        if iter < down:
+            return self.peak
+        if iter < end:
+            return self.peak * self._left((iter - down + 1) / (end - down + 1))
+        return 0.
+
+    def zero_from(self) -> Optional[int]:
+        end = self._iters(self.span)
+        if self.peak == 0:
+            return 0
+        return None if self.hold is None else end

@@ -1,0 +1,271 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""*Until when* a run distils.
+
+The state of a rule follows from the rows of the run's record alone, so that a
+resumed run takes the same decisions: its rows are fed to the rule again.
+"""
+import logging
+import math
+from typing import Any, Dict, Mapping, Optional, Union
+
+from mmengine.logging import print_log
+
+from mmw2s.analysis.targets import infer_rule
+from mmw2s.registry import STOP_RULES
+
+__all__ = ['At', 'StopRule', 'SurpassOnTrain', 'SurpassTeacher']
+
+
+class StopRule:
+    """Base of the stop rules; by itself it never stops.
+
+    Args:
+        latest (float, optional): Share of the run at which distillation ends
+            at the latest. Defaults to None, which sets no such point.
+    """
+
+    #: Whether it decides on validations.
+    needs_validation = False
+    #: Whether it wants the teacher to be scored before training.
+    needs_teacher_score = False
+    #: Iterations between two looks at the teacher's loss on a training batch,
+    #: None for never.
+    train_loss_interval: Optional[int] = None
+
+    def __init__(self, latest: Optional[float] = None) -> None:
+        if latest is not None and not 0 < latest <= 1:
+            raise ValueError('stop.latest should be a share of the run in '
+                             f'(0, 1], but got {latest!r}')
+        self.latest = latest
+        self._latest_iter: Optional[int] = None
+
+    def bind(self, max_iters: int, iters_per_epoch: int,
+             teacher_metrics: Optional[Mapping[str, float]] = None) -> None:
+        """Learn what is known only when training begins.
+
+        Args:
+            max_iters (int): Length of the run.
+            iters_per_epoch (int): Length of an epoch.
+            teacher_metrics (Mapping[str, float], optional): The teacher's
+                score by every metric, where the rule wants it.
+        """
+        if self.latest is not None:
+            self._latest_iter = math.ceil(self.latest * max_iters)
+
+    def at(self, iteration: int) -> Optional[str]:
+        """Why to stop once ``iteration`` iterations are complete, or None."""
+        if self._latest_iter is not None and iteration >= self._latest_iter:
+            return (f'{self.latest:.0%} of the run are over, the latest point '
+                    'that was set')
+        return None
+
+    def after(self, row: Dict[str, Any]) -> Optional[str]:
+        """Why to stop after a new row of the record, or None."""
+        return None
+
+    def scores(self) -> Dict[str, Any]:
+        """``metric``, ``student`` and ``teacher`` as last compared."""
+        return {}
+
+
+@STOP_RULES.register_module()
+class At(StopRule):
+    """Stop at a fixed point.
+
+    Args:
+        epoch (float, optional): Epochs after which distillation ends.
+        iter (int, optional): Iterations after which it ends. Exactly one of
+            the two is to be given.
+    """
+
+    def __init__(self,
+                 epoch: Optional[float] = None,
+                 iter: Optional[int] = None) -> None:
+        super().__init__()
+        if (epoch is None) == (iter is None):
+            raise ValueError('At should have either "epoch" or "iter", but '
+                             f'got epoch={epoch!r}, iter={iter!r}')
+        if (epoch if iter is None else iter) < 0:
+            raise ValueError('At should have a point in the run, but got '
+                             f'epoch={epoch!r}, iter={iter!r}')
+        self.epoch, self.iter = epoch, iter
+
+    def bind(self, max_iters: int, iters_per_epoch: int,
+             teacher_metrics: Optional[Mapping[str, float]] = None) -> None:
+        self._at = self.iter if self.epoch is None else round(
+            self.epoch * iters_per_epoch)
+        if self._at > max_iters:
+            print_log(
+                f'stop=At({self._at} iterations) lies beyond the end of the '
+                f'run ({max_iters}): distillation is never switched off',
+                logger='current',
+                level=logging.WARNING)
+
+    def at(self, iteration: int) -> Optional[str]:
+        if iteration >= self._at:
+            return f'{iteration} iterations are over, as set'
+        return None
+
+
+@STOP_RULES.register_module()
+class SurpassTeacher(StopRule):
+    """Stop once the student's validation metric beats the teacher's.
+
+    A validation in which the metric is absent (mmdet gives none where nothing
+    is detected) counts as not surpassed.
+
+    Args:
+        metric (str): Name of the metric as validation gives it
+            (``'coco/bbox_mAP'``); that of a second, held-out validation set
+            keeps the decision away from the reported one. ``'auto'`` takes
+            the first that the evaluator gives. Defaults to ``'auto'``.
+        consecutive (int): Validations in a row that must beat the teacher.
+            Defaults to 2.
+        margin (float): By how much, in units of the metric. Defaults to 0.
+        rule (str, optional): ``'greater'`` or ``'less'``: what is better.
+            Defaults to None, which infers it from the metric's name as
+            MMEngine does.
+        teacher_score (str or float): ``'measured'`` scores the teacher once,
+            before training, on the run's own validation; a number is taken
+            as it is. Defaults to ``'measured'``.
+        latest (float, optional): Share of the run at which distillation ends
+            even if the teacher is not surpassed, so that such a teacher does
+            not hold the student to the end. Defaults to 0.5.
+    """
+
+    needs_validation = True
+
+    def __init__(self,
+                 metric: str = 'auto',
+                 consecutive: int = 2,
+                 margin: float = 0.,
+                 rule: Optional[str] = None,
+                 teacher_score: Union[str, float] = 'measured',
+                 latest: Optional[float] = 0.5) -> None:
+        super().__init__(latest)
+        if not (isinstance(consecutive, int) and consecutive > 0):
+            raise ValueError('SurpassTeacher.consecutive should be a positive '
+                             f'number, but got {consecutive!r}')
+        if rule not in (None, 'greater', 'less'):
+            raise ValueError('SurpassTeacher.rule should be "greater" or '
+                             f'"less", but got {rule!r}')
+        self.needs_teacher_score = teacher_score == 'measured'
+        if not self.needs_teacher_score:
+            if not isinstance(teacher_score, (int, float)) or not \
+                    math.isfinite(teacher_score):
+                raise ValueError(
+                    'SurpassTeacher.teacher_score should be "measured" or a '
+                    f'finite number, but got {teacher_score!r}')
+            if metric == 'auto':
+                raise ValueError('SurpassTeacher needs the name of its metric '
+                                 'where teacher_score is a number')
+        self.metric, self.rule = metric, rule
+        self.consecutive, self.margin = consecutive, margin
+        self.teacher_score: Any = teacher_score
+        self._count = 0
+        self._student: Optional[float] = None
+        self._warned = False
+
+    def bind(self, max_iters: int, iters_per_epoch: int,
+             teacher_metrics: Optional[Mapping[str, float]] = None) -> None:
+        super().bind(max_iters, iters_per_epoch)
+        if self.needs_teacher_score:
+            self.teacher_score = self._pick(teacher_metrics or {})
+        self.rule = infer_rule(self.metric, self.rule)
+
+    def _pick(self, metrics: Mapping[str, float]) -> float:
+        if not metrics:
+            raise ValueError(
+                'the evaluator gives no metric for the teacher; with mmdet '
+                'this means that the teacher detects nothing on the '
+                'validation set. Check its checkpoint and its classes')
+        if self.metric == 'auto':
+            self.metric = next(iter(metrics))
+        if self.metric not in metrics:
+            raise ValueError(
+                f'SurpassTeacher.metric is {self.metric!r}, but the '
+                f'evaluator gives {", ".join(metrics)}')
+        return float(metrics[self.metric])
+
+    def after(self, row: Dict[str, Any]) -> Optional[str]:
+        if row['event'] != 'val':
+            return None
+        score = self._student = row['metrics'].get(self.metric)
+        if score is None and row['metrics'] and not self._warned:
+            self._warned = True
+            print_log(
+                f'SurpassTeacher.metric is {self.metric!r}, but the '
+                f'evaluator gives {", ".join(row["metrics"])}: the teacher '
+                'cannot be seen to be surpassed',
+                logger='current',
+                level=logging.WARNING)
+        self._count = self._count + 1 if self._is_better(score) else 0
+        if self._count >= self.consecutive:
+            return (f'the student surpassed the teacher in '
+                    f'{self._count} validations in a row')
+        return None
+
+    def _is_better(self, score: Optional[float]) -> bool:
+        if score is None:
+            return False
+        gain = score - self.teacher_score
+        return (gain if self.rule == 'greater' else -gain) > self.margin
+
+    def scores(self) -> Dict[str, Any]:
+        return dict(metric=self.metric, student=self._student,
+                    teacher=self.teacher_score)
+
+
+@STOP_RULES.register_module()
+class SurpassOnTrain(StopRule):
+    """Stop once the student's task loss is below the teacher's.
+
+    Both losses are taken on the same training batch, every ``interval``
+    iterations, averaged over ranks and smoothed. No validation is needed.
+
+    Args:
+        interval (int): Iterations between two looks. A look costs a teacher
+            forward with its losses. Defaults to 50.
+        momentum (float): Of the smoothing, by look. Defaults to 0.8.
+        margin (float): Share of the teacher's loss by which the student's
+            must be lower. Defaults to 0.
+        min_looks (int): Looks before which it does not stop, for the average
+            to settle. Defaults to 5.
+        latest (float, optional): Share of the run at which distillation ends
+            at the latest. Defaults to 0.5.
+    """
+
+    def __init__(self,
+                 interval: int = 50,
+                 momentum: float = 0.8,
+                 margin: float = 0.,
+                 min_looks: int = 5,
+                 latest: Optional[float] = 0.5) -> None:
+        super().__init__(latest)
+        if not (isinstance(interval, int) and interval > 0):
+            raise ValueError('SurpassOnTrain.interval should be a positive '
+                             f'number of iterations, but got {interval!r}')
+        if not 0 <= momentum < 1:
+            raise ValueError('SurpassOnTrain.momentum should be in [0, 1), '
+                             f'but got {momentum!r}')
+        self.train_loss_interval = interval
+        self.momentum, self.margin = momentum, margin
+        self.min_looks = min_looks
+        self._looks = 0
+        self._means: Dict[str, float] = {}
+
+    def after(self, row: Dict[str, Any]) -> Optional[str]:
+        if row['event'] != 'train':
+            return None
+        self._looks += 1
+        for who in ('student', 'teacher'):
+            mean = self._means.get(who, row[who])
+            self._means[who] = (
+                self.momentum * mean + (1 - self.momentum) * row[who])
+        if self._looks >= self.min_looks and self._means['student'] < \
+                (1 - self.margin) * self._means['teacher']:
+            return 'the student\'s training loss fell below the teacher\'s'
+        return None
+
+    def scores(self) -> Dict[str, Any]:
+        return dict(metric='training loss', **self._means)

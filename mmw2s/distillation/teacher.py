@@ -1,0 +1,396 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""The frozen teacher: where it comes from, and how it sees a batch."""
+import importlib.util
+import logging
+import os.path as osp
+from contextlib import contextmanager, nullcontext
+from typing import (Any, Callable, Dict, Hashable, Iterator, List, Mapping,
+                    Optional, Sequence, Union)
+
+import torch
+from mmengine.config import Config
+from mmengine.hub import get_config
+from mmengine.logging import print_log
+from mmengine.registry import MODELS, DefaultScope
+from torch import Tensor, nn
+
+from mmw2s.registry import check_fields
+from .capture import Call, Capture, EnoughCaptured
+from .checkpoint import load_weights
+from .stopwatch import Stopwatch
+
+__all__ = ['FrozenTeacher', 'InputMapping', 'TeacherView']
+
+_PRECISIONS = {
+    'run': None,
+    'fp32': torch.float32,
+    'fp16': torch.float16,
+    'bf16': torch.bfloat16
+}
+
+
+class FrozenTeacher:
+    """A trained model that is only looked at.
+
+    It is no child of the student: not in its state dict, optimizer, DDP
+    buckets, EMA copy or checkpoint. It stays in eval mode whatever ``train()``
+    is called around it, and none of its parameters requires a gradient.
+
+    Args:
+        config (str or dict): Where the architecture comes from: a path to a
+            config, a config of an installed package
+            (``'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'``), or a dict
+            with the key ``model`` (and ``default_scope``).
+        checkpoint (str, optional): Path or URL of its weights. ``'auto'``
+            takes the weights that the package's model zoo lists for the
+            config, or the config's own ``load_from``. None leaves it at
+            random, with a warning. Defaults to ``'auto'``.
+        score (float, optional): The score it is said to reach by the stop
+            rule's metric. If the measured one is more than 10 % away, the
+            run does not start: most often it is the wrong file, or the wrong
+            data. Defaults to None, which checks nothing.
+        precision (str): ``'run'`` computes in the precision that the student
+            is trained in; ``'fp32'``, ``'fp16'`` and ``'bf16'`` choose.
+            Defaults to ``'run'``.
+        cfg_options (dict, optional): Overrides merged into the config, such
+            as ``{'model.bbox_head.num_classes': 3}``. Defaults to None.
+        trust_checkpoint (bool): Unpickle whatever the checkpoint asks for,
+            which runs its author's code. Defaults to False.
+
+    Raises:
+        FileNotFoundError: If the config or the checkpoint is missing.
+        ValueError: If the weights do not fit the model.
+    """
+
+    def __init__(self,
+                 config: Union[str, dict],
+                 checkpoint: Optional[str] = 'auto',
+                 score: Optional[float] = None,
+                 precision: str = 'run',
+                 cfg_options: Optional[dict] = None,
+                 trust_checkpoint: bool = False) -> None:
+        if precision not in _PRECISIONS:
+            raise ValueError('teacher.precision should be one of '
+                             f'{", ".join(_PRECISIONS)}, but got {precision!r}')
+        self.cfg = _load_config(config)
+        if cfg_options:
+            self.cfg.merge_from_dict(cfg_options)
+        self.name = config if isinstance(config, str) else \
+            self.cfg.model.get('type', 'teacher')
+        self.declared_score = score
+        self.classes: Optional[Sequence[str]] = None
+        self.stopwatch = Stopwatch()
+        self._precision = _PRECISIONS[precision]
+        self.model = self._build()
+        self.checkpoint = _resolve_checkpoint(config, checkpoint, self.cfg)
+        if self.checkpoint is None:
+            print_log(
+                f'The teacher {self.name} has NO checkpoint: its weights are '
+                'random, and distilling from it teaches nothing.',
+                logger='current',
+                level=logging.WARNING)
+        else:
+            weights, meta = load_weights(self.checkpoint, trust_checkpoint)
+            _load_strictly(self.model, weights, self.checkpoint, self.name)
+            self.classes = _classes_of(meta)
+        self._freeze()
+
+    @classmethod
+    def from_cfg(cls, cfg: Union[str, dict]) -> 'FrozenTeacher':
+        """Build from the hook's ``teacher`` field: a config, or the fields."""
+        if isinstance(cfg, str) or 'model' in cfg:
+            return cls(cfg)
+        if 'config' not in cfg:
+            raise ValueError('teacher should be a config, or a dict with the '
+                             f'key "config", but got {cfg!r}')
+        check_fields('teacher', cfg, cls.fields())
+        return cls(**cfg)
+
+    @staticmethod
+    def fields() -> List[str]:
+        """Names of the fields that the hook's ``teacher`` may have."""
+        return ['config', 'checkpoint', 'score', 'precision', 'cfg_options',
+                'trust_checkpoint']
+
+    def _build(self) -> nn.Module:
+        model_cfg = self.cfg.model.copy()
+        # mmpretrain's configs keep the preprocessor beside the model.
+        if 'data_preprocessor' in self.cfg:
+            model_cfg.setdefault('data_preprocessor',
+                                 self.cfg.data_preprocessor)
+        scope = self.cfg.get('default_scope')
+        with DefaultScope.overwrite_default_scope(scope):
+            return MODELS.build(model_cfg)
+
+    def _freeze(self) -> None:
+        self.model.requires_grad_(False)
+        self.model.eval()
+        # Whoever puts a whole tree of modules into training mode does not
+        # reach this one: noise in the teacher is noise in the target.
+        self.model.train = lambda mode=True: self.model
+
+    def to(self, device: torch.device) -> 'FrozenTeacher':
+        self.model.to(device)
+        return self
+
+    def autocast(self, device_type: str):
+        """The context that its forward is computed in."""
+        if self._precision is None:
+            return nullcontext()
+        if self._precision is torch.float32:
+            return torch.autocast(device_type, enabled=False)
+        return torch.autocast(device_type, dtype=self._precision)
+
+
+class InputMapping:
+    """Turns a batch preprocessed for the student into the teacher's own.
+
+    Both see the very same augmented pixels; what differs is the
+    normalisation: mean, standard deviation, channel order and the value that
+    pads an image to the batch's size.
+
+    Args:
+        student (nn.Module): The student's data preprocessor.
+        teacher (nn.Module): The teacher's.
+    """
+
+    def __init__(self, student: nn.Module, teacher: nn.Module) -> None:
+        mean_s, std_s, swap_s, self._pad_s = _normalisation(student)
+        mean_t, std_t, swap_t, self._pad_t = _normalisation(teacher)
+        self._flip = swap_s != swap_t
+        if self._flip:
+            mean_s, std_s = mean_s.flip(0), std_s.flip(0)
+        self._scale = std_s / std_t
+        self._shift = (mean_s - mean_t) / std_t
+        self.is_identity = (not self._flip and self._pad_s == self._pad_t
+                            and bool(torch.all(self._scale == 1))
+                            and bool(torch.all(self._shift == 0)))
+
+    def __call__(self, inputs: Tensor, data_samples: Any) -> Tensor:
+        """Map the batch.
+
+        Args:
+            inputs (Tensor): Shape (B, C, H, W), normalised for the student.
+            data_samples (list, optional): With ``img_shape``, where images
+                were padded to a common size.
+
+        Returns:
+            Tensor: Shape (B, C, H, W), normalised for the teacher.
+        """
+        if self.is_identity:
+            return inputs
+        mapped = inputs.flip(1) if self._flip else inputs
+        mapped = mapped * self._scale.to(inputs) + self._shift.to(inputs)
+        for image, sample in zip(mapped, data_samples or ()):
+            shape = getattr(sample, 'img_shape', None)
+            if shape is not None:
+                image[:, shape[0]:] = self._pad_t
+                image[:, :, shape[1]:] = self._pad_t
+        return mapped
+
+
+class TeacherView:
+    """What the teacher makes of one batch, computed when first asked for.
+
+    Args:
+        teacher (FrozenTeacher): The teacher.
+        capture (Capture): Watches the teacher's modules.
+        mapping (InputMapping): From the student's input to the teacher's.
+        inputs (Tensor): The student's input, shape (B, C, H, W).
+        data_samples (list, optional): The batch's data samples.
+        until (Mapping[str, int]): Calls a module that are asked for. The
+            forward ends with the last of them.
+        training_form (Sequence[str]): Modules whose own ``training`` flag is
+            up during the forward, their children's not. Some heads give
+            decoded boxes otherwise.
+    """
+
+    def __init__(self, teacher: FrozenTeacher, capture: Capture,
+                 mapping: InputMapping, inputs: Tensor, data_samples: Any,
+                 until: Mapping[str, int],
+                 training_form: Sequence[str] = ()) -> None:
+        self._teacher = teacher
+        self._capture = capture
+        self._mapping = mapping
+        self._student_inputs = inputs
+        self._data_samples = data_samples
+        self._until = until
+        self._training_form = training_form
+        self._inputs: Optional[Tensor] = None
+        self._calls: Optional[Dict[str, List[Call]]] = None
+        self._memo: Dict[Hashable, Any] = {}
+
+    def memo(self, key: Hashable, compute: Callable[[], Any]) -> Any:
+        """What ``compute`` gives, once a batch for each ``key``."""
+        if key not in self._memo:
+            self._memo[key] = compute()
+        return self._memo[key]
+
+    @property
+    def inputs(self) -> Tensor:
+        """The batch as the teacher is given it, shape (B, C, H, W)."""
+        if self._inputs is None:
+            self._inputs = self._mapping(self._student_inputs,
+                                         self._data_samples)
+        return self._inputs
+
+    def __getitem__(self, name: str) -> List[Call]:
+        """The calls of the teacher's module ``name`` on this batch."""
+        if self._calls is None:
+            self._calls = self._run()
+        return self._calls[name]
+
+    @torch.no_grad()
+    def _run(self) -> Dict[str, List[Call]]:
+        teacher = self._teacher
+        with teacher.stopwatch, teacher.autocast(
+                self._student_inputs.device.type), \
+                training_flag_up(teacher.model, self._training_form):
+            self._capture.open(self._until)
+            try:
+                # Not mode='tensor', in which mmdet calls the forward of its
+                # heads past their hooks. Of predict only what is asked for
+                # is reached, no post-processing.
+                teacher.model(self.inputs, self._data_samples, mode='predict')
+            except EnoughCaptured:
+                pass
+            finally:
+                calls = self._capture.close()
+        missing = [n for n, count in self._until.items()
+                   if len(calls[n]) < count]
+        if missing:
+            raise RuntimeError(
+                f'the teacher {teacher.name} calls '
+                f'{", ".join(missing)} less often than the student does: '
+                'their outputs cannot be paired call by call. Name another '
+                'module in the knowledge')
+        return calls
+
+    @torch.no_grad()
+    def task_loss(self) -> Tensor:
+        """The teacher's own task loss on this batch, 0-dim."""
+        teacher = self._teacher
+        with teacher.autocast(self._student_inputs.device.type), \
+                training_flag_up(teacher.model, self._training_form):
+            losses = teacher.model(
+                self.inputs, self._data_samples, mode='loss')
+        return teacher.model.parse_losses(losses)[0]
+
+
+@contextmanager
+def training_flag_up(model: nn.Module, names: Sequence[str]) -> Iterator[None]:
+    """Set ``training`` on the named modules alone, not on their children."""
+    modules = [model.get_submodule(name) for name in names]
+    for module in modules:
+        module.training = True
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.training = False
+
+
+def _load_config(config: Union[str, dict]) -> Config:
+    if not isinstance(config, str):
+        cfg = Config(dict(config))
+    elif '::' in config:
+        package = config.split('::')[0]
+        # mmengine would pip-install the package otherwise.
+        if importlib.util.find_spec(package) is None:
+            raise ModuleNotFoundError(
+                f'teacher.config is {config!r}, but the package {package} is '
+                'not installed')
+        cfg = get_config(config)
+        cfg.setdefault('default_scope', package)
+    elif not osp.isfile(osp.expanduser(config)):
+        raise FileNotFoundError(
+            f'teacher.config should be a config file, "package::path", or a '
+            f'dict, but there is no file {config!r}')
+    else:
+        cfg = Config.fromfile(osp.expanduser(config))
+    if 'model' not in cfg:
+        raise ValueError(f'teacher.config should have the key "model", but has '
+                         f'{", ".join(cfg) or "none"}')
+    return cfg
+
+
+def _resolve_checkpoint(config: Union[str, dict], checkpoint: Optional[str],
+                        cfg: Config) -> Optional[str]:
+    if checkpoint != 'auto':
+        return checkpoint
+    if isinstance(config, str) and '::' in config:
+        try:
+            return get_config(config, pretrained=True).model_path
+        except (AssertionError, AttributeError, KeyError) as error:
+            raise ValueError(
+                f'the model zoo lists no weights for {config!r}: give '
+                'teacher.checkpoint a path or a URL') from error
+    if cfg.get('load_from'):
+        return cfg.load_from
+    raise ValueError(
+        'teacher.checkpoint is "auto", but the teacher\'s config is not from '
+        'a package\'s model zoo and has no "load_from": give '
+        'teacher.checkpoint a path or a URL (or None for random weights)')
+
+
+def _load_strictly(model: nn.Module, weights: Mapping[str, Tensor], path: str,
+                   name: str) -> None:
+    # Buffers that are no weights may differ (normalisation of the input,
+    # counters of older BatchNorm).
+    own = model.state_dict()
+    try:
+        result = model.load_state_dict(dict(weights), strict=False)
+    except RuntimeError:
+        wrong = [
+            f'{key} is {tuple(weights[key].shape)} in the file and '
+            f'{tuple(own[key].shape)} in the model' for key in own
+            if key in weights and weights[key].shape != own[key].shape
+        ]
+        raise ValueError(
+            f'the checkpoint {path} does not fit the teacher {name}: ' +
+            _some(wrong) + '. Channels of a prediction layer are anchors x '
+            'classes: check num_classes, and that config and checkpoint '
+            'belong together') from None
+    missing = [k for k in result.missing_keys
+               if not k.endswith('num_batches_tracked')
+               and not k.startswith('data_preprocessor.')]
+    unexpected = [k for k in result.unexpected_keys
+                  if not k.startswith('data_preprocessor.')]
+    if missing or unexpected:
+        raise ValueError(
+            f'the checkpoint {path} is of another architecture than the '
+            f'teacher {name}: ' + '; '.join(
+                f'{what} {_some(keys)}' for what, keys in (
+                    ('the file lacks', missing),
+                    ('the model has no', unexpected)) if keys) +
+            '. Give the config that this checkpoint was trained with')
+
+
+def _some(items: Sequence[str], most: int = 3) -> str:
+    rest = len(items) - most
+    return ', '.join(items[:most]) + (f' and {rest} more' if rest > 0 else '')
+
+
+def _classes_of(meta: Mapping) -> Optional[Sequence[str]]:
+    """Class names in a checkpoint's meta, of this or an older MMEngine."""
+    found = meta.get('dataset_meta') or meta
+    if not isinstance(found, Mapping):
+        return None
+    found = {str(key).lower(): value for key, value in found.items()}
+    classes = found.get('classes')
+    return tuple(classes) if isinstance(classes, (list, tuple)) else None
+
+
+def _normalisation(preprocessor: nn.Module):
+    """Mean, std, whether channels are swapped, and the padding's value."""
+    mean = getattr(preprocessor, 'mean', None)
+    std = getattr(preprocessor, 'std', None)
+    one = torch.ones(1, 1, 1)
+    mean = one * 0 if mean is None else mean.detach().float().cpu()
+    std = one if std is None else std.detach().float().cpu()
+    swapped = getattr(preprocessor, '_channel_conversion',
+                      getattr(preprocessor, 'to_rgb', False))
+    # Grey images have one value for all channels and nothing to swap.
+    mean, std = (v.reshape(-1, 1, 1).expand(max(mean.numel(), std.numel()),
+                                            1, 1) for v in (mean, std))
+    return mean, std, bool(swapped), getattr(preprocessor, 'pad_value', 0)

@@ -1,0 +1,307 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import numbers
+import os.path as osp
+import time
+from typing import Dict, List, Optional, Sequence, Union
+
+import torch
+from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+from mmw2s.analysis.record import (FILENAME, read_record, scalar_metrics,
+                                   set_aside, write_record)
+from mmw2s.analysis.run_facts import describe_run
+from mmw2s.analysis.targets import first_at_target, infer_rule
+from mmw2s.engine.missed_validation import MissedValidationHook
+
+__all__ = ['TimeToTargetHook']
+
+
+class _Stopwatch:
+    """Adds up the seconds during which it was running."""
+
+    def __init__(self) -> None:
+        self._total = 0.
+        self._since: Optional[float] = None
+
+    def start(self) -> None:
+        if self._since is None:
+            self._since = time.perf_counter()
+
+    def stop(self) -> None:
+        self._total, self._since = self.seconds, None
+
+    @property
+    def running(self) -> bool:
+        return self._since is not None
+
+    @property
+    def seconds(self) -> float:
+        if self._since is None:
+            return self._total
+        return self._total + time.perf_counter() - self._since
+
+    @seconds.setter
+    def seconds(self, value: float) -> None:
+        self._total = float(value)
+        if self._since is not None:
+            self._since = time.perf_counter()
+
+
+@HOOKS.register_module()
+class TimeToTargetHook(Hook):
+    """Records when each metric reached its targets, in every unit of cost.
+
+    It needs no distillation: give it to the baseline too, and compare the
+    runs with ``tools/analysis_tools/compare_runs.py``. After each validation
+    ``time_to_target.json`` in the work_dir is rewritten. It holds
+
+    - ``run``: what a speed claim has to state (seed, devices, versions, ...).
+    - ``history``: for each validation the completed ``epoch`` (a fraction
+      where a loop validates inside an epoch), ``iter``, ``samples`` (drawn for
+      training, all ranks together; incomplete batches count as full ones),
+      ``train_seconds`` (since the first training epoch began, validations
+      excluded), ``wall_seconds`` (since ``before_train``, with validations
+      and whatever other hooks do, e.g. scoring a teacher) and ``metrics``.
+    - ``targets``: for each target the first validation that reached it, or
+      null. Other targets can be asked for afterwards.
+    - ``finished``: whether training came to its end.
+
+    A resumed run goes on with the history and the clocks of the run it
+    resumes; seconds lost between the checkpoint and the cut do not count.
+    A fresh run renames an older file to ``time_to_target.<n>.json``.
+
+    Args:
+        targets (dict): Values to be reached, by metric, e.g.
+            ``{'coco/bbox_mAP': [0.2, 0.3]}``. Empty: only the history is kept.
+        rule (str, optional): 'greater' or 'less', the better side of all
+            metrics in ``targets``. None: inferred from each name as MMEngine's
+            ``CheckpointHook`` does it.
+        stop_at_target (bool): End the run at the first validation at which
+            all targets have been reached, with a checkpoint.
+
+    Raises:
+        ValueError: If the rule of a metric cannot be inferred, or
+            ``stop_at_target`` is set without a target.
+    """
+
+    # First in every stage: the clocks include what other hooks do.
+    priority = 'VERY_HIGH'
+
+    def __init__(self,
+                 targets: Optional[Dict[str, Union[float,
+                                                   Sequence[float]]]] = None,
+                 rule: Optional[str] = None,
+                 stop_at_target: bool = False) -> None:
+        self.targets: List[dict] = []
+        for metric, values in (targets or {}).items():
+            if isinstance(values, numbers.Real):
+                values = [values]
+            self.targets += [
+                dict(
+                    metric=metric,
+                    value=float(value),
+                    rule=infer_rule(metric, rule)) for value in values
+            ]
+        if stop_at_target and not self.targets:
+            raise ValueError('stop_at_target=True needs at least one target, '
+                             "e.g. targets={'coco/bbox_mAP': [0.3]}")
+        self.stop_at_target = stop_at_target
+        self.history: List[dict] = []
+        self._wall, self._train = _Stopwatch(), _Stopwatch()
+        self._in_training = False  # between before_train and after_train
+        self._finished = False
+        self._metrics_seen = False
+        self._loaded_clock: Optional[dict] = None
+        self._saved_iter: Optional[int] = None
+        self._missed: Optional[MissedValidationHook] = None
+
+    def before_run(self, runner) -> None:
+        """Provide for a validation that was missed."""
+        if self._missed is None:
+            self._missed = MissedValidationHook(
+                lambda: [row['iter'] for row in self.history])
+            runner.register_hook(self._missed)
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Keep the clocks; whether this is a resume is not known yet."""
+        self._loaded_clock = checkpoint.get('time_to_target')
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Save the clocks, as plain floats that load anywhere."""
+        checkpoint['time_to_target'] = dict(
+            train_seconds=self._train.seconds, wall_seconds=self._wall.seconds)
+        if 'optimizer' in checkpoint:  # not resumable without
+            self._saved_iter = checkpoint.get('meta', {}).get('iter')
+
+    def before_train(self, runner) -> None:
+        """Start the clock, or set it to where the resumed run had stopped."""
+        self._path = osp.join(runner.work_dir, FILENAME)
+        self._finished = False
+        self._wall, self._train = _Stopwatch(), _Stopwatch()
+        self._in_training = True
+        self._wall.start()
+        self._run = describe_run(runner)
+        if runner.iter > 0:
+            self._resume(runner)
+        else:
+            self.history = []
+            moved = set_aside(self._path) if is_main_process() else None
+            if moved:
+                runner.logger.info('The record of an earlier run in this '
+                                   f'work_dir was renamed to {moved}.')
+        self._write(runner)
+        if self.stop_at_target and self._all_reached():
+            self._stop(runner)
+
+    def before_train_epoch(self, runner) -> None:
+        """Start the clock of the training proper."""
+        self._train.start()
+
+    def before_val(self, runner) -> None:
+        """Take the validation out of the training time."""
+        self._was_training = self._train.running
+        if self._was_training and torch.cuda.is_available():
+            torch.cuda.synchronize()  # once a validation: costs nothing
+        self._train.stop()
+
+    def after_val_epoch(self,
+                        runner,
+                        metrics: Optional[Dict[str, float]] = None) -> None:
+        """Add a row to the history and rewrite the file."""
+        if not self._in_training:  # runner.val() on its own
+            return
+        metrics = scalar_metrics(metrics or {})
+        self._warn_of_unknown_metrics(runner, metrics)
+        iters = runner.iter
+        # A validation of the same iteration that is run again replaces the
+        # earlier one.
+        self.history = [row for row in self.history if row['iter'] < iters]
+        self.history.append(
+            dict(
+                **self._position(iters),
+                train_seconds=self._train.seconds,
+                wall_seconds=self._wall.seconds,
+                metrics=metrics))
+        self._write(runner)
+
+    def after_val(self, runner) -> None:
+        """Stop if asked to; by now all hooks have seen the validation."""
+        if not self._in_training:
+            return
+        if self._was_training:
+            self._train.start()
+        if self.stop_at_target and self._all_reached():
+            self._save(runner)
+            self._stop(runner)
+
+    def after_train(self, runner) -> None:
+        """Mark the record as complete."""
+        self._train.stop()
+        self._finished = True
+        self._write(runner)
+        self._in_training = False
+
+    def _position(self, iters: int) -> dict:
+        run = self._run
+        per_iter = run['batch_size_per_device']
+        samples = per_iter and iters * per_iter * run['world_size']
+        return dict(
+            epoch=round(iters / run['iters_per_epoch'], 6),
+            iter=iters,
+            samples=samples)
+
+    def _results(self) -> List[dict]:
+        return [
+            dict(target, reached=first_at_target(self.history, **target))
+            for target in self.targets
+        ]
+
+    def _all_reached(self) -> bool:
+        return all(result['reached'] for result in self._results())
+
+    def _resume(self, runner) -> None:
+        """Take back history and clocks up to the loaded iteration."""
+        # Read on one rank and sent to all: whether a validation was missed
+        # has to be answered alike everywhere.
+        box = [
+            _read_history(self._path, runner.logger)
+            if is_main_process() else None
+        ]
+        broadcast_object_list(box)
+        self.history = [row for row in box[0] if row['iter'] <= runner.iter]
+        clock = self._loaded_clock
+        if clock is None:
+            runner.logger.warning(
+                'The checkpoint was saved without TimeToTargetHook: its '
+                'clocks go on from the last validation on record.')
+            clock = dict(train_seconds=0., wall_seconds=0.)
+        # The checkpoint is older than the validation of its own iteration,
+        # which is not run again.
+        last = self.history[-1] if self.history else clock
+        self._train.seconds = max(clock['train_seconds'],
+                                  last['train_seconds'])
+        self._wall.seconds = max(clock['wall_seconds'], last['wall_seconds'])
+
+    def _warn_of_unknown_metrics(self, runner, metrics: dict) -> None:
+        if self._metrics_seen or not metrics:
+            return
+        self._metrics_seen = True
+        unknown = sorted({
+            target['metric']
+            for target in self.targets if target['metric'] not in metrics
+        })
+        if unknown:
+            runner.logger.warning(
+                f'TimeToTargetHook has targets for {", ".join(unknown)}, but '
+                f'the validation gives: {", ".join(metrics)}. These targets '
+                'cannot be reached.')
+
+    def _save(self, runner) -> None:
+        """Save a checkpoint unless one of this iteration exists already."""
+        if self._saved_iter == runner.iter:
+            return
+        name = f'at_target_iter_{runner.iter}.pth'
+        runner.save_checkpoint(
+            runner.work_dir,
+            name,
+            meta=dict(epoch=runner.epoch, iter=runner.iter))
+        if is_main_process():
+            # where MMEngine's --resume looks first
+            with open(osp.join(runner.work_dir, 'last_checkpoint'), 'w') as f:
+                f.write(osp.join(runner.work_dir, name))
+
+    def _stop(self, runner) -> None:
+        runner.train_loop.stop_training = True
+        reached = ', '.join(f'{t["metric"]} {t["value"]:g}'
+                            for t in self.targets)
+        runner.logger.info(f'All targets are reached ({reached}) at iteration '
+                           f'{self.history[-1]["iter"]}: training stops, as '
+                           'stop_at_target=True asks.')
+
+    def _write(self, runner) -> None:
+        if not is_main_process():
+            return
+        write_record(
+            self._path,
+            dict(
+                run=self._run,
+                history=self.history,
+                targets=self._results(),
+                finished=self._finished))
+
+
+def _read_history(path: str, logger) -> List[dict]:
+    """The rows of an earlier part of this run; losing them stops nobody."""
+    try:
+        return read_record(path)['history']
+    except FileNotFoundError:
+        logger.warning(
+            f'{path} does not exist: the resumed run has no record of its '
+            'earlier validations. To keep one, resume in the same work_dir.')
+    except ValueError as error:
+        moved = set_aside(path)
+        logger.warning(f'The record of earlier validations is lost: {error}. '
+                       f'It was renamed to {moved}.')
+    return []

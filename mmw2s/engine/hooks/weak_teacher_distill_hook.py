@@ -1,0 +1,440 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import gc
+import logging
+import math
+import statistics
+from typing import Any, Dict, List, Optional, Sequence, Union
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import all_reduce
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+from torch import nn
+
+from mmw2s.distillation.defaults import (default_distill, default_schedule,
+                                         default_stop)
+from mmw2s.distillation.distiller import (Distiller, Measured, build_terms,
+                                          task_loss_of)
+from mmw2s.distillation.record import RunRecord
+from mmw2s.distillation.rng import preserved_rng
+from mmw2s.distillation.scoring import score_teacher
+from mmw2s.distillation.stop_rules import StopRule
+from mmw2s.distillation.teacher import FrozenTeacher
+from mmw2s.engine.missed_validation import MissedValidationHook
+from mmw2s.registry import SCHEDULES, STOP_RULES, check_fields
+
+__all__ = ['WeakTeacherDistillHook']
+
+_SCALARS = 'train/w2s/'
+_STATE = 'w2s'
+# Steps over which the duration of a step is taken before and after the stop.
+_WINDOW = 50
+
+
+@HOOKS.register_module()
+class WeakTeacherDistillHook(Hook):
+    """Lets a frozen weaker teacher speed up the first part of training.
+
+    The student learns from its task and from the teacher until a stop rule
+    says that it has got past it. Then the teacher and every trace of it are
+    removed, and the run goes on as if it had never been there. Method:
+    *Weak-to-Strong Knowledge Distillation Accelerates Visual Learning*
+    (arXiv:2604.15451).
+
+    Only ``teacher`` is needed. What else is left out is chosen by the kind of
+    model and written to the log in full, ready to be pasted into a config.
+
+    Args:
+        teacher (str or dict): A config (path, ``'mmdet::...'`` or dict with
+            the key ``model``), or a dict of the fields of
+            :class:`~mmw2s.distillation.FrozenTeacher`: ``config``,
+            ``checkpoint``, ``score``, ``precision``, ``cfg_options``,
+            ``trust_checkpoint``.
+        distill (list[dict], optional): What is transferred and how it is
+            compared, an entry a knowledge: ``knowledge`` and ``loss``
+            (configs), and optionally ``name``, ``temperature`` (config of a
+            schedule) and ``auto_ratio``. Defaults to None: by the kind of
+            model.
+        schedule (dict, optional): Strength over the run, a factor of all
+            distillation losses. Defaults to None: full after a short
+            warm-up.
+        stop (dict, optional): Until when. Defaults to None:
+            ``SurpassTeacher``, or ``SurpassOnTrain`` in a run without
+            validation.
+
+    Raises:
+        TypeError: For an unknown field, naming the nearest.
+        ValueError: Before training, for a teacher that does not fit.
+    """
+
+    # Its rows belong to a checkpoint saved in the same iteration, and
+    # CheckpointHook comes last.
+    priority = 'NORMAL'
+
+    def __init__(self,
+                 teacher: Union[str, dict],
+                 distill: Optional[Sequence[dict]] = None,
+                 schedule: Optional[dict] = None,
+                 stop: Optional[dict] = None,
+                 **unknown: Any) -> None:
+        check_fields('WeakTeacherDistillHook', unknown,
+                     ('teacher', 'distill', 'schedule', 'stop'))
+        self.teacher_cfg = teacher
+        self.distill_cfg = distill
+        self.schedule_cfg = schedule or default_schedule()
+        self.stop_cfg = stop
+        # Fields are refused here, before data sets and models are built.
+        if not isinstance(teacher, str) and 'model' not in teacher:
+            check_fields('teacher', teacher, FrozenTeacher.fields())
+        if distill is not None:
+            build_terms(distill)
+        SCHEDULES.build(self.schedule_cfg)
+        if stop is not None:
+            STOP_RULES.build(stop)
+
+        self.distiller: Optional[Distiller] = None
+        #: Filled pair by pair while it is a list (by the dry run).
+        self.measured: Optional[List[Measured]] = None
+        self._stop: Optional[StopRule] = None
+        self._record: Optional[RunRecord] = None
+        self._handle: Any = None
+        self._loaded_state: dict = {}
+        self._reached = False
+        self._train_losses: Optional[Dict[str, torch.Tensor]] = None
+        self._step_ms: Optional[float] = None
+        self._steps_since_stop: Optional[List[float]] = None
+
+    # -- attaching -------------------------------------------------------
+
+    def before_run(self, runner: Runner) -> None:
+        """Provide for a validation that a cut run has missed."""
+        runner.register_hook(
+            MissedValidationHook(lambda: range(runner.iter + 1)
+                                 if self.distiller is None else
+                                 [r['iter'] for r in self._record.of('val')]))
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep the state; whether this is a resume is not known yet."""
+        self._loaded_state = checkpoint.get(_STATE, {})
+
+    def before_train(self, runner: Runner) -> None:
+        """Build, check and score the teacher, and attach to the student.
+
+        Not earlier: ``before_run`` fires in validation too, precedes
+        ``init_weights``, and an ``EMAHook`` would copy what hangs on the
+        model.
+        """
+        self._drop_scalars(runner)
+        record = None
+        if runner.iter > 0:
+            record = RunRecord.resume(runner.work_dir, runner.iter,
+                                      runner._load_from)
+            if record.of('stop'):
+                print_log(
+                    'Distillation was switched off at iteration '
+                    f'{record.of("stop")[0]["iter"]} of this run, and stays '
+                    'off.',
+                    logger='current')
+                return
+        student = _inner(runner.model)
+        distill = self.distill_cfg or default_distill(student)
+        stop_cfg = self.stop_cfg or default_stop(runner.val_loop is not None)
+        stop = STOP_RULES.build(stop_cfg)
+        if stop.needs_validation and runner.val_loop is None:
+            raise ValueError(
+                f'stop={type(stop).__name__} decides on validations, but the '
+                'run has none: configure val_dataloader, val_cfg and '
+                'val_evaluator, or use stop=dict(type="SurpassOnTrain")')
+        with preserved_rng():
+            teacher = FrozenTeacher.from_cfg(self.teacher_cfg)
+            teacher.to(next(student.parameters()).device)
+        self.distiller = Distiller(student, teacher, build_terms(distill),
+                                   SCHEDULES.build(self.schedule_cfg))
+        self._check_classes(runner, teacher)
+        length = (runner.max_iters, len(runner.train_dataloader))
+        self.distiller.bind(*length)
+        metrics, seconds = score_teacher(
+            teacher, runner) if stop.needs_teacher_score else ({}, 0.)
+        stop.bind(*length, metrics)
+        scores = stop.scores()
+        _check_declared_score(teacher, scores)
+        self._stop = stop
+        if record is None:
+            self._record = RunRecord.start(runner.work_dir)
+            self._record.append(
+                'teacher', 0, name=teacher.name,
+                checkpoint=teacher.checkpoint, metric=scores.get('metric'),
+                score=scores.get('teacher'), metrics=metrics, seconds=seconds)
+        else:
+            self._record = record
+            for row in record.rows:
+                stop.after(row)
+            self.distiller.load_state_dict(self._loaded_state)
+        self._handle = student.register_forward_hook(
+            self._join_losses, with_kwargs=True)
+        self._reached = False
+        self._describe(distill, stop_cfg, scores)
+
+    def _check_classes(self, runner: Runner, teacher: FrozenTeacher) -> None:
+        """Refuse a teacher that was trained on other classes."""
+        meta = getattr(runner.train_dataloader.dataset, 'metainfo', {})
+        ours, theirs = meta.get('classes'), teacher.classes
+        if ours is None or theirs is None or list(ours) == list(theirs):
+            return
+        differing = [
+            f'{i}: {t!r} against {s!r}'
+            for i, (t, s) in enumerate(zip(theirs, ours)) if t != s
+        ]
+        message = (
+            f'the teacher was trained on {len(theirs)} classes, the student '
+            f'is on {len(ours)}; they differ at ' +
+            ', '.join(differing[:3] or ['the end']))
+        if any(t.knowledge.by_class for t in self.distiller.terms):
+            raise ValueError(
+                f'{message}. Scores are paired class by class: use a teacher '
+                'of the same classes in the same order, or distil features '
+                'only (knowledge FPNFeatures)')
+        print_log(message, logger='current', level=logging.WARNING)
+
+    def _describe(self, distill: Sequence[dict], stop_cfg: dict,
+                  scores: dict) -> None:
+        in_full = Config(dict(custom_hooks=[dict(
+            type='WeakTeacherDistillHook', teacher=self.teacher_cfg,
+            distill=list(distill), schedule=self.schedule_cfg,
+            stop=stop_cfg)]))
+        score = scores.get('teacher')
+        print_log(
+            'Weak-to-strong distillation is on' +
+            (f' until the student gets past {scores["metric"]} = {score:.4f}'
+             if isinstance(score, float) else '') +
+            f'. In full:\n{in_full.pretty_text}',
+            logger='current')
+
+    # -- every step ------------------------------------------------------
+
+    def before_train_iter(self,
+                          runner: Runner,
+                          batch_idx: int,
+                          data_batch: Any = None) -> None:
+        """Take this iteration's strength, or stop where it is due."""
+        if self.distiller is None:
+            return
+        reason = self._stop.at(runner.iter)
+        zero_from = self.distiller.schedule.zero_from()
+        if reason is None and zero_from is not None and \
+                runner.iter >= zero_from:
+            reason = 'the schedule has reached 0'
+        if reason is not None:
+            self._switch_off(runner, reason)
+            return
+        self.distiller.set_progress(runner.iter)
+        self._log_scalars(runner)
+
+    def _join_losses(self, module: nn.Module, args: tuple, kwargs: dict,
+                     output: Any) -> Optional[dict]:
+        """Forward hook of the student: add our losses to its own."""
+        batch = dict(zip(('inputs', 'data_samples', 'mode'), args), **kwargs)
+        if batch.get('mode') != 'loss' or not module.training:
+            return None
+        self._reached = True
+        distiller, interval = self.distiller, self._stop.train_loss_interval
+        if interval is not None and (self._iter + 1) % interval == 0:
+            view = distiller.view(batch['inputs'], batch.get('data_samples'))
+            self._train_losses = dict(
+                student=task_loss_of(output).detach(),
+                teacher=view.task_loss())
+        if distiller.strength <= 0:
+            return None
+        return {
+            **output,
+            **distiller.losses(batch['inputs'], batch.get('data_samples'),
+                               output, self.measured)
+        }
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch: Any = None,
+                         outputs: Optional[dict] = None) -> None:
+        """Check that we were heard; let the stop rule see training losses."""
+        if self.distiller is None:
+            self._time_after_stop(runner)
+            return
+        if not self._reached:
+            raise RuntimeError(
+                f'the forward of {type(_inner(runner.model)).__name__} in '
+                'loss mode never reached the hook, so nothing is distilled. '
+                'Its train_step should call the model itself (as '
+                'BaseModel.train_step does), not one of its methods')
+        self._refuse_non_finite(runner)
+        if self._train_losses is not None:
+            row = self._record.append('train', runner.iter + 1, **{
+                who: _mean_over_ranks(loss)
+                for who, loss in self._train_losses.items()
+            })
+            self._train_losses = None
+            reason = self._stop.after(row)
+            if reason is not None:
+                self._switch_off(runner, reason, done=runner.iter + 1)
+
+    def _refuse_non_finite(self, runner: Runner) -> None:
+        # RuntimeInfoHook has just brought these to the host; looking is free.
+        scalars = runner.message_hub.log_scalars
+        latest = {
+            key: scalars[f'train/{key}'].current()
+            for key in [t.key for t in self.distiller.terms] + ['loss']
+            if f'train/{key}' in scalars
+        }
+        guilty = [key for key, value in latest.items()
+                  if key.startswith('loss_kd') and not math.isfinite(value)]
+        if guilty:
+            raise FloatingPointError(
+                f'{", ".join(guilty)} is not finite at iteration '
+                f'{runner.iter + 1}. Look at the learning rate and, under '
+                'mixed precision, at teacher.precision; the latest checkpoint '
+                'is untouched')
+
+    # -- stopping --------------------------------------------------------
+
+    def after_val_epoch(self,
+                        runner: Runner,
+                        metrics: Optional[Dict[str, float]] = None) -> None:
+        """Record the validation and let the stop rule decide."""
+        if self.distiller is None:
+            return
+        row = self._record.append(
+            'val',
+            runner.iter,
+            epoch=runner.iter / len(runner.train_dataloader),
+            metrics={
+                key: float(value)
+                for key, value in (metrics or {}).items()
+                if isinstance(value, (int, float))
+                or getattr(value, 'size', 0) == 1
+            })
+        reason = self._stop.after(row)
+        if reason is not None:
+            self._switch_off(runner, reason, done=runner.iter)
+
+    def after_train(self, runner: Runner) -> None:
+        """Leave the model as it was found."""
+        self._detach(runner)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Save the automatic weights: plain numbers under a key of ours."""
+        state = self.distiller.state_dict() if self.distiller else {}
+        if state:
+            checkpoint[_STATE] = state
+
+    def _switch_off(self,
+                    runner: Runner,
+                    reason: str,
+                    done: Optional[int] = None) -> None:
+        done = runner.iter if done is None else done
+        epoch = done / len(runner.train_dataloader)
+        scores = self._stop.scores()
+        self._step_ms = _recent_step_ms(runner)
+        teacher_ms = self.distiller.teacher.stopwatch.ms
+        self._record.append('stop', done, epoch=epoch, reason=reason,
+                            step_ms=self._step_ms, **scores)
+        self._detach(runner)
+        self._steps_since_stop = []
+        compared = ', '.join(
+            f'{who} {scores[who]:.4f}' for who in ('student', 'teacher')
+            if isinstance(scores.get(who), float))
+        if compared:
+            compared = f' ({scores["metric"]}: {compared})'
+        print_log(
+            f'Distillation is switched off for good at epoch {epoch:.2f}, '
+            f'iteration {done}: {reason}{compared}. A step took '
+            f'{_ms(self._step_ms)}, the teacher\'s forward '
+            f'{_ms(teacher_ms)} of it.',
+            logger='current')
+
+    def _detach(self, runner: Runner) -> None:
+        if self._handle is not None:
+            self._handle.remove()
+            self._handle = None
+        if self.distiller is None:
+            return
+        self.distiller.remove()
+        self.distiller = None
+        self._drop_scalars(runner)
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _time_after_stop(self, runner: Runner) -> None:
+        if self._steps_since_stop is None or \
+                'train/time' not in runner.message_hub.log_scalars:
+            return
+        self._steps_since_stop.append(
+            1000 * runner.message_hub.get_scalar('train/time').current())
+        if len(self._steps_since_stop) == _WINDOW:
+            print_log(
+                f'A step took {_ms(self._step_ms)} with the teacher and takes '
+                f'{_ms(statistics.median(self._steps_since_stop))} since it '
+                f'is gone (median of {_WINDOW} steps).',
+                logger='current')
+            self._steps_since_stop = None
+
+    # -- log -------------------------------------------------------------
+
+    def _log_scalars(self, runner: Runner) -> None:
+        distiller, hub = self.distiller, runner.message_hub
+        self._iter = runner.iter
+        hub.update_scalar(f'{_SCALARS}on', 1.)
+        hub.update_scalar(f'{_SCALARS}strength', distiller.strength)
+        for key, value in distiller.temperatures.items():
+            hub.update_scalar(
+                f'{_SCALARS}temperature_{key[len("loss_kd_"):]}', value)
+        if distiller.teacher.stopwatch.ms is not None:
+            hub.update_scalar(f'{_SCALARS}teacher_ms',
+                              distiller.teacher.stopwatch.ms)
+
+    @staticmethod
+    def _drop_scalars(runner: Runner) -> None:
+        # The logger goes on printing what stands in the message hub, and a
+        # checkpoint brings it back.
+        scalars = runner.message_hub.log_scalars
+        for key in [k for k in scalars
+                    if k.startswith((_SCALARS, 'train/loss_kd_'))]:
+            del scalars[key]
+
+
+def _inner(model: nn.Module) -> nn.Module:
+    return model.module if is_model_wrapper(model) else model
+
+
+def _mean_over_ranks(value: torch.Tensor) -> float:
+    value = value.detach().float().clone()
+    all_reduce(value, 'mean')
+    return value.item()
+
+
+def _check_declared_score(teacher: FrozenTeacher, scores: dict) -> None:
+    declared, measured = teacher.declared_score, scores.get('teacher')
+    if declared is None or measured is None:
+        return
+    if abs(measured - declared) > 0.1 * abs(declared):
+        raise ValueError(
+            f'the teacher {teacher.name} scores {measured:.4f} by '
+            f'{scores["metric"]}, but teacher.score says {declared:.4f}: '
+            'check its checkpoint, its normalisation and the validation set, '
+            'or correct teacher.score')
+
+
+def _recent_step_ms(runner: Runner) -> Optional[float]:
+    scalars = runner.message_hub.log_scalars
+    if 'train/time' not in scalars:
+        return None
+    history = scalars['train/time'].data[0][-_WINDOW:]
+    return 1000 * statistics.median(history.tolist()) if len(history) else None
+
+
+def _ms(value: Optional[float]) -> str:
+    return 'an unknown time' if value is None else f'{value:.0f} ms'

@@ -1,0 +1,140 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""What ``tools/train.py`` and ``tools/test.py`` do to a config."""
+import datetime
+import os.path as osp
+from typing import Any, Optional
+
+import torch.distributed as torch_dist
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import HOOKS, RUNNERS
+from mmengine.runner import Runner
+
+from mmw2s.configs_path import config as shipped_config
+
+DISTILL_HOOK = 'WeakTeacherDistillHook'
+
+
+def load_config(name: str, cfg_options: Optional[dict] = None) -> Config:
+    """Load a config file, one's own or one that comes with mmw2s.
+
+    Args:
+        name (str): A path, or a name that :func:`mmw2s.config` knows.
+        cfg_options (dict, optional): What to override.
+
+    Returns:
+        Config: The config.
+
+    Raises:
+        FileNotFoundError: If it is neither.
+    """
+    cfg = Config.fromfile(name if osp.isfile(name) else shipped_config(name))
+    if cfg_options:
+        cfg.merge_from_dict(cfg_options)
+    return cfg
+
+
+def _is_distill_hook(hook: Any) -> bool:
+    kind = hook.get('type') if isinstance(hook, dict) else type(hook)
+    if isinstance(kind, str):
+        name = kind.rsplit('.', 1)[-1]
+        if name == DISTILL_HOOK:
+            return True
+        kind = HOOKS.module_dict.get(name)
+    return isinstance(kind, type) and any(base.__name__ == DISTILL_HOOK
+                                          for base in kind.__mro__)
+
+
+def remove_distillation(cfg: Config) -> None:
+    """Turn a weak-to-strong config into its exact baseline, in place.
+
+    Every ``WeakTeacherDistillHook`` goes, from ``custom_hooks`` and from
+    ``default_hooks``, whichever way its type is written. All else stays.
+
+    Args:
+        cfg (Config): The config of a run.
+
+    Raises:
+        ValueError: If there is no such hook, so that a baseline is never
+            compared with itself.
+    """
+    custom = cfg.get('custom_hooks') or []
+    default = cfg.get('default_hooks') or {}
+    kept = [hook for hook in custom if not _is_distill_hook(hook)]
+    dropped = [key for key, hook in default.items() if _is_distill_hook(hook)]
+    if len(kept) == len(custom) and not dropped:
+        raise ValueError(
+            f'the config should have a {DISTILL_HOOK} in custom_hooks or '
+            'default_hooks for it to be removed, but it has none: it is a '
+            'baseline already, run it without --no-distill')
+    if len(kept) < len(custom):
+        cfg.custom_hooks = kept
+    for key in dropped:
+        default.pop(key)
+
+
+def enable_amp(cfg: Config) -> None:
+    """Switch mixed precision on, in place: fp16 on a GPU, bf16 on a CPU.
+
+    Args:
+        cfg (Config): The config of a run.
+
+    Raises:
+        ValueError: If the optimizer wrapper is not one that can be replaced.
+    """
+    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    kind = kind if isinstance(kind, str) else kind.__name__
+    if kind in ('AmpOptimWrapper', 'BF16OptimWrapper'):
+        return
+    if kind != 'OptimWrapper':
+        raise ValueError('--amp should be given with optim_wrapper.type='
+                         f'"OptimWrapper", but got "{kind}"')
+    if get_device() == 'cpu':
+        cfg.optim_wrapper.type = 'BF16OptimWrapper'
+    else:
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def setup_launcher(cfg: Config, launcher: str) -> None:
+    """Set the launcher, and make it work where there is no accelerator.
+
+    MMEngine selects a CUDA device when it initializes the processes and hands
+    it to DistributedDataParallel. Without one, the gloo group has to exist
+    before the runner is built, and the wrapper has to be told.
+
+    Args:
+        cfg (Config): The config of a run, changed in place.
+        launcher (str): ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+
+    Raises:
+        ValueError: If there is no accelerator and the launcher is ``slurm``
+            or ``mpi``.
+    """
+    cfg.launcher = launcher
+    if launcher == 'none' or get_device() != 'cpu':
+        return
+    if launcher != 'pytorch':
+        raise ValueError(
+            'without an accelerator --launcher should be "pytorch" '
+            f'(tools/dist_train.sh), but got "{launcher}"')
+    if not torch_dist.is_initialized():
+        timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
+        torch_dist.init_process_group(
+            'gloo',
+            timeout=None if timeout is None else datetime.timedelta(
+                seconds=timeout))
+    wrapper = dict(
+        cfg.get('model_wrapper_cfg') or dict(
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False)))
+    wrapper.setdefault('type', 'MMDistributedDataParallel')
+    wrapper['device_ids'] = None
+    cfg.model_wrapper_cfg = wrapper
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the runner that the config asks for, MMEngine's by default."""
+    if 'runner_type' in cfg:
+        return RUNNERS.build(cfg)
+    return Runner.from_cfg(cfg)

@@ -1,0 +1,37 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from contextlib import contextmanager
+from typing import Iterator
+
+import torch
+import torch.nn as nn
+from mmengine.optim import OptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS
+from mmengine.runner import autocast
+
+
+@OPTIM_WRAPPERS.register_module()
+class BF16OptimWrapper(OptimWrapper):
+    """Mixed precision in bfloat16, on a CPU too.
+
+    MMEngine's ``AmpOptimWrapper`` needs an accelerator. bfloat16 has the
+    exponent range of float32, so no loss scaling is needed and nothing is
+    added to the checkpoint. Parameters and optimizer states stay float32;
+    only the forward of training runs under autocast, validation does not.
+
+    Note:
+        On CUDA, mmcv's own kernels (focal loss, RoIAlign, ...) have no
+        bfloat16 version; use ``AmpOptimWrapper`` (float16) there.
+
+    Args:
+        **kwargs: Those of :class:`mmengine.optim.OptimWrapper`.
+    """
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Autocast around the forward of ``model``.
+
+        Args:
+            model (nn.Module): The model that is trained.
+        """
+        with super().optim_context(model), autocast(dtype=torch.bfloat16):
+            yield

@@ -1,0 +1,2 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from .losses import *  # noqa: F401,F403

@@ -1,0 +1,131 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import math
+from abc import ABCMeta, abstractmethod
+from typing import Optional, Sequence, Union
+
+import torch
+from torch import Tensor, nn
+
+AvgFactor = Union[float, Tensor]
+
+
+class DistillationLoss(nn.Module, metaclass=ABCMeta):
+    """What every distillation loss has in common; a subclass adds a formula.
+
+    The teacher and the weights are detached. The formula is computed in
+    float32 whatever the inputs are and whatever autocast surrounds the call
+    (in float64 where the student is float64). Inputs without any element give
+    0, connected to the student's graph.
+
+    Args:
+        loss_weight (float): Factor of the result. Defaults to 1.0.
+        temperature (float, optional): The temperature used where a call gives
+            none. None for a formula without a temperature, which ignores the
+            one it is called with. Defaults to None.
+
+    Raises:
+        ValueError: If ``loss_weight`` is negative or not finite, or
+            ``temperature`` is not positive.
+    """
+
+    def __init__(self,
+                 loss_weight: float = 1.0,
+                 temperature: Optional[float] = None) -> None:
+        super().__init__()
+        if not 0 <= loss_weight < math.inf:
+            raise ValueError('loss_weight should be a finite number >= 0, but '
+                             f'got {loss_weight}')
+        self.loss_weight = loss_weight
+        self.temperature = _check_temperature(temperature)
+
+    def forward(self,
+                student: Tensor,
+                teacher: Tensor,
+                weight: Optional[Tensor] = None,
+                avg_factor: Optional[AvgFactor] = None,
+                temperature: Optional[float] = None) -> Tensor:
+        """Compare the student's tensor with the teacher's.
+
+        Args:
+            student (Tensor): Of the shape that the subclass documents.
+            teacher (Tensor): Of the student's shape.
+            weight (Tensor, optional): Weights or a mask, of a shape that the
+                subclass documents. Defaults to None.
+            avg_factor (float or Tensor, optional): What the sum is divided
+                by. It counts things, so values below 1 are taken as 1.
+                Defaults to None, the normaliser that the subclass documents.
+            temperature (float, optional): Replaces the one of the
+                constructor in this call. Defaults to None.
+
+        Returns:
+            Tensor: The loss, a float32 scalar (float64 if the student is).
+
+        Raises:
+            ValueError: If the shapes do not fit or the temperature is not
+                positive.
+        """
+        if student.shape != teacher.shape:
+            raise ValueError(
+                f'{type(self).__name__} needs tensors of the same shape, but '
+                f'got {tuple(student.shape)} from the student and '
+                f'{tuple(teacher.shape)} from the teacher')
+        if self.temperature is None:
+            temperature = None
+        elif temperature is None:
+            temperature = self.temperature
+        else:
+            _check_temperature(temperature)
+        dtype = torch.promote_types(student.dtype, torch.float32)
+        with torch.autocast(device_type=student.device.type, enabled=False):
+            student = student.to(dtype)
+            if student.numel() == 0:
+                return student.sum() * 0
+            teacher = teacher.detach().to(dtype)
+            if weight is not None:
+                weight = weight.detach().to(dtype)
+            if isinstance(avg_factor, Tensor):
+                avg_factor = avg_factor.detach().to(dtype).reshape(())
+                avg_factor = avg_factor.clamp(min=1.)
+            elif avg_factor is not None:
+                avg_factor = max(avg_factor, 1.)
+            loss = self.compute(student, teacher, weight, avg_factor,
+                                temperature)
+            return self.loss_weight * loss
+
+    @abstractmethod
+    def compute(self, student: Tensor, teacher: Tensor,
+                weight: Optional[Tensor], avg_factor: Optional[AvgFactor],
+                temperature: Optional[float]) -> Tensor:
+        """The formula, on checked non-empty tensors of one floating dtype."""
+
+
+def expand_weight(weight: Tensor, shape: Sequence[int]) -> Tensor:
+    """Broadcast a weight to a shape without copying it.
+
+    Raises:
+        ValueError: If it cannot be broadcast to that shape.
+    """
+    try:
+        return weight.expand(shape)
+    except RuntimeError:
+        raise ValueError('weight should be broadcastable to the shape '
+                         f'{tuple(shape)}, but has the shape '
+                         f'{tuple(weight.shape)}') from None
+
+
+def check_map(x: Tensor) -> None:
+    """Refuse what is not a feature map.
+
+    Raises:
+        ValueError: If ``x`` is not of shape (B, C, H, W).
+    """
+    if x.dim() != 4:
+        raise ValueError('feature maps should be of shape (B, C, H, W), but '
+                         f'got {tuple(x.shape)}')
+
+
+def _check_temperature(temperature: Optional[float]) -> Optional[float]:
+    if temperature is not None and not 0 < temperature < math.inf:
+        raise ValueError('the temperature should be a finite number > 0, but '
+                         f'got {temperature}')
+    return temperature

@@ -1,0 +1,51 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from typing import Optional
+
+import torch.nn.functional as F
+from mmengine.registry import MODELS
+from torch import Tensor
+
+from .base import AvgFactor, DistillationLoss, expand_weight
+
+
+@MODELS.register_module()
+class BoxKDLoss(DistillationLoss):
+    r"""Box regression distilled where the teacher is confident.
+
+    .. math::
+        \frac{1}{N} \sum_a w_a \sum_d smoothL1(s_{ad} - t_{ad})
+
+    with the weight :math:`w_a`, usually the teacher's confidence at anchor
+    :math:`a`, and :math:`N` = ``avg_factor``, or the sum of the weights
+    (the number of anchors if there are none), at least 1. So a batch in which
+    the teacher sees next to nothing counts next to nothing.
+
+    Shapes: deltas (..., D); ``weight`` (...), one per anchor.
+
+    Args:
+        beta (float): Below this difference the loss is quadratic; 0 is plain
+            L1. Defaults to 0.
+        loss_weight (float): Factor of the result. Defaults to 1.0.
+
+    Raises:
+        ValueError: If ``beta`` is negative.
+    """
+
+    def __init__(self, beta: float = 0., loss_weight: float = 1.0) -> None:
+        super().__init__(loss_weight)
+        if not beta >= 0:
+            raise ValueError(f'beta should be >= 0, but got {beta}')
+        self.beta = beta
+
+    def compute(self, student: Tensor, teacher: Tensor,
+                weight: Optional[Tensor], avg_factor: Optional[AvgFactor],
+                temperature: None) -> Tensor:
+        loss = F.smooth_l1_loss(
+            student, teacher, reduction='none', beta=self.beta).sum(-1)
+        if weight is None:
+            total = loss.numel()
+        else:
+            weight = expand_weight(weight, loss.shape)
+            loss = loss * weight
+            total = weight.sum().clamp(min=1.)
+        return loss.sum() / (total if avg_factor is None else avg_factor)

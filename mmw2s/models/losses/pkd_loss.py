@@ -1,0 +1,83 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from typing import Optional
+
+import torch
+from mmengine.registry import MODELS
+from torch import Tensor
+
+from .base import AvgFactor, DistillationLoss, check_map, expand_weight
+
+
+@MODELS.register_module()
+class PKDLoss(DistillationLoss):
+    r"""Feature maps compared by their correlation, whatever their scale.
+
+    From `PKD: General Distillation Framework for Object Detectors via Pearson
+    Correlation Coefficient <https://arxiv.org/abs/2207.02039>`_:
+
+    .. math::
+        \frac{1}{2} \, mean((n(s) - n(t))^2) \, = \, 1 - Pearson(s, t)
+
+    where :math:`n(x) = (x - mean) / \sqrt{var + eps}` standardises every
+    channel. The mean is over images, channels and locations; with
+    ``avg_factor``, the mean over channels is summed over images and locations
+    and divided by it.
+
+    Shapes: maps (B, C, H, W); ``weight``, a mask or weights of the
+    locations, broadcastable to (B, 1, H, W), makes mean, variance and the
+    final mean weighted ones.
+
+    Args:
+        per_image (bool): Standardise over the locations of each image, so
+            that the loss does not depend on how a batch is split over
+            accelerators; False takes the whole batch together, as the paper's
+            code does. Defaults to True.
+        eps (float): Added to the variance. It keeps the gradients of constant
+            maps finite; maps whose standard deviation is not well above its
+            root are not scale-free. Defaults to 1e-6.
+        loss_weight (float): Factor of the result. The paper takes 6 to 10
+            for detectors. Defaults to 1.0.
+
+    Raises:
+        ValueError: If ``eps`` is not positive.
+    """
+
+    def __init__(self,
+                 per_image: bool = True,
+                 eps: float = 1e-6,
+                 loss_weight: float = 1.0) -> None:
+        super().__init__(loss_weight)
+        if not eps > 0:
+            raise ValueError(f'eps should be > 0, but got {eps}')
+        self.dims = (2, 3) if per_image else (0, 2, 3)
+        self.eps = eps
+
+    def _standardise(self, x: Tensor, weight: Optional[Tensor]) -> Tensor:
+        if weight is None:
+            centred = x - x.mean(self.dims, keepdim=True)
+            var = centred.square().mean(self.dims, keepdim=True)
+        else:
+            total = weight.sum(self.dims, keepdim=True)
+            # An image without weight has neither mean nor variance: any will
+            # do, as long as it is finite.
+            share = weight / total.masked_fill(total == 0, 1.)
+            centred = x - (share * x).sum(self.dims, keepdim=True)
+            var = (share * centred.square()).sum(self.dims, keepdim=True)
+        return centred * torch.rsqrt(var + self.eps)
+
+    def compute(self, student: Tensor, teacher: Tensor,
+                weight: Optional[Tensor], avg_factor: Optional[AvgFactor],
+                temperature: None) -> Tensor:
+        check_map(student)
+        batch, _, height, width = student.shape
+        if weight is not None:
+            weight = expand_weight(weight, (batch, 1, height, width))
+        gap = self._standardise(student, weight) - self._standardise(
+            teacher, weight)
+        loss = gap.square().mean(1, keepdim=True)
+        if weight is None:
+            total = loss.numel()
+        else:
+            loss = loss * weight
+            total = weight.sum().clamp(min=self.eps)
+        return 0.5 * loss.sum() / (total if avg_factor is None else avg_factor)

@@ -1,0 +1,87 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""The registries of mmw2s.
+
+Hooks, losses, data sets and metrics are registered in MMEngine's own root
+registries, so that they are found from every OpenMMLab scope by their bare
+name. The three questions that MMEngine has no registry for get one here:
+*what* is transferred (:data:`KNOWLEDGE`), *how strongly* (:data:`SCHEDULES`)
+and *until when* (:data:`STOP_RULES`).
+"""
+import difflib
+import inspect
+from typing import Any, Iterable, Optional
+
+from mmengine.registry import Registry, build_from_cfg
+
+__all__ = ['KNOWLEDGE', 'SCHEDULES', 'STOP_RULES', 'check_fields']
+
+
+def check_fields(owner: str, given: Iterable[str],
+                 known: Iterable[str]) -> None:
+    """Refuse fields that ``owner`` does not have, naming the nearest ones.
+
+    Args:
+        owner (str): What the fields were given to, for the message.
+        given (Iterable[str]): Names of the fields that were given.
+        known (Iterable[str]): Names of the fields that exist.
+
+    Raises:
+        TypeError: If a given field is not a known one.
+    """
+    known = list(known)
+    for name in given:
+        if name in known:
+            continue
+        nearest = difflib.get_close_matches(name, known, n=1)
+        hint = f'did you mean "{nearest[0]}"?' if nearest else \
+            f'its fields are: {", ".join(known)}'
+        raise TypeError(f'{owner} has no field "{name}": {hint}')
+
+
+def build_checked(cfg: dict, registry: Registry, **kwargs: Any) -> Any:
+    """Build from a config whose fields are checked against the signature.
+
+    Like :func:`mmengine.registry.build_from_cfg`, but always in the scope of
+    mmw2s, whatever the default scope of the run is, and with
+    :func:`check_fields` before anything is built.
+    """
+    if not isinstance(cfg, dict) or 'type' not in cfg:
+        raise TypeError(f'a {registry.name} should be a dict with the key '
+                        f'"type", but got {cfg!r}')
+    cls: Optional[Any] = cfg['type']
+    if isinstance(cls, str):
+        try:
+            cls = registry.get(cls)
+        except RuntimeError:
+            cls = None
+    if cls is None:
+        nearest = difflib.get_close_matches(cfg['type'], registry.module_dict,
+                                            n=1, cutoff=0.4)
+        raise KeyError(
+            f'"{cfg["type"]}" is not a registered {registry.name}: ' +
+            (f'did you mean "{nearest[0]}"? ' if nearest else '') +
+            f'Registered are: {", ".join(sorted(registry.module_dict))}')
+    parameters = inspect.signature(cls).parameters.values()
+    if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+        check_fields(cls.__name__, (k for k in cfg
+                                    if k not in ('type', '_scope_')),
+                     (p.name for p in parameters))
+    return build_from_cfg(
+        dict(cfg, type=cls, _scope_='mmw2s'), registry, **kwargs)
+
+
+KNOWLEDGE = Registry(
+    'knowledge',
+    scope='mmw2s',
+    build_func=build_checked,
+    locations=['mmw2s.distillation.knowledge'])
+SCHEDULES = Registry(
+    'schedule',
+    scope='mmw2s',
+    build_func=build_checked,
+    locations=['mmw2s.distillation.schedules'])
+STOP_RULES = Registry(
+    'stop rule',
+    scope='mmw2s',
+    build_func=build_checked,
+    locations=['mmw2s.distillation.stop_rules'])

@@ -1,0 +1,63 @@
+#!/usr/bin/env python
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Tell how much sooner weak-to-strong runs reached their targets."""
+import argparse
+import os.path as osp
+import sys
+
+from mmw2s.analysis import Run, compare, save
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog='Every run needs the TimeToTargetHook. Example: '
+        'compare_runs.py work_dirs/base_* --w2s work_dirs/w2s_* '
+        '--teacher work_dirs/teacher --target 80% 0.3 --out work_dirs/report')
+    parser.add_argument(
+        'baseline', nargs='+', help='work_dirs without a teacher, one a seed')
+    parser.add_argument(
+        '--w2s', nargs='+', required=True, help='work_dirs with a teacher')
+    parser.add_argument(
+        '--teacher',
+        help="work_dir of the teacher's own training, to count its cost too")
+    parser.add_argument('--metric', help='e.g. coco/bbox_mAP')
+    parser.add_argument(
+        '--rule', choices=['greater', 'less'], help='which side is better')
+    parser.add_argument(
+        '--target',
+        nargs='+',
+        help="values as 0.3, or shares as 90%% of the baselines' best "
+        '(median over seeds); default: 80%% 90%% 95%%')
+    parser.add_argument(
+        '--out', help='folder for report.md, report.json and curves.png')
+    parser.add_argument(
+        '--names',
+        nargs='+',
+        help='what to call the runs: baselines first, then the others')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    paths = args.baseline + args.w2s
+    names = args.names or [None] * len(paths)
+    try:
+        if len(names) != len(paths):
+            raise ValueError(f'--names should give {len(paths)} names, one a '
+                             f'run, but got {len(names)}')
+        runs = [Run.load(*pair) for pair in zip(paths, names)]
+        result = compare(runs[:len(args.baseline)], runs[len(args.baseline):],
+                         args.teacher, args.target, args.metric, args.rule)
+    except (OSError, ValueError) as error:
+        sys.exit(f'compare_runs.py: {error}.')
+    result.print()
+    if args.out:
+        save(result, args.out)
+        print('Written: ' + ', '.join(
+            osp.join(args.out, name)
+            for name in ('report.md', 'report.json', 'curves.png')))
+
+
+if __name__ == '__main__':
+    main()

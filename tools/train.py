@@ -1,0 +1,134 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Train a model, with a weak teacher or without."""
+import argparse
+import os
+import os.path as osp
+import sys
+from typing import Optional, Sequence
+
+import torch.distributed as torch_dist
+from mmengine.config import Config, DictAction
+from mmengine.runner import find_latest_checkpoint
+
+from mmw2s.engine.launch import (build_runner, enable_amp, load_config,
+                                 remove_distillation, setup_launcher)
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        'config', help='a config file, or the name of one of mmw2s')
+    parser.add_argument(
+        '--work-dir',
+        help='where logs and checkpoints go '
+        '(default: ./work_dirs/CONFIG)')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='PATH',
+        help='go on from this checkpoint; without a path, or with "auto", '
+        'from the latest one in the work_dir')
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate with the batch size')
+    parser.add_argument(
+        '--no-distill',
+        action='store_true',
+        help='remove every WeakTeacherDistillHook: the exact baseline of the '
+        'config, in a work_dir of its own')
+    parser.add_argument(
+        '--dry-run',
+        action='store_true',
+        help='one batch through everything, print what happens, and exit')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config, as in key="[a,b]" or '
+        'a.b.c=value; no white space inside a value')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher')
+    # Given by old launchers; the runner reads the environment variable.
+    parser.add_argument(
+        '--local_rank',
+        '--local-rank',
+        type=int,
+        default=0,
+        help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def prepare_config(args: argparse.Namespace) -> Config:
+    """The config of the run, with the command line applied to it."""
+    cfg = load_config(args.config, args.cfg_options)
+    if args.no_distill:
+        remove_distillation(cfg)
+    if args.amp:
+        enable_amp(cfg)
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise ValueError('--auto-scale-lr needs auto_scale_lr.'
+                             'base_batch_size in the config')
+        cfg.auto_scale_lr.enable = True
+
+    if args.work_dir:
+        cfg.work_dir = args.work_dir
+    else:
+        if not cfg.get('work_dir'):
+            name = osp.splitext(osp.basename(args.config))[0]
+            cfg.work_dir = osp.join('./work_dirs', name)
+        if args.no_distill:
+            # Or the baseline would resume from the run it is compared with.
+            cfg.work_dir = cfg.work_dir.rstrip('/') + '_baseline'
+
+    if args.resume:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    return cfg
+
+
+def say_how_to_resume(cfg: Config) -> None:
+    if osp.isdir(cfg.work_dir) and find_latest_checkpoint(cfg.work_dir):
+        message = ('Run the same command with --resume to go on from the '
+                   f'latest checkpoint in {cfg.work_dir}.')
+    else:
+        message = f'No checkpoint has been written to {cfg.work_dir} yet.'
+    print(f'\nInterrupted. {message}', file=sys.stderr)
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        cfg = prepare_config(args)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f'train.py: error: {error}')
+    if args.dry_run:
+        from mmw2s.engine.dry_run import dry_run
+        dry_run(cfg)
+        return
+    try:
+        setup_launcher(cfg, args.launcher)
+        build_runner(cfg).train()
+    except KeyboardInterrupt:
+        if int(os.environ.get('RANK', 0)) == 0:
+            say_how_to_resume(cfg)
+        sys.exit(130)
+    finally:
+        if torch_dist.is_initialized():
+            torch_dist.destroy_process_group()
+
+
+if __name__ == '__main__':
+    main()
