@@ -10,11 +10,11 @@ from .compatibility import check_versions, installed_versions
 # package is too old.
 check_versions(installed_versions())
 
-from . import distillation, engine, models  # noqa: E402,F401
-from .configs_path import config  # noqa: E402
-from .engine import TimeToTargetHook, WeakTeacherDistillHook  # noqa: E402
-from .version import __version__  # noqa: E402
+from . import datasets, distillation, engine, models
+from .configs_path import config
+from .engine.hooks import TimeToTargetHook, WeakTeacherDistillHook
+from .version import __version__
 
 __all__ = [
-    '__version__', 'config', 'TimeToTargetHook', 'WeakTeacherDistillHook'
+    'TimeToTargetHook', 'WeakTeacherDistillHook', '__version__', 'config'
 ]

@@ -4,7 +4,7 @@
 set -euo pipefail
 
 if (($# < 3)); then
-    echo "usage: [NNODES= NODE_RANK= MASTER_ADDR= PORT=]" \
+    echo "usage: [NNODES= NODE_RANK= MASTER_ADDR= PORT= PYTHON=]" \
         "bash tools/dist_test.sh CONFIG CHECKPOINT GPUS" \
         "[arguments of test.py]" >&2
     exit 2
@@ -13,18 +13,19 @@ CONFIG=$1
 CHECKPOINT=$2
 GPUS=$3
 NNODES=${NNODES:-1}
+PYTHON=${PYTHON:-python}
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 if [[ -z ${PORT:-} ]]; then
     # On one machine any free port does, and two runs do not collide.
     PORT=29500
-    ((NNODES > 1)) || PORT=$(python -c 'import socket
+    ((NNODES > 1)) || PORT=$("$PYTHON" -c 'import socket
 s = socket.socket()
 s.bind(("127.0.0.1", 0))
 print(s.getsockname()[1])')
 fi
 
 PYTHONPATH="$HERE/..${PYTHONPATH:+:$PYTHONPATH}" exec \
-    python -m torch.distributed.run \
+    "$PYTHON" -m torch.distributed.run \
     --nnodes="$NNODES" \
     --node_rank="${NODE_RANK:-0}" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" \

@@ -4,7 +4,7 @@
 set -euo pipefail
 
 if (($# < 4)); then
-    echo "usage: [GPUS= GPUS_PER_NODE= CPUS_PER_TASK= SRUN_ARGS=]" \
+    echo "usage: [GPUS= GPUS_PER_NODE= CPUS_PER_TASK= SRUN_ARGS= PYTHON=]" \
         "bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR" \
         "[arguments of train.py]" >&2
     exit 2
@@ -23,4 +23,4 @@ PYTHONPATH="$HERE/..${PYTHONPATH:+:$PYTHONPATH}" exec srun \
     --cpus-per-task="${CPUS_PER_TASK:-5}" \
     --kill-on-bad-exit=1 \
     "${EXTRA[@]}" \
-    python -u "$HERE/train.py" "$3" --work-dir "$4" --launcher slurm "${@:5}"
+    "${PYTHON:-python}" -u "$HERE/train.py" "$3" --work-dir "$4" --launcher slurm "${@:5}"

@@ -6,11 +6,11 @@ import os.path as osp
 import sys
 from typing import Optional, Sequence
 
-import torch.distributed as torch_dist
 from mmengine.config import Config, DictAction
 from mmengine.evaluator import DumpResults
 
-from mmw2s.engine.launch import build_runner, load_config, setup_launcher
+from mmw2s.engine.launch import (build_runner, load_config, setup_launcher,
+                                 shut_down_processes)
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -83,8 +83,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     finally:
-        if torch_dist.is_initialized():
-            torch_dist.destroy_process_group()
+        shut_down_processes()
 
 
 if __name__ == '__main__':

@@ -6,12 +6,12 @@ import os.path as osp
 import sys
 from typing import Optional, Sequence
 
-import torch.distributed as torch_dist
 from mmengine.config import Config, DictAction
 from mmengine.runner import find_latest_checkpoint
 
 from mmw2s.engine.launch import (build_runner, enable_amp, load_config,
-                                 remove_distillation, setup_launcher)
+                                 remove_distillation, setup_launcher,
+                                 shut_down_processes)
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -126,8 +126,7 @@ def main() -> None:
             say_how_to_resume(cfg)
         sys.exit(130)
     finally:
-        if torch_dist.is_initialized():
-            torch_dist.destroy_process_group()
+        shut_down_processes()
 
 
 if __name__ == '__main__':

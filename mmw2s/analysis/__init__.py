@@ -3,7 +3,8 @@
 
 What draws and prints is imported on first use: training needs none of it.
 """
-from .comparison import Comparison, compare
+from .compare_runs import compare
+from .comparison import Comparison
 from .run import Run
 from .targets import first_at_target, infer_rule
 

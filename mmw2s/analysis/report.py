@@ -5,156 +5,26 @@ import math
 import os
 import os.path as osp
 from statistics import median
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from .comparison import Comparison, Speedup, Target, compare
+from .compare_runs import compare
+from .comparison import Comparison, Speedup, Target
 from .plots import plot_curves
-from .run import TIME_UNITS, UNITS, Run, cost, time_unit
+from .run import TIME_UNITS, UNITS, Run, cost
+from .tables import SIDES, tables
 
 __all__ = ['to_markdown', 'to_json', 'print_tables', 'save', 'write_report']
-
-NOT_REACHED = 'not reached'
-SIDES = ('baseline', 'w2s')
-#: Short names of the units, for the heads of columns.
-HEADS = dict(
-    epoch='epoch',
-    iter='iter',
-    train_seconds='train ({})',
-    wall_seconds='wall ({})',
-    device_hours='device h')
-
-
-class Table(NamedTuple):
-    title: str
-    header: List[str]
-    rows: List[List[str]]
-
-
-class _Format:
-    """Costs as text, all times of a report in the same unit."""
-
-    def __init__(self, result: Comparison) -> None:
-        self.time = time_unit(result.baselines + result.w2s)
-
-    def head(self, unit: str) -> str:
-        return HEADS[unit].format(self.time.name)
-
-    def cost(self, value: float, unit: str) -> str:
-        if not math.isfinite(value):
-            return NOT_REACHED
-        if unit in ('train_seconds', 'wall_seconds'):
-            return f'{value / self.time.seconds:.1f}'
-        if unit == 'device_hours':
-            return f'{value:.3g}'
-        return f'{round(value, 2):g}' if unit == 'epoch' else f'{value:.0f}'
-
-    def costs(self, values: Dict[str, float]) -> List[str]:
-        """One cell a unit; what was not reached is said once."""
-        if not any(map(math.isfinite, values.values())):
-            return [NOT_REACHED] + ['-'] * (len(values) - 1)
-        return [self.cost(value, unit) for unit, value in values.items()]
-
-
-def _summary(result: Comparison, form: _Format) -> Table:
-    """Medians and speed-ups, a row a target."""
-    units = ('epoch', 'train_seconds', 'wall_seconds')
-    header = [result.metric] + [form.head(u) for u in units]
-    if result.teacher:
-        header.append('wall + teacher')
-    rows = []
-    for target in result.targets:
-        row = [target.label]
-        for unit in units:
-            pair = [
-                form.cost(median(result.costs(target, side, unit)), unit)
-                for side in SIDES
-            ]
-            row.append(f'{" -> ".join(pair)}: {result.speedup(target, unit)}')
-        if result.teacher:
-            row.append(str(result.speedup(target, 'wall_seconds', True)))
-        rows.append(row)
-    return Table(
-        'Median cost of reaching a target, baseline -> w2s: '
-        'speed-up', header, rows)
-
-
-def _target_table(result: Comparison, target: Target, form: _Format) -> Table:
-    """Every run's first@target."""
-    rows = []
-    for side in SIDES:
-        runs = result.baselines if side == 'baseline' else result.w2s
-        columns = {u: result.costs(target, side, u) for u in UNITS}
-        for i, run in enumerate(runs):
-            reached = getattr(target, side)[i]
-            rows.append([side, run.name,
-                         str(run.facts.get('seed', ''))] + form.costs({
-                             u: c[i]
-                             for u, c in columns.items()
-                         }) + [_score(reached['score'] if reached else None)])
-        if len(runs) > 1:
-            for name, take in (('median', median), ('min', min), ('max', max)):
-                taken = {u: take(c) for u, c in columns.items()}
-                rows.append([side, name, ''] + form.costs(taken) + [''])
-    rows.append(['speed-up', 'of medians', ''] +
-                [str(result.speedup(target, u)) for u in UNITS] + [''])
-    if result.teacher:
-        rows.append(['speed-up', '+ teacher', ''] + [
-            str(result.speedup(target, u, True)) if u in TIME_UNITS else ''
-            for u in UNITS
-        ] + [''])
-    header = ['side', 'run', 'seed'] + [form.head(u) for u in UNITS]
-    return Table(f'First at {result.metric} of {target.label}',
-                 header + ['score'], rows)
-
-
-def _quality_table(result: Comparison, form: _Format) -> Table:
-    """Best and final metric, total cost and switch-off of each run."""
-    units = ('epoch', 'train_seconds', 'wall_seconds')
-    groups = [('baseline', result.baselines), ('w2s', result.w2s)]
-    if result.teacher:
-        groups.append(('teacher', [result.teacher]))
-    rows = []
-    for title, runs in groups:
-        for run in runs:
-            best = run.best(result.metric, result.rule)
-            last, stop = run.history[-1], run.stop
-            rows.append([
-                title, run.name,
-                _score(best and best['metrics'][result.metric]) +
-                (f' @ {best["epoch"]:.4g}' if best else ''),
-                _score(last['metrics'].get(result.metric))
-            ] + [form.cost(cost(run, last, u), u) for u in units] + [
-                f'epoch {stop["epoch"]:.4g}: {stop.get("reason", "")}'
-                if stop and 'epoch' in stop else '-'
-            ])
-    header = ['side', 'run', 'best @ epoch', 'final'
-              ] + [form.head(u) for u in units]
-    return Table(f'{result.metric} and length of the whole runs',
-                 header + ['distilled until'], rows)
-
-
-def _score(score: Optional[float]) -> str:
-    return '-' if score is None else f'{score:.4g}'
-
-
-def _tables(result: Comparison) -> List[Table]:
-    form = _Format(result)
-    return [
-        _summary(result, form),
-        *(_target_table(result, t, form) for t in result.targets),
-        _quality_table(result, form)
-    ]
 
 
 def print_tables(result: Comparison,
                  console: Optional[Console] = None) -> None:
     """Print verdict, tables and notes to the terminal."""
     console = console or Console()
-    for table in _tables(result):
+    for table in tables(result):
         shown = RichTable(
             *table.header,
             title=table.title,
@@ -207,7 +77,7 @@ def to_markdown(
     """
     parts = [f'# {title}', '\n'.join(f'- {v}' for v in result.verdict())]
     parts += [f'![]({figure})' for figure in figures]
-    for table in _tables(result):
+    for table in tables(result):
         lines = [table.header, ['---'] * len(table.header)] + table.rows
         parts += [
             f'## {table.title}',
@@ -219,8 +89,8 @@ def to_markdown(
         'Epochs and iterations are completed ones at the validation that '
         'first reached the target. Training time leaves validations out; the '
         'wall clock has everything in it, scoring the teacher included. '
-        'Device hours are wall clock times number of devices. "+ teacher" adds '
-        "the whole of the teacher's own training. "
+        'Device hours are wall clock times number of devices. "+ teacher" '
+        "adds the whole of the teacher's own training. "
         '"Not reached" '
         'counts as infinite in medians and ranges; "> 2x" says that the '
         'baseline had not got there by the end of its run, "< 2x" that the '

@@ -206,7 +206,7 @@ def _stroke(scene: np.ndarray, rng: np.random.Generator) -> None:
 def _enlarge(scan: np.ndarray, height: int) -> np.ndarray:
     """A scan as a map of ink, cut to where there is some, ``height`` tall."""
     big = cv2.resize(scan, (64, 64), interpolation=cv2.INTER_CUBIC)
-    big = np.clip(1.4 * big, 0, 1)
+    big = np.clip(1.2 * big, 0, 1)
     ys, xs = np.nonzero(big > 0.4)
     big = big[ys.min():ys.max() + 1, xs.min():xs.max() + 1]
     width = max(4, round(height * big.shape[1] / big.shape[0]))

@@ -31,7 +31,8 @@ class _Inert:
 # What MMEngine's training checkpoints name beside tensors: the message hub's
 # HistoryBuffer (which pickles its methods by `getattr`) and numpy values.
 _INERT_NAMES = ('mmengine.logging.history_buffer.HistoryBuffer',
-                'builtins.getattr', '__builtin__.getattr',
+                'builtins.getattr', '__builtin__.getattr', 'builtins.bytes',
+                '__builtin__.bytes',
                 'numpy.core.multiarray._reconstruct',
                 'numpy._core.multiarray._reconstruct',
                 'numpy.core.multiarray.scalar',
@@ -41,27 +42,32 @@ _INERT_NAMES = ('mmengine.logging.history_buffer.HistoryBuffer',
 
 
 def _inert_stand_ins() -> list:
-    # A class of its own for each name: torch keys its table by the class.
-    return [(type('_Inert', (_Inert, ), {}), name) for name in _INERT_NAMES]
+    # Classes of these names: torch 2.5 takes no pair of a class and a name.
+    return [
+        type(name, (_Inert, ), dict(__module__=module))
+        for module, _, name in (full.rpartition('.') for full in _INERT_NAMES)
+    ]
 
 
 def _download(url: str) -> str:
     """Fetch ``url`` into torch's hub cache, once a machine."""
     folder = osp.join(torch.hub.get_dir(), 'checkpoints')
     path = osp.join(folder, osp.basename(urlparse(url).path))
-    if is_main_process() and not osp.exists(path):
-        os.makedirs(folder, exist_ok=True)
-        # OpenMMLab's files carry the beginning of their sha256 in the name.
-        found = re.search(r'-([0-9a-f]{8,})\.', osp.basename(path))
-        try:
-            torch.hub.download_url_to_file(
-                url, path, hash_prefix=found.group(1) if found else None)
-        except Exception as error:
-            raise RuntimeError(
-                f'the teacher\'s checkpoint could not be downloaded from '
-                f'{url} ({error}). Download it by hand and give its path as '
-                'teacher.checkpoint') from error
-    barrier()
+    # OpenMMLab's files carry the beginning of their sha256 in the name.
+    found = re.search(r'-([0-9a-f]{8,})\.', osp.basename(path))
+    # The others come second, and find it there unless on another machine.
+    for our_turn in (is_main_process(), not is_main_process()):
+        if our_turn and not osp.exists(path):
+            os.makedirs(folder, exist_ok=True)
+            try:
+                torch.hub.download_url_to_file(
+                    url, path, hash_prefix=found.group(1) if found else None)
+            except Exception as error:
+                raise RuntimeError(
+                    f'the teacher\'s checkpoint could not be downloaded from '
+                    f'{url} ({error}). Download it by hand and give its path '
+                    'as teacher.checkpoint') from error
+        barrier()
     return path
 
 
@@ -112,19 +118,31 @@ def load_weights(source: str,
             f'{path} asks to run {unsafe.group(1)} while it is read, and was '
             'refused. If you trust its author, set '
             'teacher.trust_checkpoint=True') from error
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+    except Exception as error:  # of any kind, where a file is damaged
         raise ValueError(
-            f'{path} is damaged or not a checkpoint of torch ({error}). '
-            'Download or copy it again') from error
+            f'{path} is damaged or not a checkpoint of torch '
+            f'({type(error).__name__}: {error}). Download or copy it again'
+        ) from error
     if not isinstance(checkpoint, dict):
         raise ValueError(f'{path} should hold a dict of weights, but holds a '
                          f'{type(checkpoint).__name__}')
-    weights = checkpoint.get('state_dict', checkpoint)
-    weights = OrderedDict(
-        (key[len('module.'):] if key.startswith('module.') else key, value)
-        for key, value in weights.items() if isinstance(value, torch.Tensor))
+    given = checkpoint.get('state_dict', checkpoint)
+    weights = _unwrapped({
+        key: value
+        for key, value in (given if isinstance(given, dict) else {}).items()
+        if isinstance(key, str) and isinstance(value, torch.Tensor)
+    })
+    # Versions of modules: some rename keys of files that do not have them.
+    weights._metadata = _unwrapped(getattr(given, '_metadata', {}))
     if not weights:
         raise ValueError(f'{path} holds no weights: neither a "state_dict" '
                          'nor tensors at the top level')
     meta = checkpoint.get('meta')
     return weights, meta if isinstance(meta, dict) else {}
+
+
+def _unwrapped(entries: dict) -> 'OrderedDict':
+    """The entries without a wrapper's prefix in their keys."""
+    return OrderedDict(
+        (key[len('module.'):] if key.startswith('module.') else key, value)
+        for key, value in entries.items())

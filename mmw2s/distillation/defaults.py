@@ -28,8 +28,7 @@ def default_distill(student: nn.Module) -> List[dict]:
                 loss=dict(type='QualityFocalKDLoss', loss_weight=1.))
             if sigmoid else dict(
                 knowledge=dict(type='DenseHeadOutputs'),
-                loss=dict(type='KDLoss', loss_weight=1.),
-                temperature=default_temperature()),
+                loss=dict(type='KDLoss', loss_weight=1.)),
         ]
     raise ValueError(
         f'no default distillation is known for a {type(student).__name__}: '

@@ -2,7 +2,6 @@
 """Joins what is transferred, how it is compared and how strongly."""
 import copy
 import inspect
-import math
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import torch
@@ -10,9 +9,11 @@ from mmengine.dist import all_reduce
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from mmw2s.models.losses import KDLoss
 from mmw2s.registry import KNOWLEDGE, SCHEDULES, check_fields
 from .auto_weight import AutoWeight
 from .capture import Capture
+from .defaults import default_temperature
 from .knowledge import Knowledge, Pair
 from .schedules import Schedule
 from .teacher import FrozenTeacher, InputMapping, TeacherView
@@ -51,8 +52,9 @@ def build_terms(cfgs: Sequence[dict]) -> List[Term]:
     Each has the fields ``knowledge`` (config of a registered knowledge),
     ``loss`` (config of a loss in ``MODELS``; ``loss_weight='auto'`` holds it
     at a share of the task loss), and optionally ``name`` (it is logged as
-    ``loss_kd_<name>``), ``temperature`` (config of a schedule) and
-    ``auto_ratio`` (the share, 0.5 by default).
+    ``loss_kd_<name>``), ``temperature`` (config of a schedule; from 6 to 1
+    over half the run for a ``KDLoss`` that is given none) and ``auto_ratio``
+    (the share, 0.5 by default).
     """
     terms: List[Term] = []
     for i, cfg in enumerate(cfgs):
@@ -93,10 +95,17 @@ def _build_loss(owner: str, cfg: dict):
         check_fields(f'{owner}.loss ({loss_cls.__name__})',
                      (k for k in loss_cfg if k != 'type'),
                      inspect.signature(loss_cls).parameters)
+    loss = MODELS.build(loss_cfg)
     temperature = cfg.get('temperature')
+    if temperature is None and isinstance(loss, KDLoss) and \
+            'temperature' not in loss_cfg:
+        temperature = default_temperature()
     if temperature is not None:
+        if getattr(loss, 'temperature', 0) is None:
+            raise ValueError(f'{owner}.temperature has no effect: '
+                             f'{type(loss).__name__} has no temperature')
         temperature = SCHEDULES.build(temperature)
-    return MODELS.build(loss_cfg), auto_weight, temperature
+    return loss, auto_weight, temperature
 
 
 class Distiller:
@@ -268,8 +277,3 @@ def task_loss_of(losses: Dict[str, Any]) -> Tensor:
                 value.mean() if isinstance(value, Tensor) else sum(
                     v.mean() for v in value))
     return total
-
-
-def non_finite(losses: Dict[str, float]) -> List[str]:
-    """Names of the losses that are not finite."""
-    return [key for key, value in losses.items() if not math.isfinite(value)]

@@ -339,7 +339,7 @@ def _load_strictly(model: nn.Module, weights: Mapping[str, Tensor], path: str,
     # counters of older BatchNorm).
     own = model.state_dict()
     try:
-        result = model.load_state_dict(dict(weights), strict=False)
+        result = model.load_state_dict(weights, strict=False)
     except RuntimeError:
         wrong = [
             f'{key} is {tuple(weights[key].shape)} in the file and '

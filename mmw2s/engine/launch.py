@@ -1,6 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """What ``tools/train.py`` and ``tools/test.py`` do to a config."""
 import datetime
+import gc
 import os.path as osp
 from typing import Any, Optional
 
@@ -138,3 +139,17 @@ def build_runner(cfg: Config) -> Runner:
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
     return Runner.from_cfg(cfg)
+
+
+def shut_down_processes() -> None:
+    """End this process's part in a distributed run, if it has one.
+
+    The threads of a process group end when nothing refers to it any more. A
+    runner is full of cycles, so that without a collection its model keeps the
+    group alive until the interpreter dies, and a gloo thread that then still
+    holds a tensor aborts the process: a finished run would end as a failed
+    one.
+    """
+    if torch_dist.is_initialized():
+        gc.collect()
+        torch_dist.destroy_process_group()

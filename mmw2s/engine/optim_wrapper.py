@@ -19,8 +19,9 @@ class BF16OptimWrapper(OptimWrapper):
     only the forward of training runs under autocast, validation does not.
 
     Note:
-        On CUDA, mmcv's own kernels (focal loss, RoIAlign, ...) have no
-        bfloat16 version; use ``AmpOptimWrapper`` (float16) there.
+        mmcv's kernels have no bfloat16 version. On a CPU this rules out
+        two-stage detectors, for RoIAlign; on CUDA the focal loss too: use
+        ``AmpOptimWrapper`` (float16) there.
 
     Args:
         **kwargs: Those of :class:`mmengine.optim.OptimWrapper`.

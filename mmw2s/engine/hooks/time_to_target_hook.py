@@ -1,7 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import numbers
 import os.path as osp
-import time
 from typing import Dict, List, Optional, Sequence, Union
 
 import torch
@@ -13,40 +12,10 @@ from mmw2s.analysis.record import (FILENAME, read_record, scalar_metrics,
                                    set_aside, write_record)
 from mmw2s.analysis.run_facts import describe_run
 from mmw2s.analysis.targets import first_at_target, infer_rule
+from mmw2s.engine.clock import Clock
 from mmw2s.engine.missed_validation import MissedValidationHook
 
 __all__ = ['TimeToTargetHook']
-
-
-class _Stopwatch:
-    """Adds up the seconds during which it was running."""
-
-    def __init__(self) -> None:
-        self._total = 0.
-        self._since: Optional[float] = None
-
-    def start(self) -> None:
-        if self._since is None:
-            self._since = time.perf_counter()
-
-    def stop(self) -> None:
-        self._total, self._since = self.seconds, None
-
-    @property
-    def running(self) -> bool:
-        return self._since is not None
-
-    @property
-    def seconds(self) -> float:
-        if self._since is None:
-            return self._total
-        return self._total + time.perf_counter() - self._since
-
-    @seconds.setter
-    def seconds(self, value: float) -> None:
-        self._total = float(value)
-        if self._since is not None:
-            self._since = time.perf_counter()
 
 
 @HOOKS.register_module()
@@ -109,7 +78,7 @@ class TimeToTargetHook(Hook):
                              "e.g. targets={'coco/bbox_mAP': [0.3]}")
         self.stop_at_target = stop_at_target
         self.history: List[dict] = []
-        self._wall, self._train = _Stopwatch(), _Stopwatch()
+        self._wall, self._train = Clock(), Clock()
         self._in_training = False  # between before_train and after_train
         self._finished = False
         self._metrics_seen = False
@@ -139,9 +108,9 @@ class TimeToTargetHook(Hook):
         """Start the clock, or set it to where the resumed run had stopped."""
         self._path = osp.join(runner.work_dir, FILENAME)
         self._finished = False
-        self._wall, self._train = _Stopwatch(), _Stopwatch()
-        self._in_training = True
+        self._wall, self._train = Clock(), Clock()
         self._wall.start()
+        self._in_training = True
         self._run = describe_run(runner)
         if runner.iter > 0:
             self._resume(runner)
@@ -240,9 +209,10 @@ class TimeToTargetHook(Hook):
         # The checkpoint is older than the validation of its own iteration,
         # which is not run again.
         last = self.history[-1] if self.history else clock
-        self._train.seconds = max(clock['train_seconds'],
-                                  last['train_seconds'])
-        self._wall.seconds = max(clock['wall_seconds'], last['wall_seconds'])
+        self._train, self._wall = (
+            Clock(max(clock[unit], last[unit]))
+            for unit in ('train_seconds', 'wall_seconds'))
+        self._wall.start()
 
     def _warn_of_unknown_metrics(self, runner, metrics: dict) -> None:
         if self._metrics_seen or not metrics:

@@ -100,7 +100,8 @@ class WeakTeacherDistillHook(Hook):
         #: Filled pair by pair while it is a list (by the dry run).
         self.measured: Optional[List[Measured]] = None
         self._stop: Optional[StopRule] = None
-        self._record: Optional[RunRecord] = None
+        #: What was measured and decided, once training has begun.
+        self.record: Optional[RunRecord] = None
         self._handle: Any = None
         self._loaded_state: dict = {}
         self._reached = False
@@ -115,7 +116,7 @@ class WeakTeacherDistillHook(Hook):
         runner.register_hook(
             MissedValidationHook(lambda: range(runner.iter + 1)
                                  if self.distiller is None else
-                                 [r['iter'] for r in self._record.of('val')]))
+                                 [r['iter'] for r in self.record.of('val')]))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the state; whether this is a resume is not known yet."""
@@ -164,13 +165,13 @@ class WeakTeacherDistillHook(Hook):
         _check_declared_score(teacher, scores)
         self._stop = stop
         if record is None:
-            self._record = RunRecord.start(runner.work_dir)
-            self._record.append(
+            self.record = RunRecord.start(runner.work_dir)
+            self.record.append(
                 'teacher', 0, name=teacher.name,
                 checkpoint=teacher.checkpoint, metric=scores.get('metric'),
                 score=scores.get('teacher'), metrics=metrics, seconds=seconds)
         else:
-            self._record = record
+            self.record = record
             for row in record.rows:
                 stop.after(row)
             self.distiller.load_state_dict(self._loaded_state)
@@ -272,7 +273,7 @@ class WeakTeacherDistillHook(Hook):
                 'BaseModel.train_step does), not one of its methods')
         self._refuse_non_finite(runner)
         if self._train_losses is not None:
-            row = self._record.append('train', runner.iter + 1, **{
+            row = self.record.append('train', runner.iter + 1, **{
                 who: _mean_over_ranks(loss)
                 for who, loss in self._train_losses.items()
             })
@@ -306,7 +307,7 @@ class WeakTeacherDistillHook(Hook):
         """Record the validation and let the stop rule decide."""
         if self.distiller is None:
             return
-        row = self._record.append(
+        row = self.record.append(
             'val',
             runner.iter,
             epoch=runner.iter / len(runner.train_dataloader),
@@ -339,7 +340,7 @@ class WeakTeacherDistillHook(Hook):
         scores = self._stop.scores()
         self._step_ms = _recent_step_ms(runner)
         teacher_ms = self.distiller.teacher.stopwatch.ms
-        self._record.append('stop', done, epoch=epoch, reason=reason,
+        self.record.append('stop', done, epoch=epoch, reason=reason,
                             step_ms=self._step_ms, **scores)
         self._detach(runner)
         self._steps_since_stop = []

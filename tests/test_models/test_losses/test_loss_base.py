@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 
-import mmw2s.models  # noqa: F401
+from mmw2s.models import DistillationLoss
 
 LOSSES = ('BoxKDLoss', 'CWDLoss', 'KDLoss', 'MSEKDLoss', 'PKDLoss',
           'QualityFocalKDLoss')
@@ -134,6 +134,20 @@ def test_an_enclosing_autocast_changes_nothing(name):
         assert torch.equal(within, loss)
         assert torch.equal(
             gradient_of(within, student), gradient_of(loss, student))
+
+
+def test_matrix_products_of_a_loss_of_ones_own_escape_autocast_too():
+
+    class InnerProduct(DistillationLoss):
+
+        def compute(self, student, teacher, weight, avg_factor, temperature):
+            return (student @ teacher.mT).sum()
+
+    student, teacher = pair(*SHAPE)
+    want = (student @ teacher.mT).sum()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        assert (student @ teacher.mT).dtype == torch.bfloat16
+        assert torch.equal(InnerProduct()(student, teacher), want)
 
 
 @every_loss

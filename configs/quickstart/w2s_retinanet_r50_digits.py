@@ -1,0 +1,30 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+# The student of the quick start: a ResNet-50 of half the width, from scratch.
+# Its baseline is this config with tools/train.py --no-distill.
+_base_ = [
+    '../_base_/models/retinanet_r50_slim.py',
+    '../_base_/datasets/digit_scenes.py',
+    '../_base_/schedules/adamw_20e.py', '../_base_/w2s_one_stage.py',
+    'mmdet::_base_/default_runtime.py'
+]
+model = dict(
+    backbone=dict(base_channels=32),
+    neck=dict(in_channels=[128, 256, 512, 1024], out_channels=64, num_outs=3),
+    bbox_head=dict(
+        num_classes=10,
+        in_channels=64,
+        feat_channels=64,
+        anchor_generator=dict(octave_base_scale=2, strides=[8, 16, 32])))
+
+max_epochs = 10
+train_cfg = dict(max_epochs=max_epochs)
+param_scheduler = _base_.param_scheduler
+param_scheduler[1].update(T_max=max_epochs, end=max_epochs)
+
+custom_hooks = _base_.custom_hooks
+custom_hooks[0].teacher = dict(
+    config='{{ fileDirname }}/retinanet_r18_digits.py',
+    checkpoint='work_dirs/quickstart/teacher_s0/epoch_6.pth')
+custom_hooks[1].targets = {'coco/bbox_mAP': [0.1, 0.2, 0.3, 0.4]}
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))
+randomness = dict(seed=0)

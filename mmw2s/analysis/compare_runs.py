@@ -1,0 +1,147 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Choose metric and targets, and compare two groups of runs."""
+import os.path as osp
+from typing import List, Optional, Sequence, Union
+
+from .comparison import Comparison, Target
+from .run import Run
+from .targets import infer_rule
+
+__all__ = ['compare']
+
+DEFAULT_TARGETS = ('80%', '90%', '95%')
+DEFAULT_METRIC = 'coco/bbox_mAP'
+
+
+def compare(baselines: Sequence[Union[str, Run]],
+            w2s: Sequence[Union[str, Run]],
+            teacher: Optional[Union[str, Run]] = None,
+            targets: Optional[Sequence[Union[str, float]]] = None,
+            metric: Optional[str] = None,
+            rule: Optional[str] = None) -> Comparison:
+    """Compare runs with and without a weak teacher.
+
+    Args:
+        baselines (Sequence[str | Run]): The runs without, one a seed: their
+            work_dirs, or read already.
+        w2s (Sequence[str | Run]): The runs with a weak teacher.
+        teacher (str | Run, optional): The teacher's own training. With it,
+            speed-ups are given with its cost added, too.
+        targets (Sequence[str | float], optional): Values of the metric, or
+            strings as '90%' of the median of the baselines' best (where less
+            is better, the best divided by 0.9). Targets should be fixed
+            before the runs. Defaults to 80, 90 and 95 %.
+        metric (str, optional): Name of the metric. Defaults to what the runs
+            were given targets for, then ``coco/bbox_mAP``, then the only one
+            there is.
+        rule (str, optional): 'greater' or 'less'. Defaults to what the
+            metric's name or the runs' own targets say.
+
+    Returns:
+        Comparison: With ``to_markdown()``, ``to_json()`` and ``print()``.
+
+    Raises:
+        FileNotFoundError: If a folder holds no record.
+        ValueError: If the runs have no such metric, or a target is no number.
+    """
+    baselines, w2s = _load(baselines), _load(w2s)
+    teacher = _load([teacher])[0] if teacher is not None else None
+    if not baselines or not w2s:
+        raise ValueError('there should be at least one baseline and one '
+                         f'weak-to-strong run, but got {len(baselines)} and '
+                         f'{len(w2s)}')
+    runs = baselines + w2s
+    metric = _choose_metric(runs, metric)
+    if rule is None:
+        rule = next((t['rule'] for run in runs
+                     for t in run.targets if t['metric'] == metric), None)
+    rule = infer_rule(metric, rule)
+    result = Comparison(metric, rule, baselines, w2s, teacher, [])
+    best = result.median_best(baselines)
+    given = DEFAULT_TARGETS if targets is None else targets
+    for value, label in dict(_parse(t, best, rule) for t in given).items():
+        result.targets.append(
+            Target(
+                value, label,
+                *([run.first_at(metric, value, rule) for run in side]
+                  for side in (baselines, w2s))))
+    result.targets.sort(key=lambda t: t.value, reverse=rule == 'less')
+    result.notes = _notes(baselines, w2s, targets is None)
+    return result
+
+
+def _load(runs: Sequence[Union[str, Run]]) -> List[Run]:
+    return [
+        run if isinstance(run, Run) else Run.load(osp.expanduser(str(run)))
+        for run in runs
+    ]
+
+
+def _choose_metric(runs: List[Run], metric: Optional[str]) -> str:
+    # Runs that never detected anything name no metric and forbid none.
+    named = {run.name: run.metrics() for run in runs if run.metrics()}
+    if not named:
+        raise ValueError('no validation of any of these runs gave a metric')
+    common = set.intersection(*named.values())
+    if metric is None:
+        own = {t['metric'] for run in runs for t in run.targets}
+        for wanted in (own, {DEFAULT_METRIC}, common):
+            if len(wanted & common) == 1:
+                return (wanted & common).pop()
+        raise ValueError(
+            'these runs have several metrics, name one: ' +
+            ', '.join(sorted(common or set.union(*named.values()))))
+    for name, metrics in named.items():
+        if metric not in metrics:
+            raise ValueError(f'{name} has no metric "{metric}": it has ' +
+                             ', '.join(sorted(metrics)))
+    return metric
+
+
+def _parse(target: Union[str, float], best: Optional[float],
+           rule: str) -> tuple:
+    """Value and label of a target that may be a share of the best."""
+    text = str(target).strip()
+    try:
+        if not text.endswith('%'):
+            return float(text), f'{float(text):.4g}'
+        share = float(text[:-1]) / 100
+    except ValueError:
+        raise ValueError('a target should be a number as 0.3 or a share as '
+                         f'90%, but got {target!r}') from None
+    if best is None or best <= 0 or share <= 0:
+        raise ValueError(
+            f'a target of {text} needs a positive best of the baselines, but '
+            f'theirs is {best}: give targets as numbers')
+    value = best * share if rule == 'greater' else best / share
+    return value, f"{value:.4g} ({text} of baseline)"
+
+
+def _notes(baselines: List[Run], w2s: List[Run],
+           chosen_afterwards: bool) -> List[str]:
+    """What a reader must know before believing the numbers."""
+    notes = []
+    for key, what in dict(
+            world_size='number of devices',
+            batch_size_per_device='batch size',
+            devices='device',
+            omp_num_threads='OMP_NUM_THREADS',
+            versions='versions').items():
+        values = []
+        for run in baselines + w2s:
+            if run.facts.get(key) not in values:
+                values.append(run.facts.get(key))
+        if len(values) > 1:
+            notes.append(f'The runs differ in {what} ({key}): ' +
+                         ' / '.join(map(str, values)) + '.')
+    for run in baselines + w2s:
+        if not run.finished:
+            notes.append(f'{run.name} has not finished.')
+    fewest = min(len(baselines), len(w2s))
+    if fewest < 3:
+        notes.append(f'{fewest} seed{"s" if fewest > 1 else ""} a side: '
+                     'this says little about the spread.')
+    if chosen_afterwards:
+        notes.append("The targets are shares of the baseline's best, chosen "
+                     'after the runs.')
+    return notes

@@ -1,0 +1,142 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""The tables of a comparison, as text cells, for every kind of output."""
+import math
+from statistics import median
+from typing import Dict, List, NamedTuple, Optional
+
+from .comparison import Comparison, Target
+from .run import TIME_UNITS, UNITS, cost, time_unit
+
+__all__ = ['SIDES', 'Table', 'tables']
+
+NOT_REACHED = 'not reached'
+SIDES = ('baseline', 'w2s')
+#: Short names of the units, for the heads of columns.
+HEADS = dict(
+    epoch='epoch',
+    iter='iter',
+    train_seconds='train ({})',
+    wall_seconds='wall ({})',
+    device_hours='device h')
+
+
+class Table(NamedTuple):
+    title: str
+    header: List[str]
+    rows: List[List[str]]
+
+
+class _Format:
+    """Costs as text, all times of a report in the same unit."""
+
+    def __init__(self, result: Comparison) -> None:
+        self.time = time_unit(result.baselines + result.w2s)
+
+    def head(self, unit: str) -> str:
+        return HEADS[unit].format(self.time.name)
+
+    def cost(self, value: float, unit: str) -> str:
+        if not math.isfinite(value):
+            return NOT_REACHED
+        if unit in ('train_seconds', 'wall_seconds'):
+            return f'{value / self.time.seconds:.1f}'
+        if unit == 'device_hours':
+            return f'{value:.3g}'
+        return f'{round(value, 2):g}' if unit == 'epoch' else f'{value:.0f}'
+
+    def costs(self, values: Dict[str, float]) -> List[str]:
+        """One cell a unit; what was not reached is said once."""
+        if not any(map(math.isfinite, values.values())):
+            return [NOT_REACHED] + ['-'] * (len(values) - 1)
+        return [self.cost(value, unit) for unit, value in values.items()]
+
+
+def _summary(result: Comparison, form: _Format) -> Table:
+    """Medians and speed-ups, a row a target."""
+    units = ('epoch', 'train_seconds', 'wall_seconds')
+    header = [result.metric] + [form.head(u) for u in units]
+    if result.teacher:
+        header.append('wall + teacher')
+    rows = []
+    for target in result.targets:
+        row = [target.label]
+        for unit in units:
+            pair = [
+                form.cost(median(result.costs(target, side, unit)), unit)
+                for side in SIDES
+            ]
+            row.append(f'{" -> ".join(pair)}: {result.speedup(target, unit)}')
+        if result.teacher:
+            row.append(str(result.speedup(target, 'wall_seconds', True)))
+        rows.append(row)
+    return Table(
+        'Median cost of reaching a target, baseline -> w2s: '
+        'speed-up', header, rows)
+
+
+def _target_table(result: Comparison, target: Target, form: _Format) -> Table:
+    """Every run's first@target."""
+    rows = []
+    for side in SIDES:
+        runs = result.baselines if side == 'baseline' else result.w2s
+        columns = {u: result.costs(target, side, u) for u in UNITS}
+        for i, run in enumerate(runs):
+            reached = getattr(target, side)[i]
+            rows.append([side, run.name,
+                         str(run.facts.get('seed', ''))] + form.costs({
+                             u: c[i]
+                             for u, c in columns.items()
+                         }) + [_score(reached['score'] if reached else None)])
+        if len(runs) > 1:
+            for name, take in (('median', median), ('min', min), ('max', max)):
+                taken = {u: take(c) for u, c in columns.items()}
+                rows.append([side, name, ''] + form.costs(taken) + [''])
+    rows.append(['speed-up', 'of medians', ''] +
+                [str(result.speedup(target, u)) for u in UNITS] + [''])
+    if result.teacher:
+        rows.append(['speed-up', '+ teacher', ''] + [
+            str(result.speedup(target, u, True)) if u in TIME_UNITS else ''
+            for u in UNITS
+        ] + [''])
+    header = ['side', 'run', 'seed'] + [form.head(u) for u in UNITS]
+    return Table(f'First at {result.metric} of {target.label}',
+                 header + ['score'], rows)
+
+
+def _quality_table(result: Comparison, form: _Format) -> Table:
+    """Best and final metric, total cost and switch-off of each run."""
+    units = ('epoch', 'train_seconds', 'wall_seconds')
+    groups = [('baseline', result.baselines), ('w2s', result.w2s)]
+    if result.teacher:
+        groups.append(('teacher', [result.teacher]))
+    rows = []
+    for title, runs in groups:
+        for run in runs:
+            best = run.best(result.metric, result.rule)
+            last, stop = run.history[-1], run.stop
+            rows.append([
+                title, run.name,
+                _score(best and best['metrics'][result.metric]) +
+                (f' @ {best["epoch"]:.4g}' if best else ''),
+                _score(last['metrics'].get(result.metric))
+            ] + [form.cost(cost(run, last, u), u) for u in units] + [
+                f'epoch {stop["epoch"]:.4g}: {stop.get("reason", "")}'
+                if stop and 'epoch' in stop else '-'
+            ])
+    header = ['side', 'run', 'best @ epoch', 'final'
+              ] + [form.head(u) for u in units]
+    return Table(f'{result.metric} and length of the whole runs',
+                 header + ['distilled until'], rows)
+
+
+def _score(score: Optional[float]) -> str:
+    return '-' if score is None else f'{score:.4g}'
+
+
+def tables(result: Comparison) -> List[Table]:
+    form = _Format(result)
+    return [
+        _summary(result, form),
+        *(_target_table(result, t, form) for t in result.targets),
+        _quality_table(result, form)
+    ]

@@ -1,0 +1,63 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Models, teachers and batches made of the toys, for tests on a CPU."""
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.structures import InstanceData
+from torch import nn
+
+from mmw2s.distillation import FrozenTeacher
+
+
+def build(cfg: dict, seed: int = 0) -> nn.Module:
+    """A detector of mmdet with weights that follow from the seed."""
+    torch.manual_seed(seed)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        return MODELS.build(cfg)
+
+
+def save(model: nn.Module, path, **meta) -> str:
+    """A checkpoint with the weights of a model."""
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
+    return str(path)
+
+
+def teacher_of(cfg: dict, path, seed: int = 1, **fields) -> FrozenTeacher:
+    """A frozen teacher that loads its weights from ``path``."""
+    checkpoint = save(build(cfg, seed), path)
+    return FrozenTeacher(
+        dict(model=cfg, default_scope='mmdet'), checkpoint, **fields)
+
+
+def batch(count: int = 2, size=(64, 64), seed: int = 0):
+    """Normalised pictures, shape (B, 3, H, W), with one box each."""
+    generator = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(count, 3, *size, generator=generator)
+    samples = []
+    for i in range(count):
+        sample = DetDataSample(metainfo=dict(
+            img_id=i, img_shape=size, ori_shape=size, pad_shape=size,
+            batch_input_shape=size, scale_factor=(1., 1.)))
+        sample.gt_instances = InstanceData(
+            bboxes=torch.tensor([[8., 8., 40., 40.]]),
+            labels=torch.tensor([i % 2]))
+        samples.append(sample)
+    return inputs, samples
+
+
+class TinyModel(BaseModel):
+    """A body that is called as often as asked, then a head."""
+
+    def __init__(self, calls: int = 1, head_calls: int = 1) -> None:
+        super().__init__()
+        self.body = nn.Conv2d(3, 4, 1)
+        self.head = nn.Sequential(nn.Conv2d(4, 2, 1), nn.Dropout(0.5))
+        self.calls, self.head_calls = calls, head_calls
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        for _ in range(self.calls):
+            x = self.body(inputs)
+        for _ in range(self.head_calls):
+            y = self.head(x)
+        return dict(loss=y.mean()) if mode == 'loss' else y

@@ -1,0 +1,23 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import logging
+import os
+import sys
+
+import pytest
+import torch
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
+
+sys.path.insert(0, os.path.dirname(__file__))
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def clean_state(tmp_path, monkeypatch):
+    """Global state of MMEngine as in a new process, and a cache of our own."""
+    monkeypatch.setenv('MMW2S_CACHE', str(tmp_path / 'mmw2s_cache'))
+    yield
+    logging.shutdown()
+    for kind in (MMLogger, MessageHub, Visualizer, DefaultScope):
+        kind._instance_dict.clear()

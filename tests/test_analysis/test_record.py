@@ -1,0 +1,60 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from mmw2s.analysis.record import (read_record, scalar_metrics, set_aside,
+                                   write_record)
+
+
+def test_what_is_written_is_read(tmp_path):
+    path = str(tmp_path / 'r.json')
+    write_record(path, dict(history=[dict(iter=1)]))
+    assert read_record(path)['history'] == [dict(iter=1)]
+    assert [p.name for p in tmp_path.iterdir()] == ['r.json']
+
+
+def test_a_failed_write_leaves_the_old_record_whole(tmp_path):
+    path = str(tmp_path / 'r.json')
+    write_record(path, dict(history=[]))
+    with pytest.raises(ValueError):
+        write_record(path, dict(history=[float('nan')]))
+    assert read_record(path)['history'] == []
+
+
+@pytest.mark.parametrize('text, message', [
+    ('{"history', 'not valid JSON'),
+    ('[]', 'not written by TimeToTargetHook'),
+    ('{"history": []}', 'not written by TimeToTargetHook'),
+    ('{"schema_version": 99, "history": []}', 'schema version 99'),
+])
+def test_what_is_no_record_is_refused(tmp_path, text, message):
+    path = tmp_path / 'r.json'
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_record(str(path))
+
+
+def test_older_records_get_the_next_free_number(tmp_path):
+    path = tmp_path / 'r.json'
+    assert set_aside(str(path)) is None
+    for n in (1, 2):
+        path.write_text(json.dumps(n))
+        assert set_aside(str(path)) == str(tmp_path / f'r.{n}.json')
+    assert (tmp_path / 'r.1.json').read_text() == '1'
+
+
+def test_all_kinds_of_scalars_become_floats():
+    metrics = dict(
+        a=1,
+        b=np.float32(.5),
+        c=torch.tensor(.25),
+        d=float('inf'),
+        e='0.1 0.2',
+        f=[1],
+        g=np.zeros(3),
+        h=torch.zeros(3),
+        i=np.int64(3))
+    assert scalar_metrics(metrics) == dict(a=1., b=.5, c=.25, d=None, i=3.)

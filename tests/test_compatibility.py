@@ -1,0 +1,44 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import pytest
+
+from mmw2s.compatibility import check_versions, installed_versions
+
+GOOD = dict(torch='2.13.0+cpu', mmengine='0.10.12', mmcv='2.3.6')
+
+
+def test_what_is_installed_here_is_accepted():
+    check_versions(installed_versions())
+
+
+@pytest.mark.parametrize('versions', [
+    GOOD,
+    dict(torch='2.5.0', mmengine='0.10.0', mmcv='2.0.0rc4'),
+    dict(torch='2.6.0+cu124', mmengine='0.10.7', mmcv='2.1.0'),
+    dict(torch='2.13.0', mmengine='0.11.0rc3', mmcv=None),
+])
+def test_both_families_and_a_missing_mmcv_are_accepted(versions):
+    check_versions(versions)
+
+
+@pytest.mark.parametrize('name, version', [('torch', '2.4.1'),
+                                           ('mmengine', '0.9.1'),
+                                           ('mmcv', '2.0.0rc3'),
+                                           ('mmcv', '1.7.2')])
+def test_an_old_package_is_named_with_what_to_install(name, version):
+    with pytest.raises(ImportError) as error:
+        check_versions({**GOOD, name: version})
+    message = str(error.value)
+    assert f'{name} should be' in message
+    assert f'but is {version}: install' in message
+    assert 'setup_env.sh' in message
+
+
+def test_all_problems_are_told_at_once():
+    with pytest.raises(ImportError) as error:
+        check_versions(dict(torch='1.13.1', mmengine=None, mmcv='1.7.2'))
+    message = str(error.value)
+    assert 'torch should be 2.5 or newer, but is 1.13.1' in message
+    assert 'mmengine should be 0.10.0 or newer, but is not installed' \
+        in message
+    assert 'onedl-mmengine' in message
+    assert 'mmcv should be 2.0.0rc4 or newer' in message

@@ -1,0 +1,139 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import os
+import os.path as osp
+from pathlib import Path
+
+import mmdet.models  # noqa: F401
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+
+import mmw2s
+
+ROOT = Path(__file__).parents[2] / 'configs'
+PIECES = sorted(
+    p.relative_to(ROOT).as_posix() for p in ROOT.glob('_base_/**/*.py'))
+CONFIGS = sorted({p.relative_to(ROOT).as_posix()
+                  for p in ROOT.rglob('*.py')} - set(PIECES))
+W2S = [name for name in CONFIGS if osp.basename(name).startswith('w2s_')]
+
+
+def load(name):
+    return Config.fromfile(mmw2s.config(name))
+
+
+def hooks(cfg, kind):
+    return [h for h in cfg.get('custom_hooks', []) if h['type'] == kind]
+
+
+def build(cfg):
+    init_default_scope('mmdet')
+    model = cfg.model.copy()
+    model.backbone.init_cfg = None
+    with torch.device('meta'):  # shapes without the time to fill them
+        return MODELS.build(model)
+
+
+@pytest.mark.parametrize('name', PIECES)
+def test_piece_parses(name):
+    assert load(name)
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_config_parses_and_its_model_builds(name):
+    cfg = load(name)
+    assert build(cfg).bbox_head.num_classes > 0
+    # A run writes its config down and reads it again for its report.
+    written = Config.fromstring(cfg.pretty_text, '.py')
+    assert written.to_dict() == cfg.to_dict()
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_config_records_time_to_target(name):
+    assert len(hooks(load(name), 'TimeToTargetHook')) == 1
+
+
+@pytest.mark.parametrize('name', W2S)
+def test_student_has_one_teacher_that_fits_it(name):
+    student = load(name)
+    hook, = hooks(student, 'WeakTeacherDistillHook')
+    path = hook.teacher.config
+    teacher = Config.fromfile(path) if osp.isabs(path) else load_zoo(path)
+    assert not hooks(teacher, 'WeakTeacherDistillHook')
+    assert teacher.model.backbone.depth < student.model.backbone.depth
+    for part in ('bbox_head', 'data_preprocessor'):
+        assert teacher.model[part] == student.model[part]
+    assert teacher.model.neck.num_outs == student.model.neck.num_outs
+
+
+def load_zoo(path):
+    return Config.fromstring(f"_base_ = '{path}'", '.py')
+
+
+@pytest.mark.parametrize('name', W2S)
+def test_schedule_and_stop_fit_the_run(name):
+    cfg = load(name)
+    hook, = hooks(cfg, 'WeakTeacherDistillHook')
+    loop = cfg.train_cfg
+    total = loop.get('max_epochs') or loop.max_iters
+    validations = total // loop.get('val_interval', 1)
+    # So early an end must still let the rule see two validations before.
+    assert hook.stop.latest * validations >= hook.stop.consecutive
+    for scheduler in cfg.param_scheduler:
+        if scheduler.get('by_epoch', True):
+            assert scheduler.end == total
+    if 'epoch_' in str(hook.teacher.checkpoint):
+        epochs = Config.fromfile(hook.teacher.config).train_cfg.max_epochs
+        assert hook.teacher.checkpoint.endswith(f'epoch_{epochs}.pth')
+
+
+def test_main_config_adds_nothing_but_hooks_to_the_zoo_config():
+    ours = load('w2s_retinanet_coco.py')
+    theirs = load_zoo('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py')
+    added = {
+        key: value
+        for key, value in ours.items() if theirs.get(key) != value
+    }
+    assert set(added) == {'custom_imports', 'custom_hooks'}
+    assert set(theirs) <= set(ours)
+
+
+def test_short_schedule_only_shortens():
+    long, short = load('w2s_retinanet_coco.py'), load(
+        'w2s_retinanet_coco_short.py')
+    changed = {key for key in long if long[key] != short.get(key)}
+    assert changed == {'train_cfg', 'param_scheduler'}
+    assert short.train_cfg.max_epochs < long.train_cfg.max_epochs
+
+
+def test_a_config_of_ones_own_can_inherit_only_the_hook(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text(
+        "_base_ = ['mmdet::retinanet/retinanet_r50_fpn_1x_coco.py',\n"
+        "  __import__('mmw2s').config('_base_/w2s_one_stage.py')]\n"
+        'custom_hooks = _base_.custom_hooks\n'
+        "custom_hooks[0].teacher = dict(config='t.py', checkpoint='t.pth')\n"
+        "custom_hooks[1].targets = {'coco/bbox_mAP': [0.3]}\n")
+    cfg = Config.fromfile(path)
+    hook, = hooks(cfg, 'WeakTeacherDistillHook')
+    assert hook.teacher == dict(config='t.py', checkpoint='t.pth')
+    assert hook.distill == hooks(
+        load('w2s_retinanet_coco.py'), 'WeakTeacherDistillHook')[0].distill
+    # The piece itself is as it was for the next one that inherits it.
+    assert load('_base_/w2s_one_stage.py').custom_hooks[0].teacher != \
+        hook.teacher
+
+
+@pytest.mark.parametrize('name', ['bccd', 'coco_subset'])
+def test_pictures_of_the_real_sets_are_found(name):
+    data = os.environ.get('MMW2S_DATA')
+    if not data:
+        pytest.skip('MMW2S_DATA is not set')
+    config = next(c for c in W2S if c.startswith(name + '/'))
+    cfg = load(config).val_dataloader.dataset
+    cfg.data_root = osp.join(data, 'bccd' if name == 'bccd' else 'coco')
+    init_default_scope('mmdet')
+    dataset = DATASETS.build(cfg)
+    assert len(dataset) == dict(bccd=87, coco_subset=308)[name]
+    assert max(dataset[0]['inputs'].shape[1:]) <= 320

@@ -1,0 +1,214 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import os
+import pickle
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from torch import nn
+
+from mmw2s.distillation.checkpoint import load_weights
+
+
+class Malicious:
+    """Pickles into a command."""
+
+    def __init__(self, marker):
+        self.marker = str(marker)
+
+    def __reduce__(self):
+        return os.mkdir, (self.marker, )
+
+
+def training_checkpoint(model):
+    """What MMEngine saves in training, in kind."""
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    history = HistoryBuffer(np.array([1., 2.]), np.array([1, 1]))
+    return dict(
+        meta=dict(epoch=1, iter=4, cfg='', seed=0, time='now',
+                  dataset_meta=dict(classes=('a', 'b'))),
+        state_dict=model.state_dict(),
+        optimizer=optimizer.state_dict(),
+        message_hub=dict(
+            log_scalars={'train/loss': history, 'lr': HistoryBuffer()},
+            runtime_info=dict(iter=4, mAP=np.float64(0.3),
+                              count=np.int64(3), array=np.zeros(3)),
+            resumed_keys={'train/loss': True}))
+
+
+def same(found, expected):
+    return list(found) == list(expected) and all(
+        torch.equal(found[key], expected[key]) for key in expected)
+
+
+def test_a_training_checkpoint_loads_without_unpickling_foreign_code(
+        tmp_path, monkeypatch):
+    model, path = nn.Linear(3, 2), str(tmp_path / 'epoch_1.pth')
+    checkpoint = training_checkpoint(model)
+    torch.save(checkpoint, path)
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(path, weights_only=True)
+
+    def forbidden(*args, **kwargs):
+        raise AssertionError('a foreign class was built')
+
+    monkeypatch.setattr(HistoryBuffer, '__setstate__', forbidden,
+                        raising=False)
+    monkeypatch.setattr(HistoryBuffer, '__init__', forbidden)
+    weights, meta = load_weights(path)
+    assert same(weights, model.state_dict())
+    assert meta['dataset_meta'] == dict(classes=('a', 'b'))
+
+
+def test_the_names_allowed_for_it_are_forgotten_afterwards(tmp_path):
+    path = str(tmp_path / 'epoch_1.pth')
+    torch.save(training_checkpoint(nn.Linear(3, 2)), path)
+    before = set(torch.serialization.get_safe_globals())
+    load_weights(path)
+    assert set(torch.serialization.get_safe_globals()) == before
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(path, weights_only=True)
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path, zipped):
+    path, marker = str(tmp_path / 'bad.pth'), tmp_path / 'marker'
+    torch.save(
+        dict(state_dict=nn.Linear(3, 2).state_dict(), x=Malicious(marker)),
+        path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(ValueError) as error:
+        load_weights(path)
+    assert 'teacher.trust_checkpoint=True' in str(error.value)
+    assert f'{os.mkdir.__module__}.mkdir' in str(error.value)
+    assert not marker.exists()
+
+
+def test_code_hidden_behind_an_allowed_name_is_not_run(tmp_path):
+
+    class Getattr:
+
+        def __reduce__(self):
+            return getattr, ('text', 'nowhere')
+
+    path = str(tmp_path / 'hidden.pth')
+    torch.save(dict(state_dict=dict(a=torch.ones(1)), x=Getattr()), path)
+    weights, _ = load_weights(path)
+    assert same(weights, dict(a=torch.ones(1)))
+
+
+def test_a_trusted_file_is_unpickled_whatever_it_asks_for(tmp_path):
+    path, marker = str(tmp_path / 'bad.pth'), tmp_path / 'marker'
+    model = nn.Linear(3, 2)
+    torch.save(
+        dict(state_dict=model.state_dict(), x=Malicious(marker)), path)
+    weights, _ = load_weights(path, trust=True)
+    assert same(weights, model.state_dict())
+    assert marker.exists()
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+@pytest.mark.parametrize('share', [0., 0.001, 0.1, 0.5, 0.99])
+def test_a_truncated_file_is_refused_by_name(tmp_path, share, zipped):
+    path = tmp_path / 'cut.pth'
+    torch.save(training_checkpoint(nn.Linear(3, 2)), path,
+               _use_new_zipfile_serialization=zipped)
+    data = path.read_bytes()
+    path.write_bytes(data[:int(share * len(data))])
+    with pytest.raises(ValueError, match='cut.pth'):
+        load_weights(str(path))
+
+
+@pytest.mark.parametrize('content', [
+    b'<!DOCTYPE html><html>404</html>', b'version https://git-lfs', b'\x80',
+    bytes(range(256)), b'PK\x03\x04garbage', b'\x80\x02}q\x00.',
+    b'{"state_dict": {}}', b'(lp0', b'I1\n.', b'cos\nsystem\n.'])
+def test_what_is_no_checkpoint_is_refused_by_name(tmp_path, content):
+    path = tmp_path / 'text.pth'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match='text.pth'):
+        load_weights(str(path))
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no file .*nowhere.pth'):
+        load_weights(str(tmp_path / 'nowhere.pth'))
+    with pytest.raises(FileNotFoundError):
+        load_weights(str(tmp_path))
+
+
+def test_a_bare_state_dict_is_taken_and_has_no_meta(tmp_path):
+    model, path = nn.Linear(3, 2), str(tmp_path / 'bare.pth')
+    torch.save(model.state_dict(), path)
+    weights, meta = load_weights(path)
+    assert same(weights, model.state_dict()) and meta == {}
+
+
+def test_the_prefix_of_a_wrapper_is_stripped_with_its_versions(tmp_path):
+    model, path = nn.Sequential(nn.BatchNorm1d(2)), tmp_path / 'ddp.pth'
+    wrapped = nn.Module()
+    wrapped.module = model
+    torch.save(dict(state_dict=wrapped.state_dict()), path)
+    weights, _ = load_weights(str(path))
+    assert same(weights, model.state_dict())
+    assert weights._metadata['0'] == model.state_dict()._metadata['0']
+
+
+def test_a_prefix_within_a_name_stays(tmp_path):
+    path = tmp_path / 'inner.pth'
+    torch.save({'neck.module.a': torch.ones(1)}, path)
+    assert list(load_weights(str(path))[0]) == ['neck.module.a']
+
+
+@pytest.mark.parametrize('checkpoint', [
+    {}, dict(meta=dict(epoch=1)), dict(state_dict={}),
+    dict(state_dict=None, epoch=1), dict(state_dict=OrderedDict(a=1))])
+def test_a_file_without_weights_is_refused(tmp_path, checkpoint):
+    path = tmp_path / 'empty.pth'
+    torch.save(checkpoint, path)
+    with pytest.raises(ValueError, match='empty.pth holds no weights'):
+        load_weights(str(path))
+
+
+@pytest.mark.parametrize('held', [[torch.ones(1)], torch.ones(1)])
+def test_a_file_that_holds_no_dict_is_refused(tmp_path, held):
+    path = tmp_path / 'list.pth'
+    torch.save(held, path)
+    with pytest.raises(ValueError, match='should hold a dict of weights'):
+        load_weights(str(path))
+
+
+def test_a_meta_that_is_no_dict_is_left_out(tmp_path):
+    path = tmp_path / 'odd.pth'
+    torch.save(dict(state_dict=dict(a=torch.ones(1)), meta='2020'), path)
+    assert load_weights(str(path))[1] == {}
+
+
+def test_a_url_is_downloaded_once_and_its_hash_is_asked_for(
+        tmp_path, monkeypatch):
+    asked = []
+
+    def download(url, path, hash_prefix=None, **kwargs):
+        asked.append((url, hash_prefix))
+        torch.save(dict(a=torch.ones(1)), path)
+
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+    url = 'https://models.example/r18_20220407_171055-614fd399.pth?x=1'
+    for _ in range(2):
+        assert list(load_weights(url)[0]) == ['a']
+    assert asked == [(url, '614fd399')]
+
+
+def test_a_failed_download_says_what_to_do(tmp_path, monkeypatch):
+
+    def download(*args, **kwargs):
+        raise OSError('no route to host')
+
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+    with pytest.raises(RuntimeError, match='no route to host.*by hand'):
+        load_weights('http://models.example/x.pth')

@@ -1,0 +1,263 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import random
+
+import pytest
+
+from mmw2s.distillation.stop_rules import (At, StopRule, SurpassOnTrain,
+                                           SurpassTeacher)
+
+MAP = 'coco/bbox_mAP'
+
+
+def val(score, iteration=0, metric=MAP):
+    metrics = {} if score is None else {metric: score}
+    return dict(event='val', iter=iteration, metrics=metrics)
+
+
+def surpass(teacher=0.3, metric=MAP, **fields):
+    rule = SurpassTeacher(metric=metric, **fields)
+    rule.bind(100, 10, {MAP: teacher, 'heldout/acc': 0.9, 'val/FID': 60.})
+    return rule
+
+
+def decisions(rule, rows):
+    return [rule.after(row) is not None for row in rows]
+
+
+def test_the_base_never_stops():
+    rule = StopRule()
+    rule.bind(10, 5)
+    assert rule.at(10) is None and rule.after(val(1.)) is None
+
+
+@pytest.mark.parametrize('latest', [0, -0.1, 1.1])
+def test_a_latest_point_outside_the_run_is_refused(latest):
+    with pytest.raises(ValueError, match=r'stop.latest should be a share'):
+        SurpassTeacher(latest=latest)
+
+
+# -- SurpassTeacher ------------------------------------------------------
+
+
+def test_it_stops_after_so_many_validations_in_a_row():
+    scores = [0.2, 0.31, 0.29, 0.31, 0.32, 0.33]
+    assert decisions(surpass(), map(val, scores)) == \
+        [False, False, False, False, True, True]
+    assert decisions(surpass(consecutive=3), map(val, scores)) == \
+        [False] * 5 + [True]
+
+
+def test_a_score_equal_to_the_teachers_does_not_beat_it():
+    assert decisions(surpass(consecutive=1), [val(0.3), val(0.3001)]) == \
+        [False, True]
+
+
+def test_the_margin_is_asked_for_on_top():
+    rule = surpass(0.5, consecutive=1, margin=0.25)
+    assert decisions(rule, [val(0.75), val(0.76)]) == [False, True]
+
+
+def test_where_less_is_better_a_lower_score_beats_the_teacher():
+    rule = surpass(metric='val/FID', rule='less', consecutive=1, margin=5.)
+    rows = [val(s, metric='val/FID') for s in (70., 56., 54.)]
+    assert decisions(rule, rows) == [False, False, True]
+
+
+def test_what_is_better_is_inferred_from_the_metrics_name():
+    rule = SurpassTeacher(metric='val/loss', teacher_score=2.)
+    rule.bind(100, 10)
+    assert rule.rule == 'less'
+    assert surpass().rule == 'greater'
+
+
+def test_a_metric_of_which_that_cannot_be_told_needs_the_rule():
+    with pytest.raises(ValueError, match='give rule="greater"'):
+        surpass(metric='val/FID')
+
+
+@pytest.mark.parametrize('gap', [None, float('nan')])
+def test_a_validation_without_the_metric_begins_the_count_anew(gap):
+    assert decisions(surpass(), map(val, [0.4, gap, 0.4, 0.4])) == \
+        [False, False, False, True]
+
+
+def test_a_held_out_metric_decides_whatever_the_reported_one_says():
+    rule = surpass(metric='heldout/acc', rule='greater', consecutive=1)
+    row = dict(event='val', iter=1, metrics={MAP: 0.99, 'heldout/acc': 0.8})
+    assert rule.after(row) is None
+    row['metrics']['heldout/acc'] = 0.95
+    assert rule.after(row)
+    assert rule.scores() == dict(
+        metric='heldout/acc', student=0.95, teacher=0.9)
+
+
+def test_auto_takes_the_first_metric_of_the_evaluator():
+    assert surpass(metric='auto').scores() == dict(
+        metric=MAP, student=None, teacher=0.3)
+
+
+def test_a_metric_that_the_evaluator_does_not_give_is_refused_with_its_list():
+    with pytest.raises(ValueError, match="metric is 'bbox_mAP', but the "
+                       f'evaluator gives {MAP}, heldout/acc, val/FID'):
+        surpass(metric='bbox_mAP')
+
+
+def test_a_teacher_without_any_metric_is_refused():
+    rule = SurpassTeacher()
+    with pytest.raises(ValueError, match='teacher detects nothing'):
+        rule.bind(100, 10, {})
+
+
+def test_a_given_score_is_taken_as_it_is_and_nothing_is_measured():
+    rule = SurpassTeacher(metric=MAP, teacher_score=0.2, consecutive=1)
+    rule.bind(100, 10)
+    assert not rule.needs_teacher_score
+    assert decisions(rule, [val(0.19), val(0.21)]) == [False, True]
+
+
+def test_with_a_given_score_a_metric_not_given_is_warned_of_once(caplog):
+    rule = SurpassTeacher(metric='coco/mAP', teacher_score=0.2)
+    rule.bind(100, 10)
+    with pytest.MonkeyPatch.context() as patch:
+        said = []
+        patch.setattr('mmw2s.distillation.stop_rules.print_log',
+                      lambda text, **_: said.append(text))
+        assert decisions(rule, [val(0.3), val(0.3), val(None)]) == [False] * 3
+    assert len(said) == 1 and MAP in said[0]
+
+
+@pytest.mark.parametrize('fields, message', [
+    (dict(consecutive=0), 'consecutive should be a positive number'),
+    (dict(consecutive=1.5), 'consecutive should be a positive number'),
+    (dict(rule='more'), 'rule should be "greater" or "less"'),
+    (dict(teacher_score='mesured'), 'teacher_score should be "measured" or'),
+    (dict(teacher_score=float('nan')), 'teacher_score should be "measured"'),
+    (dict(teacher_score=0.3), 'needs the name of its metric'),
+])
+def test_bad_fields_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        SurpassTeacher(**fields)
+
+
+@pytest.mark.parametrize('share, first', [(0.5, 50), (0.333, 34), (1., 100)])
+def test_a_teacher_not_surpassed_ends_at_the_latest_point(share, first):
+    rule = surpass(latest=share)
+    assert [i for i in range(101) if rule.at(i)][0] == first
+
+
+def test_without_a_latest_point_it_goes_on_to_the_end():
+    assert surpass(latest=None).at(100) is None
+
+
+def test_rows_of_other_events_are_no_validations():
+    rule = surpass(consecutive=2)
+    rows = [val(0.4), dict(event='train', iter=1, student=1., teacher=2.),
+            dict(event='teacher', iter=0, metrics={MAP: 0.}), val(0.4)]
+    assert decisions(rule, rows) == [False, False, False, True]
+
+
+# -- At ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('fields, first', [(dict(iter=7), 7),
+                                           (dict(iter=0), 0),
+                                           (dict(epoch=2), 20),
+                                           (dict(epoch=0.25), 2)])
+def test_at_stops_at_its_point(fields, first):
+    rule = At(**fields)
+    rule.bind(100, 10)
+    assert [i for i in range(101) if rule.at(i)][0] == first
+
+
+@pytest.mark.parametrize('fields', [{}, dict(iter=1, epoch=1)])
+def test_at_needs_one_point(fields):
+    with pytest.raises(ValueError, match='either "epoch" or "iter"'):
+        At(**fields)
+
+
+def test_at_refuses_a_point_before_the_run():
+    with pytest.raises(ValueError, match='a point in the run'):
+        At(epoch=-1)
+
+
+def test_at_warns_of_a_point_beyond_the_run(monkeypatch):
+    said = []
+    monkeypatch.setattr('mmw2s.distillation.stop_rules.print_log',
+                        lambda text, **_: said.append(text))
+    At(epoch=10).bind(100, 10)
+    assert not said
+    At(epoch=11).bind(100, 10)
+    assert 'beyond the end of the run (100)' in said[0]
+
+
+# -- SurpassOnTrain ------------------------------------------------------
+
+
+def train(student, teacher):
+    return dict(event='train', iter=0, student=student, teacher=teacher)
+
+
+def test_training_losses_are_smoothed_as_by_hand():
+    rule = SurpassOnTrain(momentum=0.5, min_looks=1)
+    rows = [train(4., 2.), train(2., 2.), train(0.8, 2.)]
+    assert decisions(rule, rows) == [False, False, True]
+    # 4; (4 + 2) / 2 = 3; (3 + 0.8) / 2 = 1.9 < 2
+    assert rule.scores() == dict(
+        metric='training loss', student=pytest.approx(1.9), teacher=2.)
+
+
+def test_it_looks_a_few_times_before_it_stops():
+    rule = SurpassOnTrain(min_looks=3)
+    assert decisions(rule, [train(1., 2.)] * 4) == [False, False, True, True]
+
+
+def test_the_margin_is_a_share_of_the_teachers_loss():
+    rule = SurpassOnTrain(momentum=0., min_looks=1, margin=0.1)
+    assert decisions(rule, [train(1.85, 2.), train(1.75, 2.)]) == \
+        [False, True]
+
+
+def test_validations_do_not_concern_it():
+    rule = SurpassOnTrain(min_looks=1)
+    assert not rule.needs_validation and not rule.needs_teacher_score
+    assert rule.after(val(9.)) is None
+
+
+@pytest.mark.parametrize('fields, message', [
+    (dict(interval=0), 'interval should be a positive number'),
+    (dict(momentum=1.), r'momentum should be in \[0, 1\)'),
+])
+def test_bad_fields_of_it_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        SurpassOnTrain(**fields)
+
+
+# -- resuming ------------------------------------------------------------
+
+
+def make(kind):
+    rule = SurpassOnTrain(min_looks=3) if kind == 'train' else \
+        surpass(consecutive=2, margin=0.01)
+    rule.bind(100, 10, {MAP: 0.3})
+    return rule
+
+
+@pytest.mark.parametrize('kind', ['val', 'train'])
+@pytest.mark.parametrize('seed', range(8))
+def test_replaying_the_rows_reproduces_every_decision_at_every_cut(
+        kind, seed):
+    rng = random.Random(seed)
+    rows = []
+    for i in range(30):
+        score = rng.uniform(0.2, 0.4) if rng.random() < 0.9 else None
+        rows.append(val(score, i))
+        rows.append(train(rng.uniform(0.5, 2.3), rng.uniform(1., 2.)))
+    whole = make(kind)
+    unbroken = decisions(whole, rows)
+    assert any(unbroken)
+    for cut in range(len(rows) + 1):
+        resumed = make(kind)
+        for row in rows[:cut]:
+            resumed.after(row)
+        assert decisions(resumed, rows[cut:]) == unbroken[cut:]
+        assert resumed.scores() == whole.scores()

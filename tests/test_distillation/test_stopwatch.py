@@ -1,0 +1,43 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import time
+
+import pytest
+import torch
+
+from mmw2s.distillation.stopwatch import Stopwatch
+
+on_cpu = pytest.mark.skipif(torch.cuda.is_available(),
+                            reason='CUDA is read one step later')
+
+
+def test_there_is_no_time_before_the_first_measurement():
+    assert Stopwatch().ms is None
+
+
+@on_cpu
+def test_it_gives_the_milliseconds_of_the_latest_measurement():
+    watch = Stopwatch()
+    with watch:
+        time.sleep(0.03)
+    assert 30 <= watch.ms < 1000
+    with watch:
+        pass
+    assert watch.ms < 20
+
+
+@on_cpu
+def test_it_measures_and_passes_on_an_error():
+    watch = Stopwatch()
+    with pytest.raises(RuntimeError):
+        with watch:
+            raise RuntimeError
+    assert watch.ms is not None
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs CUDA')
+def test_on_cuda_it_never_waits_and_gives_the_time_once_it_is_known():
+    watch = Stopwatch()
+    with watch:
+        torch.cuda._sleep(10_000_000)
+    torch.cuda.synchronize()
+    assert watch.ms > 0

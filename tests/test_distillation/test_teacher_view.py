@@ -1,0 +1,205 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import pytest
+import torch
+from builders import TinyModel, batch, build, teacher_of
+from mmengine.config import Config
+from torch import nn
+from toys import retinanet
+
+from mmw2s.distillation.capture import Capture
+from mmw2s.distillation.stopwatch import Stopwatch
+from mmw2s.distillation.teacher import (FrozenTeacher, InputMapping,
+                                        TeacherView, training_flag_up)
+
+SMALL = retinanet(18, channels=8)
+
+
+@pytest.fixture
+def teacher(tmp_path):
+    return teacher_of(SMALL, tmp_path / 'teacher.pth')
+
+
+def view_of(teacher, names, until=None, form=(), inputs=None, samples=None):
+    model = teacher.model
+    if inputs is None:
+        inputs, samples = batch()
+    mapping = InputMapping(model.data_preprocessor, model.data_preprocessor)
+    return TeacherView(teacher, Capture(model, names, 'teacher'), mapping,
+                       inputs, samples, until or {n: 1 for n in names}, form)
+
+
+def count(module):
+    calls = []
+    module.register_forward_hook(lambda *_: calls.append(1))
+    return calls
+
+
+def test_nothing_is_computed_before_it_is_asked_for_and_then_only_once(
+        teacher):
+    neck, head = (count(m) for m in (teacher.model.neck,
+                                     teacher.model.bbox_head))
+    view = view_of(teacher, ['neck', 'bbox_head'])
+    assert not neck
+    assert len(view['neck'][0].output) == 3
+    assert len(view['bbox_head'][0].output) == 2
+    assert view['neck'] is view['neck']
+    assert len(neck) == len(head) == 1
+    assert teacher.stopwatch.ms > 0 or torch.cuda.is_available()
+
+
+def test_the_head_is_not_run_when_only_the_neck_is_asked_for(teacher):
+    head = count(teacher.model.bbox_head)
+    view_of(teacher, ['neck'])['neck']
+    assert not head
+
+
+def test_the_data_samples_are_left_as_they_were(teacher):
+    inputs, samples = batch()
+    view_of(teacher, ['bbox_head'], inputs=inputs, samples=samples)[
+        'bbox_head']
+    assert not any('pred_instances' in sample for sample in samples)
+
+
+def test_no_graph_is_kept(teacher):
+    inputs, samples = batch()
+    view = view_of(teacher, ['neck'], inputs=inputs.requires_grad_(),
+                   samples=samples)
+    assert not any(level.requires_grad for level in view['neck'][0].output)
+
+
+def test_it_computes_what_the_model_computes(teacher):
+    inputs, samples = batch()
+    view = view_of(teacher, ['bbox_head'], inputs=inputs, samples=samples)
+    with torch.no_grad():
+        expected = teacher.model.bbox_head(teacher.model.extract_feat(inputs))
+    for found, level in zip(view['bbox_head'][0].output[0], expected[0]):
+        assert torch.equal(found, level)
+
+
+def test_a_memo_is_computed_once_for_each_key(teacher):
+    view, calls = view_of(teacher, ['neck']), []
+    for key in ('a', 'b', 'a'):
+        view.memo(key, lambda: calls.append(key))
+    assert calls == ['a', 'b']
+
+
+# -- the training form ---------------------------------------------------
+
+FCOS = dict(
+    SMALL, type='FCOS', bbox_head=dict(
+        type='FCOSHead', num_classes=2, in_channels=8, feat_channels=8,
+        stacked_convs=1, strides=[8, 16, 32], norm_on_bbox=True,
+        norm_cfg=dict(type='GN', num_groups=2),
+        loss_cls=dict(type='FocalLoss', use_sigmoid=True)), train_cfg=None)
+
+
+def test_the_head_gives_what_it_gives_in_training(tmp_path):
+    teacher = teacher_of(FCOS, tmp_path / 'fcos.pth')
+    inputs, samples = batch()
+    boxes = {
+        form: view_of(teacher, ['bbox_head'], form=form, inputs=inputs,
+                      samples=samples)['bbox_head'][0].output[1]
+        for form in ((), ('bbox_head', ))
+    }
+    for stride, decoded, raw in zip((8, 16, 32), *boxes.values()):
+        assert torch.allclose(decoded, raw * stride) and raw.abs().sum() > 0
+
+
+def test_only_the_head_itself_is_put_into_training_form(teacher):
+    head, seen = teacher.model.bbox_head, []
+    head.register_forward_pre_hook(
+        lambda *_: seen.extend((name, m.training)
+                               for name, m in teacher.model.named_modules()))
+    view_of(teacher, ['bbox_head'], form=['bbox_head'])['bbox_head']
+    assert [name for name, training in seen if training] == ['bbox_head']
+    assert not any(m.training for m in teacher.model.modules())
+
+
+def test_the_flag_is_restored_after_an_error():
+    model = nn.Sequential(nn.Dropout(), nn.Dropout()).eval()
+    with pytest.raises(RuntimeError):
+        with training_flag_up(model, ['0']):
+            assert model[0].training and not model[1].training
+            raise RuntimeError
+    assert not model[0].training
+
+
+def test_an_error_of_the_teacher_is_passed_on_and_nothing_is_left(teacher):
+
+    def fail(*_):
+        raise RuntimeError('out of memory')
+
+    handle = teacher.model.neck.register_forward_pre_hook(fail)
+    view = view_of(teacher, ['neck', 'bbox_head'], form=['bbox_head'])
+    with pytest.raises(RuntimeError, match='out of memory'):
+        view['neck']
+    assert not teacher.model.bbox_head.training
+    handle.remove()
+    assert len(view['neck']) == 1
+
+
+# -- precision -----------------------------------------------------------
+
+
+@pytest.mark.parametrize('precision, surrounding, expected', [
+    ('run', None, torch.float32),
+    ('run', torch.bfloat16, torch.bfloat16),
+    ('fp32', torch.bfloat16, torch.float32),
+    ('bf16', None, torch.bfloat16),
+])
+def test_it_computes_in_the_precision_that_was_chosen(tmp_path, precision,
+                                                      surrounding, expected):
+    teacher = teacher_of(SMALL, tmp_path / 't.pth', precision=precision)
+    view = view_of(teacher, ['bbox_head'])
+    with torch.autocast('cpu', dtype=surrounding,
+                        enabled=surrounding is not None):
+        scores = view['bbox_head'][0].output[0]
+    assert {level.dtype for level in scores} == {expected}
+
+
+# -- calls ---------------------------------------------------------------
+
+
+def tiny_teacher(**fields):
+    teacher = FrozenTeacher.__new__(FrozenTeacher)
+    teacher.model, teacher.name = TinyModel(**fields), 'tiny'
+    teacher.cfg, teacher.stopwatch = Config(), Stopwatch()
+    teacher._precision = None
+    teacher._freeze()
+    return teacher
+
+
+def test_a_module_called_several_times_gives_as_many_calls():
+    view = view_of(tiny_teacher(head_calls=3), ['head'], {'head': 2},
+                   inputs=torch.ones(1, 3, 4, 4))
+    assert len(view['head']) == 2
+
+
+def test_a_teacher_that_calls_it_less_often_than_the_student_is_refused():
+    view = view_of(tiny_teacher(), ['body', 'head'], dict(body=1, head=2),
+                   inputs=torch.ones(1, 3, 4, 4))
+    with pytest.raises(RuntimeError, match='teacher tiny calls head less '
+                       'often than the student'):
+        view['head']
+
+
+# -- task loss -----------------------------------------------------------
+
+
+@pytest.mark.parametrize('cfg', [SMALL, FCOS], ids=['retinanet', 'fcos'])
+@pytest.mark.parametrize('form', [(), ('bbox_head', )])
+def test_its_task_loss_is_that_of_the_same_model_in_training(
+        tmp_path, cfg, form):
+    teacher = teacher_of(cfg, tmp_path / 't.pth')
+    inputs, samples = batch()
+    found = view_of(teacher, ['neck'], form=form, inputs=inputs,
+                    samples=samples).task_loss()
+    # In training but for the normalisation by batch statistics.
+    model = build(cfg, 1).train()
+    for child in model.modules():
+        if isinstance(child, nn.BatchNorm2d):
+            child.eval()
+    expected, _ = model.parse_losses(model(inputs, samples, mode='loss'))
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert not found.requires_grad
+    assert not any(m.training for m in teacher.model.modules())

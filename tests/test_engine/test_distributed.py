@@ -1,0 +1,138 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Two processes by tools/dist_train.sh, on gloo."""
+import json
+import os
+import os.path as osp
+import subprocess
+import sys
+
+import pytest
+import torch
+from mmengine.registry import MODELS, init_default_scope
+from toys import retinanet, run_config, write_pictures
+
+ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
+
+# Run in each process: what it decided, the gradients of its first step.
+LOOK = '''
+import json, os
+import torch
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+
+@HOOKS.register_module()
+class Look(Hook):
+    priority = 'LOWEST'
+
+    def before_train(self, runner):
+        # MMEngine drops the gradients right after the step that used them.
+        drop = runner.optim_wrapper.zero_grad
+
+        def save_and_drop(**kwargs):
+            if runner.iter == 0:
+                model = runner.model
+                model = model.module if is_model_wrapper(model) else model
+                torch.save({k: p.grad for k, p in model.named_parameters()
+                            if p.grad is not None},
+                           f'{runner.work_dir}/grads_{get_rank()}.pth')
+            drop(**kwargs)
+
+        runner.optim_wrapper.zero_grad = save_and_drop
+
+    def after_train(self, runner):
+        hook = next(h for h in runner.hooks
+                    if type(h).__name__ == 'WeakTeacherDistillHook')
+        with open(f'{runner.work_dir}/rows_{get_rank()}.json', 'w') as f:
+            json.dump(hook.record.rows, f)
+'''
+
+
+def run(cfg, folder, name, processes):
+    (folder / 'look.py').write_text(LOOK)
+    cfg.custom_imports = dict(imports=['mmw2s', 'look'])
+    cfg.work_dir = str(folder / name)
+    cfg.dump(str(folder / f'{name}.py'))
+    env = dict(os.environ, OMP_NUM_THREADS='1', PYTHON=sys.executable,
+               PYTHONPATH=os.pathsep.join([str(folder), ROOT]),
+               PORT=str(29700 + os.getpid() % 200),
+               PATH=osp.dirname(sys.executable) + os.pathsep +
+               os.environ['PATH'])
+    command = [sys.executable, osp.join(ROOT, 'tools', 'train.py')] \
+        if processes == 1 else [
+            'bash', osp.join(ROOT, 'tools', 'dist_train.sh')]
+    command.append(str(folder / f'{name}.py'))
+    if processes > 1:
+        command.append(str(processes))
+    done = subprocess.run(command, env=env, capture_output=True, text=True,
+                          timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def fcos(depth):
+    """A detector whose own loss does not depend on how a batch is split.
+
+    RetinaNet's does: it divides by the positives of each rank. So do batch
+    statistics.
+    """
+    model = retinanet(depth, norm_eval=True)
+    model.update(
+        type='FCOS',
+        bbox_head=dict(
+            type='FCOSHead', num_classes=2, in_channels=16, feat_channels=16,
+            stacked_convs=1, strides=[8, 16, 32],
+            regress_ranges=((-1, 24), (24, 48), (48, 1e8)),
+            norm_cfg=None))
+    return model
+
+
+@pytest.mark.slow
+def test_two_ranks_decide_alike_and_their_gradients_are_those_of_one_process(
+        tmp_path):
+    (tmp_path / 'data').mkdir()
+    data = write_pictures(tmp_path / 'data')
+    teacher = fcos(18)
+    init_default_scope('mmdet')
+    torch.manual_seed(1)
+    torch.save(MODELS.build(teacher).state_dict(), tmp_path / 'teacher.pth')
+    hook = dict(
+        type='WeakTeacherDistillHook',
+        teacher=dict(config=dict(default_scope='mmdet', model=teacher),
+                     checkpoint=str(tmp_path / 'teacher.pth')),
+        distill=[
+            dict(knowledge=dict(type='FPNFeatures'),
+                 loss=dict(type='PKDLoss', loss_weight='auto')),
+            dict(knowledge=dict(type='DenseHeadOutputs'),
+                 loss=dict(type='QualityFocalKDLoss')),
+            dict(knowledge=dict(type='DenseHeadOutputs', output='boxes'),
+                 loss=dict(type='BoxKDLoss'))],
+        stop=dict(type='SurpassOnTrain', interval=1, min_looks=3, margin=-9.,
+                  latest=None))
+    for processes in (1, 2):
+        cfg = run_config(data, tmp_path, epochs=2, hooks=[
+            hook, dict(type='Look')], model=fcos(18))
+        cfg.train_dataloader.update(
+            batch_size=4 // processes,
+            sampler=dict(type='DefaultSampler', shuffle=False))
+        run(cfg, tmp_path, f'on_{processes}', processes)
+
+    one = torch.load(tmp_path / 'on_1' / 'grads_0.pth')
+    two = [torch.load(tmp_path / 'on_2' / f'grads_{r}.pth') for r in (0, 1)]
+    assert 'neck.lateral_convs.0.conv.weight' in one
+    assert one.keys() == two[0].keys()
+    for key, grad in one.items():
+        torch.testing.assert_close(two[0][key], grad, rtol=1e-3, atol=1e-6)
+        assert torch.equal(two[0][key], two[1][key]), key
+
+    rows = [json.loads((tmp_path / 'on_2' / f'rows_{r}.json').read_text())
+            for r in (0, 1)]
+    for row in (*rows[0], *rows[1]):
+        row.pop('step_ms', None)  # each rank's own clock
+    assert rows[0] == rows[1]
+    stops = [r for r in rows[0] if r['event'] == 'stop']
+    assert [r['iter'] for r in stops] == [3]
+    alone = json.loads((tmp_path / 'on_1' / 'rows_0.json').read_text())
+    for ours, theirs in zip(rows[0], alone):
+        if ours['event'] == 'train':
+            assert ours['student'] == pytest.approx(theirs['student'], 1e-3)

@@ -1,0 +1,410 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import glob
+import json
+import os
+import os.path as osp
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.testing.runner_test_case import RunnerTestCase
+
+from mmw2s.engine.hooks.time_to_target_hook import TimeToTargetHook
+
+SAVE_BEFORE_VALIDATION = dict(type='CheckpointHook', interval=1)
+
+
+class Cut(Exception):
+    """Stands for a kill."""
+
+
+class CutBeforeValidation(Hook):
+    priority = 'HIGHEST'
+
+    def __init__(self, at_iter):
+        self.at_iter = at_iter
+
+    def before_val(self, runner):
+        if runner.iter == self.at_iter:
+            raise Cut
+
+
+class Sleep(Hook):
+    """Slow work of other hooks, at the stages given."""
+
+    def __init__(self, stages, seconds):
+        for stage in stages:
+            setattr(self, stage, lambda runner: time.sleep(seconds))
+
+
+class MeanOutput(BaseMetric):
+    """Rises steadily, because the toy loss asks for ever larger outputs.
+
+    From the validation number ``silent`` times on only; before, it gives
+    nothing, as mmdet does while nothing is detected.
+    """
+
+    def __init__(self, silent=0, name='acc'):
+        super().__init__()
+        self.silent, self.name = silent, name
+
+    def process(self, data_batch, data_samples):
+        self.results += [float(x) for x in data_samples]
+
+    def compute_metrics(self, results):
+        self.silent -= 1
+        if self.silent >= 0:
+            return {}
+        return {
+            self.name: sum(results) / len(results),
+            'per_class': [1, 2],
+            'bad': float('nan')
+        }
+
+
+@pytest.fixture
+def toy():
+    case = RunnerTestCase('run')
+    case.setUp()
+    for cfg in (case.epoch_based_cfg, case.iter_based_cfg):
+        cfg.randomness = dict(seed=0)
+        cfg.optim_wrapper.optimizer.lr = 1e-3
+        cfg.val_evaluator = dict(type=MeanOutput)
+    case.epoch_based_cfg.train_cfg.max_epochs = 4
+    case.epoch_based_cfg.default_hooks.checkpoint = SAVE_BEFORE_VALIDATION
+    case.iter_based_cfg.train_cfg.val_interval = 3
+    case.iter_based_cfg.default_hooks.checkpoint = dict(
+        type='CheckpointHook', interval=3, by_epoch=False)
+    yield case
+    case.tearDown()
+
+
+def train(toy, cfg, *others, resume=False, **hook):
+    cfg = cfg.copy()
+    cfg.resume = resume
+    runner = toy.build_runner(cfg)
+    runner.register_hook(TimeToTargetHook(**hook))
+    for other in others:
+        runner.register_hook(other)
+    try:
+        runner.train()
+    except Cut:
+        pass
+    return runner
+
+
+def record(toy, name='time_to_target.json') -> dict:
+    with open(osp.join(toy.temp_dir.name, name)) as f:
+        return json.load(f)
+
+
+def untimed(history) -> list:
+    return [{
+        k: v
+        for k, v in row.items() if 'seconds' not in k
+    } for row in history]
+
+
+def log_of(toy) -> str:
+    text = ''
+    for path in glob.glob(osp.join(toy.temp_dir.name, '*', '*.log')):
+        with open(path) as f:
+            text += f.read()
+    return text
+
+
+def test_it_is_found_by_its_bare_name():
+    assert HOOKS.build(dict(type='TimeToTargetHook')).targets == []
+
+
+def test_epochs_are_counted_as_completed_ones(toy):
+    train(toy, toy.epoch_based_cfg)
+    content = record(toy)
+    assert [r['epoch'] for r in content['history']] == [1, 2, 3, 4]
+    assert [r['iter'] for r in content['history']] == [4, 8, 12, 16]
+    assert [r['samples'] for r in content['history']] == [12, 24, 36, 48]
+    assert content['finished'] and content['targets'] == []
+    assert content['run']['seed'] == 0
+    assert content['run']['max_epochs'] == 4
+    assert content['run']['versions']['torch'] == torch.__version__
+
+
+def test_an_iteration_loop_has_fractions_of_epochs(toy):
+    train(toy, toy.iter_based_cfg)
+    content = record(toy)
+    assert [r['iter'] for r in content['history']] == [3, 6, 9, 12]
+    assert [r['epoch'] for r in content['history']] == [.75, 1.5, 2.25, 3]
+    assert content['run']['max_epochs'] is None
+
+
+def test_the_first_validation_at_a_target_is_named(toy):
+    train(toy, toy.epoch_based_cfg)
+    history = record(toy)['history']
+    scores = [row['metrics']['acc'] for row in history]
+    assert scores == sorted(scores) and scores[0] < scores[3]
+    between = (scores[1] + scores[2]) / 2
+    train(
+        toy,
+        toy.epoch_based_cfg,
+        targets=dict(acc=[between, scores[1], scores[3] + 1]))
+    reached = [t['reached'] for t in record(toy)['targets']]
+    assert [r and r['iter'] for r in reached] == [12, 8, None]
+    assert reached[0]['score'] == scores[2]
+    assert reached[0]['epoch'] == 3 and reached[0]['samples'] == 36
+
+
+def test_less_is_better_where_the_rule_says_so(toy):
+    train(toy, toy.epoch_based_cfg, targets=dict(acc=1e3), rule='less')
+    target, = record(toy)['targets']
+    assert target['rule'] == 'less' and target['reached']['iter'] == 4
+
+
+def test_validation_is_in_the_wall_clock_but_not_in_the_training_time(toy):
+    scoring = Sleep(['before_train'], .2)
+    validating = Sleep(['before_val_epoch'], .1)
+    train(toy, toy.epoch_based_cfg, scoring, validating)
+    rows = record(toy)['history']
+    for number, row in enumerate(rows, 1):
+        assert row['wall_seconds'] > row['train_seconds'] + .2 + .1 * number
+    assert rows[-1]['train_seconds'] < rows[-1]['wall_seconds'] - .6
+    assert rows[0]['train_seconds'] < rows[1]['train_seconds']
+
+
+def test_only_finite_scalars_are_kept(toy):
+    train(toy, toy.epoch_based_cfg)
+    assert set(record(toy)['history'][0]['metrics']) == {'acc', 'bad'}
+    assert record(toy)['history'][0]['metrics']['bad'] is None
+
+
+def test_a_validation_without_metrics_is_survived(toy):
+    toy.epoch_based_cfg.val_evaluator.silent = 2
+    train(toy, toy.epoch_based_cfg, targets=dict(acc=-1e9))
+    content = record(toy)
+    assert [len(r['metrics']) for r in content['history']] == [0, 0, 2, 2]
+    assert content['targets'][0]['reached']['iter'] == 12
+    assert 'cannot be reached' not in log_of(toy)
+
+
+def test_an_unknown_metric_is_said_once_with_those_there_are(toy):
+    train(toy, toy.epoch_based_cfg, targets={'coco/bbox_mAP': .3})
+    assert record(toy)['targets'][0]['reached'] is None
+    log = log_of(toy)
+    assert log.count('targets for coco/bbox_mAP') == 1
+    assert 'the validation gives: acc, bad' in log
+
+
+@pytest.mark.parametrize('fields, message', [
+    (dict(targets=dict(fid=60)), 'give rule='),
+    (dict(targets=dict(acc=.5), rule='more'), '"greater", "less" or None'),
+    (dict(stop_at_target=True), 'at least one target'),
+])
+def test_fields_that_make_no_sense_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        TimeToTargetHook(**fields)
+
+
+@pytest.mark.parametrize('loop, cut_at', [('epoch', 4), ('epoch', 12),
+                                          ('epoch', 16), ('iter', 6),
+                                          ('iter', 12)])
+def test_a_run_cut_before_a_validation_equals_the_unbroken_one(
+        toy, loop, cut_at):
+    cfg = toy.epoch_based_cfg if loop == 'epoch' else toy.iter_based_cfg
+    train(toy, cfg)
+    whole = record(toy)
+    toy.clear_work_dir()
+
+    train(toy, cfg, CutBeforeValidation(cut_at))
+    before = record(toy)
+    assert not before['finished']
+    train(toy, cfg, resume=True)
+    after = record(toy)
+    assert after['finished']
+    assert untimed(after['history']) == untimed(whole['history'])
+    kept = len(before['history'])
+    assert after['history'][:kept] == before['history']
+    for unit in ('train_seconds', 'wall_seconds'):
+        times = [row[unit] for row in after['history']]
+        assert times == sorted(times)
+
+
+def test_rows_beyond_the_loaded_checkpoint_are_dropped(toy):
+    train(toy, toy.epoch_based_cfg)
+    whole = record(toy)
+    cfg = toy.epoch_based_cfg.copy()
+    cfg.load_from = osp.join(toy.temp_dir.name, 'epoch_2.pth')
+    train(toy, cfg, CutBeforeValidation(12), resume=True)
+    assert record(toy)['history'] == whole['history'][:2]
+
+
+def test_the_clocks_go_on_from_the_checkpoint(toy):
+    slow = Sleep(['before_train_epoch'], .3)
+    train(toy, toy.epoch_based_cfg, slow, CutBeforeValidation(16))
+    train(toy, toy.epoch_based_cfg, resume=True)
+    assert record(toy)['history'][3]['train_seconds'] > 1.2
+    clock = torch.load(
+        osp.join(toy.temp_dir.name, 'epoch_1.pth'),
+        weights_only=False)['time_to_target']
+    assert {type(v) for v in clock.values()} == {float}
+    assert 0 < clock['train_seconds'] <= clock['wall_seconds']
+
+
+def test_a_fresh_run_never_overwrites_an_older_record(toy):
+    for _ in range(3):
+        train(toy, toy.epoch_based_cfg, targets=dict(acc=.5))
+    first = record(toy, 'time_to_target.1.json')
+    second = record(toy, 'time_to_target.2.json')
+    assert first['history'][0]['wall_seconds'] != \
+        second['history'][0]['wall_seconds']
+    assert record(toy)['history'] not in (first['history'], second['history'])
+
+
+def test_loading_weights_only_is_a_fresh_run(toy):
+    train(toy, toy.epoch_based_cfg)
+    cfg = toy.epoch_based_cfg.copy()
+    cfg.load_from = osp.join(toy.temp_dir.name, 'epoch_4.pth')
+    train(toy, cfg)
+    rows = record(toy)['history']
+    assert [r['iter'] for r in rows] == [4, 8, 12, 16]
+    assert rows[0]['wall_seconds'] < \
+        record(toy, 'time_to_target.1.json')['history'][-1]['wall_seconds']
+
+
+@pytest.mark.parametrize('loop', ['epoch', 'iter'])
+def test_stop_at_target_ends_the_run_with_a_checkpoint(toy, loop):
+    cfg = toy.epoch_based_cfg if loop == 'epoch' else toy.iter_based_cfg
+    train(toy, cfg)
+    rows = record(toy)['history']
+    target = dict(
+        targets=dict(
+            acc=[rows[0]['metrics']['acc'], rows[1]['metrics']['acc']]),
+        stop_at_target=True)
+    toy.clear_work_dir()
+    cfg.default_hooks.checkpoint.interval = 1000
+
+    runner = train(toy, cfg, **target)
+    stopped_at = rows[1]['iter']
+    assert runner.iter == stopped_at
+    assert record(toy)['finished']
+    assert 'All targets are reached' in log_of(toy)
+    with open(osp.join(toy.temp_dir.name, 'last_checkpoint')) as f:
+        saved = torch.load(f.read(), weights_only=False)
+    assert saved['meta']['iter'] == stopped_at and 'optimizer' in saved
+
+    # resumed as it is, it has nothing left to do
+    runner = train(toy, cfg, resume=True, **target)
+    assert runner.iter == stopped_at
+    # resumed without the stop, it ends as if it had never stopped
+    train(toy, cfg, resume=True)
+    assert untimed(record(toy)['history']) == untimed(rows)
+
+
+def test_no_second_checkpoint_where_one_was_just_saved(toy):
+    train(
+        toy, toy.epoch_based_cfg, targets=dict(acc=-1e9), stop_at_target=True)
+    saved = glob.glob(osp.join(toy.temp_dir.name, '*.pth'))
+    assert [osp.basename(path) for path in saved] == ['epoch_1.pth']
+
+
+def test_a_target_reached_by_a_missed_validation_stops_at_once(toy):
+    train(toy, toy.epoch_based_cfg, CutBeforeValidation(4))
+    runner = train(
+        toy,
+        toy.epoch_based_cfg,
+        resume=True,
+        targets=dict(acc=-1e9),
+        stop_at_target=True)
+    assert runner.iter == 4
+    assert [r['iter'] for r in record(toy)['history']] == [4]
+
+
+def test_validation_alone_writes_nothing(toy):
+    runner = toy.build_runner(toy.epoch_based_cfg)
+    runner.register_hook(TimeToTargetHook(targets=dict(acc=.5)))
+    runner.val()
+    assert not osp.exists(osp.join(toy.temp_dir.name, 'time_to_target.json'))
+
+
+def test_a_record_that_cannot_be_read_is_kept_and_named(toy):
+    train(toy, toy.epoch_based_cfg, CutBeforeValidation(12))
+    path = osp.join(toy.temp_dir.name, 'time_to_target.json')
+    with open(path, 'w') as f:
+        f.write('{"half')
+    train(toy, toy.epoch_based_cfg, resume=True)
+    assert [r['iter'] for r in record(toy)['history']] == [12, 16]
+    with open(path.replace('.json', '.1.json')) as f:
+        assert f.read() == '{"half'
+    assert 'earlier validations is lost' in log_of(toy)
+
+
+TWO_RANKS = '''
+import sys
+import torch.distributed as dist
+from mmengine.hooks import Hook
+from mmengine.testing.runner_test_case import RunnerTestCase
+from mmw2s.engine import TimeToTargetHook
+
+dist.init_process_group('gloo')
+rank = dist.get_rank()
+
+class Cut(Hook):
+    priority = 'HIGHEST'
+
+    def before_val(self, runner):
+        if runner.iter == 4 and not runner._resume:
+            raise InterruptedError
+
+for resume in (False, True):
+    case = RunnerTestCase('run')
+    case.setUp()
+    cfg = case.epoch_based_cfg
+    cfg.work_dir, cfg.resume = sys.argv[1], resume
+    cfg.train_cfg.max_epochs = 3
+    cfg.model_wrapper_cfg = dict(
+        type='MMDistributedDataParallel', device_ids=None,
+        broadcast_buffers=False)
+    cfg.default_hooks.checkpoint = dict(type='CheckpointHook', interval=1)
+    runner = case.build_runner(cfg)
+    hook = TimeToTargetHook(targets=dict(acc=.5))
+    runner.register_hook(hook)
+    runner.register_hook(Cut())
+    try:
+        runner.train()
+    except InterruptedError:
+        pass
+print('ITERS', [row['iter'] for row in hook.history])
+assert hook._results()[0]['reached']['samples'] == 12
+'''
+
+
+@pytest.mark.slow
+def test_two_ranks_write_one_record_and_miss_the_same_validation(tmp_path):
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    env = dict(
+        os.environ,
+        MASTER_ADDR='127.0.0.1',
+        MASTER_PORT=str(port),
+        WORLD_SIZE='2')
+    ranks = [
+        subprocess.Popen([sys.executable, '-c', TWO_RANKS,
+                          str(tmp_path)],
+                         env=dict(env, RANK=str(rank), LOCAL_RANK=str(rank)),
+                         stdout=subprocess.PIPE,
+                         text=True) for rank in range(2)
+    ]
+    for rank in ranks:
+        shown, _ = rank.communicate(timeout=300)
+        assert rank.returncode == 0
+        assert 'ITERS [2, 4, 6]' in shown
+    with open(tmp_path / 'time_to_target.json') as f:
+        content = json.load(f)
+    assert [row['samples'] for row in content['history']] == [12, 24, 36]
+    assert content['run']['world_size'] == 2
+    assert len(content['run']['devices']) == 2

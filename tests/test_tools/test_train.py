@@ -1,0 +1,167 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import toys
+
+TOOLS = Path(__file__).parents[2] / 'tools'
+TRAIN = str(TOOLS / 'train.py')
+
+
+@pytest.fixture
+def tool():
+    names = runpy.run_path(TRAIN)
+
+    def prepare(*argv):
+        return names['prepare_config'](names['parse_args'](list(argv)))
+
+    return prepare
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A config with the hook in it."""
+    path = tmp_path / 'w2s_toy.py'
+    path.write_text('''
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))
+auto_scale_lr = dict(base_batch_size=16, enable=False)
+custom_hooks = [dict(type='mmw2s.WeakTeacherDistillHook', teacher='t.py'),
+                dict(type='EMAHook')]
+''')
+    return str(path)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A config of a run that trains in a second."""
+    (tmp_path / 'data').mkdir()
+    cfg = toys.run_config(
+        toys.write_pictures(tmp_path / 'data'),
+        tmp_path / 'work',
+        epochs=2,
+        model=toys.retinanet(18))
+    for name in ('cfg', 'dataloader', 'evaluator'):
+        cfg[f'test_{name}'] = cfg[f'val_{name}']
+    path = tmp_path / 'toy.py'
+    cfg.dump(str(path))
+    return str(path)
+
+
+def train(*argv, **kwargs):
+    return subprocess.run([sys.executable, '-W', 'ignore', TRAIN, *argv],
+                          stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT,
+                          universal_newlines=True,
+                          timeout=120,
+                          **kwargs)
+
+
+def test_the_work_dir_is_named_after_the_config(tool, config):
+    assert tool(config).work_dir == './work_dirs/w2s_toy'
+    assert tool(config, '--work-dir', 'x').work_dir == 'x'
+    assert tool(config, '--cfg-options', 'work_dir=y').work_dir == 'y'
+
+
+def test_a_baseline_loses_the_hook_and_nothing_else(tool, config):
+    with_hook, without = tool(config), tool(config, '--no-distill')
+    assert [hook['type'] for hook in without.custom_hooks] == ['EMAHook']
+    with_hook.custom_hooks = without.custom_hooks
+    with_hook.work_dir = without.work_dir
+    assert with_hook.to_dict() == without.to_dict()
+
+
+def test_a_baseline_does_not_share_the_work_dir(tool, config):
+    assert tool(config, '--no-distill').work_dir == \
+        './work_dirs/w2s_toy_baseline'
+    given = tool(config, '--no-distill', '--work-dir', 'x')
+    assert given.work_dir == 'x'
+
+
+@pytest.mark.parametrize('argv, resume, load_from', [
+    ([], None, None),
+    (['--resume'], True, None),
+    (['--resume', 'auto'], True, None),
+    (['--resume', 'a.pth'], True, 'a.pth'),
+])
+def test_resume_takes_auto_or_a_path(tool, config, argv, resume, load_from):
+    cfg = tool(config, *argv)
+    assert cfg.get('resume') == resume
+    assert cfg.get('load_from') == load_from
+
+
+def test_options_reach_the_config(tool, config):
+    cfg = tool(config, '--auto-scale-lr', '--amp', '--cfg-options',
+               'optim_wrapper.optimizer.lr=0.5')
+    assert cfg.auto_scale_lr.enable is True
+    assert cfg.optim_wrapper.optimizer.lr == 0.5
+    assert cfg.optim_wrapper.type in ('AmpOptimWrapper', 'BF16OptimWrapper')
+
+
+def test_scaling_the_rate_needs_a_base_batch_size(tool, config):
+    with pytest.raises(ValueError, match='base_batch_size'):
+        tool(config, '--auto-scale-lr', '--cfg-options', 'auto_scale_lr={}')
+
+
+def test_a_missing_config_is_one_line_and_no_stack_trace():
+    result = train('w2s_retinanet_cocoo.py')
+    assert result.returncode == 1
+    assert 'train.py: error: mmw2s has no config' in result.stdout
+    assert 'Traceback' not in result.stdout
+
+
+@pytest.mark.slow
+def test_a_run_interrupted_says_how_to_resume_and_resumes(run, tmp_path):
+    argv = [run, '--cfg-options', 'train_cfg.max_epochs=10000']
+    work = tmp_path / 'work'
+    process = subprocess.Popen([sys.executable, TRAIN, *argv],
+                               stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE,
+                               universal_newlines=True)
+    deadline = time.time() + 90
+    while not (work / 'last_checkpoint').exists():
+        assert time.time() < deadline and process.poll() is None
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert 'Interrupted.' in errors and '--resume' in errors
+    assert 'Traceback' not in errors
+
+    done = int((work / 'last_checkpoint').read_text().rsplit('_', 1)[1][:-4])
+    result = train(run, '--resume', '--cfg-options',
+                   f'train_cfg.max_epochs={done + 1}', 'log_level=INFO')
+    assert result.returncode == 0, result.stdout[-2000:]
+    assert f'epoch_{done}.pth' in result.stdout
+    assert (work / f'epoch_{done + 1}.pth').exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason='about CPUs and gloo')
+def test_two_processes_train_and_test_on_cpus(run, tmp_path):
+    env = dict(os.environ, PYTHON=sys.executable)
+    for command in ([
+            'dist_train.sh', run, '2', '--cfg-options', 'log_level=INFO'
+    ], [
+            'dist_test.sh', run,
+            str(tmp_path / 'work' / 'epoch_2.pth'), '2', '--work-dir',
+            str(tmp_path / 'test'), '--cfg-options', 'log_level=INFO'
+    ]):  # yapf: disable
+        result = subprocess.run(
+            ['bash', str(TOOLS / command[0])] + command[1:],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            universal_newlines=True,
+            timeout=200)
+        assert result.returncode == 0, result.stdout[-3000:]
+        assert 'bbox_mAP' in result.stdout
+    # Two processes share the 4 iterations of an epoch of 8 pictures.
+    state = torch.load(tmp_path / 'work' / 'epoch_2.pth', weights_only=False)
+    assert state['meta']['iter'] == 4

@@ -1,0 +1,137 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Report on the three runs of the quick start."""
+import argparse
+import json
+import os.path as osp
+from typing import List, NamedTuple, Sequence
+
+import matplotlib.pyplot as plt
+import mmcv
+import numpy as np
+from mmdet.apis import inference_detector, init_detector
+from mmengine.config import Config
+from mmengine.registry import DATASETS, init_default_scope
+from mmengine.runner import find_latest_checkpoint
+
+from mmw2s.analysis import write_report
+
+METRIC = 'coco/bbox_mAP'
+MIN_SCORE = 0.3
+
+
+class Boxes(NamedTuple):
+    """What a panel shows: boxes (n, 4) as x1, y1, x2, y2, and their texts."""
+    boxes: np.ndarray
+    texts: List[str]
+
+
+def detect(work_dir: str, images: Sequence[np.ndarray],
+           classes: Sequence[str]) -> List[Boxes]:
+    """What the last checkpoint of a run finds in the images."""
+    model = init_detector(
+        _config_of(work_dir),
+        find_latest_checkpoint(work_dir),
+        palette='random',
+        device='cpu')
+    found = []
+    for result in inference_detector(model, list(images)):
+        instances = result.pred_instances
+        instances = instances[instances.scores >= MIN_SCORE].numpy()
+        found.append(
+            Boxes(instances.bboxes, [
+                f'{classes[label]} {score:.2f}'
+                for label, score in zip(instances.labels, instances.scores)
+            ]))
+    return found
+
+
+def _config_of(work_dir: str) -> Config:
+    """The config as the run itself wrote it down."""
+    with open(osp.join(work_dir, 'time_to_target.json')) as f:
+        name = json.load(f)['run']['config']
+    return Config.fromfile(osp.join(work_dir, osp.basename(name)))
+
+
+def draw_detections(baseline: str, w2s: str, path: str, count: int = 4) -> None:
+    """Draw truth and detections on the first validation scenes.
+
+    Args:
+        baseline (str): Work_dir of the student alone.
+        w2s (str): Work_dir of the student with the weak teacher.
+        path (str): Where the picture is written.
+        count (int): Number of scenes. The first ones: none are chosen.
+    """
+    cfg = _config_of(w2s)
+    init_default_scope('mmdet')
+    dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    classes = dataset.metainfo['classes']
+    scenes = [dataset.get_data_info(i) for i in range(count)]
+    images = [mmcv.imread(scene['img_path']) for scene in scenes]
+    columns = {
+        'ground truth': [
+            Boxes(
+                np.array([i['bbox'] for i in scene['instances']]),
+                [classes[i['bbox_label']] for i in scene['instances']])
+            for scene in scenes
+        ],
+        'baseline': detect(baseline, images, classes),
+        'weak-to-strong': detect(w2s, images, classes),
+    }
+    figure, axes = plt.subplots(
+        count,
+        len(columns),
+        figsize=(3 * len(columns), 3 * count),
+        squeeze=False,
+        layout='constrained')
+    for column, (title, panels) in zip(axes.T, columns.items()):
+        column[0].set_title(title)
+        for ax, image, panel in zip(column, images, panels):
+            ax.imshow(mmcv.bgr2rgb(image))
+            ax.set_axis_off()
+            for (x1, y1, x2, y2), text in zip(panel.boxes, panel.texts):
+                ax.add_patch(
+                    plt.Rectangle((x1, y1),
+                                  x2 - x1,
+                                  y2 - y1,
+                                  fill=False,
+                                  color='lime'))
+                ax.text(
+                    x1,
+                    y1,
+                    text,
+                    fontsize=7,
+                    va='top',
+                    bbox=dict(facecolor='lime', pad=0.5, linewidth=0))
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        'out', nargs='?', default='work_dirs/quickstart', help='their folder')
+    out = parser.parse_args().out
+    teacher, baseline, w2s = (
+        osp.join(out, run) for run in ('teacher_s0', 'baseline_s0', 'w2s_s0'))
+    draw_detections(baseline, w2s, osp.join(out, 'detections.png'))
+    targets = [
+        target for hook in _config_of(w2s).custom_hooks
+        for target in hook.get('targets', {}).get(METRIC, [])
+    ]
+    result = write_report(
+        teacher,
+        baseline,
+        w2s,
+        out,
+        targets=targets,
+        metric=METRIC,
+        title='Quick start: scenes of handwritten digits',
+        figures=['detections.png'])
+    result.print()
+    print('Written: ' + ', '.join(
+        osp.join(out, name) for name in ('report.md', 'report.json',
+                                         'curves.png', 'detections.png')))
+
+
+if __name__ == '__main__':
+    main()
