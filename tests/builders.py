@@ -7,7 +7,8 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import InstanceData
 from torch import nn
 
-from mmw2s.distillation import FrozenTeacher
+from mmw2s.distillation import Capture, FrozenTeacher
+from mmw2s.distillation.teacher import InputMapping, TeacherView
 
 
 def build(cfg: dict, seed: int = 0) -> nn.Module:
@@ -44,6 +45,31 @@ def batch(count: int = 2, size=(64, 64), seed: int = 0):
             labels=torch.tensor([i % 2]))
         samples.append(sample)
     return inputs, samples
+
+
+def view_of(teacher, names, until=None, form=(), inputs=None, samples=None):
+    """The teacher's view of a batch of its own."""
+    model = teacher.model
+    if inputs is None:
+        inputs, samples = batch()
+    mapping = InputMapping(model.data_preprocessor, model.data_preprocessor)
+    return TeacherView(teacher, Capture(model, names, 'teacher'), mapping,
+                       inputs, samples, until or {n: 1 for n in names}, form)
+
+
+def pairs_of(knowledge, student, teacher, size=(64, 64)):
+    """The pairs of one batch, with the captured calls and the view."""
+    knowledge.check(student, teacher.model)
+    inputs, samples = batch(size=size)
+    capture = Capture(student, [knowledge.module], 'student')
+    capture.open()
+    student.train().bbox_head(student.extract_feat(inputs))
+    captured = capture.close()
+    view = view_of(
+        teacher, [knowledge.teacher_module], knowledge.calls_needed(captured),
+        [knowledge.teacher_module] if knowledge.training_form else [],
+        inputs, samples)
+    return knowledge.pairs(captured, view), captured, view
 
 
 class TinyModel(BaseModel):

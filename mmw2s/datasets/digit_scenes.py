@@ -24,8 +24,8 @@ def write_digit_scenes(root: str,
                        seed: int = 0) -> str:
     """Write scenes of handwritten digits as a set in COCO's format.
 
-    Each scene shows two to six of the 1,797 scans of 8x8 pixels that come with
-    scikit-learn (``load_digits``), enlarged to 16-48 px, in any colour, with
+    Each scene shows three to seven of the 1,797 scans of 8x8 pixels that come with
+    scikit-learn (``load_digits``), enlarged to 12-40 px, in any colour, with
     low to high contrast, partly over each other, on an uneven ground with some
     strokes across. Training and validation scenes use separate scans.
 
@@ -154,19 +154,19 @@ def draw_scene(
         scans. Later digits lie over earlier ones.
     """
     scene = _ground(size, rng)
-    for _ in range(rng.integers(2, 6)):
+    for _ in range(rng.integers(4, 9)):
         _stroke(scene, rng)
     boxes = np.zeros((0, 4), dtype=np.int64)
     drawn: List[int] = []
-    for _ in range(rng.integers(2, 7)):
+    for _ in range(rng.integers(3, 8)):
         index = int(rng.integers(len(scans)))
-        ink = _enlarge(scans[index], int(rng.integers(16, 49)))
+        ink = _enlarge(scans[index], int(rng.integers(12, 41)))
         height, width = ink.shape
         for _ in range(20):  # attempts at a place that is not taken
             x1 = int(rng.integers(0, size - width + 1))
             y1 = int(rng.integers(0, size - height + 1))
             box = np.array([x1, y1, x1 + width, y1 + height])
-            if _overlap(box, boxes) <= 0.25:
+            if _overlap(box, boxes) <= 0.35:
                 break
         else:
             continue
@@ -175,7 +175,7 @@ def draw_scene(
         patch += ink[..., None] * (colour - patch)
         boxes = np.concatenate([boxes, box[None]])
         drawn.append(index)
-    scene += rng.normal(0., 6., scene.shape).astype(np.float32)
+    scene += rng.normal(0., 8., scene.shape).astype(np.float32)
     return np.clip(scene, 0, 255).astype(np.uint8), boxes, drawn
 
 
@@ -215,8 +215,8 @@ def _enlarge(scan: np.ndarray, height: int) -> np.ndarray:
 
 
 def _contrasting(ground: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A colour 45 to 160 grey levels away from the ground, either way."""
-    shift = rng.uniform(45, 160)
+    """A colour 30 to 110 grey levels away from the ground, either way."""
+    shift = rng.uniform(30, 110)
     mean = ground.mean()
     up = rng.random() < 0.5
     if mean + shift > 250:

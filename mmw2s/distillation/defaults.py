@@ -38,8 +38,8 @@ def default_distill(student: nn.Module) -> List[dict]:
 
 
 def default_schedule() -> dict:
-    """Full strength after a hundredth of the run, until the stop rule."""
-    return dict(type='WarmupHoldDecay', warmup=0.01, hold=None, unit='run')
+    """Full strength after 2 % of the run, until the stop rule."""
+    return dict(type='WarmupHoldDecay', warmup=0.02, hold=None, unit='run')
 
 
 def default_temperature() -> dict:

@@ -41,8 +41,8 @@ def score_teacher(teacher: FrozenTeacher,
         measurement took (0 where it came from the cache).
     """
     began = time.perf_counter()
-    path = _cache_path(teacher, runner)
-    found = [_read(path) if is_main_process() else None]
+    path = _cache_path(teacher, runner) if is_main_process() else None
+    found = [_read(path)]
     broadcast_object_list(found)
     if found[0] is not None:
         print_log(
@@ -54,7 +54,7 @@ def score_teacher(teacher: FrozenTeacher,
         logger='current')
     with preserved_rng():
         metrics = _measure(teacher, runner)
-    if is_main_process() and path is not None:
+    if path is not None:
         os.makedirs(osp.dirname(path), exist_ok=True)
         with open(f'{path}.{os.getpid()}', 'w') as file:
             json.dump(metrics, file)

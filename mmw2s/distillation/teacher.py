@@ -270,8 +270,11 @@ class TeacherView:
     def task_loss(self) -> Tensor:
         """The teacher's own task loss on this batch, 0-dim."""
         teacher = self._teacher
+        # Every head, whichever the knowledges name, as the student's are.
+        heads = [name for name, module in teacher.model.named_modules()
+                 if name and hasattr(module, 'loss')]
         with teacher.autocast(self._student_inputs.device.type), \
-                training_flag_up(teacher.model, self._training_form):
+                training_flag_up(teacher.model, heads):
             losses = teacher.model(
                 self.inputs, self._data_samples, mode='loss')
         return teacher.model.parse_losses(losses)[0]

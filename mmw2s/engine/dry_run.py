@@ -61,7 +61,7 @@ class _DryRunHook(Hook):
             self.teacher_ms = \
                 self.distilling.distiller.teacher.stopwatch.ms
         if len(self.ms) == 1:
-            self.losses = {k: float(v) for k, v in outputs.items()}
+            self.losses = {k: v.item() for k, v in outputs.items()}
         if len(self.ms) == 3:
             raise _Finished
 

@@ -258,9 +258,15 @@ def test_old_counters_and_normalisation_buffers_may_differ(tmp_path):
     FrozenTeacher(config(), str(tmp_path / 'old.pth'))
 
 
-def test_heads_that_rename_the_keys_of_older_files_load_new_ones(tmp_path):
-    vfnet = dict(
-        SMALL, type='VFNet', bbox_head=dict(
-            type='VFNetHead', num_classes=2, in_channels=8, feat_channels=8,
-            stacked_convs=1, strides=[8, 16, 32], dcn_on_last_conv=False))
-    teacher_of(vfnet, tmp_path / 'vfnet.pth')
+def test_modules_learn_the_version_of_their_part_of_the_file(
+        tmp_path, monkeypatch):
+    path, versions = save(build(SMALL), tmp_path / 'a.pth'), []
+    load = torch.nn.BatchNorm2d._load_from_state_dict
+
+    def note(self, state_dict, prefix, local_metadata, *args):
+        versions.append(local_metadata.get('version'))
+        load(self, state_dict, prefix, local_metadata, *args)
+
+    monkeypatch.setattr(torch.nn.BatchNorm2d, '_load_from_state_dict', note)
+    FrozenTeacher(config(), path)
+    assert versions and set(versions) == {2}

@@ -1,15 +1,13 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 import torch
-from builders import TinyModel, batch, build, teacher_of
+from builders import TinyModel, batch, build, teacher_of, view_of
 from mmengine.config import Config
 from torch import nn
 from toys import retinanet
 
-from mmw2s.distillation.capture import Capture
 from mmw2s.distillation.stopwatch import Stopwatch
-from mmw2s.distillation.teacher import (FrozenTeacher, InputMapping,
-                                        TeacherView, training_flag_up)
+from mmw2s.distillation.teacher import FrozenTeacher, training_flag_up
 
 SMALL = retinanet(18, channels=8)
 
@@ -17,15 +15,6 @@ SMALL = retinanet(18, channels=8)
 @pytest.fixture
 def teacher(tmp_path):
     return teacher_of(SMALL, tmp_path / 'teacher.pth')
-
-
-def view_of(teacher, names, until=None, form=(), inputs=None, samples=None):
-    model = teacher.model
-    if inputs is None:
-        inputs, samples = batch()
-    mapping = InputMapping(model.data_preprocessor, model.data_preprocessor)
-    return TeacherView(teacher, Capture(model, names, 'teacher'), mapping,
-                       inputs, samples, until or {n: 1 for n in names}, form)
 
 
 def count(module):
@@ -89,6 +78,7 @@ FCOS = dict(
     SMALL, type='FCOS', bbox_head=dict(
         type='FCOSHead', num_classes=2, in_channels=8, feat_channels=8,
         stacked_convs=1, strides=[8, 16, 32], norm_on_bbox=True,
+        regress_ranges=((-1, 16), (16, 32), (32, 1e8)),
         norm_cfg=dict(type='GN', num_groups=2),
         loss_cls=dict(type='FocalLoss', use_sigmoid=True)), train_cfg=None)
 

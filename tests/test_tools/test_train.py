@@ -145,23 +145,23 @@ def test_a_run_interrupted_says_how_to_resume_and_resumes(run, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason='about CPUs and gloo')
 def test_two_processes_train_and_test_on_cpus(run, tmp_path):
-    env = dict(os.environ, PYTHON=sys.executable)
-    for command in ([
-            'dist_train.sh', run, '2', '--cfg-options', 'log_level=INFO'
-    ], [
-            'dist_test.sh', run,
-            str(tmp_path / 'work' / 'epoch_2.pth'), '2', '--work-dir',
-            str(tmp_path / 'test'), '--cfg-options', 'log_level=INFO'
-    ]):  # yapf: disable
+
+    def launch(script, *argv):
         result = subprocess.run(
-            ['bash', str(TOOLS / command[0])] + command[1:],
-            env=env,
+            ['bash', str(TOOLS / script), *argv],
+            env=dict(os.environ, PYTHON=sys.executable),
+            cwd=str(tmp_path),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             universal_newlines=True,
             timeout=200)
         assert result.returncode == 0, result.stdout[-3000:]
         assert 'bbox_mAP' in result.stdout
+
+    checkpoint = str(tmp_path / 'work' / 'epoch_2.pth')
+    launch('dist_train.sh', run, '2', '--cfg-options', 'log_level=INFO')
+    launch('dist_test.sh', run, checkpoint, '2', '--cfg-options',
+           'log_level=INFO')
     # Two processes share the 4 iterations of an epoch of 8 pictures.
-    state = torch.load(tmp_path / 'work' / 'epoch_2.pth', weights_only=False)
+    state = torch.load(checkpoint, weights_only=False)
     assert state['meta']['iter'] == 4

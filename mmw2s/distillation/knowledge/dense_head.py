@@ -74,13 +74,16 @@ class DenseHeadOutputs(Knowledge):
     def check(self, student: nn.Module, teacher: nn.Module) -> None:
         """Compare classes, strides, anchors and box codes of the heads."""
         ours, theirs = self.modules_of(student, teacher)
-        for owner, head in (('student', ours), ('teacher', theirs)):
-            if not hasattr(head, 'prior_generator'):
+        for owner, name, head in (('student', self.module, ours),
+                                  ('teacher', self.teacher_module, theirs)):
+            # YOLOv3 has anchors, but one map for scores and boxes.
+            if not (hasattr(head, 'prior_generator')
+                    and hasattr(head, 'cls_out_channels')):
                 raise ValueError(
-                    f'the {owner}\'s {self.module} is a '
-                    f'{type(head).__name__}, not a dense head with a '
-                    'prior_generator: DenseHeadOutputs cannot read it. '
-                    'Distil features instead (knowledge FPNFeatures)')
+                    f'the {owner}\'s {name} is a {type(head).__name__}, not a '
+                    'dense head with a prior_generator and scores apart: '
+                    'DenseHeadOutputs cannot read it. Distil features instead '
+                    '(knowledge FPNFeatures)')
         self._refuse_difference(
             'classes', ours.num_classes, theirs.num_classes,
             'scores are paired class by class. Use a teacher trained on the '
@@ -115,10 +118,7 @@ class DenseHeadOutputs(Knowledge):
         pairs = []
         for i, (ours, theirs) in enumerate(
                 zip(captured[self.module], view[self.teacher_module])):
-            scores = [
-                self._per_anchor(level, self._teacher_head)
-                for level in theirs.output[0]
-            ]
+            scores = self._per_anchor(theirs.output[0])
             # Scores and boxes of one head share this.
             certainty, avg_factor = view.memo(
                 (self.teacher_module, i, self.positive_thr),
@@ -133,28 +133,27 @@ class DenseHeadOutputs(Knowledge):
         certainty = [
             _best_probability(level, self._teacher_head) for level in scores
         ]
-        certainty = [c * (c >= self.positive_thr) for c in certainty]
+        positives = torch.stack([self._weight(c).sum()
+                                 for c in certainty]).sum()
         # As mmdet's reduce_mean: ranks with few positives do not weigh more.
-        positives = torch.stack([c.sum() for c in certainty]).sum()
         all_reduce(positives, 'mean')
         return certainty, positives.clamp(min=1)
+
+    def _weight(self, certainty: Tensor) -> Tensor:
+        return certainty * (certainty >= self.positive_thr)
 
     def _pairs_of_call(self, ours: Sequence, theirs: Sequence,
                        scores: Sequence[Tensor], certainty: Sequence[Tensor],
                        avg_factor: Tensor) -> List[Pair]:
         if self.output == 'scores':
             student = [
-                _to_logits(self._per_anchor(level, self._student_head),
-                           self._student_head) for level in ours[0]
+                _to_logits(level, self._student_head)
+                for level in self._per_anchor(ours[0])
             ]
             teacher = [_to_logits(s, self._teacher_head) for s in scores]
-            weights: Sequence[Optional[Tensor]] = [None] * len(student)
         else:
-            student, teacher = ([
-                self._per_anchor(level, self._teacher_head)
-                for level in outputs[1]
-            ] for outputs in (ours, theirs))
-            weights = certainty
+            student, teacher = (
+                self._per_anchor(outputs[1]) for outputs in (ours, theirs))
         names = [f'{self.module}.{self.output}[{i}]'
                  for i in range(len(student))]
         for name, s, t in zip(names, student, teacher):
@@ -164,54 +163,68 @@ class DenseHeadOutputs(Knowledge):
                     f'teacher {tuple(t.shape)} (B, H, W, A, C). The heads '
                     'should be of one kind')
         if self.anchors != 'all':
-            student, teacher, certainty = self._surest(
-                student, teacher, certainty)
-            weights = [certainty if self.output == 'boxes' else None]
+            index, surest = self._surest(certainty)
+            certainty = [surest]
+            student, teacher = [_rows(student, index)], [_rows(teacher, index)]
             names = [f'{self.module}.{self.output}[top {self.anchors}]']
-            student, teacher = [student], [teacher]
+        weights: Sequence[Optional[Tensor]] = [None] * len(student)
+        if self.output == 'boxes':
+            weights = [self._weight(c) for c in certainty]
         return [
             Pair(*fields, avg_factor)
             for fields in zip(names, student, teacher, weights)
         ]
 
-    def _surest(self, student: Sequence[Tensor], teacher: Sequence[Tensor],
-                certainty: Sequence[Tensor]) -> Tuple[Tensor, Tensor, Tensor]:
-        """The anchors of each image of which the teacher is surest."""
-        certainty = torch.cat([c.flatten(1) for c in certainty], 1)
-        k = min(self.anchors, certainty.shape[1])
-        certainty, index = certainty.topk(k, dim=1)
-        picked = []
-        for levels in (student, teacher):
-            flat = torch.cat([level.flatten(1, 3) for level in levels], 1)
-            picked.append(
-                flat.gather(1,
-                            index[..., None].expand(-1, -1, flat.shape[-1])))
-        return picked[0], picked[1], certainty
+    def _surest(self, certainty: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
+        """The anchors of each image of which the teacher is surest.
 
-    @staticmethod
-    def _per_anchor(level: Tensor, head: nn.Module) -> Tensor:
-        """(B, A * C, H, W) as a view of shape (B, H, W, A, C)."""
-        batch, channels, height, width = level.shape
-        anchors = _num_anchors(head)
-        return level.view(batch, anchors, channels // anchors, height,
-                          width).permute(0, 3, 4, 1, 2)
+        Returns:
+            Tuple[Tensor, Tensor]: Their index, counted through the levels,
+            and their certainty, both of shape (B, k).
+        """
+        every = torch.cat([c.flatten(1) for c in certainty], 1)
+        surest, index = every.topk(min(self.anchors, every.shape[1]), dim=1)
+        return index, surest
+
+    def _per_anchor(self, levels: Sequence[Tensor]) -> List[Tensor]:
+        """Each (B, A * C, H, W) as a view of shape (B, H, W, A, C)."""
+        # The two heads have equal anchors; `check` saw to it.
+        counts = self._teacher_head.prior_generator.num_base_priors
+        return [
+            level.unflatten(1, (count, -1)).permute(0, 3, 4, 1, 2)
+            for level, count in zip(levels, counts)
+        ]
 
 
-def _num_anchors(head: nn.Module) -> int:
-    anchors = head.prior_generator.num_base_priors
-    return anchors[0] if isinstance(anchors, (list, tuple)) else anchors
+def _rows(levels: Sequence[Tensor], index: Tensor) -> Tensor:
+    """The anchors of an index (B, k) through the levels, shape (B, k, C).
+
+    Taken level by level, so that the levels are not copied.
+    """
+    image = torch.arange(len(index), device=index.device)[:, None]
+    rows = levels[0].new_zeros(())
+    for level in levels:
+        _, height, width, anchors, _ = level.shape
+        size = height * width * anchors
+        own = index.clamp(0, size - 1)
+        found = level[image, own // (width * anchors),
+                      own // anchors % width, own % anchors]
+        inside = (index >= 0) & (index < size)
+        rows = torch.where(inside[..., None], found, rows)
+        index = index - size
+    return rows
 
 
 def _activation(head: nn.Module) -> str:
-    sigmoid = getattr(head, 'use_sigmoid_cls',
-                      getattr(head.loss_cls, 'use_sigmoid', True))
+    sigmoid = head.use_sigmoid_cls if hasattr(head, 'use_sigmoid_cls') else \
+        getattr(head.loss_cls, 'use_sigmoid', True)
     return 'sigmoid' if sigmoid else 'softmax'
 
 
 def _anchors(head: nn.Module) -> list:
     base = getattr(head.prior_generator, 'base_anchors', None)
     if base is None:  # points: one a location
-        return [_num_anchors(head)]
+        return list(head.prior_generator.num_base_priors)
     return [[tuple(round(v, 3) for v in anchor) for anchor in level.tolist()]
             for level in base]
 

@@ -102,7 +102,9 @@ class WeakTeacherDistillHook(Hook):
         self._stop: Optional[StopRule] = None
         #: What was measured and decided, once training has begun.
         self.record: Optional[RunRecord] = None
+        self._missed: Optional[MissedValidationHook] = None
         self._handle: Any = None
+        self._iter = 0
         self._loaded_state: dict = {}
         self._reached = False
         self._train_losses: Optional[Dict[str, torch.Tensor]] = None
@@ -113,10 +115,15 @@ class WeakTeacherDistillHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Provide for a validation that a cut run has missed."""
-        runner.register_hook(
-            MissedValidationHook(lambda: range(runner.iter + 1)
-                                 if self.distiller is None else
-                                 [r['iter'] for r in self.record.of('val')]))
+        if self._missed is None:
+            self._missed = MissedValidationHook(
+                lambda: self._validated_iters(runner))
+            runner.register_hook(self._missed)
+
+    def _validated_iters(self, runner: Runner) -> List[int]:
+        if self.distiller is None:  # switched off: no validation is missed
+            return [runner.iter]
+        return [row['iter'] for row in self.record.of('val')]
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the state; whether this is a resume is not known yet."""
@@ -232,6 +239,7 @@ class WeakTeacherDistillHook(Hook):
         if reason is not None:
             self._switch_off(runner, reason)
             return
+        self._iter = runner.iter
         self.distiller.set_progress(runner.iter)
         self._log_scalars(runner)
 
@@ -271,7 +279,7 @@ class WeakTeacherDistillHook(Hook):
                 'loss mode never reached the hook, so nothing is distilled. '
                 'Its train_step should call the model itself (as '
                 'BaseModel.train_step does), not one of its methods')
-        self._refuse_non_finite(runner)
+        self._refuse_non_finite(runner, outputs or {})
         if self._train_losses is not None:
             row = self.record.append('train', runner.iter + 1, **{
                 who: _mean_over_ranks(loss)
@@ -282,22 +290,21 @@ class WeakTeacherDistillHook(Hook):
             if reason is not None:
                 self._switch_off(runner, reason, done=runner.iter + 1)
 
-    def _refuse_non_finite(self, runner: Runner) -> None:
+    def _refuse_non_finite(self, runner: Runner, outputs: dict) -> None:
         # RuntimeInfoHook has just brought these to the host; looking is free.
-        scalars = runner.message_hub.log_scalars
-        latest = {
-            key: scalars[f'train/{key}'].current()
-            for key in [t.key for t in self.distiller.terms] + ['loss']
-            if f'train/{key}' in scalars
-        }
-        guilty = [key for key, value in latest.items()
-                  if key.startswith('loss_kd') and not math.isfinite(value)]
-        if guilty:
+        broken = [
+            key for key in outputs if not math.isfinite(
+                runner.message_hub.get_scalar(f'train/{key}').current())
+        ]
+        ours = [key for key in broken if key.startswith('loss_kd_')]
+        # Where the student's own losses overflow too, under mixed precision,
+        # the gradient scaler deals with it.
+        if ours and not set(broken) - set(ours) - {'loss', 'grad_norm'}:
             raise FloatingPointError(
-                f'{", ".join(guilty)} is not finite at iteration '
-                f'{runner.iter + 1}. Look at the learning rate and, under '
-                'mixed precision, at teacher.precision; the latest checkpoint '
-                'is untouched')
+                f'{", ".join(ours)} is not finite at iteration '
+                f'{runner.iter + 1}, the student\'s own losses are. Look at '
+                'teacher.precision and at the loss; the latest checkpoint is '
+                'untouched')
 
     # -- stopping --------------------------------------------------------
 
@@ -387,7 +394,6 @@ class WeakTeacherDistillHook(Hook):
 
     def _log_scalars(self, runner: Runner) -> None:
         distiller, hub = self.distiller, runner.message_hub
-        self._iter = runner.iter
         hub.update_scalar(f'{_SCALARS}on', 1.)
         hub.update_scalar(f'{_SCALARS}strength', distiller.strength)
         for key, value in distiller.temperatures.items():

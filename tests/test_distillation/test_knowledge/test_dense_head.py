@@ -1,0 +1,411 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import copy
+
+import pytest
+import torch
+from builders import build, pairs_of, teacher_of, view_of
+from toys import retinanet
+
+from mmw2s.distillation.knowledge import DenseHeadOutputs
+from mmw2s.distillation.knowledge.dense_head import _best_probability
+
+RETINA = retinanet(18, channels=8)
+COMMON = dict(num_classes=2, in_channels=8, feat_channels=8, stacked_convs=1)
+SQUARE = dict(type='AnchorGenerator', ratios=[1.0], octave_base_scale=8,
+              scales_per_octave=1, strides=[8, 16, 32])
+GN = dict(type='GN', num_groups=2)
+RANGES = ((-1, 16), (16, 32), (32, 1e8))
+
+
+def detector(kind, head, **fields):
+    return dict(RETINA, type=kind, bbox_head=dict(COMMON, **head), **fields)
+
+
+ATSS_CFG = dict(assigner=dict(type='ATSSAssigner', topk=9),
+                allowed_border=-1, pos_weight=-1, debug=False)
+FCOS = detector(
+    'FCOS', dict(type='FCOSHead', strides=[8, 16, 32], norm_cfg=GN,
+                 norm_on_bbox=True, regress_ranges=RANGES), train_cfg=None)
+ATSS = detector(
+    'ATSS', dict(type='ATSSHead', anchor_generator=SQUARE, norm_cfg=GN,
+                 bbox_coder=dict(type='DeltaXYWHBBoxCoder')),
+    train_cfg=ATSS_CFG)
+GFL = detector(
+    'GFL', dict(type='GFLHead', anchor_generator=SQUARE, norm_cfg=GN,
+                reg_max=4,
+                loss_cls=dict(type='QualityFocalLoss', use_sigmoid=True)),
+    train_cfg=ATSS_CFG)
+TOOD = detector(
+    'TOOD', dict(type='TOODHead', anchor_generator=SQUARE, norm_cfg=GN,
+                 num_dcn=0, anchor_type='anchor_free', initial_loss_cls=dict(
+                     type='FocalLoss', use_sigmoid=True,
+                     activated=True, gamma=2.0, alpha=0.25),
+                 loss_cls=dict(type='QualityFocalLoss', use_sigmoid=True,
+                               activated=True),
+                 loss_bbox=dict(type='GIoULoss')),
+    train_cfg=dict(initial_epoch=4, initial_assigner=ATSS_CFG['assigner'],
+                   assigner=dict(type='TaskAlignedAssigner', topk=13),
+                   alpha=1, beta=6, allowed_border=-1, pos_weight=-1,
+                   debug=False))
+SOFTMAX = copy.deepcopy(RETINA)
+SOFTMAX['bbox_head']['loss_cls'] = dict(type='CrossEntropyLoss')
+HEADS = dict(retinanet=RETINA, fcos=FCOS, atss=ATSS, gfl=GFL)
+
+
+@pytest.fixture(scope='module')
+def pair_of(tmp_path_factory):
+    """Student and teacher of one config; made once each."""
+    made = {}
+
+    def get(cfg):
+        key = id(cfg)
+        if key not in made:
+            path = tmp_path_factory.mktemp('t') / 'teacher.pth'
+            made[key] = build(cfg, 0), teacher_of(cfg, path, 1)
+        return made[key]
+
+    return get
+
+
+def flat(levels, width):
+    """As mmdet lays out the anchors of its heads."""
+    return torch.cat([
+        level.permute(0, 2, 3, 1).reshape(len(level), -1, width)
+        for level in levels
+    ], 1)
+
+
+@pytest.mark.parametrize('kind', HEADS)
+@pytest.mark.parametrize('output', ['scores', 'boxes'])
+def test_pairs_are_views_of_the_heads_outputs_in_mmdets_order(
+        pair_of, kind, output):
+    student, teacher = pair_of(HEADS[kind])
+    pairs, captured, view = pairs_of(
+        DenseHeadOutputs(output), student, teacher, size=(64, 96))
+    index = 0 if output == 'scores' else 1
+    anchors = 3 if kind == 'retinanet' else 1
+    for who, calls in (('student', captured), ('teacher', view)):
+        levels = calls['bbox_head'][0].output[index]
+        found = [getattr(pair, who) for pair in pairs]
+        width = levels[0].shape[1] // anchors
+        assert [tuple(f.shape) for f in found] == [
+            (2, 64 // s, 96 // s, anchors, width) for s in (8, 16, 32)]
+        for view_, level in zip(found, levels):
+            assert view_.data_ptr() == level.data_ptr()
+        assert torch.equal(
+            torch.cat([f.flatten(1, 3) for f in found], 1),
+            flat(levels, width))
+    assert [p.name for p in pairs] == [
+        f'bbox_head.{output}[{i}]' for i in range(3)]
+    assert all(p.student.requires_grad and not p.teacher.requires_grad
+               for p in pairs)
+
+
+def test_boxes_are_those_of_the_training_form(pair_of):
+    student, teacher = pair_of(FCOS)
+    pairs, _, view = pairs_of(DenseHeadOutputs('boxes'), student, teacher)
+    with torch.no_grad():
+        in_eval = teacher.model.bbox_head(
+            teacher.model.extract_feat(view.inputs))[1]
+    for stride, pair, decoded in zip((8, 16, 32), pairs, in_eval):
+        assert torch.allclose(pair.teacher.flatten() * stride,
+                              decoded.permute(0, 2, 3, 1).flatten())
+
+
+# -- normalisation and weights -------------------------------------------
+
+
+def probabilities(view, threshold, best=None):
+    """By hand: the best probability of each anchor, 0 below the threshold."""
+    scores = flat(view['bbox_head'][0].output[0], 2)
+    best = scores.sigmoid().amax(-1)
+    return torch.where(best >= threshold, best, torch.zeros(()))
+
+
+@pytest.fixture
+def confident(pair_of):
+    """A teacher with positives: its scores lie around 0.05."""
+    student, teacher = pair_of(RETINA)
+    layer = teacher.model.bbox_head.retina_cls
+    kept = copy.deepcopy(layer.state_dict())
+    torch.manual_seed(0)
+    layer.bias.fill_(-3.)
+    layer.weight.normal_(std=2.)
+    yield student, teacher
+    layer.load_state_dict(kept)
+
+
+@pytest.mark.parametrize('threshold', [0.05, 0.3, 0.])
+def test_scores_are_divided_by_the_teachers_positives(confident, threshold):
+    pairs, _, view = pairs_of(
+        DenseHeadOutputs(positive_thr=threshold), *confident)
+    expected = probabilities(view, threshold).sum()
+    assert expected > 1.5
+    for pair in pairs:
+        assert pair.avg_factor.shape == () and pair.weight is None
+        assert pair.avg_factor.item() == pytest.approx(expected.item())
+
+
+def test_without_positives_the_divisor_is_1(pair_of):
+    pairs, _, _ = pairs_of(
+        DenseHeadOutputs(positive_thr=0.9999), *pair_of(RETINA))
+    assert pairs[0].avg_factor.item() == 1
+
+
+def test_boxes_weigh_as_much_as_the_teacher_is_sure_and_0_on_negatives(
+        confident):
+    pairs, _, view = pairs_of(
+        DenseHeadOutputs('boxes', positive_thr=0.1), *confident)
+    weights = torch.cat([pair.weight.flatten(1) for pair in pairs], 1)
+    expected = probabilities(view, 0.1)
+    assert (expected == 0).any() and (expected > 0.1).any()
+    assert torch.allclose(weights, expected)
+    assert pairs[0].avg_factor.item() == pytest.approx(expected.sum().item())
+
+
+def test_scores_and_boxes_share_what_is_made_of_the_teachers_scores(
+        confident):
+    scores = DenseHeadOutputs('scores')
+    pairs, captured, view = pairs_of(scores, *confident)
+    boxes = DenseHeadOutputs('boxes')
+    boxes.check(confident[0], confident[1].model)
+    boxes._certainty = None  # would be called
+    assert boxes.pairs(captured, view)[0].avg_factor is pairs[0].avg_factor
+
+
+# -- the surest anchors --------------------------------------------------
+
+
+@pytest.mark.parametrize('output', ['scores', 'boxes'])
+@pytest.mark.parametrize('k', [1, 7, 40])
+def test_the_anchors_of_which_the_teacher_is_surest_are_taken(
+        confident, output, k):
+    threshold = 0.3
+    pairs, captured, view = pairs_of(
+        DenseHeadOutputs(output, anchors=k, positive_thr=threshold),
+        *confident)
+    pair, = pairs
+    assert pair.name == f'bbox_head.{output}[top {k}]'
+    # Below the threshold too the surest go first.
+    best = probabilities(view, 0.)
+    _, index = best.topk(k, 1)
+    level = 0 if output == 'scores' else 1
+    width = 2 if output == 'scores' else 4
+    for found, calls in ((pair.student, captured), (pair.teacher, view)):
+        every = flat(calls['bbox_head'][0].output[level], width)
+        expected = torch.stack(
+            [image[i] for image, i in zip(every, index)])
+        assert torch.equal(found, expected)
+    if output == 'boxes':
+        assert torch.equal(
+            pair.weight, probabilities(view, threshold).gather(1, index))
+    else:
+        assert pair.weight is None
+
+
+def test_more_anchors_than_there_are_means_all(confident):
+    pairs, _, _ = pairs_of(DenseHeadOutputs(anchors=10**6), *confident)
+    assert pairs[0].student.shape == (2, 3 * (64 + 16 + 4), 2)
+
+
+def test_gradients_reach_the_surest_anchors_and_no_other(confident):
+    pairs, captured, view = pairs_of(
+        DenseHeadOutputs(anchors=5), *confident)
+    levels = captured['bbox_head'][0].output[0]
+    grads = torch.autograd.grad(pairs[0].student.sum(), levels)
+    found = flat(grads, 2)
+    _, index = probabilities(view, 0.).topk(5, 1)
+    expected = torch.zeros_like(found).scatter_(
+        1, index[..., None].expand(-1, -1, 2), 1.)
+    assert torch.equal(found, expected)
+
+
+def test_the_surest_anchors_are_taken_without_copying_the_levels(confident):
+    _, captured, view = pairs_of(DenseHeadOutputs(), *confident)
+    knowledge = DenseHeadOutputs(anchors=4)
+    knowledge.check(confident[0], confident[1].model)
+    largest = captured['bbox_head'][0].output[0][0].numel()
+    made = []
+
+    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            if isinstance(out, torch.Tensor) and not any(
+                    isinstance(a, torch.Tensor) and a.untyped_storage(
+                    ).data_ptr() == out.untyped_storage().data_ptr()
+                    for a in args):
+                made.append(out.numel())
+            return out
+
+    with Watch():
+        knowledge.pairs(captured, view)
+    assert made and max(made) < largest
+
+
+# -- other kinds of scores -----------------------------------------------
+
+
+def test_probabilities_of_tood_are_turned_into_logits(pair_of):
+    student, teacher = pair_of(TOOD)
+    pairs, captured, view = pairs_of(DenseHeadOutputs(), student, teacher)
+    for who, calls in (('student', captured), ('teacher', view)):
+        for pair, level in zip(pairs, calls['bbox_head'][0].output[0]):
+            given = level.permute(0, 2, 3, 1)[:, :, :, None]
+            assert torch.allclose(
+                getattr(pair, who).sigmoid(), given, atol=1e-5)
+    best = flat(view['bbox_head'][0].output[0], 2).amax(-1)
+    expected = best[best >= 0.05].sum().clamp(min=1)
+    assert torch.allclose(pairs[0].avg_factor, expected)
+
+
+def test_logits_of_tood_stay_finite_at_0_and_1():
+    from mmw2s.distillation.knowledge.dense_head import _to_logits
+
+    class TOODHead:
+        pass
+
+    logits = _to_logits(torch.tensor([0., 1., 0.5]), TOODHead())
+    assert torch.isfinite(logits).all() and logits[2] == 0
+
+
+def test_the_background_of_a_softmax_head_is_no_class(pair_of):
+    student, teacher = pair_of(SOFTMAX)
+    pairs, _, view = pairs_of(
+        DenseHeadOutputs(positive_thr=0.), student, teacher)
+    assert pairs[0].student.shape[-1] == 3
+    scores = flat(view['bbox_head'][0].output[0], 3)
+    best = scores.softmax(-1)[..., :2].amax(-1)
+    assert torch.allclose(pairs[0].avg_factor, best.sum())
+    found = _best_probability(pairs[0].teacher, teacher.model.bbox_head)
+    assert torch.allclose(found.flatten(1), best[:, :found[0].numel()])
+
+
+def test_levels_with_different_numbers_of_anchors_are_read():
+    ssd = dict(
+        type='SingleStageDetector',
+        data_preprocessor=RETINA['data_preprocessor'],
+        backbone=RETINA['backbone'], neck=RETINA['neck'], bbox_head=dict(
+            type='SSDHead', num_classes=2, in_channels=[8, 8, 8],
+            anchor_generator=dict(
+                type='SSDAnchorGenerator', scale_major=False, input_size=64,
+                min_sizes=[10, 20, 30], max_sizes=[20, 30, 40],
+                basesize_ratio_range=None, strides=[8, 16, 32],
+                ratios=[[2], [2, 3], [2]])))
+    model = build(ssd)
+    knowledge = DenseHeadOutputs()
+    knowledge.check(model, model)
+    outputs = model.bbox_head([torch.rand(2, 8, s, s) for s in (8, 4, 2)])
+    levels = knowledge._per_anchor(outputs[0])
+    assert [tuple(level.shape[1:]) for level in levels] == [
+        (8, 8, 4, 3), (4, 4, 6, 3), (2, 2, 4, 3)]
+
+
+# -- refused before training ---------------------------------------------
+
+
+def changed(cfg, **head):
+    cfg = copy.deepcopy(cfg)
+    cfg['bbox_head'].update(head)
+    return cfg
+
+
+def refusal(student, teacher, **fields):
+    knowledge = DenseHeadOutputs(**fields)
+    with pytest.raises(ValueError) as error:
+        knowledge.check(build(student), build(teacher))
+    return str(error.value)
+
+
+def test_other_classes_are_refused_with_both_numbers():
+    text = refusal(RETINA, changed(RETINA, num_classes=80))
+    assert "teacher head has 80 classes, the student's 2" in text
+    assert 'FPNFeatures' in text
+
+
+def test_other_strides_are_refused_with_both():
+    generator = RETINA['bbox_head']['anchor_generator']
+    text = refusal(RETINA, changed(RETINA, anchor_generator=dict(
+        generator, strides=[16, 32, 64])))
+    assert '[(16, 16), (32, 32), (64, 64)] strides' in text
+    assert '[(8, 8), (16, 16), (32, 32)]' in text
+
+
+def test_another_number_of_levels_is_refused():
+    generator = RETINA['bbox_head']['anchor_generator']
+    text = refusal(RETINA, changed(RETINA, anchor_generator=dict(
+        generator, strides=[8, 16])))
+    assert "[(8, 8), (16, 16)] strides, the student's [(8, 8)" in text
+
+
+@pytest.mark.parametrize('fields', [
+    dict(ratios=[0.5, 1.0]), dict(octave_base_scale=5),
+    dict(scales_per_octave=2)])
+def test_other_anchors_are_refused(fields):
+    generator = RETINA['bbox_head']['anchor_generator']
+    text = refusal(RETINA, changed(RETINA, anchor_generator=dict(
+        generator, **fields)))
+    assert 'anchors' in text and 'the same anchor generator' in text
+
+
+def test_another_box_code_is_refused_where_boxes_are_distilled():
+    other = changed(RETINA, bbox_coder=dict(
+        type='DeltaXYWHBBoxCoder', target_stds=[.1, .1, .2, .2]))
+    text = refusal(RETINA, other, output='boxes')
+    assert '(0.1, 0.1, 0.2, 0.2)' in text.replace('[', '(').replace(']', ')')
+    DenseHeadOutputs('scores').check(build(RETINA), build(other))
+
+
+def test_heads_of_another_kind_are_refused_where_boxes_are_distilled():
+    text = refusal(ATSS, GFL, output='boxes')
+    assert 'GFLHead' in text and 'ATSSHead' in text
+
+
+def test_another_activation_is_refused_with_both():
+    assert "teacher head has softmax activation, the student's sigmoid" in \
+        refusal(RETINA, SOFTMAX)
+
+
+def test_a_head_that_is_not_dense_is_refused_by_its_name():
+    with pytest.raises(ValueError, match="the student's neck is a FPN, not "
+                       'a dense head.*FPNFeatures'):
+        DenseHeadOutputs(module='neck').check(build(RETINA), build(RETINA))
+    with pytest.raises(ValueError, match="the teacher's neck is a FPN"):
+        DenseHeadOutputs(teacher_module='neck').check(
+            build(RETINA), build(RETINA))
+
+
+def test_outputs_of_other_shapes_are_refused_on_the_first_batch(tmp_path):
+    student = build(GFL)
+    teacher = teacher_of(changed(GFL, reg_max=6), tmp_path / 't.pth')
+    with pytest.raises(ValueError, match=r'bbox_head.boxes\[0\]: the student '
+                       r'gives \(2, 8, 8, 1, 20\), the teacher '
+                       r'\(2, 8, 8, 1, 28\)'):
+        pairs_of(DenseHeadOutputs('boxes'), student, teacher)
+
+
+@pytest.mark.parametrize('fields, message', [
+    (dict(output='box'), '"scores" or "boxes", but got \'box\''),
+    (dict(anchors=0), '"all" or a positive number, but got 0'),
+    (dict(anchors='top'), '"all" or a positive number'),
+    (dict(positive_thr=1.), 'should be a probability, but got 1.0'),
+])
+def test_bad_fields_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        DenseHeadOutputs(**fields)
+
+
+def test_the_names_tell_scores_from_boxes():
+    assert DenseHeadOutputs().name == 'cls'
+    assert DenseHeadOutputs('boxes').name == 'box'
+
+
+def test_the_teachers_head_is_run_once_for_scores_and_boxes(pair_of):
+    _, teacher = pair_of(RETINA)
+    runs = []
+    handle = teacher.model.bbox_head.register_forward_hook(
+        lambda *_: runs.append(1))
+    view = view_of(teacher, ['bbox_head'], form=['bbox_head'])
+    view['bbox_head'], view['bbox_head']
+    handle.remove()
+    assert runs == [1]

@@ -1,0 +1,62 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import os
+
+import pytest
+from mmengine.registry import MODELS, init_default_scope
+from rich.console import Console
+from toys import retinanet, run_config, write_pictures
+
+import torch
+from mmw2s.engine.dry_run import dry_run
+
+
+@pytest.fixture
+def data(tmp_path):
+    (tmp_path / 'data').mkdir()
+    return write_pictures(tmp_path / 'data')
+
+
+@pytest.fixture
+def hook(tmp_path):
+    init_default_scope('mmdet')
+    torch.save(MODELS.build(retinanet(18)).state_dict(), tmp_path / 't.pth')
+    return dict(
+        type='WeakTeacherDistillHook',
+        teacher=dict(
+            config=dict(default_scope='mmdet', model=retinanet(18)),
+            checkpoint=str(tmp_path / 't.pth')))
+
+
+def printed_by(cfg):
+    console = Console(record=True, width=120, file=open(os.devnull, 'w'))
+    dry_run(cfg, console)
+    return console.export_text()
+
+
+def test_a_dry_run_shows_pairs_losses_score_and_time(data, hook, tmp_path):
+    text = printed_by(run_config(data, tmp_path / 'run', hooks=[hook]))
+    assert 'neck[0]' in text and '2 x 16 x 8 x 8' in text
+    assert 'bbox_head.scores[2]' in text and '2 x 2 x 2 x 3 x 2' in text
+    assert 'loss_bbox' in text and 'loss_kd_fpn' in text
+    assert 'coco/bbox_mAP = ' in text
+    assert 'ms with the teacher' in text
+
+
+def test_a_dry_run_writes_nothing_into_the_work_dir(data, hook, tmp_path):
+    printed_by(run_config(data, tmp_path / 'run', hooks=[hook]))
+    assert not (tmp_path / 'run').exists()
+
+
+def test_a_dry_run_shows_full_strength_though_the_schedule_begins_later(
+        data, hook, tmp_path):
+    hook['schedule'] = dict(type='Linear', start=0., end=1., begin=0.5,
+                            length=0.1, unit='run')
+    text = printed_by(run_config(data, tmp_path / 'run', hooks=[hook]))
+    line = next(x for x in text.split('\n') if 'loss_kd_fpn' in x
+                and 'neck[0]' in x)
+    assert float(line.split()[-2]) > 0
+
+
+def test_a_config_without_the_hook_has_nothing_to_show(data, tmp_path):
+    with pytest.raises(ValueError, match='this config has none'):
+        dry_run(run_config(data, tmp_path / 'run'))
