@@ -13,7 +13,8 @@ from typing import Any, Iterable, Optional
 
 from mmengine.registry import Registry, build_from_cfg
 
-__all__ = ['KNOWLEDGE', 'SCHEDULES', 'STOP_RULES', 'check_fields']
+__all__ = ['KNOWLEDGE', 'SCHEDULES', 'STOP_RULES', 'check_config',
+           'check_fields']
 
 
 def check_fields(owner: str, given: Iterable[str],
@@ -38,12 +39,23 @@ def check_fields(owner: str, given: Iterable[str],
         raise TypeError(f'{owner} has no field "{name}": {hint}')
 
 
+def check_config(owner: str, cls: Any, cfg: dict) -> None:
+    """Refuse a config with fields that the constructor does not take.
+
+    A constructor with ``**kwargs`` is left to refuse them itself.
+    """
+    parameters = inspect.signature(cls).parameters.values()
+    if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+        check_fields(owner, (k for k in cfg if k not in ('type', '_scope_')),
+                     (p.name for p in parameters))
+
+
 def build_checked(cfg: dict, registry: Registry, **kwargs: Any) -> Any:
     """Build from a config whose fields are checked against the signature.
 
     Like :func:`mmengine.registry.build_from_cfg`, but always in the scope of
     mmw2s, whatever the default scope of the run is, and with
-    :func:`check_fields` before anything is built.
+    :func:`check_config` before anything is built.
     """
     if not isinstance(cfg, dict) or 'type' not in cfg:
         raise TypeError(f'a {registry.name} should be a dict with the key '
@@ -61,11 +73,7 @@ def build_checked(cfg: dict, registry: Registry, **kwargs: Any) -> Any:
             f'"{cfg["type"]}" is not a registered {registry.name}: ' +
             (f'did you mean "{nearest[0]}"? ' if nearest else '') +
             f'Registered are: {", ".join(sorted(registry.module_dict))}')
-    parameters = inspect.signature(cls).parameters.values()
-    if all(p.kind is not p.VAR_KEYWORD for p in parameters):
-        check_fields(cls.__name__, (k for k in cfg
-                                    if k not in ('type', '_scope_')),
-                     (p.name for p in parameters))
+    check_config(cls.__name__, cls, cfg)
     return build_from_cfg(
         dict(cfg, type=cls, _scope_='mmw2s'), registry, **kwargs)
 

@@ -1,6 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-# The weak teacher of the quick start: a ResNet-18 of a quarter of the width,
-# trained for 6 epochs.
+# The weak teacher of the quick start: a ResNet-18 of a quarter of the width.
 _base_ = [
     '../_base_/models/retinanet_r50_slim.py',
     '../_base_/datasets/digit_scenes.py',
@@ -17,7 +16,7 @@ model = dict(
         feat_channels=64,
         anchor_generator=dict(octave_base_scale=2, strides=[8, 16, 32])))
 
-max_epochs = 6
+max_epochs = 10
 train_cfg = dict(max_epochs=max_epochs)
 param_scheduler = _base_.param_scheduler
 param_scheduler[1].update(T_max=max_epochs, end=max_epochs)

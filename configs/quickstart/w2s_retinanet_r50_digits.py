@@ -16,7 +16,7 @@ model = dict(
         feat_channels=64,
         anchor_generator=dict(octave_base_scale=2, strides=[8, 16, 32])))
 
-max_epochs = 10
+max_epochs = 8
 train_cfg = dict(max_epochs=max_epochs)
 param_scheduler = _base_.param_scheduler
 param_scheduler[1].update(T_max=max_epochs, end=max_epochs)
@@ -24,7 +24,7 @@ param_scheduler[1].update(T_max=max_epochs, end=max_epochs)
 custom_hooks = _base_.custom_hooks
 custom_hooks[0].teacher = dict(
     config='{{ fileDirname }}/retinanet_r18_digits.py',
-    checkpoint='work_dirs/quickstart/teacher_s0/epoch_6.pth')
-custom_hooks[1].targets = {'coco/bbox_mAP': [0.1, 0.2, 0.3, 0.4]}
+    checkpoint='work_dirs/quickstart/teacher_s0/epoch_10.pth')
+custom_hooks[1].targets = {'coco/bbox_mAP': [0.2, 0.3, 0.4, 0.45]}
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))
 randomness = dict(seed=0)

@@ -32,7 +32,6 @@ class AutoWeight:
                              f'task loss, but got {ratio!r}')
         self.ratio, self.momentum, self.eps = ratio, momentum, eps
         self._means: Optional[Tensor] = None
-        self._latest: Optional[Tensor] = None
 
     def __call__(self, task_loss: Tensor, kd_loss: Tensor) -> Tensor:
         """The weight after this step's losses, 0-dim.
@@ -48,8 +47,7 @@ class AutoWeight:
             self._means = self._means.to(now.device).lerp(
                 now, 1 - self.momentum)
         task, kd = self._means
-        self._latest = self.ratio * task / (kd + self.eps)
-        return self._latest
+        return self.ratio * task / (kd + self.eps)
 
     def state_dict(self) -> Dict[str, list]:
         """The averages as plain numbers, for a checkpoint."""

@@ -1,7 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Joins what is transferred, how it is compared and how strongly."""
 import copy
-import inspect
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import torch
@@ -10,7 +9,8 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from mmw2s.models.losses import KDLoss
-from mmw2s.registry import KNOWLEDGE, SCHEDULES, check_fields
+from mmw2s.registry import (KNOWLEDGE, SCHEDULES, check_config,
+                            check_fields)
 from .auto_weight import AutoWeight
 from .capture import Capture
 from .defaults import default_temperature
@@ -59,8 +59,9 @@ def build_terms(cfgs: Sequence[dict]) -> List[Term]:
     terms: List[Term] = []
     for i, cfg in enumerate(cfgs):
         owner = f'distill[{i}]'
-        check_fields(owner, cfg,
-                     ('knowledge', 'loss', 'name', 'temperature', 'auto_ratio'))
+        check_fields(
+            owner, cfg,
+            ('knowledge', 'loss', 'name', 'temperature', 'auto_ratio'))
         for field in ('knowledge', 'loss'):
             if field not in cfg:
                 raise ValueError(f'{owner} should have the field "{field}", '
@@ -92,9 +93,8 @@ def _build_loss(owner: str, cfg: dict):
     loss_cls = MODELS.get(loss_cfg['type']) if isinstance(
         loss_cfg.get('type'), str) else loss_cfg.get('type')
     if loss_cls is not None:
-        check_fields(f'{owner}.loss ({loss_cls.__name__})',
-                     (k for k in loss_cfg if k != 'type'),
-                     inspect.signature(loss_cls).parameters)
+        check_config(f'{owner}.loss ({loss_cls.__name__})', loss_cls,
+                     loss_cfg)
     loss = MODELS.build(loss_cfg)
     temperature = cfg.get('temperature')
     if temperature is None and isinstance(loss, KDLoss) and \

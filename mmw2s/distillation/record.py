@@ -1,13 +1,16 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """What was measured and decided, so that a resumed run decides the same."""
 import json
+import math
 import os
 import os.path as osp
 from typing import Any, Dict, List, Optional
 
+import numpy as np
+import torch
 from mmengine.dist import broadcast_object_list, is_main_process
 
-__all__ = ['RunRecord', 'RECORD_NAME']
+__all__ = ['RunRecord', 'RECORD_NAME', 'plain_numbers']
 
 RECORD_NAME = 'w2s_record.jsonl'
 
@@ -98,6 +101,17 @@ class RunRecord:
     def of(self, event: str) -> List[Dict[str, Any]]:
         """The rows of one kind of event."""
         return [row for row in self.rows if row['event'] == event]
+
+
+def plain_numbers(metrics: Dict[str, Any]) -> Dict[str, float]:
+    """Those of an evaluator's metrics that are single numbers, as floats."""
+    numbers = {}
+    for key, value in metrics.items():
+        if isinstance(value, (np.ndarray, np.generic, torch.Tensor)):
+            value = value.item() if math.prod(value.shape) == 1 else None
+        if isinstance(value, (int, float)):
+            numbers[key] = float(value)
+    return numbers
 
 
 def _read(path: str) -> List[Dict[str, Any]]:

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import logging
 import os
 import os.path as osp
 import time
@@ -15,6 +16,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from .record import plain_numbers
 from .rng import preserved_rng
 from .teacher import FrozenTeacher
 
@@ -55,10 +57,7 @@ def score_teacher(teacher: FrozenTeacher,
     with preserved_rng():
         metrics = _measure(teacher, runner)
     if path is not None:
-        os.makedirs(osp.dirname(path), exist_ok=True)
-        with open(f'{path}.{os.getpid()}', 'w') as file:
-            json.dump(metrics, file)
-        os.replace(f'{path}.{os.getpid()}', path)
+        _write(path, metrics)
     return metrics, time.perf_counter() - began
 
 
@@ -71,12 +70,7 @@ def _measure(teacher: FrozenTeacher, runner: Runner) -> Dict[str, float]:
         for batch in loader:
             outputs = teacher.model.val_step(batch)
             evaluator.process(data_samples=outputs, data_batch=batch)
-    metrics = evaluator.evaluate(len(loader.dataset))
-    return {
-        key: float(value)
-        for key, value in metrics.items()
-        if isinstance(value, (int, float)) or getattr(value, 'size', 0) == 1
-    }
+    return plain_numbers(evaluator.evaluate(len(loader.dataset)))
 
 
 def _own_loader(runner: Runner) -> DataLoader:
@@ -102,14 +96,31 @@ def _read(path: Optional[str]) -> Optional[Dict[str, float]]:
         return json.load(file)
 
 
+def _write(path: str, metrics: Dict[str, float]) -> None:
+    try:
+        os.makedirs(osp.dirname(path), exist_ok=True)
+        with open(f'{path}.{os.getpid()}', 'w') as file:
+            json.dump(metrics, file)
+        os.replace(f'{path}.{os.getpid()}', path)
+    except OSError as error:  # no reason to end the run
+        print_log(
+            f'The teacher\'s score could not be kept for later runs '
+            f'({error}); $MMW2S_CACHE names another folder',
+            logger='current',
+            level=logging.WARNING)
+
+
 def _cache_path(teacher: FrozenTeacher, runner: Runner) -> Optional[str]:
     """Where the score belongs; None where the data cannot be told apart."""
     configs = [runner._val_dataloader, runner.cfg.get('val_evaluator')]
     if not all(isinstance(cfg, (dict, list)) for cfg in configs):
         return None
     digest = hashlib.sha256()
+    # mmpretrain's configs keep the preprocessor beside the model.
     described = Config(dict(
-        model=teacher.cfg.model.to_dict(), data=copy.deepcopy(configs)))
+        model=teacher.cfg.model.to_dict(),
+        preprocessor=teacher.cfg.get('data_preprocessor'),
+        data=copy.deepcopy(configs)))
     digest.update(json.dumps(
         described.to_dict(), sort_keys=True, default=str).encode())
     for path in _annotation_files(configs):

@@ -70,8 +70,9 @@ class FrozenTeacher:
                  cfg_options: Optional[dict] = None,
                  trust_checkpoint: bool = False) -> None:
         if precision not in _PRECISIONS:
-            raise ValueError('teacher.precision should be one of '
-                             f'{", ".join(_PRECISIONS)}, but got {precision!r}')
+            raise ValueError(
+                'teacher.precision should be one of '
+                f'{", ".join(_PRECISIONS)}, but got {precision!r}')
         self.cfg = _load_config(config)
         if cfg_options:
             self.cfg.merge_from_dict(cfg_options)
@@ -312,7 +313,7 @@ def _load_config(config: Union[str, dict]) -> Config:
     else:
         cfg = Config.fromfile(osp.expanduser(config))
     if 'model' not in cfg:
-        raise ValueError(f'teacher.config should have the key "model", but has '
+        raise ValueError('teacher.config should have the key "model", but has '
                          f'{", ".join(cfg) or "none"}')
     return cfg
 

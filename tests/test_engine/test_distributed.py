@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import torch
-from mmengine.registry import MODELS, init_default_scope
+from builders import build, save
 from toys import retinanet, run_config, write_pictures
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
@@ -93,9 +93,7 @@ def test_two_ranks_decide_alike_and_their_gradients_are_those_of_one_process(
     (tmp_path / 'data').mkdir()
     data = write_pictures(tmp_path / 'data')
     teacher = fcos(18)
-    init_default_scope('mmdet')
-    torch.manual_seed(1)
-    torch.save(MODELS.build(teacher).state_dict(), tmp_path / 'teacher.pth')
+    save(build(teacher), tmp_path / 'teacher.pth')
     hook = dict(
         type='WeakTeacherDistillHook',
         teacher=dict(config=dict(default_scope='mmdet', model=teacher),

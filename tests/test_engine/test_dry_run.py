@@ -2,11 +2,10 @@
 import os
 
 import pytest
-from mmengine.registry import MODELS, init_default_scope
 from rich.console import Console
+from builders import build, save
 from toys import retinanet, run_config, write_pictures
 
-import torch
 from mmw2s.engine.dry_run import dry_run
 
 
@@ -18,8 +17,7 @@ def data(tmp_path):
 
 @pytest.fixture
 def hook(tmp_path):
-    init_default_scope('mmdet')
-    torch.save(MODELS.build(retinanet(18)).state_dict(), tmp_path / 't.pth')
+    save(build(retinanet(18)), tmp_path / 't.pth')
     return dict(
         type='WeakTeacherDistillHook',
         teacher=dict(

@@ -234,6 +234,11 @@ def _box_code(head: nn.Module) -> dict:
     code = {
         k: v for k, v in vars(coder).items() if k in ('means', 'stds')
     } if coder is not None else {}
+    # FCOS in strides or pixels, GFL by the bins of its distributions.
+    code.update({
+        k: getattr(head, k)
+        for k in ('norm_on_bbox', 'reg_max') if hasattr(head, k)
+    })
     return dict(code, head=type(head).__name__, coder=type(coder).__name__)
 
 

@@ -4,51 +4,11 @@ import copy
 import pytest
 import torch
 from builders import build, pairs_of, teacher_of, view_of
-from toys import retinanet
+from tiny_heads import ATSS, FCOS, GFL, RETINA, SOFTMAX, TOOD
 
 from mmw2s.distillation.knowledge import DenseHeadOutputs
 from mmw2s.distillation.knowledge.dense_head import _best_probability
 
-RETINA = retinanet(18, channels=8)
-COMMON = dict(num_classes=2, in_channels=8, feat_channels=8, stacked_convs=1)
-SQUARE = dict(type='AnchorGenerator', ratios=[1.0], octave_base_scale=8,
-              scales_per_octave=1, strides=[8, 16, 32])
-GN = dict(type='GN', num_groups=2)
-RANGES = ((-1, 16), (16, 32), (32, 1e8))
-
-
-def detector(kind, head, **fields):
-    return dict(RETINA, type=kind, bbox_head=dict(COMMON, **head), **fields)
-
-
-ATSS_CFG = dict(assigner=dict(type='ATSSAssigner', topk=9),
-                allowed_border=-1, pos_weight=-1, debug=False)
-FCOS = detector(
-    'FCOS', dict(type='FCOSHead', strides=[8, 16, 32], norm_cfg=GN,
-                 norm_on_bbox=True, regress_ranges=RANGES), train_cfg=None)
-ATSS = detector(
-    'ATSS', dict(type='ATSSHead', anchor_generator=SQUARE, norm_cfg=GN,
-                 bbox_coder=dict(type='DeltaXYWHBBoxCoder')),
-    train_cfg=ATSS_CFG)
-GFL = detector(
-    'GFL', dict(type='GFLHead', anchor_generator=SQUARE, norm_cfg=GN,
-                reg_max=4,
-                loss_cls=dict(type='QualityFocalLoss', use_sigmoid=True)),
-    train_cfg=ATSS_CFG)
-TOOD = detector(
-    'TOOD', dict(type='TOODHead', anchor_generator=SQUARE, norm_cfg=GN,
-                 num_dcn=0, anchor_type='anchor_free', initial_loss_cls=dict(
-                     type='FocalLoss', use_sigmoid=True,
-                     activated=True, gamma=2.0, alpha=0.25),
-                 loss_cls=dict(type='QualityFocalLoss', use_sigmoid=True,
-                               activated=True),
-                 loss_bbox=dict(type='GIoULoss')),
-    train_cfg=dict(initial_epoch=4, initial_assigner=ATSS_CFG['assigner'],
-                   assigner=dict(type='TaskAlignedAssigner', topk=13),
-                   alpha=1, beta=6, allowed_border=-1, pos_weight=-1,
-                   debug=False))
-SOFTMAX = copy.deepcopy(RETINA)
-SOFTMAX['bbox_head']['loss_cls'] = dict(type='CrossEntropyLoss')
 HEADS = dict(retinanet=RETINA, fcos=FCOS, atss=ATSS, gfl=GFL)
 
 
@@ -299,100 +259,6 @@ def test_levels_with_different_numbers_of_anchors_are_read():
     levels = knowledge._per_anchor(outputs[0])
     assert [tuple(level.shape[1:]) for level in levels] == [
         (8, 8, 4, 3), (4, 4, 6, 3), (2, 2, 4, 3)]
-
-
-# -- refused before training ---------------------------------------------
-
-
-def changed(cfg, **head):
-    cfg = copy.deepcopy(cfg)
-    cfg['bbox_head'].update(head)
-    return cfg
-
-
-def refusal(student, teacher, **fields):
-    knowledge = DenseHeadOutputs(**fields)
-    with pytest.raises(ValueError) as error:
-        knowledge.check(build(student), build(teacher))
-    return str(error.value)
-
-
-def test_other_classes_are_refused_with_both_numbers():
-    text = refusal(RETINA, changed(RETINA, num_classes=80))
-    assert "teacher head has 80 classes, the student's 2" in text
-    assert 'FPNFeatures' in text
-
-
-def test_other_strides_are_refused_with_both():
-    generator = RETINA['bbox_head']['anchor_generator']
-    text = refusal(RETINA, changed(RETINA, anchor_generator=dict(
-        generator, strides=[16, 32, 64])))
-    assert '[(16, 16), (32, 32), (64, 64)] strides' in text
-    assert '[(8, 8), (16, 16), (32, 32)]' in text
-
-
-def test_another_number_of_levels_is_refused():
-    generator = RETINA['bbox_head']['anchor_generator']
-    text = refusal(RETINA, changed(RETINA, anchor_generator=dict(
-        generator, strides=[8, 16])))
-    assert "[(8, 8), (16, 16)] strides, the student's [(8, 8)" in text
-
-
-@pytest.mark.parametrize('fields', [
-    dict(ratios=[0.5, 1.0]), dict(octave_base_scale=5),
-    dict(scales_per_octave=2)])
-def test_other_anchors_are_refused(fields):
-    generator = RETINA['bbox_head']['anchor_generator']
-    text = refusal(RETINA, changed(RETINA, anchor_generator=dict(
-        generator, **fields)))
-    assert 'anchors' in text and 'the same anchor generator' in text
-
-
-def test_another_box_code_is_refused_where_boxes_are_distilled():
-    other = changed(RETINA, bbox_coder=dict(
-        type='DeltaXYWHBBoxCoder', target_stds=[.1, .1, .2, .2]))
-    text = refusal(RETINA, other, output='boxes')
-    assert '(0.1, 0.1, 0.2, 0.2)' in text.replace('[', '(').replace(']', ')')
-    DenseHeadOutputs('scores').check(build(RETINA), build(other))
-
-
-def test_heads_of_another_kind_are_refused_where_boxes_are_distilled():
-    text = refusal(ATSS, GFL, output='boxes')
-    assert 'GFLHead' in text and 'ATSSHead' in text
-
-
-def test_another_activation_is_refused_with_both():
-    assert "teacher head has softmax activation, the student's sigmoid" in \
-        refusal(RETINA, SOFTMAX)
-
-
-def test_a_head_that_is_not_dense_is_refused_by_its_name():
-    with pytest.raises(ValueError, match="the student's neck is a FPN, not "
-                       'a dense head.*FPNFeatures'):
-        DenseHeadOutputs(module='neck').check(build(RETINA), build(RETINA))
-    with pytest.raises(ValueError, match="the teacher's neck is a FPN"):
-        DenseHeadOutputs(teacher_module='neck').check(
-            build(RETINA), build(RETINA))
-
-
-def test_outputs_of_other_shapes_are_refused_on_the_first_batch(tmp_path):
-    student = build(GFL)
-    teacher = teacher_of(changed(GFL, reg_max=6), tmp_path / 't.pth')
-    with pytest.raises(ValueError, match=r'bbox_head.boxes\[0\]: the student '
-                       r'gives \(2, 8, 8, 1, 20\), the teacher '
-                       r'\(2, 8, 8, 1, 28\)'):
-        pairs_of(DenseHeadOutputs('boxes'), student, teacher)
-
-
-@pytest.mark.parametrize('fields, message', [
-    (dict(output='box'), '"scores" or "boxes", but got \'box\''),
-    (dict(anchors=0), '"all" or a positive number, but got 0'),
-    (dict(anchors='top'), '"all" or a positive number'),
-    (dict(positive_thr=1.), 'should be a probability, but got 1.0'),
-])
-def test_bad_fields_are_refused(fields, message):
-    with pytest.raises(ValueError, match=message):
-        DenseHeadOutputs(**fields)
 
 
 def test_the_names_tell_scores_from_boxes():

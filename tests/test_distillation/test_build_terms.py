@@ -1,0 +1,81 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import copy
+
+import pytest
+from entries import CLS, FPN, SPY, TemperatureSpy, entry
+
+from mmw2s.distillation.distiller import build_terms
+
+
+def test_repeated_knowledge_gets_keys_of_its_own():
+    keys = [t.key for t in build_terms(
+        [FPN, FPN, entry(FPN, name='mine'), FPN, CLS, CLS])]
+    assert keys == ['loss_kd_fpn', 'loss_kd_fpn_2', 'loss_kd_mine',
+                    'loss_kd_fpn_3', 'loss_kd_cls', 'loss_kd_cls_2']
+
+
+@pytest.mark.parametrize('entries', [
+    [FPN, entry(CLS, name='fpn')],
+    [FPN, FPN, entry(CLS, name='fpn_2')],
+])
+def test_a_name_that_is_taken_is_refused(entries):
+    with pytest.raises(ValueError, match=r"distill\[\d\].name: 'fpn(_2)?' is "
+                       'taken'):
+        build_terms(entries)
+
+
+@pytest.mark.parametrize('cfg, message', [
+    (entry(FPN, temprature={}), r'distill\[0\] has no field "temprature": '
+     'did you mean "temperature"'),
+    (entry(FPN, loss_loss_wieght=1.), r'distill\[0\].loss \(PKDLoss\) has no '
+     'field "loss_wieght": did you mean "loss_weight"'),
+    (dict(FPN, knowledge=dict(type='FPNFeatures', level=[0])),
+     'FPNFeatures has no field "level": did you mean "levels"'),
+])
+def test_an_unknown_field_is_refused_and_the_nearest_named(cfg, message):
+    with pytest.raises(TypeError, match=message):
+        build_terms([cfg])
+
+
+@pytest.mark.parametrize('missing', ['knowledge', 'loss'])
+def test_an_entry_needs_a_knowledge_and_a_loss(missing):
+    cfg = {k: v for k, v in FPN.items() if k != missing}
+    with pytest.raises(ValueError, match=f'should have the field "{missing}"'):
+        build_terms([FPN, cfg])
+
+
+def test_nothing_to_distil_is_refused():
+    with pytest.raises(ValueError, match='at least one knowledge'):
+        build_terms([])
+
+
+def test_a_loss_of_the_user_with_further_fields_is_taken():
+    term, = build_terms([entry(SPY, loss_offset=2.)])
+    assert term.loss.offset == 2.
+    term, = build_terms([dict(SPY, loss=dict(type=TemperatureSpy))])
+    assert isinstance(term.loss, TemperatureSpy)
+
+
+def test_building_leaves_the_configs_as_they_were():
+    cfg = entry(FPN, loss_loss_weight='auto', auto_ratio=0.3)
+    kept = copy.deepcopy(cfg)
+    build_terms([cfg])
+    assert cfg == kept
+
+
+def test_a_softmax_loss_without_a_temperature_gets_the_falling_one():
+    kd = dict(CLS, loss=dict(type='KDLoss'))
+    assert build_terms([kd])[0].temperature is not None
+    fixed = dict(CLS, loss=dict(type='KDLoss', temperature=2.))
+    assert build_terms([fixed])[0].temperature is None
+
+
+def test_a_temperature_for_a_loss_that_has_none_is_refused():
+    with pytest.raises(ValueError, match='PKDLoss has no temperature'):
+        build_terms([entry(FPN, temperature=dict(type='Constant', value=2.))])
+
+
+def test_a_share_without_an_automatic_weight_is_refused():
+    with pytest.raises(ValueError, match=r'distill\[0\].auto_ratio has no '
+                       'effect unless'):
+        build_terms([entry(FPN, auto_ratio=0.3)])

@@ -1,0 +1,267 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import copy
+
+import pytest
+import torch
+from builders import TinyModel, batch, build, teacher_of
+from entries import BOX, CLS, FPN, SPY, entry
+from toys import retinanet
+
+from mmw2s.distillation.distiller import (Distiller, build_terms,
+                                          task_loss_of)
+from mmw2s.registry import SCHEDULES
+
+STUDENT, TEACHER = retinanet(50, channels=8), retinanet(18, channels=8)
+
+
+@pytest.fixture(scope='module')
+def teacher(tmp_path_factory):
+    return teacher_of(TEACHER, tmp_path_factory.mktemp('t') / 'teacher.pth')
+
+
+@pytest.fixture
+def student():
+    return build(STUDENT).train()
+
+
+@pytest.fixture
+def distil(student, teacher):
+    """Makes distillers and takes their hooks off again."""
+    made = []
+
+    def make(*entries, schedule=None, student=student, teacher=teacher):
+        distiller = Distiller(
+            student, teacher, build_terms(entries),
+            SCHEDULES.build(schedule or dict(type='Constant', value=1.)))
+        distiller.bind(100, 10)
+        made.append(distiller)
+        return distiller
+
+    yield make
+    for distiller in made:
+        distiller.remove()
+
+
+def step(distiller, student, iteration=0, size=(64, 64), measured=None):
+    """One forward, as the hook does it: the task's losses and ours."""
+    inputs, samples = batch(size=size)
+    distiller.set_progress(iteration)
+    task = student(inputs, samples, mode='loss')
+    return task, distiller.losses(inputs, samples, task, measured)
+
+
+# -- losses --------------------------------------------------------------
+
+
+def test_it_gives_a_loss_for_each_entry(distil, student):
+    task, kd = step(distil(FPN, CLS, BOX), student)
+    assert list(kd) == ['loss_kd_fpn', 'loss_kd_cls', 'loss_kd_box']
+    assert not set(kd) & set(task)
+    for loss in kd.values():
+        assert loss.shape == () and torch.isfinite(loss)
+    total, logged = student.parse_losses({**task, **kd})
+    assert total.item() == pytest.approx(
+        task_loss_of(task).item() + sum(kd.values()).item(), rel=1e-5)
+    assert set(kd) < set(logged)
+
+
+def test_gradients_reach_the_student_and_never_the_teacher(
+        distil, student, teacher):
+    before = copy.deepcopy(teacher.model.state_dict())
+    _, kd = step(distil(FPN, CLS, BOX), student)
+    sum(kd.values()).backward()
+    for part in (student.backbone.layer2, student.neck, student.bbox_head):
+        assert any(p.grad is not None and p.grad.abs().sum() > 0
+                   for p in part.parameters())
+    assert all(p.grad is None for p in teacher.model.parameters())
+    after = teacher.model.state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_the_teacher_is_no_part_of_the_student(distil, student):
+    keys, count = list(student.state_dict()), len(list(student.parameters()))
+    step(distil(FPN, CLS), student)
+    assert list(student.state_dict()) == keys
+    assert len(list(student.parameters())) == count
+    assert list(build(STUDENT).state_dict()) == keys
+
+
+def test_equal_models_have_nothing_to_tell_each_other(distil, tmp_path):
+    cfg = retinanet(18, channels=8, norm_eval=True)
+    teacher = teacher_of(cfg, tmp_path / 'same.pth', seed=5)
+    student = build(cfg, seed=5).train()
+    _, kd = step(distil(FPN, CLS, BOX, student=student, teacher=teacher),
+                 student)
+    assert max(loss.item() for loss in kd.values()) < 1e-6
+
+
+def test_the_strength_is_a_factor_of_every_loss(distil, student):
+    student.eval()  # no statistics move between the two
+    full = step(distil(FPN, CLS), student)[1]
+    half = step(distil(FPN, CLS, schedule=dict(type='Constant', value=.5)),
+                student)[1]
+    for key in full:
+        assert half[key].item() == pytest.approx(full[key].item() / 2)
+
+
+def test_at_strength_0_nothing_is_noted_and_the_teacher_never_run(
+        distil, student, teacher):
+    runs = []
+    handle = teacher.model.backbone.register_forward_hook(
+        lambda *_: runs.append(1))
+    distiller = distil(FPN, CLS, schedule=dict(
+        type='Linear', start=0., end=1., begin=5, length=5, unit='iter'))
+    inputs, samples = batch()
+    distiller.set_progress(3)
+    assert distiller.strength == 0
+    student(inputs, samples, mode='loss')
+    assert distiller._student.close() == {} and not runs
+    step(distiller, student, 7)
+    handle.remove()
+    assert runs == [1]
+
+
+def test_the_teacher_runs_once_a_step_and_no_deeper_than_asked(
+        distil, student, teacher):
+    runs = []
+    handles = [
+        module.register_forward_hook(lambda *_, n=name: runs.append(n))
+        for name, module in (('backbone', teacher.model.backbone),
+                             ('head', teacher.model.bbox_head.retina_reg))]
+    step(distil(FPN, entry(FPN, name='again')), student)
+    assert runs == ['backbone']
+    runs.clear()
+    step(distil(FPN, CLS, BOX), student)
+    for handle in handles:
+        handle.remove()
+    assert runs == ['backbone', 'head', 'head', 'head']
+
+
+def test_a_step_after_an_interrupted_forward_starts_from_nothing(
+        distil, student):
+    distiller = distil(FPN)
+    inputs, samples = batch()
+    distiller.set_progress(0)
+    student(inputs, samples, mode='loss')  # and then the step is given up
+    measured = []
+    step(distiller, student, 1, measured=measured)
+    assert len(measured) == 3
+
+
+def test_pictures_of_any_size_are_taken(distil, student):
+    distiller = distil(FPN, CLS)
+    for size in ((64, 64), (96, 64), (32, 32)):
+        assert all(torch.isfinite(loss) for loss in
+                   step(distiller, student, size=size)[1].values())
+
+
+def test_each_pair_is_measured_for_the_dry_run(distil, student):
+    measured = []
+    _, kd = step(distil(FPN, CLS), student, measured=measured)
+    assert [m.pair.name for m in measured] == [
+        'neck[0]', 'neck[1]', 'neck[2]', 'bbox_head.scores[0]',
+        'bbox_head.scores[1]', 'bbox_head.scores[2]']
+    for key in kd:
+        assert kd[key].item() == pytest.approx(
+            sum(m.value for m in measured if m.key == key), rel=1e-5)
+
+
+def test_remove_takes_every_hook_off_both_models(student, teacher, distil):
+    distiller = distil(FPN, CLS)
+    hooked = [m for model in (student, teacher.model)
+              for m in model.modules() if m._forward_hooks]
+    assert len(hooked) == 4
+    distiller.remove()
+    assert not any(m._forward_hooks for m in hooked)
+
+
+# -- temperature and automatic weights -----------------------------------
+
+
+def test_temperatures_follow_their_schedule(distil, student):
+    fall = dict(type='Linear', start=6., end=1., length=50, unit='iter')
+    distiller = distil(
+        entry(SPY, name='hot', temperature=fall), entry(SPY, name='cold'))
+    for iteration, expected in ((0, 6.), (25, 3.5), (80, 1.)):
+        _, kd = step(distiller, student, iteration)
+        assert kd['loss_kd_hot'].item() == pytest.approx(expected)
+        assert kd['loss_kd_cold'].item() == 0
+        assert distiller.temperatures == dict(loss_kd_hot=expected)
+
+
+def test_auto_weight_holds_the_loss_at_its_share_of_the_task_loss(
+        distil, student):
+    distiller = distil(
+        entry(FPN, loss_loss_weight='auto', auto_ratio=0.25), CLS)
+    plain = distil(entry(FPN, loss_loss_weight=1.), CLS)
+    task, kd = step(distiller, student)
+    expected = 0.25 * task_loss_of(task).item()
+    assert kd['loss_kd_fpn'].item() == pytest.approx(expected, rel=1e-3)
+    student.eval()
+    task, kd = step(distiller, student)
+    _, raw = step(plain, student)
+    means = distiller.state_dict()['loss_kd_fpn']['means']
+    assert kd['loss_kd_fpn'].item() == pytest.approx(
+        0.25 * means[0] / (means[1] + 1e-4) * raw['loss_kd_fpn'].item(),
+        rel=1e-4)
+    assert kd['loss_kd_cls'].item() == pytest.approx(
+        raw['loss_kd_cls'].item())
+
+
+def test_the_state_of_automatic_weights_round_trips(distil, student):
+    auto = entry(FPN, loss_loss_weight='auto')
+    first, second = distil(auto, CLS), distil(auto, CLS)
+    for i in range(3):
+        step(first, student, i)
+    assert list(first.state_dict()) == ['loss_kd_fpn']
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    student.eval()
+    a, b = (step(d, student)[1]['loss_kd_fpn'] for d in (first, second))
+    assert a.item() == pytest.approx(b.item(), rel=1e-6)
+
+
+def test_a_state_of_other_entries_is_passed_over(distil):
+    distil(FPN).load_state_dict(dict(loss_kd_fpn=dict(means=[1., 1.])))
+    distil(entry(FPN, loss_loss_weight='auto')).load_state_dict({})
+
+
+# -- refused in the first batch ------------------------------------------
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+@pytest.mark.parametrize('what', [FPN, CLS, BOX])
+def test_a_teacher_that_is_not_finite_is_refused_by_place(
+        distil, student, tmp_path, value, what):
+    teacher = teacher_of(TEACHER, tmp_path / 'nan.pth')
+    teacher.model.neck.fpn_convs[0].conv.bias.fill_(value)
+    with pytest.raises(ValueError, match=r'teacher RetinaNet gives values at '
+                       r'(neck|bbox_head\.\w+)\[0\] that are not finite'):
+        step(distil(what, teacher=teacher), student)
+
+
+def test_a_module_that_is_not_called_in_loss_mode_is_refused(distil, student):
+    knowledge = dict(type='FPNFeatures', module='data_preprocessor')
+    with pytest.raises(RuntimeError, match="student's data_preprocessor was "
+                       'not called.*loss_kd_fpn'):
+        step(distil(dict(FPN, knowledge=knowledge)), student)
+
+
+def test_two_models_that_do_not_fit_are_refused_and_leave_no_hook(
+        student, teacher):
+    other = build(retinanet(50, channels=16))
+    with pytest.raises(ValueError, match='8 channels'):
+        Distiller(other, teacher, build_terms([CLS, FPN]),
+                  SCHEDULES.build(dict(type='Constant', value=1.)))
+    assert not any(m._forward_hooks for model in (other, teacher.model)
+                   for m in model.modules())
+
+
+# -- the sum of a loss dict ----------------------------------------------
+
+
+def test_the_task_loss_is_summed_as_the_model_sums_it():
+    losses = dict(
+        loss_cls=[torch.tensor([1., 3.]), torch.tensor(4.)],
+        loss_bbox=torch.tensor([[2., 4.]]), acc=torch.tensor(9.))
+    expected, _ = TinyModel().parse_losses(losses)
+    assert task_loss_of(losses).item() == expected.item() == 9.

@@ -1,0 +1,108 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import copy
+
+import pytest
+from builders import build, pairs_of, teacher_of
+from tiny_heads import ATSS, FCOS, GFL, RETINA, SOFTMAX
+from torch import nn
+
+from mmw2s.distillation.knowledge import DenseHeadOutputs
+
+
+def changed(cfg, **head):
+    cfg = copy.deepcopy(cfg)
+    cfg['bbox_head'].update(head)
+    return cfg
+
+
+def refusal(student, teacher, **fields):
+    knowledge = DenseHeadOutputs(**fields)
+    with pytest.raises(ValueError) as error:
+        knowledge.check(build(student), build(teacher))
+    return str(error.value)
+
+
+def test_other_classes_are_refused_with_both_numbers():
+    text = refusal(RETINA, changed(RETINA, num_classes=80))
+    assert "teacher head has 80 classes, the student's 2" in text
+    assert 'FPNFeatures' in text
+
+
+def test_other_strides_are_refused_with_both():
+    generator = RETINA['bbox_head']['anchor_generator']
+    text = refusal(RETINA, changed(RETINA, anchor_generator=dict(
+        generator, strides=[16, 32, 64])))
+    assert '[(16, 16), (32, 32), (64, 64)] strides' in text
+    assert '[(8, 8), (16, 16), (32, 32)]' in text
+
+
+def test_another_number_of_levels_is_refused():
+    generator = RETINA['bbox_head']['anchor_generator']
+    text = refusal(RETINA, changed(RETINA, anchor_generator=dict(
+        generator, strides=[8, 16])))
+    assert "[(8, 8), (16, 16)] strides, the student's [(8, 8)" in text
+
+
+@pytest.mark.parametrize('fields', [
+    dict(ratios=[0.5, 1.0]), dict(octave_base_scale=5),
+    dict(scales_per_octave=2)])
+def test_other_anchors_are_refused(fields):
+    generator = RETINA['bbox_head']['anchor_generator']
+    text = refusal(RETINA, changed(RETINA, anchor_generator=dict(
+        generator, **fields)))
+    assert 'anchors' in text and 'the same anchor generator' in text
+
+
+def test_another_box_code_is_refused_where_boxes_are_distilled():
+    other = changed(RETINA, bbox_coder=dict(
+        type='DeltaXYWHBBoxCoder', target_stds=[.1, .1, .2, .2]))
+    text = refusal(RETINA, other, output='boxes')
+    assert '(0.1, 0.1, 0.2, 0.2)' in text.replace('[', '(').replace(']', ')')
+    DenseHeadOutputs('scores').check(build(RETINA), build(other))
+
+
+@pytest.mark.parametrize('cfg, field, value', [
+    (FCOS, 'norm_on_bbox', False), (GFL, 'reg_max', 6)])
+def test_boxes_in_another_unit_are_refused(cfg, field, value):
+    text = refusal(cfg, changed(cfg, **{field: value}), output='boxes')
+    assert f"'{field}': {value}" in text
+    assert f"'{field}': {cfg['bbox_head'][field]}" in text
+
+
+def test_heads_of_another_kind_are_refused_where_boxes_are_distilled():
+    text = refusal(ATSS, GFL, output='boxes')
+    assert 'GFLHead' in text and 'ATSSHead' in text
+
+
+def test_another_activation_is_refused_with_both():
+    assert "teacher head has softmax activation, the student's sigmoid" in \
+        refusal(RETINA, SOFTMAX)
+
+
+def test_a_head_that_is_not_dense_is_refused_by_its_name():
+    with pytest.raises(ValueError, match="the student's neck is a FPN, not "
+                       'a dense head.*FPNFeatures'):
+        DenseHeadOutputs(module='neck').check(build(RETINA), build(RETINA))
+    with pytest.raises(ValueError, match="the teacher's neck is a FPN"):
+        DenseHeadOutputs(teacher_module='neck').check(
+            build(RETINA), build(RETINA))
+
+
+def test_outputs_of_other_shapes_are_refused_on_the_first_batch(tmp_path):
+    student, teacher = build(ATSS), teacher_of(ATSS, tmp_path / 't.pth')
+    teacher.model.bbox_head.atss_cls = nn.Conv2d(8, 5, 3, padding=1)
+    with pytest.raises(ValueError, match=r'bbox_head.scores\[0\]: the student '
+                       r'gives \(2, 8, 8, 1, 2\), the teacher '
+                       r'\(2, 8, 8, 1, 5\)'):
+        pairs_of(DenseHeadOutputs(), student, teacher)
+
+
+@pytest.mark.parametrize('fields, message', [
+    (dict(output='box'), '"scores" or "boxes", but got \'box\''),
+    (dict(anchors=0), '"all" or a positive number, but got 0'),
+    (dict(anchors='top'), '"all" or a positive number'),
+    (dict(positive_thr=1.), 'should be a probability, but got 1.0'),
+])
+def test_bad_fields_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        DenseHeadOutputs(**fields)

@@ -1,0 +1,215 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import copy
+import json
+import os
+import random
+
+import numpy as np
+import pytest
+import torch
+from builders import build, save
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from toys import retinanet, run_config, write_pictures
+
+from mmw2s.distillation import FrozenTeacher
+from mmw2s.distillation import scoring as module
+from mmw2s.distillation.scoring import score_teacher
+
+# Another normalisation than the student's, so that it matters whose is used.
+TEACHER = retinanet(18, channels=8)
+TEACHER['data_preprocessor'].update(
+    mean=[0., 0., 0.], std=[255., 255., 255.], bgr_to_rgb=False)
+STUDENT = retinanet(18, channels=8)
+
+
+@pytest.fixture(scope='module')
+def data_root(tmp_path_factory):
+    return write_pictures(tmp_path_factory.mktemp('data'), count=4)
+
+
+@pytest.fixture(scope='module')
+def run(data_root, tmp_path_factory):
+    """Makes runs, one for each config: scoring leaves them as they are."""
+    made = {}
+
+    def make(model=STUDENT, **overrides):
+        key = str((model, overrides))
+        if key not in made:
+            cfg = run_config(data_root, tmp_path_factory.mktemp('work'),
+                             model=model, **overrides)
+            cfg.experiment_name = f'scoring_{len(made)}'
+            made[key] = Runner.from_cfg(cfg)
+            made[key].val_loop
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        # Asking for the compiler's version takes a second.
+        patch.setattr(Runner, '_log_env', lambda *_: None)
+        yield make
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    DefaultScope.get_instance('scoring', scope_name='mmdet')
+
+
+@pytest.fixture
+def teacher_with(tmp_path):
+
+    def make(seed=1, model=TEACHER):
+        path = save(build(copy.deepcopy(model), seed),
+                    tmp_path / f'{seed}.pth')
+        return FrozenTeacher(
+            dict(model=copy.deepcopy(model), default_scope='mmdet'), path)
+
+    return make
+
+
+@pytest.fixture
+def forwards(monkeypatch):
+    """Counts the teachers' forwards."""
+    calls, measure = [], module._measure
+
+    def counted(teacher, runner):
+        calls.append(teacher)
+        return measure(teacher, runner)
+
+    monkeypatch.setattr(module, '_measure', counted)
+    return calls
+
+
+def test_the_score_is_what_the_runs_own_validation_gives_that_model(
+        run, teacher_with):
+    teacher = teacher_with()
+    metrics, seconds = score_teacher(teacher, run())
+    with torch.random.fork_rng():
+        runner = run(model=TEACHER, load_from=teacher.checkpoint)
+        expected = runner.val()
+    assert metrics == {k: float(v) for k, v in expected.items()}
+    assert 'coco/bbox_mAP' in metrics and seconds > 0
+    # Another normalisation would have given another score.
+    other = copy.deepcopy(TEACHER)
+    other['data_preprocessor'] = STUDENT['data_preprocessor']
+    assert score_teacher(teacher_with(model=other), run())[0] != metrics
+
+
+def test_the_second_time_it_comes_from_the_cache(run, teacher_with, forwards):
+    first, _ = score_teacher(teacher_with(), run())
+    second, seconds = score_teacher(teacher_with(), run())
+    assert second == first and seconds == 0 and len(forwards) == 1
+    assert list(second) == list(first)
+
+
+def test_other_weights_are_scored_anew(run, teacher_with, forwards):
+    score_teacher(teacher_with(1), run())
+    score_teacher(teacher_with(2), run())
+    assert len(forwards) == 2
+
+
+def test_another_preprocessor_is_scored_anew(run, teacher_with, forwards):
+    other = copy.deepcopy(TEACHER)
+    other['data_preprocessor']['mean'] = [1., 1., 1.]
+    score_teacher(teacher_with(), run())
+    score_teacher(teacher_with(model=other), run())
+    assert len(forwards) == 2
+
+
+def test_a_preprocessor_beside_the_model_counts_too(run, teacher_with):
+    paths = []
+    for mean in (0., 1.):
+        teacher = teacher_with()
+        teacher.cfg.data_preprocessor = dict(mean=[mean] * 3)
+        paths.append(module._cache_path(teacher, run()))
+    assert paths[0] != paths[1]
+
+
+def test_other_annotations_are_scored_anew(run, teacher_with, forwards,
+                                           data_root):
+    path = os.path.join(data_root, 'instances.json')
+    score_teacher(teacher_with(), run())
+    with open(path) as file:
+        kept = file.read()
+    changed = json.loads(kept)
+    changed['annotations'][0]['bbox'][0] += 1
+    try:
+        with open(path, 'w') as file:
+            json.dump(changed, file)
+        score_teacher(teacher_with(), run())
+    finally:
+        with open(path, 'w') as file:
+            file.write(kept)
+    assert len(forwards) == 2
+
+
+def test_another_validation_pipeline_is_scored_anew(run, teacher_with):
+    runner, other = run(), run(**{
+        'val_dataloader.dataset.pipeline.2.scale': (32, 32)})
+    teacher = teacher_with()
+    assert module._cache_path(teacher, runner) != \
+        module._cache_path(teacher, other)
+    assert module._cache_path(teacher, runner) == \
+        module._cache_path(teacher_with(), run())
+
+
+def test_a_run_of_built_parts_is_scored_without_a_cache(
+        run, teacher_with, forwards):
+    expected, _ = score_teacher(teacher_with(), run())
+    for _ in range(2):
+        runner = copy.copy(run())
+        runner._val_dataloader = runner.val_dataloader
+        assert score_teacher(teacher_with(), runner)[0] == expected
+    assert len(forwards) == 3
+
+
+def test_random_numbers_of_the_run_are_left_as_they_were(run, teacher_with):
+    teacher, runner = teacher_with(), run()
+    states = (torch.get_rng_state(), random.getstate(),
+              np.random.get_state()[1].copy())
+    score_teacher(teacher, runner)
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert random.getstate() == states[1]
+    assert np.array_equal(np.random.get_state()[1], states[2])
+
+
+def test_the_runs_own_loader_and_evaluator_are_not_touched(
+        run, teacher_with, monkeypatch):
+    runner = run()
+    loop = runner.val_loop
+
+    def forbidden(*_):
+        raise AssertionError('the run\'s own loader was used')
+
+    monkeypatch.setattr(
+        type(loop.dataloader), '__iter__',
+        lambda self: forbidden() if self is loop.dataloader else
+        iter(self._get_iterator()))
+    score_teacher(teacher_with(), runner)
+    assert loop.dataloader._iterator is None
+    assert loop.evaluator.metrics[0].results == []
+
+
+def test_the_student_is_not_touched(run, teacher_with):
+    runner = run()
+    runner.model.train()
+    before = copy.deepcopy(runner.model.state_dict())
+    score_teacher(teacher_with(), runner)
+    assert runner.model.training
+    after = runner.model.state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_a_cache_that_cannot_be_written_does_not_end_the_run(
+        run, teacher_with, tmp_path, monkeypatch):
+    (tmp_path / 'file').write_text('')
+    monkeypatch.setenv('MMW2S_CACHE', str(tmp_path / 'file' / 'cache'))
+    assert 'coco/bbox_mAP' in score_teacher(teacher_with(), run())[0]
+
+
+def test_metrics_become_plain_numbers():
+    from mmw2s.distillation.record import plain_numbers
+    found = plain_numbers(dict(
+        a=1, b=0.5, c=np.float32(2.), d=torch.tensor(3.), e=np.array([4.]),
+        f=[1, 2], g='text', h=torch.ones(2), i=np.ones((2, 2)), j=None))
+    assert found == dict(a=1., b=0.5, c=2., d=3., e=4.)
+    assert {type(value) for value in found.values()} == {float}
