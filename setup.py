@@ -7,7 +7,6 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
-README = HERE / 'README.md'
 # What OpenMMLab's tools look for in `<package>/.mim`.
 SHIPPED = ('configs', 'tools', 'model-index.yml')
 
@@ -44,8 +43,7 @@ setup(
     version=runpy.run_path(str(HERE / 'mmw2s' / 'version.py'))['__version__'],
     description='Weak-to-strong knowledge distillation for MMEngine: a frozen '
     'weaker teacher speeds up early training, then removes itself',
-    long_description=README.read_text(
-        encoding='utf-8') if README.exists() else '',
+    long_description=(HERE / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     author='mmw2s contributors',
     license='Apache-2.0',

@@ -52,7 +52,10 @@ def _config_of(work_dir: str) -> Config:
     return Config.fromfile(osp.join(work_dir, osp.basename(name)))
 
 
-def draw_detections(baseline: str, w2s: str, path: str, count: int = 4) -> None:
+def draw_detections(baseline: str,
+                    w2s: str,
+                    path: str,
+                    count: int = 4) -> None:
     """Draw truth and detections on the first validation scenes.
 
     Args:
@@ -74,8 +77,10 @@ def draw_detections(baseline: str, w2s: str, path: str, count: int = 4) -> None:
                 [classes[i['bbox_label']] for i in scene['instances']])
             for scene in scenes
         ],
-        'baseline': detect(baseline, images, classes),
-        'weak-to-strong': detect(w2s, images, classes),
+        'baseline':
+        detect(baseline, images, classes),
+        'weak-to-strong':
+        detect(w2s, images, classes),
     }
     figure, axes = plt.subplots(
         count,

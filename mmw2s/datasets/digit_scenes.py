@@ -24,10 +24,11 @@ def write_digit_scenes(root: str,
                        seed: int = 0) -> str:
     """Write scenes of handwritten digits as a set in COCO's format.
 
-    Each scene shows three to seven of the 1,797 scans of 8x8 pixels that come with
-    scikit-learn (``load_digits``), enlarged to 12-40 px, in any colour, with
-    low to high contrast, partly over each other, on an uneven ground with some
-    strokes across. Training and validation scenes use separate scans.
+    Each scene shows three to seven of the 1,797 scans of 8x8 pixels that
+    come with scikit-learn (``load_digits``), enlarged to 12-40 px, in any
+    colour, with low to medium contrast, partly over each other, on an uneven
+    ground with some strokes across. Training and validation scenes use
+    separate scans.
 
     The result lies in ``root`` as ``annotations/instances_{train,val}.json``
     and ``{train,val}/*.png``, to be read by mmdet's ``CocoDataset`` with
@@ -73,9 +74,9 @@ def write_digit_scenes(root: str,
             train=(num_train, slice(None, NUM_TRAIN_SCANS)),
             val=(num_val, slice(NUM_TRAIN_SCANS, None)))
         for number, (split, (count, block)) in enumerate(blocks.items()):
-            _write_split(folder, split, count, size, scans[block],
-                         labels[block], np.random.default_rng([seed, number]),
-                         recipe)
+            _write_split(folder, split, count, size,
+                         scans[block], labels[block],
+                         np.random.default_rng([seed, number]), recipe)
         try:
             os.rename(folder, root)
         except OSError:
@@ -235,5 +236,4 @@ def _overlap(box: np.ndarray, boxes: np.ndarray) -> float:
         box[:2], boxes[:, :2])
     both = np.clip(sides, 0, None).prod(axis=1)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    return float(
-        (both / np.minimum(areas, (box[2:] - box[:2]).prod())).max())
+    return float((both / np.minimum(areas, (box[2:] - box[:2]).prod())).max())

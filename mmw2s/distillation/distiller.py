@@ -228,6 +228,24 @@ class Distiller:
             for key, loss in raw.items()
         }
 
+    def task_losses(self, inputs: Tensor, data_samples: Any,
+                    task_losses: Dict[str, Any]) -> Dict[str, float]:
+        """The task's loss of both models on one batch, averaged over ranks.
+
+        It costs a teacher forward with its losses, and makes the host wait.
+
+        Args:
+            inputs (Tensor): The student's preprocessed batch (B, C, H, W).
+            data_samples (list): The batch's data samples.
+            task_losses (dict): The student's own losses.
+        """
+        losses = torch.stack([
+            task_loss_of(task_losses).detach().float(),
+            self.view(inputs, data_samples).task_loss().float()
+        ])
+        all_reduce(losses, 'mean')
+        return dict(zip(('student', 'teacher'), losses.tolist()))
+
     def _auto_weights(self, task_losses: Dict[str, Any],
                       raw: Dict[str, Tensor]) -> Dict[str, Tensor]:
         auto = [t for t in self.terms if t.auto_weight is not None]

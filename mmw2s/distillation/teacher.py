@@ -134,6 +134,57 @@ class FrozenTeacher:
         self.model.to(device)
         return self
 
+    def check_classes(self, classes: Optional[Sequence[str]],
+                      strict: bool) -> None:
+        """Compare the classes it was trained on with the student's.
+
+        Args:
+            classes (Sequence[str], optional): The student's; None where they
+                are not known, and nothing can be compared.
+            strict (bool): Whether different ones are an error, for scores are
+                paired class by class, or worth a warning.
+
+        Raises:
+            ValueError: If they differ and ``strict``.
+        """
+        ours, theirs = classes, self.classes
+        if ours is None or theirs is None or list(ours) == list(theirs):
+            return
+        differing = [
+            f'{i}: {t!r} against {s!r}'
+            for i, (t, s) in enumerate(zip(theirs, ours)) if t != s
+        ]
+        message = (
+            f'the teacher was trained on {len(theirs)} classes, the student '
+            f'is on {len(ours)}; they differ at ' +
+            ', '.join(differing[:3] or ['the end']))
+        if strict:
+            raise ValueError(
+                f'{message}. Scores are paired class by class: use a teacher '
+                'of the same classes in the same order, or distil features '
+                'only (knowledge FPNFeatures)')
+        print_log(message, logger='current', level=logging.WARNING)
+
+    def check_score(self, scores: Mapping[str, Any]) -> None:
+        """Compare the measured score with the declared one.
+
+        Args:
+            scores (Mapping): ``metric`` and ``teacher``, as
+                :meth:`StopRule.scores` gives them.
+
+        Raises:
+            ValueError: If they are more than 10 % apart.
+        """
+        declared, measured = self.declared_score, scores.get('teacher')
+        if declared is None or measured is None:
+            return
+        if abs(measured - declared) > 0.1 * abs(declared):
+            raise ValueError(
+                f'the teacher {self.name} scores {measured:.4f} by '
+                f'{scores["metric"]}, but teacher.score says {declared:.4f}: '
+                'check its checkpoint, its normalisation and the validation '
+                'set, or correct teacher.score')
+
     def autocast(self, device_type: str):
         """The context that its forward is computed in."""
         if self._precision is None:

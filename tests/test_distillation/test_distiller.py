@@ -148,6 +148,16 @@ def test_a_step_after_an_interrupted_forward_starts_from_nothing(
     assert len(measured) == 3
 
 
+def test_what_an_interrupted_step_noted_is_gone_at_strength_0(
+        distil, student):
+    distiller = distil(FPN)
+    inputs, samples = batch()
+    distiller.set_progress(0)
+    student(inputs, samples, mode='loss')
+    distiller.set_strength(0., 1)
+    assert distiller._student.close() == {}
+
+
 def test_pictures_of_any_size_are_taken(distil, student):
     distiller = distil(FPN, CLS)
     for size in ((64, 64), (96, 64), (32, 32)):

@@ -23,8 +23,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    print('Digit scenes are in',
-          write_digit_scenes(**vars(args)))
+    print('Digit scenes are in', write_digit_scenes(**vars(args)))
 
 
 if __name__ == '__main__':

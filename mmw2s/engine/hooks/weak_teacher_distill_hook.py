@@ -1,13 +1,11 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import gc
-import logging
 import math
 import statistics
 from typing import Any, Dict, List, Optional, Sequence, Union
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -17,8 +15,7 @@ from torch import nn
 
 from mmw2s.distillation.defaults import (default_distill, default_schedule,
                                          default_stop)
-from mmw2s.distillation.distiller import (Distiller, Measured, build_terms,
-                                          task_loss_of)
+from mmw2s.distillation.distiller import Distiller, Measured, build_terms
 from mmw2s.distillation.record import RunRecord
 from mmw2s.distillation.rng import preserved_rng
 from mmw2s.distillation.scoring import score_teacher
@@ -107,7 +104,7 @@ class WeakTeacherDistillHook(Hook):
         self._iter = 0
         self._loaded_state: dict = {}
         self._reached = False
-        self._train_losses: Optional[Dict[str, torch.Tensor]] = None
+        self._train_losses: Optional[Dict[str, float]] = None
         self._step_ms: Optional[float] = None
         self._steps_since_stop: Optional[List[float]] = None
 
@@ -162,14 +159,17 @@ class WeakTeacherDistillHook(Hook):
             teacher.to(next(student.parameters()).device)
         self.distiller = Distiller(student, teacher, build_terms(distill),
                                    SCHEDULES.build(self.schedule_cfg))
-        self._check_classes(runner, teacher)
+        teacher.check_classes(
+            getattr(runner.train_dataloader.dataset, 'metainfo',
+                    {}).get('classes'),
+            strict=any(t.knowledge.by_class for t in self.distiller.terms))
         length = (runner.max_iters, len(runner.train_dataloader))
         self.distiller.bind(*length)
         metrics, seconds = score_teacher(
             teacher, runner) if stop.needs_teacher_score else ({}, 0.)
         stop.bind(*length, metrics)
         scores = stop.scores()
-        _check_declared_score(teacher, scores)
+        teacher.check_score(scores)
         self._stop = stop
         if record is None:
             self.record = RunRecord.start(runner.work_dir)
@@ -186,27 +186,6 @@ class WeakTeacherDistillHook(Hook):
             self._join_losses, with_kwargs=True)
         self._reached = False
         self._describe(distill, stop_cfg, scores)
-
-    def _check_classes(self, runner: Runner, teacher: FrozenTeacher) -> None:
-        """Refuse a teacher that was trained on other classes."""
-        meta = getattr(runner.train_dataloader.dataset, 'metainfo', {})
-        ours, theirs = meta.get('classes'), teacher.classes
-        if ours is None or theirs is None or list(ours) == list(theirs):
-            return
-        differing = [
-            f'{i}: {t!r} against {s!r}'
-            for i, (t, s) in enumerate(zip(theirs, ours)) if t != s
-        ]
-        message = (
-            f'the teacher was trained on {len(theirs)} classes, the student '
-            f'is on {len(ours)}; they differ at ' +
-            ', '.join(differing[:3] or ['the end']))
-        if any(t.knowledge.by_class for t in self.distiller.terms):
-            raise ValueError(
-                f'{message}. Scores are paired class by class: use a teacher '
-                'of the same classes in the same order, or distil features '
-                'only (knowledge FPNFeatures)')
-        print_log(message, logger='current', level=logging.WARNING)
 
     def _describe(self, distill: Sequence[dict], stop_cfg: dict,
                   scores: dict) -> None:
@@ -252,10 +231,8 @@ class WeakTeacherDistillHook(Hook):
         self._reached = True
         distiller, interval = self.distiller, self._stop.train_loss_interval
         if interval is not None and (self._iter + 1) % interval == 0:
-            view = distiller.view(batch['inputs'], batch.get('data_samples'))
-            self._train_losses = dict(
-                student=task_loss_of(output).detach(),
-                teacher=view.task_loss())
+            self._train_losses = distiller.task_losses(
+                batch['inputs'], batch.get('data_samples'), output)
         if distiller.strength <= 0:
             return None
         return {
@@ -281,10 +258,8 @@ class WeakTeacherDistillHook(Hook):
                 'BaseModel.train_step does), not one of its methods')
         self._refuse_non_finite(runner, outputs or {})
         if self._train_losses is not None:
-            row = self.record.append('train', runner.iter + 1, **{
-                who: _mean_over_ranks(loss)
-                for who, loss in self._train_losses.items()
-            })
+            row = self.record.append('train', runner.iter + 1,
+                                     **self._train_losses)
             self._train_losses = None
             reason = self._stop.after(row)
             if reason is not None:
@@ -415,24 +390,6 @@ class WeakTeacherDistillHook(Hook):
 
 def _inner(model: nn.Module) -> nn.Module:
     return model.module if is_model_wrapper(model) else model
-
-
-def _mean_over_ranks(value: torch.Tensor) -> float:
-    value = value.detach().float().clone()
-    all_reduce(value, 'mean')
-    return value.item()
-
-
-def _check_declared_score(teacher: FrozenTeacher, scores: dict) -> None:
-    declared, measured = teacher.declared_score, scores.get('teacher')
-    if declared is None or measured is None:
-        return
-    if abs(measured - declared) > 0.1 * abs(declared):
-        raise ValueError(
-            f'the teacher {teacher.name} scores {measured:.4f} by '
-            f'{scores["metric"]}, but teacher.score says {declared:.4f}: '
-            'check its checkpoint, its normalisation and the validation set, '
-            'or correct teacher.score')
 
 
 def _recent_step_ms(runner: Runner) -> Optional[float]:

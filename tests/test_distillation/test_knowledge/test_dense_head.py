@@ -143,7 +143,7 @@ def test_the_anchors_of_which_the_teacher_is_surest_are_taken(
     threshold = 0.3
     pairs, captured, view = pairs_of(
         DenseHeadOutputs(output, anchors=k, positive_thr=threshold),
-        *confident)
+        *confident, size=(64, 96))
     pair, = pairs
     assert pair.name == f'bbox_head.{output}[top {k}]'
     # Below the threshold too the surest go first.
