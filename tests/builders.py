@@ -8,7 +8,8 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from mmw2s.distillation import Capture, FrozenTeacher
-from mmw2s.distillation.teacher import InputMapping, TeacherView
+from mmw2s.distillation.input_mapping import InputMapping
+from mmw2s.distillation.teacher_view import TeacherView
 
 
 def build(cfg: dict, seed: int = 0) -> nn.Module:

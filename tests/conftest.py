@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 
 sys.path.insert(0, os.path.dirname(__file__))
@@ -17,6 +18,8 @@ torch.set_num_threads(1)
 def clean_state(tmp_path, monkeypatch):
     """Global state of MMEngine as in a new process, and a cache of our own."""
     monkeypatch.setenv('MMW2S_CACHE', str(tmp_path / 'mmw2s_cache'))
+    # Asking for the compiler's version takes a second a runner.
+    monkeypatch.setattr(Runner, '_log_env', lambda *_: None)
     yield
     logging.shutdown()
     for kind in (MMLogger, MessageHub, Visualizer, DefaultScope):

@@ -14,9 +14,11 @@ from mmw2s.registry import (KNOWLEDGE, SCHEDULES, check_config,
 from .auto_weight import AutoWeight
 from .capture import Capture
 from .defaults import default_temperature
+from .input_mapping import InputMapping
 from .knowledge import Knowledge, Pair
 from .schedules import Schedule
-from .teacher import FrozenTeacher, InputMapping, TeacherView
+from .teacher import FrozenTeacher
+from .teacher_view import TeacherView
 
 __all__ = ['Distiller', 'Term', 'task_loss_of']
 

@@ -255,7 +255,9 @@ class SurpassOnTrain(StopRule):
         self._means: Dict[str, float] = {}
 
     def after(self, row: Dict[str, Any]) -> Optional[str]:
-        if row['event'] != 'train':
+        # An overflow under mixed precision would spoil the average for good.
+        if row['event'] != 'train' or not all(
+                math.isfinite(row[who]) for who in ('student', 'teacher')):
             return None
         self._looks += 1
         for who in ('student', 'teacher'):

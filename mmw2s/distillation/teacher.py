@@ -1,11 +1,10 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""The frozen teacher: where it comes from, and how it sees a batch."""
+"""The frozen teacher: where it comes from, and whether it fits."""
 import importlib.util
 import logging
 import os.path as osp
-from contextlib import contextmanager, nullcontext
-from typing import (Any, Callable, Dict, Hashable, Iterator, List, Mapping,
-                    Optional, Sequence, Union)
+from contextlib import nullcontext
+from typing import Any, List, Mapping, Optional, Sequence, Union
 
 import torch
 from mmengine.config import Config
@@ -15,11 +14,10 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 from mmw2s.registry import check_fields
-from .capture import Call, Capture, EnoughCaptured
 from .checkpoint import load_weights
 from .stopwatch import Stopwatch
 
-__all__ = ['FrozenTeacher', 'InputMapping', 'TeacherView']
+__all__ = ['FrozenTeacher']
 
 _PRECISIONS = {
     'run': None,
@@ -194,157 +192,6 @@ class FrozenTeacher:
         return torch.autocast(device_type, dtype=self._precision)
 
 
-class InputMapping:
-    """Turns a batch preprocessed for the student into the teacher's own.
-
-    Both see the very same augmented pixels; what differs is the
-    normalisation: mean, standard deviation, channel order and the value that
-    pads an image to the batch's size.
-
-    Args:
-        student (nn.Module): The student's data preprocessor.
-        teacher (nn.Module): The teacher's.
-    """
-
-    def __init__(self, student: nn.Module, teacher: nn.Module) -> None:
-        mean_s, std_s, swap_s, self._pad_s = _normalisation(student)
-        mean_t, std_t, swap_t, self._pad_t = _normalisation(teacher)
-        self._flip = swap_s != swap_t
-        if self._flip:
-            mean_s, std_s = mean_s.flip(0), std_s.flip(0)
-        self._scale = std_s / std_t
-        self._shift = (mean_s - mean_t) / std_t
-        self.is_identity = (not self._flip and self._pad_s == self._pad_t
-                            and bool(torch.all(self._scale == 1))
-                            and bool(torch.all(self._shift == 0)))
-
-    def __call__(self, inputs: Tensor, data_samples: Any) -> Tensor:
-        """Map the batch.
-
-        Args:
-            inputs (Tensor): Shape (B, C, H, W), normalised for the student.
-            data_samples (list, optional): With ``img_shape``, where images
-                were padded to a common size.
-
-        Returns:
-            Tensor: Shape (B, C, H, W), normalised for the teacher.
-        """
-        if self.is_identity:
-            return inputs
-        mapped = inputs.flip(1) if self._flip else inputs
-        mapped = mapped * self._scale.to(inputs) + self._shift.to(inputs)
-        for image, sample in zip(mapped, data_samples or ()):
-            shape = getattr(sample, 'img_shape', None)
-            if shape is not None:
-                image[:, shape[0]:] = self._pad_t
-                image[:, :, shape[1]:] = self._pad_t
-        return mapped
-
-
-class TeacherView:
-    """What the teacher makes of one batch, computed when first asked for.
-
-    Args:
-        teacher (FrozenTeacher): The teacher.
-        capture (Capture): Watches the teacher's modules.
-        mapping (InputMapping): From the student's input to the teacher's.
-        inputs (Tensor): The student's input, shape (B, C, H, W).
-        data_samples (list, optional): The batch's data samples.
-        until (Mapping[str, int]): Calls a module that are asked for. The
-            forward ends with the last of them.
-        training_form (Sequence[str]): Modules whose own ``training`` flag is
-            up during the forward, their children's not. Some heads give
-            decoded boxes otherwise.
-    """
-
-    def __init__(self, teacher: FrozenTeacher, capture: Capture,
-                 mapping: InputMapping, inputs: Tensor, data_samples: Any,
-                 until: Mapping[str, int],
-                 training_form: Sequence[str] = ()) -> None:
-        self._teacher = teacher
-        self._capture = capture
-        self._mapping = mapping
-        self._student_inputs = inputs
-        self._data_samples = data_samples
-        self._until = until
-        self._training_form = training_form
-        self._inputs: Optional[Tensor] = None
-        self._calls: Optional[Dict[str, List[Call]]] = None
-        self._memo: Dict[Hashable, Any] = {}
-
-    def memo(self, key: Hashable, compute: Callable[[], Any]) -> Any:
-        """What ``compute`` gives, once a batch for each ``key``."""
-        if key not in self._memo:
-            self._memo[key] = compute()
-        return self._memo[key]
-
-    @property
-    def inputs(self) -> Tensor:
-        """The batch as the teacher is given it, shape (B, C, H, W)."""
-        if self._inputs is None:
-            self._inputs = self._mapping(self._student_inputs,
-                                         self._data_samples)
-        return self._inputs
-
-    def __getitem__(self, name: str) -> List[Call]:
-        """The calls of the teacher's module ``name`` on this batch."""
-        if self._calls is None:
-            self._calls = self._run()
-        return self._calls[name]
-
-    @torch.no_grad()
-    def _run(self) -> Dict[str, List[Call]]:
-        teacher = self._teacher
-        with teacher.stopwatch, teacher.autocast(
-                self._student_inputs.device.type), \
-                training_flag_up(teacher.model, self._training_form):
-            self._capture.open(self._until)
-            try:
-                # Not mode='tensor', in which mmdet calls the forward of its
-                # heads past their hooks. Of predict only what is asked for
-                # is reached, no post-processing.
-                teacher.model(self.inputs, self._data_samples, mode='predict')
-            except EnoughCaptured:
-                pass
-            finally:
-                calls = self._capture.close()
-        missing = [n for n, count in self._until.items()
-                   if len(calls[n]) < count]
-        if missing:
-            raise RuntimeError(
-                f'the teacher {teacher.name} calls '
-                f'{", ".join(missing)} less often than the student does: '
-                'their outputs cannot be paired call by call. Name another '
-                'module in the knowledge')
-        return calls
-
-    @torch.no_grad()
-    def task_loss(self) -> Tensor:
-        """The teacher's own task loss on this batch, 0-dim."""
-        teacher = self._teacher
-        # Every head, whichever the knowledges name, as the student's are.
-        heads = [name for name, module in teacher.model.named_modules()
-                 if name and hasattr(module, 'loss')]
-        with teacher.autocast(self._student_inputs.device.type), \
-                training_flag_up(teacher.model, heads):
-            losses = teacher.model(
-                self.inputs, self._data_samples, mode='loss')
-        return teacher.model.parse_losses(losses)[0]
-
-
-@contextmanager
-def training_flag_up(model: nn.Module, names: Sequence[str]) -> Iterator[None]:
-    """Set ``training`` on the named modules alone, not on their children."""
-    modules = [model.get_submodule(name) for name in names]
-    for module in modules:
-        module.training = True
-    try:
-        yield
-    finally:
-        for module in modules:
-            module.training = False
-
-
 def _load_config(config: Union[str, dict]) -> Config:
     if not isinstance(config, str):
         cfg = Config(dict(config))
@@ -434,18 +281,3 @@ def _classes_of(meta: Mapping) -> Optional[Sequence[str]]:
     found = {str(key).lower(): value for key, value in found.items()}
     classes = found.get('classes')
     return tuple(classes) if isinstance(classes, (list, tuple)) else None
-
-
-def _normalisation(preprocessor: nn.Module):
-    """Mean, std, whether channels are swapped, and the padding's value."""
-    mean = getattr(preprocessor, 'mean', None)
-    std = getattr(preprocessor, 'std', None)
-    one = torch.ones(1, 1, 1)
-    mean = one * 0 if mean is None else mean.detach().float().cpu()
-    std = one if std is None else std.detach().float().cpu()
-    swapped = getattr(preprocessor, '_channel_conversion',
-                      getattr(preprocessor, 'to_rgb', False))
-    # Grey images have one value for all channels and nothing to swap.
-    mean, std = (v.reshape(-1, 1, 1).expand(max(mean.numel(), std.numel()),
-                                            1, 1) for v in (mean, std))
-    return mean, std, bool(swapped), getattr(preprocessor, 'pad_value', 0)

@@ -4,7 +4,7 @@ import torch
 from mmdet.models import DetDataPreprocessor
 from mmdet.structures import DetDataSample
 
-from mmw2s.distillation.teacher import InputMapping
+from mmw2s.distillation.input_mapping import InputMapping
 
 RGB = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
            bgr_to_rgb=True)

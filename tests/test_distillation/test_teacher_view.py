@@ -7,7 +7,8 @@ from torch import nn
 from toys import retinanet
 
 from mmw2s.distillation.stopwatch import Stopwatch
-from mmw2s.distillation.teacher import FrozenTeacher, training_flag_up
+from mmw2s.distillation.teacher import FrozenTeacher
+from mmw2s.distillation.teacher_view import training_flag_up
 
 SMALL = retinanet(18, channels=8)
 

@@ -4,7 +4,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 from torch import Tensor, nn
 
 from ..capture import Call, find_module
-from ..teacher import TeacherView
+from ..teacher_view import TeacherView
 
 __all__ = ['Captured', 'Knowledge', 'Pair']
 

@@ -6,7 +6,7 @@ from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
 from mmw2s.registry import KNOWLEDGE
-from ..teacher import TeacherView
+from ..teacher_view import TeacherView
 from .base import Captured, Knowledge, Pair
 
 __all__ = ['DenseHeadOutputs']
@@ -103,6 +103,11 @@ class DenseHeadOutputs(Knowledge):
             'outputs are paired anchor by anchor. Give both heads the same '
             'anchor generator')
         if self.output == 'boxes':
+            for head in (ours, theirs):
+                if hasattr(head, 'reg_max'):
+                    raise ValueError(
+                        f'{type(head).__name__} gives a distribution for each '
+                        'edge of a box, not deltas: leave the boxes out')
             self._refuse_difference(
                 'box code', _box_code(ours), _box_code(theirs),
                 'box deltas are only comparable in one code. Give both heads '
@@ -234,11 +239,8 @@ def _box_code(head: nn.Module) -> dict:
     code = {
         k: v for k, v in vars(coder).items() if k in ('means', 'stds')
     } if coder is not None else {}
-    # FCOS in strides or pixels, GFL by the bins of its distributions.
-    code.update({
-        k: getattr(head, k)
-        for k in ('norm_on_bbox', 'reg_max') if hasattr(head, k)
-    })
+    # FCOS in strides or in pixels.
+    code['norm_on_bbox'] = getattr(head, 'norm_on_bbox', None)
     return dict(code, head=type(head).__name__, coder=type(coder).__name__)
 
 

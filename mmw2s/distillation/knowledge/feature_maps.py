@@ -4,7 +4,7 @@ from typing import List, Optional, Sequence, Tuple
 from torch import Tensor, nn
 
 from mmw2s.registry import KNOWLEDGE
-from ..teacher import TeacherView
+from ..teacher_view import TeacherView
 from .base import Captured, Knowledge, Pair
 
 __all__ = ['FPNFeatures']
@@ -32,6 +32,11 @@ class FPNFeatures(Knowledge):
                  teacher_module: Optional[str] = None,
                  levels: Optional[Sequence[int]] = None) -> None:
         super().__init__(module, teacher_module)
+        if levels is not None and not (levels and all(
+                isinstance(i, int) and i >= 0 for i in levels)):
+            raise ValueError('FPNFeatures.levels should name at least one '
+                             'level, counted from 0 at the finest, but got '
+                             f'{levels!r}')
         self.levels = levels
 
     def check(self, student: nn.Module, teacher: nn.Module) -> None:

@@ -16,7 +16,7 @@ from torch import nn
 from mmw2s.distillation.defaults import (default_distill, default_schedule,
                                          default_stop)
 from mmw2s.distillation.distiller import Distiller, Measured, build_terms
-from mmw2s.distillation.record import RunRecord
+from mmw2s.distillation.record import RunRecord, plain_numbers
 from mmw2s.distillation.rng import preserved_rng
 from mmw2s.distillation.scoring import score_teacher
 from mmw2s.distillation.stop_rules import StopRule
@@ -165,8 +165,13 @@ class WeakTeacherDistillHook(Hook):
             strict=any(t.knowledge.by_class for t in self.distiller.terms))
         length = (runner.max_iters, len(runner.train_dataloader))
         self.distiller.bind(*length)
-        metrics, seconds = score_teacher(
-            teacher, runner) if stop.needs_teacher_score else ({}, 0.)
+        known = record.of('teacher') if record else []
+        if known:  # a resumed run goes on against the same score
+            metrics, seconds = known[0]['metrics'], 0.
+        elif stop.needs_teacher_score:
+            metrics, seconds = score_teacher(teacher, runner)
+        else:
+            metrics, seconds = {}, 0.
         stop.bind(*length, metrics)
         scores = stop.scores()
         teacher.check_score(scores)
@@ -293,12 +298,7 @@ class WeakTeacherDistillHook(Hook):
             'val',
             runner.iter,
             epoch=runner.iter / len(runner.train_dataloader),
-            metrics={
-                key: float(value)
-                for key, value in (metrics or {}).items()
-                if isinstance(value, (int, float))
-                or getattr(value, 'size', 0) == 1
-            })
+            metrics=plain_numbers(metrics or {}))
         reason = self._stop.after(row)
         if reason is not None:
             self._switch_off(runner, reason, done=runner.iter)
@@ -323,7 +323,7 @@ class WeakTeacherDistillHook(Hook):
         self._step_ms = _recent_step_ms(runner)
         teacher_ms = self.distiller.teacher.stopwatch.ms
         self.record.append('stop', done, epoch=epoch, reason=reason,
-                            step_ms=self._step_ms, **scores)
+                           step_ms=self._step_ms, **scores)
         self._detach(runner)
         self._steps_since_stop = []
         compared = ', '.join(

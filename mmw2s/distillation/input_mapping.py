@@ -1,0 +1,70 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Showing a batch to the teacher in the teacher's own normalisation."""
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ['InputMapping']
+
+
+class InputMapping:
+    """Turns a batch preprocessed for the student into the teacher's own.
+
+    Both see the very same augmented pixels; what differs is the
+    normalisation: mean, standard deviation, channel order and the value that
+    pads an image to the batch's size.
+
+    Args:
+        student (nn.Module): The student's data preprocessor.
+        teacher (nn.Module): The teacher's.
+    """
+
+    def __init__(self, student: nn.Module, teacher: nn.Module) -> None:
+        mean_s, std_s, swap_s, self._pad_s = _normalisation(student)
+        mean_t, std_t, swap_t, self._pad_t = _normalisation(teacher)
+        self._flip = swap_s != swap_t
+        if self._flip:
+            mean_s, std_s = mean_s.flip(0), std_s.flip(0)
+        self._scale = std_s / std_t
+        self._shift = (mean_s - mean_t) / std_t
+        self.is_identity = (not self._flip and self._pad_s == self._pad_t
+                            and bool(torch.all(self._scale == 1))
+                            and bool(torch.all(self._shift == 0)))
+
+    def __call__(self, inputs: Tensor, data_samples: Any) -> Tensor:
+        """Map the batch.
+
+        Args:
+            inputs (Tensor): Shape (B, C, H, W), normalised for the student.
+            data_samples (list, optional): With ``img_shape``, where images
+                were padded to a common size.
+
+        Returns:
+            Tensor: Shape (B, C, H, W), normalised for the teacher.
+        """
+        if self.is_identity:
+            return inputs
+        mapped = inputs.flip(1) if self._flip else inputs
+        mapped = mapped * self._scale.to(inputs) + self._shift.to(inputs)
+        for image, sample in zip(mapped, data_samples or ()):
+            shape = getattr(sample, 'img_shape', None)
+            if shape is not None:
+                image[:, shape[0]:] = self._pad_t
+                image[:, :, shape[1]:] = self._pad_t
+        return mapped
+
+
+def _normalisation(preprocessor: nn.Module):
+    """Mean, std, whether channels are swapped, and the padding's value."""
+    mean = getattr(preprocessor, 'mean', None)
+    std = getattr(preprocessor, 'std', None)
+    one = torch.ones(1, 1, 1)
+    mean = one * 0 if mean is None else mean.detach().float().cpu()
+    std = one if std is None else std.detach().float().cpu()
+    swapped = getattr(preprocessor, '_channel_conversion',
+                      getattr(preprocessor, 'to_rgb', False))
+    # Grey images have one value for all channels and nothing to swap.
+    mean, std = (v.reshape(-1, 1, 1).expand(max(mean.numel(), std.numel()),
+                                            1, 1) for v in (mean, std))
+    return mean, std, bool(swapped), getattr(preprocessor, 'pad_value', 0)

@@ -1,0 +1,118 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""What the teacher makes of a batch, computed when it is asked for."""
+from contextlib import contextmanager
+from typing import (Any, Callable, Dict, Hashable, Iterator, List, Mapping,
+                    Optional, Sequence)
+
+import torch
+from torch import Tensor, nn
+
+from .capture import Call, Capture, EnoughCaptured
+from .input_mapping import InputMapping
+from .teacher import FrozenTeacher
+
+__all__ = ['TeacherView']
+
+
+class TeacherView:
+    """What the teacher makes of one batch, computed when first asked for.
+
+    Args:
+        teacher (FrozenTeacher): The teacher.
+        capture (Capture): Watches the teacher's modules.
+        mapping (InputMapping): From the student's input to the teacher's.
+        inputs (Tensor): The student's input, shape (B, C, H, W).
+        data_samples (list, optional): The batch's data samples.
+        until (Mapping[str, int]): Calls a module that are asked for. The
+            forward ends with the last of them.
+        training_form (Sequence[str]): Modules whose own ``training`` flag is
+            up during the forward, their children's not. Some heads give
+            decoded boxes otherwise.
+    """
+
+    def __init__(self, teacher: FrozenTeacher, capture: Capture,
+                 mapping: InputMapping, inputs: Tensor, data_samples: Any,
+                 until: Mapping[str, int],
+                 training_form: Sequence[str] = ()) -> None:
+        self._teacher = teacher
+        self._capture = capture
+        self._mapping = mapping
+        self._student_inputs = inputs
+        self._data_samples = data_samples
+        self._until = until
+        self._training_form = training_form
+        self._inputs: Optional[Tensor] = None
+        self._calls: Optional[Dict[str, List[Call]]] = None
+        self._memo: Dict[Hashable, Any] = {}
+
+    def memo(self, key: Hashable, compute: Callable[[], Any]) -> Any:
+        """What ``compute`` gives, once a batch for each ``key``."""
+        if key not in self._memo:
+            self._memo[key] = compute()
+        return self._memo[key]
+
+    @property
+    def inputs(self) -> Tensor:
+        """The batch as the teacher is given it, shape (B, C, H, W)."""
+        if self._inputs is None:
+            self._inputs = self._mapping(self._student_inputs,
+                                         self._data_samples)
+        return self._inputs
+
+    def __getitem__(self, name: str) -> List[Call]:
+        """The calls of the teacher's module ``name`` on this batch."""
+        if self._calls is None:
+            self._calls = self._run()
+        return self._calls[name]
+
+    @torch.no_grad()
+    def _run(self) -> Dict[str, List[Call]]:
+        teacher = self._teacher
+        with teacher.stopwatch, teacher.autocast(
+                self._student_inputs.device.type), \
+                training_flag_up(teacher.model, self._training_form):
+            self._capture.open(self._until)
+            try:
+                # Not mode='tensor', in which mmdet calls the forward of its
+                # heads past their hooks. Of predict only what is asked for
+                # is reached, no post-processing.
+                teacher.model(self.inputs, self._data_samples, mode='predict')
+            except EnoughCaptured:
+                pass
+            finally:
+                calls = self._capture.close()
+        missing = [n for n, count in self._until.items()
+                   if len(calls[n]) < count]
+        if missing:
+            raise RuntimeError(
+                f'the teacher {teacher.name} calls '
+                f'{", ".join(missing)} less often than the student does: '
+                'their outputs cannot be paired call by call. Name another '
+                'module in the knowledge')
+        return calls
+
+    @torch.no_grad()
+    def task_loss(self) -> Tensor:
+        """The teacher's own task loss on this batch, 0-dim."""
+        teacher = self._teacher
+        # Every head, whichever the knowledges name, as the student's are.
+        heads = [name for name, module in teacher.model.named_modules()
+                 if name and hasattr(module, 'loss')]
+        with teacher.autocast(self._student_inputs.device.type), \
+                training_flag_up(teacher.model, heads):
+            losses = teacher.model(
+                self.inputs, self._data_samples, mode='loss')
+        return teacher.model.parse_losses(losses)[0]
+
+
+@contextmanager
+def training_flag_up(model: nn.Module, names: Sequence[str]) -> Iterator[None]:
+    """Set ``training`` on the named modules alone, not on their children."""
+    modules = [model.get_submodule(name) for name in names]
+    for module in modules:
+        module.training = True
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.training = False
