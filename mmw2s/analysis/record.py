@@ -1,17 +1,18 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""The file ``time_to_target.json``: where it lies, written and read."""
+"""The files of a run that are written here and read again."""
 import json
 import math
 import numbers
 import os
 import os.path as osp
-from typing import Dict, Optional
+from typing import Dict, List, Optional
 
+import numpy as np
 import torch
 
 __all__ = [
-    'FILENAME', 'SCHEMA_VERSION', 'read_record', 'scalar_metrics', 'set_aside',
-    'write_record'
+    'FILENAME', 'SCHEMA_VERSION', 'read_record', 'read_rows', 'scalar_metrics',
+    'set_aside', 'write_record'
 ]
 
 FILENAME = 'time_to_target.json'
@@ -53,7 +54,8 @@ def scalar_metrics(metrics: dict) -> Dict[str, Optional[float]]:
     which JSON does not have."""
     scalars = {}
     for name, value in metrics.items():
-        if isinstance(value, torch.Tensor) and value.numel() == 1:
+        if isinstance(value, (torch.Tensor, np.ndarray)) and \
+                math.prod(value.shape) == 1:
             value = value.item()
         if isinstance(value, numbers.Real):  # NumPy's scalars are, too
             value = float(value)
@@ -73,16 +75,37 @@ def write_record(path: str, content: dict) -> None:
     os.replace(temporary, path)
 
 
+def read_rows(path: str) -> List[dict]:
+    """Read a JSON-lines file up to a line that a kill cut short.
+
+    Args:
+        path (str): Path of the file.
+
+    Returns:
+        list[dict]: Its rows; none where there is no such file.
+    """
+    rows: List[dict] = []
+    if not osp.isfile(path):
+        return rows
+    with open(path, encoding='utf-8', errors='replace') as f:
+        for line in f:
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                break
+    return rows
+
+
 def set_aside(path: str) -> Optional[str]:
-    """Rename an older record to ``<name>.<n>.json`` with the next free n.
+    """Rename an older record to ``<name>.<n>.<ext>`` with the next free n.
 
     Returns:
         str or None: The new path, None if there was nothing to rename.
     """
     if not osp.exists(path):
         return None
-    stem, n = osp.splitext(path)[0], 1
-    while osp.exists(f'{stem}.{n}.json'):
+    (stem, extension), n = osp.splitext(path), 1
+    while osp.exists(f'{stem}.{n}{extension}'):
         n += 1
-    os.replace(path, f'{stem}.{n}.json')
-    return f'{stem}.{n}.json'
+    os.replace(path, f'{stem}.{n}{extension}')
+    return f'{stem}.{n}{extension}'

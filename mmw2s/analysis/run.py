@@ -1,11 +1,10 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """One training run, read back from its work_dir."""
-import json
 import os.path as osp
 from dataclasses import dataclass, field
-from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Union
+from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
-from .record import FILENAME, read_record
+from .record import FILENAME, read_record, read_rows
 from .targets import first_at_target
 
 __all__ = ['Run', 'TIME_UNITS', 'UNITS', 'cost', 'time_unit']
@@ -74,7 +73,7 @@ class Run:
             facts=content.get('run', {}),
             targets=content.get('targets', []),
             finished=content.get('finished', False),
-            events=_read_events(osp.join(folder, 'w2s_record.jsonl')))
+            events=read_rows(osp.join(folder, 'w2s_record.jsonl')))
 
     @property
     def world_size(self) -> int:
@@ -133,6 +132,7 @@ def cost(run: Run, row: Dict, unit: str) -> float:
 
 
 class TimeUnit(NamedTuple):
+    """A unit of time and its length in seconds."""
     name: str
     seconds: float
 
@@ -143,19 +143,3 @@ def time_unit(runs: Sequence[Run]) -> TimeUnit:
     if longest < 300:
         return TimeUnit('s', 1.)
     return TimeUnit('min', 60.) if longest < 3 * 3600 else TimeUnit('h', 3600.)
-
-
-def _read_events(path: str) -> List[Dict[str, Union[str, float, dict]]]:
-    """Rows of a JSON-lines file; a line torn by a kill is skipped."""
-    if not osp.isfile(path):
-        return []
-    events = []
-    with open(path, encoding='utf-8', errors='replace') as f:
-        for line in f:
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(row, dict):
-                events.append(row)
-    return events

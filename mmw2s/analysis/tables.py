@@ -21,6 +21,7 @@ HEADS = dict(
 
 
 class Table(NamedTuple):
+    """A table as text, cell by cell."""
     title: str
     header: List[str]
     rows: List[List[str]]

@@ -1,16 +1,15 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """What was measured and decided, so that a resumed run decides the same."""
 import json
-import math
 import os
 import os.path as osp
 from typing import Any, Dict, List, Optional
 
-import numpy as np
-import torch
 from mmengine.dist import broadcast_object_list, is_main_process
 
-__all__ = ['RunRecord', 'RECORD_NAME', 'plain_numbers']
+from mmw2s.analysis.record import read_rows, set_aside
+
+__all__ = ['RunRecord', 'RECORD_NAME']
 
 RECORD_NAME = 'w2s_record.jsonl'
 
@@ -47,11 +46,7 @@ class RunRecord:
         path = osp.join(work_dir, RECORD_NAME)
         if is_main_process():
             os.makedirs(work_dir, exist_ok=True)
-            if osp.exists(path):
-                n = 1
-                while osp.exists(f'{path}.{n}'):
-                    n += 1
-                os.replace(path, f'{path}.{n}')
+            set_aside(path)
         return cls(path, [])
 
     @classmethod
@@ -74,10 +69,9 @@ class RunRecord:
             source = path
             if not osp.exists(path) and checkpoint:
                 source = osp.join(osp.dirname(checkpoint), RECORD_NAME)
-            if osp.exists(source):
-                rows = [
-                    row for row in _read(source) if row['iter'] <= iteration
-                ]
+            rows = [
+                row for row in read_rows(source) if row['iter'] <= iteration
+            ]
             os.makedirs(work_dir, exist_ok=True)
             with open(f'{path}.tmp', 'w') as file:
                 file.writelines(json.dumps(row) + '\n' for row in rows)
@@ -101,25 +95,3 @@ class RunRecord:
     def of(self, event: str) -> List[Dict[str, Any]]:
         """The rows of one kind of event."""
         return [row for row in self.rows if row['event'] == event]
-
-
-def plain_numbers(metrics: Dict[str, Any]) -> Dict[str, float]:
-    """Those of an evaluator's metrics that are single numbers, as floats."""
-    numbers = {}
-    for key, value in metrics.items():
-        if isinstance(value, (np.ndarray, np.generic, torch.Tensor)):
-            value = value.item() if math.prod(value.shape) == 1 else None
-        if isinstance(value, (int, float)):
-            numbers[key] = float(value)
-    return numbers
-
-
-def _read(path: str) -> List[Dict[str, Any]]:
-    rows = []
-    with open(path) as file:
-        for line in file:
-            try:
-                rows.append(json.loads(line))
-            except ValueError:  # the line that a kill cut short
-                break
-    return rows

@@ -193,7 +193,11 @@ class _Ramp(Schedule):
 
 @SCHEDULES.register_module()
 class Linear(_Ramp):
-    __doc__ = f'A straight line from one value to another.\n\n{_Ramp.__doc__}'
+    """A straight line from ``start`` to ``end``, which then stays.
+
+    Its fields are those of the base class: ``start``, ``end``, ``begin``,
+    ``length`` (None: what is left of the run) and ``unit``.
+    """
 
     @staticmethod
     def _left(progress: float) -> float:
@@ -202,7 +206,10 @@ class Linear(_Ramp):
 
 @SCHEDULES.register_module()
 class Cosine(_Ramp):
-    __doc__ = f'Half a cosine from one value to another.\n\n{_Ramp.__doc__}'
+    """Half a cosine from ``start`` to ``end``, which then stays.
+
+    Its fields are those of :class:`Linear`.
+    """
 
     @staticmethod
     def _left(progress: float) -> float:

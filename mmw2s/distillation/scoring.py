@@ -16,7 +16,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from .record import plain_numbers
+from mmw2s.analysis.record import scalar_metrics
 from .rng import preserved_rng
 from .teacher import FrozenTeacher
 
@@ -70,7 +70,7 @@ def _measure(teacher: FrozenTeacher, runner: Runner) -> Dict[str, float]:
         for batch in loader:
             outputs = teacher.model.val_step(batch)
             evaluator.process(data_samples=outputs, data_batch=batch)
-    return plain_numbers(evaluator.evaluate(len(loader.dataset)))
+    return scalar_metrics(evaluator.evaluate(len(loader.dataset)))
 
 
 def _own_loader(runner: Runner) -> DataLoader:

@@ -185,6 +185,9 @@ class SurpassTeacher(StopRule):
             raise ValueError(
                 f'SurpassTeacher.metric is {self.metric!r}, but the '
                 f'evaluator gives {", ".join(metrics)}')
+        if metrics[self.metric] is None:
+            raise ValueError(f'the teacher\'s {self.metric} is not a finite '
+                             'number: check its checkpoint')
         return float(metrics[self.metric])
 
     def after(self, row: Dict[str, Any]) -> Optional[str]:

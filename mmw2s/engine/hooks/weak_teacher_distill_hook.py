@@ -13,10 +13,11 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
+from mmw2s.analysis.record import scalar_metrics
 from mmw2s.distillation.defaults import (default_distill, default_schedule,
                                          default_stop)
 from mmw2s.distillation.distiller import Distiller, Measured, build_terms
-from mmw2s.distillation.record import RunRecord, plain_numbers
+from mmw2s.distillation.record import RunRecord
 from mmw2s.distillation.rng import preserved_rng
 from mmw2s.distillation.scoring import score_teacher
 from mmw2s.distillation.stop_rules import StopRule
@@ -298,7 +299,7 @@ class WeakTeacherDistillHook(Hook):
             'val',
             runner.iter,
             epoch=runner.iter / len(runner.train_dataloader),
-            metrics=plain_numbers(metrics or {}))
+            metrics=scalar_metrics(metrics or {}))
         reason = self._stop.after(row)
         if reason is not None:
             self._switch_off(runner, reason, done=runner.iter)

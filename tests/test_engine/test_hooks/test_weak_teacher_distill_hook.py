@@ -372,7 +372,7 @@ def test_a_new_run_keeps_the_record_of_an_older_one(pictures, teacher,
                                                     tmp_path):
     for _ in range(2):
         train(run_config(pictures, tmp_path, epochs=1, hooks=[hook(teacher)]))
-    assert osp.exists(tmp_path / f'{RECORD_NAME}.1')
+    assert osp.exists(tmp_path / RECORD_NAME.replace('.', '.1.'))
     assert len(rows(tmp_path, 'teacher')) == 1
 
 
