@@ -130,8 +130,8 @@ def main() -> None:
         out,
         targets=targets,
         metric=METRIC,
-        title='Quick start: scenes of handwritten digits, both students trained '
-        'at the same time, with one thread each',
+        title='Quick start: scenes of handwritten digits, both students '
+        'trained at the same time, with one thread each',
         figures=['detections.png'])
     result.print()
     print('Written: ' + ', '.join(

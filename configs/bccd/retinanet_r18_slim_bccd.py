@@ -2,8 +2,8 @@
 # The weak teacher: a ResNet-18, and half as many epochs.
 _base_ = [
     '../_base_/models/retinanet_r50_slim.py',
-    '../_base_/datasets/bccd_detection.py',
-    '../_base_/schedules/adamw_20e.py', 'mmdet::_base_/default_runtime.py'
+    '../_base_/datasets/bccd_detection.py', '../_base_/schedules/adamw_20e.py',
+    'mmdet::_base_/default_runtime.py'
 ]
 custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
 

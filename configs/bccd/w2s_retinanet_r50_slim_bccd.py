@@ -2,9 +2,8 @@
 # The student. Its baseline is this config with tools/train.py --no-distill.
 _base_ = [
     '../_base_/models/retinanet_r50_slim.py',
-    '../_base_/datasets/bccd_detection.py',
-    '../_base_/schedules/adamw_20e.py', '../_base_/w2s_one_stage.py',
-    'mmdet::_base_/default_runtime.py'
+    '../_base_/datasets/bccd_detection.py', '../_base_/schedules/adamw_20e.py',
+    '../_base_/w2s_one_stage.py', 'mmdet::_base_/default_runtime.py'
 ]
 model = dict(bbox_head=dict(num_classes=3))
 

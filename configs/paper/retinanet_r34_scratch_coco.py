@@ -4,8 +4,7 @@ _base_ = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
 custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
 
 model = dict(
-    backbone=dict(
-        depth=34, frozen_stages=-1, norm_eval=False, init_cfg=None))
+    backbone=dict(depth=34, frozen_stages=-1, norm_eval=False, init_cfg=None))
 custom_hooks = [
     dict(
         type='TimeToTargetHook',

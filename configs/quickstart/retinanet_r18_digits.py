@@ -2,8 +2,8 @@
 # The weak teacher of the quick start: a ResNet-18 of a quarter of the width.
 _base_ = [
     '../_base_/models/retinanet_r50_slim.py',
-    '../_base_/datasets/digit_scenes.py',
-    '../_base_/schedules/adamw_20e.py', 'mmdet::_base_/default_runtime.py'
+    '../_base_/datasets/digit_scenes.py', '../_base_/schedules/adamw_20e.py',
+    'mmdet::_base_/default_runtime.py'
 ]
 custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
 

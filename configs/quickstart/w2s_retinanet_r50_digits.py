@@ -3,9 +3,8 @@
 # Its baseline is this config with tools/train.py --no-distill.
 _base_ = [
     '../_base_/models/retinanet_r50_slim.py',
-    '../_base_/datasets/digit_scenes.py',
-    '../_base_/schedules/adamw_20e.py', '../_base_/w2s_one_stage.py',
-    'mmdet::_base_/default_runtime.py'
+    '../_base_/datasets/digit_scenes.py', '../_base_/schedules/adamw_20e.py',
+    '../_base_/w2s_one_stage.py', 'mmdet::_base_/default_runtime.py'
 ]
 model = dict(
     backbone=dict(base_channels=32),
