@@ -117,7 +117,7 @@ def main() -> None:
         'out', nargs='?', default='work_dirs/quickstart', help='their folder')
     out = parser.parse_args().out
     teacher, baseline, w2s = (
-        osp.join(out, run) for run in ('teacher_s0', 'baseline_s0', 'w2s_s0'))
+        osp.join(out, run) for run in ('teacher', 'baseline', 'w2s'))
     draw_detections(baseline, w2s, osp.join(out, 'detections.png'))
     targets = [
         target for hook in _config_of(w2s).custom_hooks

@@ -45,16 +45,16 @@ train() {  # NAME TITLE CONFIG [OPTION...], to be called in a subshell
 }
 
 "$PY" tools/dataset_converters/digit_scenes.py data/digit_scenes
-(train teacher_s0 '1/3 weak teacher' "$TEACHER")
+(train teacher '1/3 weak teacher' "$TEACHER")
 
 # Both students at a time: half the wait, and the same machine for both clocks.
 jobs=()
 trap 'kill "${jobs[@]}" 2>/dev/null || true' EXIT
 trap 'exit 130' INT TERM
-(train w2s_s0 '3/3 student with the weak teacher' "$STUDENT") \
+(train w2s '3/3 student with the weak teacher' "$STUDENT") \
     > >(sed -u 's/^/[w2s] /') 2>&1 &
 jobs+=($!)
-(train baseline_s0 '2/3 student alone' "$STUDENT" --no-distill) \
+(train baseline '2/3 student alone' "$STUDENT" --no-distill) \
     > >(sed -u 's/^/[alone] /') 2>&1 &
 jobs+=($!)
 for job in "${jobs[@]}"; do

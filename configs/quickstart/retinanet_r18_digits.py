@@ -22,5 +22,5 @@ param_scheduler = _base_.param_scheduler
 param_scheduler[1].update(T_max=max_epochs, end=max_epochs)
 
 custom_hooks = [dict(type='TimeToTargetHook')]
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))
-randomness = dict(seed=0)
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=2))
+randomness = dict(seed=1)

@@ -149,49 +149,54 @@ class WeakTeacherDistillHook(Hook):
         student = _inner(runner.model)
         distill = self.distill_cfg or default_distill(student)
         stop_cfg = self.stop_cfg or default_stop(runner.val_loop is not None)
-        stop = STOP_RULES.build(stop_cfg)
-        if stop.needs_validation and runner.val_loop is None:
+        self._stop = STOP_RULES.build(stop_cfg)
+        if self._stop.needs_validation and runner.val_loop is None:
             raise ValueError(
-                f'stop={type(stop).__name__} decides on validations, but the '
-                'run has none: configure val_dataloader, val_cfg and '
+                f'stop={type(self._stop).__name__} decides on validations, '
+                'but the run has none: configure val_dataloader, val_cfg and '
                 'val_evaluator, or use stop=dict(type="SurpassOnTrain")')
         with preserved_rng():
             teacher = FrozenTeacher.from_cfg(self.teacher_cfg)
             teacher.to(next(student.parameters()).device)
         self.distiller = Distiller(student, teacher, build_terms(distill),
                                    SCHEDULES.build(self.schedule_cfg))
+        meta = getattr(runner.train_dataloader.dataset, 'metainfo', {})
         teacher.check_classes(
-            getattr(runner.train_dataloader.dataset, 'metainfo',
-                    {}).get('classes'),
+            meta.get('classes'),
             strict=any(t.knowledge.by_class for t in self.distiller.terms))
         length = (runner.max_iters, len(runner.train_dataloader))
         self.distiller.bind(*length)
+
+        # A resumed run goes on against the score that it began with.
         known = record.of('teacher') if record else []
-        if known:  # a resumed run goes on against the same score
-            metrics, seconds = known[0]['metrics'], 0.
-        elif stop.needs_teacher_score:
+        metrics, seconds = known[0]['metrics'] if known else {}, 0.
+        if self._stop.needs_teacher_score and not metrics:
             metrics, seconds = score_teacher(teacher, runner)
-        else:
-            metrics, seconds = {}, 0.
-        stop.bind(*length, metrics)
-        scores = stop.scores()
+        self._stop.bind(*length, metrics)
+        scores = self._stop.scores()
         teacher.check_score(scores)
-        self._stop = stop
-        if record is None:
-            self.record = RunRecord.start(runner.work_dir)
+
+        self.record = record or RunRecord.start(runner.work_dir)
+        if not known:
             self.record.append(
-                'teacher', 0, name=teacher.name,
+                'teacher', runner.iter, name=teacher.name,
                 checkpoint=teacher.checkpoint, metric=scores.get('metric'),
                 score=scores.get('teacher'), metrics=metrics, seconds=seconds)
-        else:
-            self.record = record
-            for row in record.rows:
-                stop.after(row)
-            self.distiller.load_state_dict(self._loaded_state)
         self._handle = student.register_forward_hook(
             self._join_losses, with_kwargs=True)
         self._reached = False
         self._describe(distill, stop_cfg, scores)
+        if record is not None:
+            self.distiller.load_state_dict(self._loaded_state)
+            self._replay(runner)
+
+    def _replay(self, runner: Runner) -> None:
+        """Bring the stop rule to where the record ends."""
+        for row in list(self.record.rows):
+            reason = self._stop.after(row)
+            if reason is not None:  # killed before it could be acted on
+                self._switch_off(runner, reason, done=row['iter'])
+                return
 
     def _describe(self, distill: Sequence[dict], stop_cfg: dict,
                   scores: dict) -> None:

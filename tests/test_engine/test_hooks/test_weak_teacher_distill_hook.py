@@ -368,6 +368,29 @@ def test_a_run_resumed_after_its_stop_stays_off(pictures, teacher, tmp_path,
     assert seen == [[]] * 4
 
 
+def test_a_stop_that_a_kill_kept_from_being_written_is_made_up_for(
+        pictures, teacher, tmp_path):
+    distil = hook(teacher, stop=SURPASSED)
+    train(run_config(pictures, tmp_path, epochs=2, hooks=[distil]))
+    path = tmp_path / RECORD_NAME
+    kept = [x for x in path.read_text().splitlines() if '"stop"' not in x]
+    path.write_text('\n'.join(kept) + '\n')
+    train(run_config(pictures, tmp_path, epochs=3, hooks=[distil],
+                     resume=True))
+    assert [r['iter'] for r in rows(tmp_path, 'stop')] == [8]
+
+
+def test_a_hook_added_to_a_resumed_run_scores_its_teacher(
+        pictures, teacher, tmp_path):
+    train(run_config(pictures, tmp_path, epochs=1))
+    train(run_config(pictures, tmp_path, epochs=2, resume=True,
+                     hooks=[hook(teacher)]))
+    (row, ) = rows(tmp_path, 'teacher')
+    assert row['iter'] == 4 and row['score'] is not None
+    # The validation at which it joined is run for it.
+    assert [r['iter'] for r in rows(tmp_path, 'val')] == [4]
+
+
 def test_a_new_run_keeps_the_record_of_an_older_one(pictures, teacher,
                                                     tmp_path):
     for _ in range(2):
