@@ -1,7 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import logging
-import os
-import sys
 
 import pytest
 import torch
@@ -10,7 +8,6 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 
-sys.path.insert(0, os.path.dirname(__file__))
 torch.set_num_threads(1)
 
 
