@@ -13,8 +13,9 @@ from typing import Any, Iterable, Optional
 
 from mmengine.registry import Registry, build_from_cfg
 
-__all__ = ['KNOWLEDGE', 'SCHEDULES', 'STOP_RULES', 'check_config',
-           'check_fields']
+__all__ = [
+    'KNOWLEDGE', 'SCHEDULES', 'STOP_RULES', 'check_config', 'check_fields'
+]
 
 
 def check_fields(owner: str, given: Iterable[str],
@@ -67,8 +68,8 @@ def build_checked(cfg: dict, registry: Registry, **kwargs: Any) -> Any:
         except RuntimeError:
             cls = None
     if cls is None:
-        nearest = difflib.get_close_matches(cfg['type'], registry.module_dict,
-                                            n=1, cutoff=0.4)
+        nearest = difflib.get_close_matches(
+            cfg['type'], registry.module_dict, n=1, cutoff=0.4)
         raise KeyError(
             f'"{cfg["type"]}" is not a registered {registry.name}: ' +
             (f'did you mean "{nearest[0]}"? ' if nearest else '') +

@@ -38,9 +38,14 @@ def batch(count: int = 2, size=(64, 64), seed: int = 0):
     inputs = torch.randn(count, 3, *size, generator=generator)
     samples = []
     for i in range(count):
-        sample = DetDataSample(metainfo=dict(
-            img_id=i, img_shape=size, ori_shape=size, pad_shape=size,
-            batch_input_shape=size, scale_factor=(1., 1.)))
+        sample = DetDataSample(
+            metainfo=dict(
+                img_id=i,
+                img_shape=size,
+                ori_shape=size,
+                pad_shape=size,
+                batch_input_shape=size,
+                scale_factor=(1., 1.)))
         sample.gt_instances = InstanceData(
             bboxes=torch.tensor([[8., 8., 40., 40.]]),
             labels=torch.tensor([i % 2]))
@@ -55,7 +60,8 @@ def view_of(teacher, names, until=None, form=(), inputs=None, samples=None):
         inputs, samples = batch()
     mapping = InputMapping(model.data_preprocessor, model.data_preprocessor)
     return TeacherView(teacher, Capture(model, names, 'teacher'), mapping,
-                       inputs, samples, until or {n: 1 for n in names}, form)
+                       inputs, samples, until or {n: 1
+                                                  for n in names}, form)
 
 
 def pairs_of(knowledge, student, teacher, size=(64, 64)):
@@ -68,8 +74,8 @@ def pairs_of(knowledge, student, teacher, size=(64, 64)):
     captured = capture.close()
     view = view_of(
         teacher, [knowledge.teacher_module], knowledge.calls_needed(captured),
-        [knowledge.teacher_module] if knowledge.training_form else [],
-        inputs, samples)
+        [knowledge.teacher_module] if knowledge.training_form else [], inputs,
+        samples)
     return knowledge.pairs(captured, view), captured, view
 
 

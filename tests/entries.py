@@ -3,12 +3,15 @@
 import torch
 from mmengine.registry import MODELS
 
-FPN = dict(knowledge=dict(type='FPNFeatures'),
-           loss=dict(type='PKDLoss', loss_weight=10.))
-CLS = dict(knowledge=dict(type='DenseHeadOutputs'),
-           loss=dict(type='QualityFocalKDLoss'))
-BOX = dict(knowledge=dict(type='DenseHeadOutputs', output='boxes'),
-           loss=dict(type='BoxKDLoss'))
+FPN = dict(
+    knowledge=dict(type='FPNFeatures'),
+    loss=dict(type='PKDLoss', loss_weight=10.))
+CLS = dict(
+    knowledge=dict(type='DenseHeadOutputs'),
+    loss=dict(type='QualityFocalKDLoss'))
+BOX = dict(
+    knowledge=dict(type='DenseHeadOutputs', output='boxes'),
+    loss=dict(type='BoxKDLoss'))
 
 
 @MODELS.register_module()
@@ -20,18 +23,25 @@ class TemperatureSpy(torch.nn.Module):
         assert not kwargs
         self.offset = offset
 
-    def forward(self, student, teacher, weight=None, avg_factor=None,
+    def forward(self,
+                student,
+                teacher,
+                weight=None,
+                avg_factor=None,
                 temperature=None):
         return student.sum() * 0 + self.offset + (temperature or 0.)
 
 
-SPY = dict(knowledge=dict(type='FPNFeatures', levels=[0]),
-           loss=dict(type='TemperatureSpy'))
+SPY = dict(
+    knowledge=dict(type='FPNFeatures', levels=[0]),
+    loss=dict(type='TemperatureSpy'))
 
 
 def entry(base, **fields):
     """An entry with other fields; those of its loss go by `loss_`."""
-    loss = {k[len('loss_'):]: v for k, v in fields.items()
-            if k.startswith('loss_')}
+    loss = {
+        k[len('loss_'):]: v
+        for k, v in fields.items() if k.startswith('loss_')
+    }
     rest = {k: v for k, v in fields.items() if not k.startswith('loss_')}
     return dict(base, loss=dict(base['loss'], **loss), **rest)

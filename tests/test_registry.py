@@ -6,8 +6,10 @@ from mmw2s.registry import (KNOWLEDGE, SCHEDULES, STOP_RULES, build_checked,
 
 
 def test_an_unknown_field_is_refused_and_the_nearest_is_named():
-    with pytest.raises(TypeError, match='rule has no field "metrik": did you '
-                       'mean "metric"'):
+    with pytest.raises(
+            TypeError,
+            match='rule has no field "metrik": did you '
+            'mean "metric"'):
         check_fields('rule', ['metrik'], ['metric', 'margin'])
 
 
@@ -37,14 +39,17 @@ def test_a_misspelt_type_is_refused_and_the_nearest_is_named():
 
 @pytest.mark.parametrize('cfg', ['At', dict(iter=3), None, ['At']])
 def test_what_is_no_config_is_refused_with_what_was_expected(cfg):
-    with pytest.raises(TypeError, match='a stop rule should be a dict with '
-                       'the key "type"'):
+    with pytest.raises(
+            TypeError, match='a stop rule should be a dict with '
+            'the key "type"'):
         STOP_RULES.build(cfg)
 
 
 def test_an_unknown_field_of_a_part_is_refused_before_it_is_built():
-    with pytest.raises(TypeError, match='SurpassTeacher has no field '
-                       '"consecutve": did you mean "consecutive"'):
+    with pytest.raises(
+            TypeError,
+            match='SurpassTeacher has no field '
+            '"consecutve": did you mean "consecutive"'):
         STOP_RULES.build(dict(type='SurpassTeacher', consecutve=3))
 
 

@@ -10,8 +10,11 @@ from mmengine.config import Config
 CLASSES = ('box', 'bar')
 
 
-def retinanet(depth: int = 18, num_classes: int = 2, channels: int = 16,
-              norm_eval: bool = False, **head) -> dict:
+def retinanet(depth: int = 18,
+              num_classes: int = 2,
+              channels: int = 16,
+              norm_eval: bool = False,
+              **head) -> dict:
     """A RetinaNet of two levels that takes pictures of 64 x 64."""
     widths = [8 * 2**i * (4 if depth >= 50 else 1) for i in range(4)]
     return dict(
@@ -23,29 +26,57 @@ def retinanet(depth: int = 18, num_classes: int = 2, channels: int = 16,
             bgr_to_rgb=True,
             pad_size_divisor=32),
         backbone=dict(
-            type='ResNet', depth=depth, base_channels=8, stem_channels=8,
-            norm_cfg=dict(type='BN'), norm_eval=norm_eval, frozen_stages=-1,
+            type='ResNet',
+            depth=depth,
+            base_channels=8,
+            stem_channels=8,
+            norm_cfg=dict(type='BN'),
+            norm_eval=norm_eval,
+            frozen_stages=-1,
             init_cfg=None),
-        neck=dict(type='FPN', in_channels=widths, out_channels=channels,
-                  start_level=1, num_outs=3),
+        neck=dict(
+            type='FPN',
+            in_channels=widths,
+            out_channels=channels,
+            start_level=1,
+            num_outs=3),
         bbox_head=dict(
-            type='RetinaHead', num_classes=num_classes, in_channels=channels,
-            feat_channels=channels, stacked_convs=1,
+            type='RetinaHead',
+            num_classes=num_classes,
+            in_channels=channels,
+            feat_channels=channels,
+            stacked_convs=1,
             anchor_generator=dict(
-                type='AnchorGenerator', octave_base_scale=4,
-                scales_per_octave=1, ratios=[0.5, 1.0, 2.0],
+                type='AnchorGenerator',
+                octave_base_scale=4,
+                scales_per_octave=1,
+                ratios=[0.5, 1.0, 2.0],
                 strides=[8, 16, 32]),
-            loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=2.0,
-                          alpha=0.25, loss_weight=1.0),
-            loss_bbox=dict(type='L1Loss', loss_weight=1.0), **head),
+            loss_cls=dict(
+                type='FocalLoss',
+                use_sigmoid=True,
+                gamma=2.0,
+                alpha=0.25,
+                loss_weight=1.0),
+            loss_bbox=dict(type='L1Loss', loss_weight=1.0),
+            **head),
         train_cfg=dict(
-            assigner=dict(type='MaxIoUAssigner', pos_iou_thr=0.5,
-                          neg_iou_thr=0.4, min_pos_iou=0, ignore_iof_thr=-1),
-            sampler=dict(type='PseudoSampler'), allowed_border=-1,
-            pos_weight=-1, debug=False),
-        test_cfg=dict(nms_pre=200, min_bbox_size=0, score_thr=0.0,
-                      nms=dict(type='nms', iou_threshold=0.5),
-                      max_per_img=20))
+            assigner=dict(
+                type='MaxIoUAssigner',
+                pos_iou_thr=0.5,
+                neg_iou_thr=0.4,
+                min_pos_iou=0,
+                ignore_iof_thr=-1),
+            sampler=dict(type='PseudoSampler'),
+            allowed_border=-1,
+            pos_weight=-1,
+            debug=False),
+        test_cfg=dict(
+            nms_pre=200,
+            min_bbox_size=0,
+            score_thr=0.0,
+            nms=dict(type='nms', iou_threshold=0.5),
+            max_per_img=20))
 
 
 def write_pictures(root, count: int = 8, seed: int = 0) -> str:
@@ -61,54 +92,82 @@ def write_pictures(root, count: int = 8, seed: int = 0) -> str:
         cv2.imwrite(osp.join(root, f'{i}.png'), picture)
         images.append(dict(id=i, file_name=f'{i}.png', width=64, height=64))
         annotations.append(
-            dict(id=i + 1, image_id=i, category_id=category + 1,
-                 bbox=[int(x), int(y), w, h], area=w * h, iscrowd=0))
+            dict(
+                id=i + 1,
+                image_id=i,
+                category_id=category + 1,
+                bbox=[int(x), int(y), w, h],
+                area=w * h,
+                iscrowd=0))
     with open(osp.join(root, 'instances.json'), 'w') as file:
         json.dump(
-            dict(images=images, annotations=annotations, categories=[
-                dict(id=i + 1, name=name) for i, name in enumerate(CLASSES)
-            ]), file)
+            dict(
+                images=images,
+                annotations=annotations,
+                categories=[
+                    dict(id=i + 1, name=name) for i, name in enumerate(CLASSES)
+                ]), file)
     return str(root)
 
 
-def run_config(data_root: str, work_dir, epochs: int = 2, hooks=(),
-               model: dict = None, **overrides) -> Config:
+def run_config(data_root: str,
+               work_dir,
+               epochs: int = 2,
+               hooks=(),
+               model: dict = None,
+               **overrides) -> Config:
     """A run of 4 iterations an epoch, validated after each epoch."""
     dataset = dict(
-        type='CocoDataset', data_root=data_root, ann_file='instances.json',
-        metainfo=dict(classes=CLASSES), data_prefix=dict(img=''))
-    load = [dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations', with_bbox=True)]
+        type='CocoDataset',
+        data_root=data_root,
+        ann_file='instances.json',
+        metainfo=dict(classes=CLASSES),
+        data_prefix=dict(img=''))
+    load = [
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadAnnotations', with_bbox=True)
+    ]
     meta = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
-    cfg = Config(dict(
-        default_scope='mmdet',
-        model=model or retinanet(50),
-        work_dir=str(work_dir),
-        train_dataloader=dict(
-            batch_size=2, num_workers=0,
-            sampler=dict(type='DefaultSampler', shuffle=True),
-            dataset=dict(dataset, pipeline=load + [
-                dict(type='Resize', scale=(64, 64), keep_ratio=True),
-                dict(type='PackDetInputs')])),
-        val_dataloader=dict(
-            batch_size=4, num_workers=0,
-            sampler=dict(type='DefaultSampler', shuffle=False),
-            dataset=dict(dataset, test_mode=True, pipeline=load + [
-                dict(type='Resize', scale=(64, 64), keep_ratio=True),
-                dict(type='PackDetInputs', meta_keys=meta)])),
-        val_evaluator=dict(
-            type='CocoMetric', metric='bbox',
-            ann_file=osp.join(data_root, 'instances.json')),
-        train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=epochs,
-                       val_interval=1),
-        val_cfg=dict(type='ValLoop'),
-        optim_wrapper=dict(
-            type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3)),
-        default_hooks=dict(
-            logger=dict(type='LoggerHook', interval=1),
-            checkpoint=dict(type='CheckpointHook', interval=1)),
-        custom_hooks=list(hooks),
-        log_level='WARNING',
-        randomness=dict(seed=0)))
+    cfg = Config(
+        dict(
+            default_scope='mmdet',
+            model=model or retinanet(50),
+            work_dir=str(work_dir),
+            train_dataloader=dict(
+                batch_size=2,
+                num_workers=0,
+                sampler=dict(type='DefaultSampler', shuffle=True),
+                dataset=dict(
+                    dataset,
+                    pipeline=load + [
+                        dict(type='Resize', scale=(64, 64), keep_ratio=True),
+                        dict(type='PackDetInputs')
+                    ])),
+            val_dataloader=dict(
+                batch_size=4,
+                num_workers=0,
+                sampler=dict(type='DefaultSampler', shuffle=False),
+                dataset=dict(
+                    dataset,
+                    test_mode=True,
+                    pipeline=load + [
+                        dict(type='Resize', scale=(64, 64), keep_ratio=True),
+                        dict(type='PackDetInputs', meta_keys=meta)
+                    ])),
+            val_evaluator=dict(
+                type='CocoMetric',
+                metric='bbox',
+                ann_file=osp.join(data_root, 'instances.json')),
+            train_cfg=dict(
+                type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=1),
+            val_cfg=dict(type='ValLoop'),
+            optim_wrapper=dict(
+                type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3)),
+            default_hooks=dict(
+                logger=dict(type='LoggerHook', interval=1),
+                checkpoint=dict(type='CheckpointHook', interval=1)),
+            custom_hooks=list(hooks),
+            log_level='WARNING',
+            randomness=dict(seed=0)))
     cfg.merge_from_dict(overrides)
     return cfg

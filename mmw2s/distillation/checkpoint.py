@@ -32,8 +32,7 @@ class _Inert:
 # HistoryBuffer (which pickles its methods by `getattr`) and numpy values.
 _INERT_NAMES = ('mmengine.logging.history_buffer.HistoryBuffer',
                 'builtins.getattr', '__builtin__.getattr', 'builtins.bytes',
-                '__builtin__.bytes',
-                'numpy.core.multiarray._reconstruct',
+                '__builtin__.bytes', 'numpy.core.multiarray._reconstruct',
                 'numpy._core.multiarray._reconstruct',
                 'numpy.core.multiarray.scalar',
                 'numpy._core.multiarray.scalar', 'numpy.ndarray',

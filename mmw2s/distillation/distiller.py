@@ -9,8 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from mmw2s.models.losses import KDLoss
-from mmw2s.registry import (KNOWLEDGE, SCHEDULES, check_config,
-                            check_fields)
+from mmw2s.registry import KNOWLEDGE, SCHEDULES, check_config, check_fields
 from .auto_weight import AutoWeight
 from .capture import Capture
 from .defaults import default_temperature
@@ -74,7 +73,8 @@ def build_terms(cfgs: Sequence[dict]) -> List[Term]:
         if key in taken:
             if 'name' in cfg:
                 raise ValueError(f'{owner}.name: {cfg["name"]!r} is taken')
-            key = next(f'{key}_{n}' for n in range(2, len(cfgs) + 1)
+            key = next(f'{key}_{n}' for n in range(2,
+                                                   len(cfgs) + 1)
                        if f'{key}_{n}' not in taken)
         terms.append(Term(key, knowledge, *_build_loss(owner, cfg)))
     if not terms:
@@ -95,8 +95,7 @@ def _build_loss(owner: str, cfg: dict):
     loss_cls = MODELS.get(loss_cfg['type']) if isinstance(
         loss_cfg.get('type'), str) else loss_cfg.get('type')
     if loss_cls is not None:
-        check_config(f'{owner}.loss ({loss_cls.__name__})', loss_cls,
-                     loss_cfg)
+        check_config(f'{owner}.loss ({loss_cls.__name__})', loss_cls, loss_cfg)
     loss = MODELS.build(loss_cfg)
     temperature = cfg.get('temperature')
     if temperature is None and isinstance(loss, KDLoss) and \
@@ -132,11 +131,11 @@ class Distiller:
             term.knowledge.check(student, teacher.model)
         self._mapping = InputMapping(student.data_preprocessor,
                                      teacher.model.data_preprocessor)
-        self._student = Capture(
-            student, (t.knowledge.module for t in self.terms), 'student')
-        self._teacher = Capture(
-            teacher.model,
-            (t.knowledge.teacher_module for t in self.terms), 'teacher')
+        self._student = Capture(student, (t.knowledge.module
+                                          for t in self.terms), 'student')
+        self._teacher = Capture(teacher.model, (t.knowledge.teacher_module
+                                                for t in self.terms),
+                                'teacher')
         self._training_form = [
             t.knowledge.teacher_module for t in self.terms
             if t.knowledge.training_form
@@ -165,7 +164,9 @@ class Distiller:
         if self.strength > 0:
             self._student.open()
 
-    def view(self, inputs: Tensor, data_samples: Any,
+    def view(self,
+             inputs: Tensor,
+             data_samples: Any,
              until: Optional[Dict[str, int]] = None) -> TeacherView:
         """The teacher on a batch that was preprocessed for the student."""
         return TeacherView(self.teacher, self._teacher, self._mapping, inputs,

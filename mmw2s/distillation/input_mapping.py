@@ -65,6 +65,7 @@ def _normalisation(preprocessor: nn.Module):
     swapped = getattr(preprocessor, '_channel_conversion',
                       getattr(preprocessor, 'to_rgb', False))
     # Grey images have one value for all channels and nothing to swap.
-    mean, std = (v.reshape(-1, 1, 1).expand(max(mean.numel(), std.numel()),
-                                            1, 1) for v in (mean, std))
+    mean, std = (
+        v.reshape(-1, 1, 1).expand(max(mean.numel(), std.numel()), 1, 1)
+        for v in (mean, std))
     return mean, std, bool(swapped), getattr(preprocessor, 'pad_value', 0)

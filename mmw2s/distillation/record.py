@@ -50,7 +50,9 @@ class RunRecord:
         return cls(path, [])
 
     @classmethod
-    def resume(cls, work_dir: str, iteration: int,
+    def resume(cls,
+               work_dir: str,
+               iteration: int,
                checkpoint: Optional[str] = None) -> 'RunRecord':
         """Take up the record of the run that is resumed.
 

@@ -117,12 +117,13 @@ def _cache_path(teacher: FrozenTeacher, runner: Runner) -> Optional[str]:
         return None
     digest = hashlib.sha256()
     # mmpretrain's configs keep the preprocessor beside the model.
-    described = Config(dict(
-        model=teacher.cfg.model.to_dict(),
-        preprocessor=teacher.cfg.get('data_preprocessor'),
-        data=copy.deepcopy(configs)))
-    digest.update(json.dumps(
-        described.to_dict(), sort_keys=True, default=str).encode())
+    described = Config(
+        dict(
+            model=teacher.cfg.model.to_dict(),
+            preprocessor=teacher.cfg.get('data_preprocessor'),
+            data=copy.deepcopy(configs)))
+    digest.update(
+        json.dumps(described.to_dict(), sort_keys=True, default=str).encode())
     for path in _annotation_files(configs):
         with open(path, 'rb') as file:
             digest.update(file.read())

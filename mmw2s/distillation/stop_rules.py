@@ -39,7 +39,9 @@ class StopRule:
         self.latest = latest
         self._latest_iter: Optional[int] = None
 
-    def bind(self, max_iters: int, iters_per_epoch: int,
+    def bind(self,
+             max_iters: int,
+             iters_per_epoch: int,
              teacher_metrics: Optional[Mapping[str, float]] = None) -> None:
         """Learn what is known only when training begins.
 
@@ -90,10 +92,12 @@ class At(StopRule):
                              f'epoch={epoch!r}, iter={iter!r}')
         self.epoch, self.iter = epoch, iter
 
-    def bind(self, max_iters: int, iters_per_epoch: int,
+    def bind(self,
+             max_iters: int,
+             iters_per_epoch: int,
              teacher_metrics: Optional[Mapping[str, float]] = None) -> None:
-        self._at = self.iter if self.epoch is None else round(
-            self.epoch * iters_per_epoch)
+        self._at = self.iter if self.epoch is None else round(self.epoch *
+                                                              iters_per_epoch)
         if self._at > max_iters:
             print_log(
                 f'stop=At({self._at} iterations) lies beyond the end of the '
@@ -166,7 +170,9 @@ class SurpassTeacher(StopRule):
         self._student: Optional[float] = None
         self._warned = False
 
-    def bind(self, max_iters: int, iters_per_epoch: int,
+    def bind(self,
+             max_iters: int,
+             iters_per_epoch: int,
              teacher_metrics: Optional[Mapping[str, float]] = None) -> None:
         super().bind(max_iters, iters_per_epoch)
         if self.needs_teacher_score:
@@ -215,8 +221,10 @@ class SurpassTeacher(StopRule):
         return (gain if self.rule == 'greater' else -gain) > self.margin
 
     def scores(self) -> Dict[str, Any]:
-        return dict(metric=self.metric, student=self._student,
-                    teacher=self.teacher_score)
+        return dict(
+            metric=self.metric,
+            student=self._student,
+            teacher=self.teacher_score)
 
 
 @STOP_RULES.register_module()

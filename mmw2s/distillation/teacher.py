@@ -108,8 +108,10 @@ class FrozenTeacher:
     @staticmethod
     def fields() -> List[str]:
         """Names of the fields that the hook's ``teacher`` may have."""
-        return ['config', 'checkpoint', 'score', 'precision', 'cfg_options',
-                'trust_checkpoint']
+        return [
+            'config', 'checkpoint', 'score', 'precision', 'cfg_options',
+            'trust_checkpoint'
+        ]
 
     def _build(self) -> nn.Module:
         model_cfg = self.cfg.model.copy()
@@ -253,18 +255,21 @@ def _load_strictly(model: nn.Module, weights: Mapping[str, Tensor], path: str,
             _some(wrong) + '. Channels of a prediction layer are anchors x '
             'classes: check num_classes, and that config and checkpoint '
             'belong together') from None
-    missing = [k for k in result.missing_keys
-               if not k.endswith('num_batches_tracked')
-               and not k.startswith('data_preprocessor.')]
-    unexpected = [k for k in result.unexpected_keys
-                  if not k.startswith('data_preprocessor.')]
+    missing = [
+        k for k in result.missing_keys if not k.endswith('num_batches_tracked')
+        and not k.startswith('data_preprocessor.')
+    ]
+    unexpected = [
+        k for k in result.unexpected_keys
+        if not k.startswith('data_preprocessor.')
+    ]
     if missing or unexpected:
         raise ValueError(
             f'the checkpoint {path} is of another architecture than the '
-            f'teacher {name}: ' + '; '.join(
-                f'{what} {_some(keys)}' for what, keys in (
-                    ('the file lacks', missing),
-                    ('the model has no', unexpected)) if keys) +
+            f'teacher {name}: ' +
+            '; '.join(f'{what} {_some(keys)}' for what, keys in (
+                ('the file lacks', missing),
+                ('the model has no', unexpected)) if keys) +
             '. Give the config that this checkpoint was trained with')
 
 

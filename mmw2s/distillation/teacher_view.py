@@ -30,10 +30,15 @@ class TeacherView:
             decoded boxes otherwise.
     """
 
-    def __init__(self, teacher: FrozenTeacher, capture: Capture,
-                 mapping: InputMapping, inputs: Tensor, data_samples: Any,
-                 until: Mapping[str, int],
-                 training_form: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        teacher: FrozenTeacher,
+        capture: Capture,
+        mapping: InputMapping,
+        inputs: Tensor,
+        data_samples: Any,
+        until: Mapping[str, int],
+        training_form: Sequence[str] = ()) -> None:
         self._teacher = teacher
         self._capture = capture
         self._mapping = mapping
@@ -81,8 +86,9 @@ class TeacherView:
                 pass
             finally:
                 calls = self._capture.close()
-        missing = [n for n, count in self._until.items()
-                   if len(calls[n]) < count]
+        missing = [
+            n for n, count in self._until.items() if len(calls[n]) < count
+        ]
         if missing:
             raise RuntimeError(
                 f'the teacher {teacher.name} calls '
@@ -96,8 +102,10 @@ class TeacherView:
         """The teacher's own task loss on this batch, 0-dim."""
         teacher = self._teacher
         # Every head, whichever the knowledges name, as the student's are.
-        heads = [name for name, module in teacher.model.named_modules()
-                 if name and hasattr(module, 'loss')]
+        heads = [
+            name for name, module in teacher.model.named_modules()
+            if name and hasattr(module, 'loss')
+        ]
         with teacher.autocast(self._student_inputs.device.type), \
                 training_flag_up(teacher.model, heads):
             losses = teacher.model(

@@ -50,7 +50,10 @@ class _DryRunHook(Hook):
             torch.cuda.reset_peak_memory_stats()
         self._began = time.perf_counter()
 
-    def after_train_iter(self, runner, batch_idx, data_batch=None,
+    def after_train_iter(self,
+                         runner,
+                         batch_idx,
+                         data_batch=None,
                          outputs=None) -> None:
         """Note time and memory; end after the third step."""
         if torch.cuda.is_available():
@@ -88,8 +91,9 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
         cfg.work_dir = work_dir
         cfg.resume = False
         runner = build_runner(cfg)
-        hooks = [h for h in runner.hooks
-                 if isinstance(h, WeakTeacherDistillHook)]
+        hooks = [
+            h for h in runner.hooks if isinstance(h, WeakTeacherDistillHook)
+        ]
         if not hooks:
             raise ValueError('a dry run shows what WeakTeacherDistillHook '
                              'does, but this config has none')
@@ -114,8 +118,9 @@ def _print(console: Console, watch: _DryRunHook, teacher: dict,
                       ' x '.join(map(str, measured.pair.student.shape)),
                       f'{measured.value:.4f}')
     console.print(table)
-    console.print('Losses of the batch: ' + ', '.join(
-        f'{key} {value:.4f}' for key, value in watch.losses.items()))
+    console.print('Losses of the batch: ' +
+                  ', '.join(f'{key} {value:.4f}'
+                            for key, value in watch.losses.items()))
     declared = teacher_cfg.get('score') if isinstance(teacher_cfg,
                                                       dict) else None
     if teacher.get('score') is not None:
@@ -124,11 +129,10 @@ def _print(console: Console, watch: _DryRunHook, teacher: dict,
             f'{teacher["score"]:.4f}' +
             ('' if declared is None else f', declared as {declared:.4f}'))
     _, on, off = watch.ms
-    console.print(
-        f'A step takes {on:.0f} ms with the teacher' +
-        ('' if watch.teacher_ms is None else
-         f' (its forward {watch.teacher_ms:.0f} ms)') +
-        f' and {off:.0f} ms without.')
+    console.print(f'A step takes {on:.0f} ms with the teacher' +
+                  ('' if watch.teacher_ms is
+                   None else f' (its forward {watch.teacher_ms:.0f} ms)') +
+                  f' and {off:.0f} ms without.')
     if watch.memory:
         console.print(f'Peak memory: {watch.memory[1]:.0f} MiB with the '
                       f'teacher, {watch.memory[2]:.0f} MiB without its loss.')

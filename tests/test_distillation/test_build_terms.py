@@ -8,10 +8,14 @@ from mmw2s.distillation.distiller import build_terms
 
 
 def test_repeated_knowledge_gets_keys_of_its_own():
-    keys = [t.key for t in build_terms(
-        [FPN, FPN, entry(FPN, name='mine'), FPN, CLS, CLS])]
-    assert keys == ['loss_kd_fpn', 'loss_kd_fpn_2', 'loss_kd_mine',
-                    'loss_kd_fpn_3', 'loss_kd_cls', 'loss_kd_cls_2']
+    keys = [
+        t.key for t in build_terms(
+            [FPN, FPN, entry(FPN, name='mine'), FPN, CLS, CLS])
+    ]
+    assert keys == [
+        'loss_kd_fpn', 'loss_kd_fpn_2', 'loss_kd_mine', 'loss_kd_fpn_3',
+        'loss_kd_cls', 'loss_kd_cls_2'
+    ]
 
 
 @pytest.mark.parametrize('entries', [
@@ -19,8 +23,9 @@ def test_repeated_knowledge_gets_keys_of_its_own():
     [FPN, FPN, entry(CLS, name='fpn_2')],
 ])
 def test_a_name_that_is_taken_is_refused(entries):
-    with pytest.raises(ValueError, match=r"distill\[\d\].name: 'fpn(_2)?' is "
-                       'taken'):
+    with pytest.raises(
+            ValueError, match=r"distill\[\d\].name: 'fpn(_2)?' is "
+            'taken'):
         build_terms(entries)
 
 
@@ -76,6 +81,7 @@ def test_a_temperature_for_a_loss_that_has_none_is_refused():
 
 
 def test_a_share_without_an_automatic_weight_is_refused():
-    with pytest.raises(ValueError, match=r'distill\[0\].auto_ratio has no '
-                       'effect unless'):
+    with pytest.raises(
+            ValueError, match=r'distill\[0\].auto_ratio has no '
+            'effect unless'):
         build_terms([entry(FPN, auto_ratio=0.3)])

@@ -66,9 +66,14 @@ def test_a_module_that_is_not_called_has_an_empty_list():
     assert capture.close()['second'] == []
 
 
-@pytest.mark.parametrize('until, first', [({'first': 1}, 1),
-                                          ({'first': 2}, 2),
-                                          ({'first': 1, 'second': 1}, 2)])
+@pytest.mark.parametrize('until, first', [({
+    'first': 1
+}, 1), ({
+    'first': 2
+}, 2), ({
+    'first': 1,
+    'second': 1
+}, 2)])
 def test_the_forward_ends_right_after_the_last_call_asked_for(until, first):
     model = Chain()
     capture = Capture(model, ['first', 'second'], 'teacher')
@@ -93,8 +98,10 @@ def test_the_forward_goes_on_once_the_capture_is_closed():
 
 
 def test_an_unknown_module_is_refused_and_the_nearest_are_named():
-    with pytest.raises(ValueError, match=r'the teacher \(Chain\) has no '
-                       'module "frist"; there are: first'):
+    with pytest.raises(
+            ValueError,
+            match=r'the teacher \(Chain\) has no '
+            'module "frist"; there are: first'):
         Capture(Chain(), ['frist'], 'teacher')
 
 

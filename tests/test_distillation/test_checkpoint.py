@@ -29,14 +29,25 @@ def training_checkpoint(model):
     optimizer.step()
     history = HistoryBuffer(np.array([1., 2.]), np.array([1, 1]))
     return dict(
-        meta=dict(epoch=1, iter=4, cfg='', seed=0, time='now',
-                  dataset_meta=dict(classes=('a', 'b'))),
+        meta=dict(
+            epoch=1,
+            iter=4,
+            cfg='',
+            seed=0,
+            time='now',
+            dataset_meta=dict(classes=('a', 'b'))),
         state_dict=model.state_dict(),
         optimizer=optimizer.state_dict(),
         message_hub=dict(
-            log_scalars={'train/loss': history, 'lr': HistoryBuffer()},
-            runtime_info=dict(iter=4, mAP=np.float64(0.3),
-                              count=np.int64(3), array=np.zeros(3)),
+            log_scalars={
+                'train/loss': history,
+                'lr': HistoryBuffer()
+            },
+            runtime_info=dict(
+                iter=4,
+                mAP=np.float64(0.3),
+                count=np.int64(3),
+                array=np.zeros(3)),
             resumed_keys={'train/loss': True}))
 
 
@@ -56,8 +67,8 @@ def test_a_training_checkpoint_loads_without_unpickling_foreign_code(
     def forbidden(*args, **kwargs):
         raise AssertionError('a foreign class was built')
 
-    monkeypatch.setattr(HistoryBuffer, '__setstate__', forbidden,
-                        raising=False)
+    monkeypatch.setattr(
+        HistoryBuffer, '__setstate__', forbidden, raising=False)
     monkeypatch.setattr(HistoryBuffer, '__init__', forbidden)
     weights, meta = load_weights(path)
     assert same(weights, model.state_dict())
@@ -79,7 +90,8 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path, zipped):
     path, marker = str(tmp_path / 'bad.pth'), tmp_path / 'marker'
     torch.save(
         dict(state_dict=nn.Linear(3, 2).state_dict(), x=Malicious(marker)),
-        path, _use_new_zipfile_serialization=zipped)
+        path,
+        _use_new_zipfile_serialization=zipped)
     with pytest.raises(ValueError) as error:
         load_weights(path)
     assert 'teacher.trust_checkpoint=True' in str(error.value)
@@ -103,8 +115,7 @@ def test_code_hidden_behind_an_allowed_name_is_not_run(tmp_path):
 def test_a_trusted_file_is_unpickled_whatever_it_asks_for(tmp_path):
     path, marker = str(tmp_path / 'bad.pth'), tmp_path / 'marker'
     model = nn.Linear(3, 2)
-    torch.save(
-        dict(state_dict=model.state_dict(), x=Malicious(marker)), path)
+    torch.save(dict(state_dict=model.state_dict(), x=Malicious(marker)), path)
     weights, _ = load_weights(path, trust=True)
     assert same(weights, model.state_dict())
     assert marker.exists()
@@ -114,8 +125,10 @@ def test_a_trusted_file_is_unpickled_whatever_it_asks_for(tmp_path):
 @pytest.mark.parametrize('share', [0., 0.001, 0.1, 0.5, 0.99])
 def test_a_truncated_file_is_refused_by_name(tmp_path, share, zipped):
     path = tmp_path / 'cut.pth'
-    torch.save(training_checkpoint(nn.Linear(3, 2)), path,
-               _use_new_zipfile_serialization=zipped)
+    torch.save(
+        training_checkpoint(nn.Linear(3, 2)),
+        path,
+        _use_new_zipfile_serialization=zipped)
     data = path.read_bytes()
     path.write_bytes(data[:int(share * len(data))])
     with pytest.raises(ValueError, match='cut.pth'):
@@ -125,7 +138,8 @@ def test_a_truncated_file_is_refused_by_name(tmp_path, share, zipped):
 @pytest.mark.parametrize('content', [
     b'<!DOCTYPE html><html>404</html>', b'version https://git-lfs', b'\x80',
     bytes(range(256)), b'PK\x03\x04garbage', b'\x80\x02}q\x00.',
-    b'{"state_dict": {}}', b'(lp0', b'I1\n.', b'cos\nsystem\n.'])
+    b'{"state_dict": {}}', b'(lp0', b'I1\n.', b'cos\nsystem\n.'
+])
 def test_what_is_no_checkpoint_is_refused_by_name(tmp_path, content):
     path = tmp_path / 'text.pth'
     path.write_bytes(content)
@@ -163,9 +177,11 @@ def test_a_prefix_within_a_name_stays(tmp_path):
     assert list(load_weights(str(path))[0]) == ['neck.module.a']
 
 
-@pytest.mark.parametrize('checkpoint', [
-    {}, dict(meta=dict(epoch=1)), dict(state_dict={}),
-    dict(state_dict=None, epoch=1), dict(state_dict=OrderedDict(a=1))])
+@pytest.mark.parametrize('checkpoint', [{},
+                                        dict(meta=dict(epoch=1)),
+                                        dict(state_dict={}),
+                                        dict(state_dict=None, epoch=1),
+                                        dict(state_dict=OrderedDict(a=1))])
 def test_a_file_without_weights_is_refused(tmp_path, checkpoint):
     path = tmp_path / 'empty.pth'
     torch.save(checkpoint, path)

@@ -13,8 +13,8 @@ from mmw2s.registry import SCHEDULES, STOP_RULES
 def test_a_dense_detector_gets_features_and_scores():
     terms = build_terms(default_distill(build(retinanet(18))))
     assert [term.key for term in terms] == ['loss_kd_fpn', 'loss_kd_cls']
-    assert [type(term.loss).__name__ for term in terms] == [
-        'PKDLoss', 'QualityFocalKDLoss']
+    assert [type(term.loss).__name__
+            for term in terms] == ['PKDLoss', 'QualityFocalKDLoss']
 
 
 def test_a_softmax_head_gets_the_softmax_loss_with_a_falling_temperature():
@@ -27,8 +27,10 @@ def test_a_softmax_head_gets_the_softmax_loss_with_a_falling_temperature():
 
 
 def test_of_another_kind_of_model_nothing_is_guessed():
-    with pytest.raises(ValueError, match='no default distillation is known '
-                       'for a TinyModel: give the hook a "distill" field'):
+    with pytest.raises(
+            ValueError,
+            match='no default distillation is known '
+            'for a TinyModel: give the hook a "distill" field'):
         default_distill(TinyModel())
 
 

@@ -7,8 +7,7 @@ from builders import TinyModel, batch, build, teacher_of
 from entries import BOX, CLS, FPN, SPY, entry
 from toys import retinanet
 
-from mmw2s.distillation.distiller import (Distiller, build_terms,
-                                          task_loss_of)
+from mmw2s.distillation.distiller import Distiller, build_terms, task_loss_of
 from mmw2s.registry import SCHEDULES
 
 STUDENT, TEACHER = retinanet(50, channels=8), retinanet(18, channels=8)
@@ -90,16 +89,16 @@ def test_equal_models_have_nothing_to_tell_each_other(distil, tmp_path):
     cfg = retinanet(18, channels=8, norm_eval=True)
     teacher = teacher_of(cfg, tmp_path / 'same.pth', seed=5)
     student = build(cfg, seed=5).train()
-    _, kd = step(distil(FPN, CLS, BOX, student=student, teacher=teacher),
-                 student)
+    _, kd = step(
+        distil(FPN, CLS, BOX, student=student, teacher=teacher), student)
     assert max(loss.item() for loss in kd.values()) < 1e-6
 
 
 def test_the_strength_is_a_factor_of_every_loss(distil, student):
     student.eval()  # no statistics move between the two
     full = step(distil(FPN, CLS), student)[1]
-    half = step(distil(FPN, CLS, schedule=dict(type='Constant', value=.5)),
-                student)[1]
+    half = step(
+        distil(FPN, CLS, schedule=dict(type='Constant', value=.5)), student)[1]
     for key in full:
         assert half[key].item() == pytest.approx(full[key].item() / 2)
 
@@ -109,8 +108,11 @@ def test_at_strength_0_nothing_is_noted_and_the_teacher_never_run(
     runs = []
     handle = teacher.model.backbone.register_forward_hook(
         lambda *_: runs.append(1))
-    distiller = distil(FPN, CLS, schedule=dict(
-        type='Linear', start=0., end=1., begin=5, length=5, unit='iter'))
+    distiller = distil(
+        FPN,
+        CLS,
+        schedule=dict(
+            type='Linear', start=0., end=1., begin=5, length=5, unit='iter'))
     inputs, samples = batch()
     distiller.set_progress(3)
     assert distiller.strength == 0
@@ -127,7 +129,8 @@ def test_the_teacher_runs_once_a_step_and_no_deeper_than_asked(
     handles = [
         module.register_forward_hook(lambda *_, n=name: runs.append(n))
         for name, module in (('backbone', teacher.model.backbone),
-                             ('head', teacher.model.bbox_head.retina_reg))]
+                             ('head', teacher.model.bbox_head.retina_reg))
+    ]
     step(distil(FPN, entry(FPN, name='again')), student)
     assert runs == ['backbone']
     runs.clear()
@@ -148,8 +151,7 @@ def test_a_step_after_an_interrupted_forward_starts_from_nothing(
     assert len(measured) == 3
 
 
-def test_what_an_interrupted_step_noted_is_gone_at_strength_0(
-        distil, student):
+def test_what_an_interrupted_step_noted_is_gone_at_strength_0(distil, student):
     distiller = distil(FPN)
     inputs, samples = batch()
     distiller.set_progress(0)
@@ -161,8 +163,9 @@ def test_what_an_interrupted_step_noted_is_gone_at_strength_0(
 def test_pictures_of_any_size_are_taken(distil, student):
     distiller = distil(FPN, CLS)
     for size in ((64, 64), (96, 64), (32, 32)):
-        assert all(torch.isfinite(loss) for loss in
-                   step(distiller, student, size=size)[1].values())
+        assert all(
+            torch.isfinite(loss)
+            for loss in step(distiller, student, size=size)[1].values())
 
 
 def test_each_pair_is_measured_for_the_dry_run(distil, student):
@@ -170,7 +173,8 @@ def test_each_pair_is_measured_for_the_dry_run(distil, student):
     _, kd = step(distil(FPN, CLS), student, measured=measured)
     assert [m.pair.name for m in measured] == [
         'neck[0]', 'neck[1]', 'neck[2]', 'bbox_head.scores[0]',
-        'bbox_head.scores[1]', 'bbox_head.scores[2]']
+        'bbox_head.scores[1]', 'bbox_head.scores[2]'
+    ]
     for key in kd:
         assert kd[key].item() == pytest.approx(
             sum(m.value for m in measured if m.key == key), rel=1e-5)
@@ -178,8 +182,10 @@ def test_each_pair_is_measured_for_the_dry_run(distil, student):
 
 def test_remove_takes_every_hook_off_both_models(student, teacher, distil):
     distiller = distil(FPN, CLS)
-    hooked = [m for model in (student, teacher.model)
-              for m in model.modules() if m._forward_hooks]
+    hooked = [
+        m for model in (student, teacher.model) for m in model.modules()
+        if m._forward_hooks
+    ]
     assert len(hooked) == 4
     distiller.remove()
     assert not any(m._forward_hooks for m in hooked)
@@ -214,8 +220,7 @@ def test_auto_weight_holds_the_loss_at_its_share_of_the_task_loss(
     assert kd['loss_kd_fpn'].item() == pytest.approx(
         0.25 * means[0] / (means[1] + 1e-4) * raw['loss_kd_fpn'].item(),
         rel=1e-4)
-    assert kd['loss_kd_cls'].item() == pytest.approx(
-        raw['loss_kd_cls'].item())
+    assert kd['loss_kd_cls'].item() == pytest.approx(raw['loss_kd_cls'].item())
 
 
 def test_the_state_of_automatic_weights_round_trips(distil, student):
@@ -244,15 +249,19 @@ def test_a_teacher_that_is_not_finite_is_refused_by_place(
         distil, student, tmp_path, value, what):
     teacher = teacher_of(TEACHER, tmp_path / 'nan.pth')
     teacher.model.neck.fpn_convs[0].conv.bias.fill_(value)
-    with pytest.raises(ValueError, match=r'teacher RetinaNet gives values at '
-                       r'(neck|bbox_head\.\w+)\[0\] that are not finite'):
+    with pytest.raises(
+            ValueError,
+            match=r'teacher RetinaNet gives values at '
+            r'(neck|bbox_head\.\w+)\[0\] that are not finite'):
         step(distil(what, teacher=teacher), student)
 
 
 def test_a_module_that_is_not_called_in_loss_mode_is_refused(distil, student):
     knowledge = dict(type='FPNFeatures', module='data_preprocessor')
-    with pytest.raises(RuntimeError, match="student's data_preprocessor was "
-                       'not called.*loss_kd_fpn'):
+    with pytest.raises(
+            RuntimeError,
+            match="student's data_preprocessor was "
+            'not called.*loss_kd_fpn'):
         step(distil(dict(FPN, knowledge=knowledge)), student)
 
 
@@ -262,8 +271,9 @@ def test_two_models_that_do_not_fit_are_refused_and_leave_no_hook(
     with pytest.raises(ValueError, match='8 channels'):
         Distiller(other, teacher, build_terms([CLS, FPN]),
                   SCHEDULES.build(dict(type='Constant', value=1.)))
-    assert not any(m._forward_hooks for model in (other, teacher.model)
-                   for m in model.modules())
+    assert not any(
+        m._forward_hooks for model in (other, teacher.model)
+        for m in model.modules())
 
 
 # -- the sum of a loss dict ----------------------------------------------
@@ -271,7 +281,9 @@ def test_two_models_that_do_not_fit_are_refused_and_leave_no_hook(
 
 def test_the_task_loss_is_summed_as_the_model_sums_it():
     losses = dict(
-        loss_cls=[torch.tensor([1., 3.]), torch.tensor(4.)],
-        loss_bbox=torch.tensor([[2., 4.]]), acc=torch.tensor(9.))
+        loss_cls=[torch.tensor([1., 3.]),
+                  torch.tensor(4.)],
+        loss_bbox=torch.tensor([[2., 4.]]),
+        acc=torch.tensor(9.))
     expected, _ = TinyModel().parse_losses(losses)
     assert task_loss_of(losses).item() == expected.item() == 9.

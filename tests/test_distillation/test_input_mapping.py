@@ -6,8 +6,10 @@ from mmdet.structures import DetDataSample
 
 from mmw2s.distillation.input_mapping import InputMapping
 
-RGB = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
-           bgr_to_rgb=True)
+RGB = dict(
+    mean=[123.675, 116.28, 103.53],
+    std=[58.395, 57.12, 57.375],
+    bgr_to_rgb=True)
 CAFFE = dict(mean=[103.53, 116.28, 123.675], std=[1., 1., 1.])
 SIZES = [(40, 52), (64, 33), (50, 50)]
 
@@ -17,8 +19,9 @@ def raw(sizes=SIZES):
     generator = torch.Generator().manual_seed(0)
     return dict(
         inputs=[
-            torch.randint(0, 256, (3, *size), dtype=torch.uint8,
-                          generator=generator) for size in sizes
+            torch.randint(
+                0, 256, (3, *size), dtype=torch.uint8, generator=generator)
+            for size in sizes
         ],
         data_samples=[
             DetDataSample(metainfo=dict(img_shape=size)) for size in sizes
@@ -36,21 +39,27 @@ def both(student, teacher, kind=DetDataPreprocessor, sizes=SIZES):
     return mapped, teacher(raw(sizes))['inputs']
 
 
-@pytest.mark.parametrize('student, teacher', [
-    (RGB, CAFFE), (CAFFE, RGB),
-    (RGB, dict(RGB, mean=[0., 0., 0.], std=[255., 255., 255.])),
-    (RGB, dict(CAFFE, mean=[1., 2., 3.], std=[3., 2., 1.], rgb_to_bgr=True)),
-    (RGB, {}), ({}, RGB),
-    (RGB, dict(mean=[128.], std=[64.])),
-    (dict(mean=[128.], std=[64.], bgr_to_rgb=True), CAFFE),
-    (RGB, dict(RGB, pad_value=7)),
-    (dict(CAFFE, pad_value=3), dict(RGB, pad_value=-2)),
-], ids=str)
+@pytest.mark.parametrize(
+    'student, teacher', [
+        (RGB, CAFFE),
+        (CAFFE, RGB),
+        (RGB, dict(RGB, mean=[0., 0., 0.], std=[255., 255., 255.])),
+        (RGB, dict(
+            CAFFE, mean=[1., 2., 3.], std=[3., 2., 1.], rgb_to_bgr=True)),
+        (RGB, {}),
+        ({}, RGB),
+        (RGB, dict(mean=[128.], std=[64.])),
+        (dict(mean=[128.], std=[64.], bgr_to_rgb=True), CAFFE),
+        (RGB, dict(RGB, pad_value=7)),
+        (dict(CAFFE, pad_value=3), dict(RGB, pad_value=-2)),
+    ],
+    ids=str)
 @pytest.mark.parametrize('divisor', [1, 32])
 def test_the_teacher_sees_what_its_own_preprocessor_would_give(
         student, teacher, divisor):
-    mapped, own = both(dict(student, pad_size_divisor=divisor),
-                       dict(teacher, pad_size_divisor=divisor))
+    mapped, own = both(
+        dict(student, pad_size_divisor=divisor),
+        dict(teacher, pad_size_divisor=divisor))
     assert mapped.shape == own.shape
     assert torch.allclose(mapped, own, atol=1e-4)
 
@@ -68,8 +77,10 @@ def test_a_batch_without_data_samples_is_mapped_too():
     assert mapping(torch.zeros(2, 3, 4, 4), None).shape == (2, 3, 4, 4)
 
 
-@pytest.mark.parametrize('teacher', [
-    dict(RGB, bgr_to_rgb=False), dict(CAFFE, mean=[100., 90., 80.])])
+@pytest.mark.parametrize(
+    'teacher',
+    [dict(RGB, bgr_to_rgb=False),
+     dict(CAFFE, mean=[100., 90., 80.])])
 def test_classifiers_are_mapped_too(teacher):
     ClsDataPreprocessor = pytest.importorskip(
         'mmpretrain.models').ClsDataPreprocessor

@@ -65,8 +65,7 @@ def test_every_earlier_record_is_kept_under_another_name(record, tmp_path):
 def test_a_work_dir_without_a_record_takes_the_one_beside_the_checkpoint(
         record, tmp_path):
     new = tmp_path / 'new'
-    resumed = RunRecord.resume(
-        str(new), 4, str(tmp_path / 'epoch_1.pth'))
+    resumed = RunRecord.resume(str(new), 4, str(tmp_path / 'epoch_1.pth'))
     assert resumed.rows == record.rows[:2]
     resumed.append('val', 8)
     assert len((new / RECORD_NAME).read_text().splitlines()) == 3

@@ -36,8 +36,11 @@ def run(data_root, tmp_path_factory):
     def make(model=STUDENT, **overrides):
         key = str((model, overrides))
         if key not in made:
-            cfg = run_config(data_root, tmp_path_factory.mktemp('work'),
-                             model=model, **overrides)
+            cfg = run_config(
+                data_root,
+                tmp_path_factory.mktemp('work'),
+                model=model,
+                **overrides)
             cfg.experiment_name = f'scoring_{len(made)}'
             made[key] = Runner.from_cfg(cfg)
             made[key].val_loop
@@ -58,8 +61,8 @@ def scope():
 def teacher_with(tmp_path):
 
     def make(seed=1, model=TEACHER):
-        path = save(build(copy.deepcopy(model), seed),
-                    tmp_path / f'{seed}.pth')
+        path = save(
+            build(copy.deepcopy(model), seed), tmp_path / f'{seed}.pth')
         return FrozenTeacher(
             dict(model=copy.deepcopy(model), default_scope='mmdet'), path)
 
@@ -143,8 +146,8 @@ def test_other_annotations_are_scored_anew(run, teacher_with, forwards,
 
 
 def test_another_validation_pipeline_is_scored_anew(run, teacher_with):
-    runner, other = run(), run(**{
-        'val_dataloader.dataset.pipeline.2.scale': (32, 32)})
+    runner, other = run(), run(
+        **{'val_dataloader.dataset.pipeline.2.scale': (32, 32)})
     teacher = teacher_with()
     assert module._cache_path(teacher, runner) != \
         module._cache_path(teacher, other)
@@ -181,9 +184,8 @@ def test_the_runs_own_loader_and_evaluator_are_not_touched(
         raise AssertionError('the run\'s own loader was used')
 
     monkeypatch.setattr(
-        type(loop.dataloader), '__iter__',
-        lambda self: forbidden() if self is loop.dataloader else
-        iter(self._get_iterator()))
+        type(loop.dataloader), '__iter__', lambda self: forbidden()
+        if self is loop.dataloader else iter(self._get_iterator()))
     process, used = type(loop.evaluator).process, []
 
     def note(self, *args, **kwargs):

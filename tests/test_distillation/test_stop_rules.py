@@ -97,8 +97,10 @@ def test_auto_takes_the_first_metric_of_the_evaluator():
 
 
 def test_a_metric_that_the_evaluator_does_not_give_is_refused_with_its_list():
-    with pytest.raises(ValueError, match="metric is 'bbox_mAP', but the "
-                       f'evaluator gives {MAP}, heldout/acc, val/FID'):
+    with pytest.raises(
+            ValueError,
+            match="metric is 'bbox_mAP', but the "
+            f'evaluator gives {MAP}, heldout/acc, val/FID'):
         surpass(metric='bbox_mAP')
 
 
@@ -151,8 +153,12 @@ def test_without_a_latest_point_it_goes_on_to_the_end():
 
 def test_rows_of_other_events_are_no_validations():
     rule = surpass(consecutive=2)
-    rows = [val(0.4), dict(event='train', iter=1, student=1., teacher=2.),
-            dict(event='teacher', iter=0, metrics={MAP: 0.}), val(0.4)]
+    rows = [
+        val(0.4),
+        dict(event='train', iter=1, student=1., teacher=2.),
+        dict(event='teacher', iter=0, metrics={MAP: 0.}),
+        val(0.4)
+    ]
     assert decisions(rule, rows) == [False, False, False, True]
 
 
@@ -244,8 +250,7 @@ def make(kind):
 
 @pytest.mark.parametrize('kind', ['val', 'train'])
 @pytest.mark.parametrize('seed', range(8))
-def test_replaying_the_rows_reproduces_every_decision_at_every_cut(
-        kind, seed):
+def test_replaying_the_rows_reproduces_every_decision_at_every_cut(kind, seed):
     rng = random.Random(seed)
     rows = []
     for i in range(30):

@@ -6,8 +6,8 @@ import torch
 
 from mmw2s.distillation.stopwatch import Stopwatch
 
-on_cpu = pytest.mark.skipif(torch.cuda.is_available(),
-                            reason='CUDA is read one step later')
+on_cpu = pytest.mark.skipif(
+    torch.cuda.is_available(), reason='CUDA is read one step later')
 
 
 def test_there_is_no_time_before_the_first_measurement():

@@ -38,8 +38,7 @@ def frozen(tmp_path_factory):
 
 
 def config(model=SMALL, **fields):
-    return dict(
-        model=copy.deepcopy(model), default_scope='mmdet', **fields)
+    return dict(model=copy.deepcopy(model), default_scope='mmdet', **fields)
 
 
 # -- frozen --------------------------------------------------------------
@@ -111,8 +110,10 @@ def test_a_classifier_takes_the_preprocessor_beside_its_model():
         dict(
             config='mmpretrain::resnet/resnet18_8xb16_cifar10.py',
             checkpoint=None,
-            cfg_options={'model.backbone.base_channels': 4,
-                         'model.head.in_channels': 32}))
+            cfg_options={
+                'model.backbone.base_channels': 4,
+                'model.head.in_channels': 32
+            }))
     assert teacher.model.data_preprocessor.mean.flatten().tolist() == \
         pytest.approx([125.307, 122.961, 113.8575])
 
@@ -135,8 +136,9 @@ def test_the_url_of_the_model_zoo_is_what_is_loaded(monkeypatch):
 
     def load(source, trust):
         asked.append(source)
-        return FrozenTeacher(ZOO, None, cfg_options=SHRINK).model.state_dict(
-        ), dict(CLASSES=('a', 'b'))
+        return FrozenTeacher(
+            ZOO, None,
+            cfg_options=SHRINK).model.state_dict(), dict(CLASSES=('a', 'b'))
 
     monkeypatch.setattr(module, 'load_weights', load)
     teacher = FrozenTeacher(ZOO, cfg_options=SHRINK)
@@ -170,9 +172,10 @@ def test_it_knows_the_classes_that_its_checkpoint_names(tmp_path, meta):
     assert FrozenTeacher(config(), path).classes == ('a', 'b')
 
 
-@pytest.mark.parametrize('meta', [
-    {}, dict(dataset_meta=None), dict(CLASSES='coco'),
-    dict(dataset_meta='coco')])
+@pytest.mark.parametrize('meta', [{},
+                                  dict(dataset_meta=None),
+                                  dict(CLASSES='coco'),
+                                  dict(dataset_meta='coco')])
 def test_a_checkpoint_that_names_no_classes_is_taken_too(tmp_path, meta):
     path = save(build(SMALL), tmp_path / 'a.pth', **meta)
     assert FrozenTeacher(config(), path).classes is None
@@ -194,8 +197,9 @@ def test_a_package_that_is_not_installed_is_refused_and_not_installed():
 def test_a_config_without_a_model_is_refused(tmp_path):
     file = tmp_path / 'schedule.py'
     file.write_text('max_epochs = 12\n')
-    with pytest.raises(ValueError, match='the key "model", but has '
-                       'max_epochs'):
+    with pytest.raises(
+            ValueError, match='the key "model", but has '
+            'max_epochs'):
         FrozenTeacher.from_cfg(str(file))
 
 
@@ -205,8 +209,10 @@ def test_a_teacher_without_a_config_is_refused():
 
 
 def test_an_unknown_field_is_refused_and_the_nearest_named():
-    with pytest.raises(TypeError, match='teacher has no field "chekpoint": '
-                       'did you mean "checkpoint"'):
+    with pytest.raises(
+            TypeError,
+            match='teacher has no field "chekpoint": '
+            'did you mean "checkpoint"'):
         FrozenTeacher.from_cfg(dict(config=config(), chekpoint='a.pth'))
 
 
@@ -217,14 +223,15 @@ def test_its_fields_are_those_of_its_constructor():
 
 
 def test_an_unknown_precision_is_refused():
-    with pytest.raises(ValueError, match='one of run, fp32, fp16, bf16, but '
-                       "got 'half'"):
+    with pytest.raises(
+            ValueError, match='one of run, fp32, fp16, bf16, but '
+            "got 'half'"):
         FrozenTeacher(config(), None, precision='half')
 
 
 def test_weights_of_other_shapes_are_refused_with_both_shapes(tmp_path):
-    path = save(build(retinanet(18, num_classes=5, channels=8)),
-                tmp_path / 'five.pth')
+    path = save(
+        build(retinanet(18, num_classes=5, channels=8)), tmp_path / 'five.pth')
     with pytest.raises(ValueError) as error:
         FrozenTeacher(config(), path)
     text = str(error.value)
@@ -240,19 +247,25 @@ def test_weights_of_another_architecture_are_refused_by_key(tmp_path):
     other = retinanet(18, channels=8)
     other['bbox_head']['stacked_convs'] = 2
     path = save(build(other), tmp_path / 'deeper.pth')
-    with pytest.raises(ValueError, match='another architecture.*the model '
-                       r'has no bbox_head.cls_convs.1.conv.weight, '):
+    with pytest.raises(
+            ValueError,
+            match='another architecture.*the model '
+            r'has no bbox_head.cls_convs.1.conv.weight, '):
         FrozenTeacher(config(), path)
     path = save(build(SMALL), tmp_path / 'small.pth')
-    with pytest.raises(ValueError, match='the file lacks '
-                       r'bbox_head.cls_convs.1.conv.weight, .* and 1 more'):
+    with pytest.raises(
+            ValueError,
+            match='the file lacks '
+            r'bbox_head.cls_convs.1.conv.weight, .* and 1 more'):
         FrozenTeacher(config(other), path)
 
 
 def test_old_counters_and_normalisation_buffers_may_differ(tmp_path):
     weights = build(SMALL).state_dict()
-    weights = {k: v for k, v in weights.items()
-               if not k.endswith('num_batches_tracked')}
+    weights = {
+        k: v
+        for k, v in weights.items() if not k.endswith('num_batches_tracked')
+    }
     weights['data_preprocessor.mean'] = torch.zeros(3, 1, 1)
     torch.save(weights, tmp_path / 'old.pth')
     FrozenTeacher(config(), str(tmp_path / 'old.pth'))

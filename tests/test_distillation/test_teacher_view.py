@@ -26,8 +26,8 @@ def count(module):
 
 def test_nothing_is_computed_before_it_is_asked_for_and_then_only_once(
         teacher):
-    neck, head = (count(m) for m in (teacher.model.neck,
-                                     teacher.model.bbox_head))
+    neck, head = (
+        count(m) for m in (teacher.model.neck, teacher.model.bbox_head))
     view = view_of(teacher, ['neck', 'bbox_head'])
     assert not neck
     assert len(view['neck'][0].output) == 3
@@ -45,15 +45,15 @@ def test_the_head_is_not_run_when_only_the_neck_is_asked_for(teacher):
 
 def test_the_data_samples_are_left_as_they_were(teacher):
     inputs, samples = batch()
-    view_of(teacher, ['bbox_head'], inputs=inputs, samples=samples)[
-        'bbox_head']
+    view_of(
+        teacher, ['bbox_head'], inputs=inputs, samples=samples)['bbox_head']
     assert not any('pred_instances' in sample for sample in samples)
 
 
 def test_no_graph_is_kept(teacher):
     inputs, samples = batch()
-    view = view_of(teacher, ['neck'], inputs=inputs.requires_grad_(),
-                   samples=samples)
+    view = view_of(
+        teacher, ['neck'], inputs=inputs.requires_grad_(), samples=samples)
     assert not any(level.requires_grad for level in view['neck'][0].output)
 
 
@@ -76,20 +76,30 @@ def test_a_memo_is_computed_once_for_each_key(teacher):
 # -- the training form ---------------------------------------------------
 
 FCOS = dict(
-    SMALL, type='FCOS', bbox_head=dict(
-        type='FCOSHead', num_classes=2, in_channels=8, feat_channels=8,
-        stacked_convs=1, strides=[8, 16, 32], norm_on_bbox=True,
+    SMALL,
+    type='FCOS',
+    bbox_head=dict(
+        type='FCOSHead',
+        num_classes=2,
+        in_channels=8,
+        feat_channels=8,
+        stacked_convs=1,
+        strides=[8, 16, 32],
+        norm_on_bbox=True,
         regress_ranges=((-1, 16), (16, 32), (32, 1e8)),
         norm_cfg=dict(type='GN', num_groups=2),
-        loss_cls=dict(type='FocalLoss', use_sigmoid=True)), train_cfg=None)
+        loss_cls=dict(type='FocalLoss', use_sigmoid=True)),
+    train_cfg=None)
 
 
 def test_the_head_gives_what_it_gives_in_training(tmp_path):
     teacher = teacher_of(FCOS, tmp_path / 'fcos.pth')
     inputs, samples = batch()
     boxes = {
-        form: view_of(teacher, ['bbox_head'], form=form, inputs=inputs,
-                      samples=samples)['bbox_head'][0].output[1]
+        form:
+        view_of(
+            teacher, ['bbox_head'], form=form, inputs=inputs,
+            samples=samples)['bbox_head'][0].output[1]
         for form in ((), ('bbox_head', ))
     }
     for stride, decoded, raw in zip((8, 16, 32), *boxes.values()):
@@ -98,9 +108,8 @@ def test_the_head_gives_what_it_gives_in_training(tmp_path):
 
 def test_only_the_head_itself_is_put_into_training_form(teacher):
     head, seen = teacher.model.bbox_head, []
-    head.register_forward_pre_hook(
-        lambda *_: seen.extend((name, m.training)
-                               for name, m in teacher.model.named_modules()))
+    head.register_forward_pre_hook(lambda *_: seen.extend(
+        (name, m.training) for name, m in teacher.model.named_modules()))
     view_of(teacher, ['bbox_head'], form=['bbox_head'])['bbox_head']
     assert [name for name, training in seen if training] == ['bbox_head']
     assert not any(m.training for m in teacher.model.modules())
@@ -142,8 +151,8 @@ def test_it_computes_in_the_precision_that_was_chosen(tmp_path, precision,
                                                       surrounding, expected):
     teacher = teacher_of(SMALL, tmp_path / 't.pth', precision=precision)
     view = view_of(teacher, ['bbox_head'])
-    with torch.autocast('cpu', dtype=surrounding,
-                        enabled=surrounding is not None):
+    with torch.autocast(
+            'cpu', dtype=surrounding, enabled=surrounding is not None):
         scores = view['bbox_head'][0].output[0]
     assert {level.dtype for level in scores} == {expected}
 
@@ -161,16 +170,21 @@ def tiny_teacher(**fields):
 
 
 def test_a_module_called_several_times_gives_as_many_calls():
-    view = view_of(tiny_teacher(head_calls=3), ['head'], {'head': 2},
-                   inputs=torch.ones(1, 3, 4, 4))
+    view = view_of(
+        tiny_teacher(head_calls=3), ['head'], {'head': 2},
+        inputs=torch.ones(1, 3, 4, 4))
     assert len(view['head']) == 2
 
 
 def test_a_teacher_that_calls_it_less_often_than_the_student_is_refused():
-    view = view_of(tiny_teacher(), ['body', 'head'], dict(body=1, head=2),
-                   inputs=torch.ones(1, 3, 4, 4))
-    with pytest.raises(RuntimeError, match='teacher tiny calls head less '
-                       'often than the student'):
+    view = view_of(
+        tiny_teacher(), ['body', 'head'],
+        dict(body=1, head=2),
+        inputs=torch.ones(1, 3, 4, 4))
+    with pytest.raises(
+            RuntimeError,
+            match='teacher tiny calls head less '
+            'often than the student'):
         view['head']
 
 
@@ -183,8 +197,9 @@ def test_its_task_loss_is_that_of_the_same_model_in_training(
         tmp_path, cfg, form):
     teacher = teacher_of(cfg, tmp_path / 't.pth')
     inputs, samples = batch()
-    found = view_of(teacher, ['neck'], form=form, inputs=inputs,
-                    samples=samples).task_loss()
+    found = view_of(
+        teacher, ['neck'], form=form, inputs=inputs,
+        samples=samples).task_loss()
     # In training but for the normalisation by batch statistics.
     model = build(cfg, 1).train()
     for child in model.modules():

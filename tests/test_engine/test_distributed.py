@@ -54,19 +54,21 @@ def run(cfg, folder, name, processes):
     cfg.custom_imports = dict(imports=['mmw2s', 'look'])
     cfg.work_dir = str(folder / name)
     cfg.dump(str(folder / f'{name}.py'))
-    env = dict(os.environ, OMP_NUM_THREADS='1', PYTHON=sys.executable,
-               PYTHONPATH=os.pathsep.join([str(folder), ROOT]),
-               PORT=str(29700 + os.getpid() % 200),
-               PATH=osp.dirname(sys.executable) + os.pathsep +
-               os.environ['PATH'])
+    env = dict(
+        os.environ,
+        OMP_NUM_THREADS='1',
+        PYTHON=sys.executable,
+        PYTHONPATH=os.pathsep.join([str(folder), ROOT]),
+        PORT=str(29700 + os.getpid() % 200),
+        PATH=osp.dirname(sys.executable) + os.pathsep + os.environ['PATH'])
     command = [sys.executable, osp.join(ROOT, 'tools', 'train.py')] \
         if processes == 1 else [
             'bash', osp.join(ROOT, 'tools', 'dist_train.sh')]
     command.append(str(folder / f'{name}.py'))
     if processes > 1:
         command.append(str(processes))
-    done = subprocess.run(command, env=env, capture_output=True, text=True,
-                          timeout=600)
+    done = subprocess.run(
+        command, env=env, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -80,8 +82,12 @@ def fcos(depth):
     model.update(
         type='FCOS',
         bbox_head=dict(
-            type='FCOSHead', num_classes=2, in_channels=16, feat_channels=16,
-            stacked_convs=1, strides=[8, 16, 32],
+            type='FCOSHead',
+            num_classes=2,
+            in_channels=16,
+            feat_channels=16,
+            stacked_convs=1,
+            strides=[8, 16, 32],
             regress_ranges=((-1, 24), (24, 48), (48, 1e8)),
             norm_cfg=None))
     return model
@@ -96,20 +102,33 @@ def test_two_ranks_decide_alike_and_their_gradients_are_those_of_one_process(
     save(build(teacher), tmp_path / 'teacher.pth')
     hook = dict(
         type='WeakTeacherDistillHook',
-        teacher=dict(config=dict(default_scope='mmdet', model=teacher),
-                     checkpoint=str(tmp_path / 'teacher.pth')),
+        teacher=dict(
+            config=dict(default_scope='mmdet', model=teacher),
+            checkpoint=str(tmp_path / 'teacher.pth')),
         distill=[
-            dict(knowledge=dict(type='FPNFeatures'),
-                 loss=dict(type='PKDLoss', loss_weight='auto')),
-            dict(knowledge=dict(type='DenseHeadOutputs'),
-                 loss=dict(type='QualityFocalKDLoss')),
-            dict(knowledge=dict(type='DenseHeadOutputs', output='boxes'),
-                 loss=dict(type='BoxKDLoss'))],
-        stop=dict(type='SurpassOnTrain', interval=1, min_looks=3, margin=-9.,
-                  latest=None))
+            dict(
+                knowledge=dict(type='FPNFeatures'),
+                loss=dict(type='PKDLoss', loss_weight='auto')),
+            dict(
+                knowledge=dict(type='DenseHeadOutputs'),
+                loss=dict(type='QualityFocalKDLoss')),
+            dict(
+                knowledge=dict(type='DenseHeadOutputs', output='boxes'),
+                loss=dict(type='BoxKDLoss'))
+        ],
+        stop=dict(
+            type='SurpassOnTrain',
+            interval=1,
+            min_looks=3,
+            margin=-9.,
+            latest=None))
     for processes in (1, 2):
-        cfg = run_config(data, tmp_path, epochs=2, hooks=[
-            hook, dict(type='Look')], model=fcos(18))
+        cfg = run_config(
+            data,
+            tmp_path,
+            epochs=2,
+            hooks=[hook, dict(type='Look')],
+            model=fcos(18))
         cfg.train_dataloader.update(
             batch_size=4 // processes,
             sampler=dict(type='DefaultSampler', shuffle=False))
@@ -123,8 +142,10 @@ def test_two_ranks_decide_alike_and_their_gradients_are_those_of_one_process(
         torch.testing.assert_close(two[0][key], grad, rtol=1e-3, atol=1e-6)
         assert torch.equal(two[0][key], two[1][key]), key
 
-    rows = [json.loads((tmp_path / 'on_2' / f'rows_{r}.json').read_text())
-            for r in (0, 1)]
+    rows = [
+        json.loads((tmp_path / 'on_2' / f'rows_{r}.json').read_text())
+        for r in (0, 1)
+    ]
     for row in (*rows[0], *rows[1]):
         row.pop('step_ms', None)  # each rank's own clock
     assert rows[0] == rows[1]

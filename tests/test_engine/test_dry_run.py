@@ -2,8 +2,8 @@
 import os
 
 import pytest
-from rich.console import Console
 from builders import build, save
+from rich.console import Console
 from toys import retinanet, run_config, write_pictures
 
 from mmw2s.engine.dry_run import dry_run
@@ -47,11 +47,11 @@ def test_a_dry_run_writes_nothing_into_the_work_dir(data, hook, tmp_path):
 
 def test_a_dry_run_shows_full_strength_though_the_schedule_begins_later(
         data, hook, tmp_path):
-    hook['schedule'] = dict(type='Linear', start=0., end=1., begin=0.5,
-                            length=0.1, unit='run')
+    hook['schedule'] = dict(
+        type='Linear', start=0., end=1., begin=0.5, length=0.1, unit='run')
     text = printed_by(run_config(data, tmp_path / 'run', hooks=[hook]))
-    line = next(x for x in text.split('\n') if 'loss_kd_fpn' in x
-                and 'neck[0]' in x)
+    line = next(
+        x for x in text.split('\n') if 'loss_kd_fpn' in x and 'neck[0]' in x)
     assert float(line.split()[-2]) > 0
 
 

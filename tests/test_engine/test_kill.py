@@ -26,20 +26,33 @@ def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(tmp_path):
         config=dict(default_scope='mmdet', model=retinanet(18)),
         checkpoint=save(build(retinanet(18)), tmp_path / 't.pth'))
     hooks = [
-        dict(type='WeakTeacherDistillHook', teacher=teacher,
-             stop=dict(type='SurpassTeacher', metric='coco/bbox_mAP',
-                       teacher_score=-1., consecutive=3, latest=None)),
-        dict(type='TimeToTargetHook', targets={'coco/bbox_mAP': [0.]})]
+        dict(
+            type='WeakTeacherDistillHook',
+            teacher=teacher,
+            stop=dict(
+                type='SurpassTeacher',
+                metric='coco/bbox_mAP',
+                teacher_score=-1.,
+                consecutive=3,
+                latest=None)),
+        dict(type='TimeToTargetHook', targets={'coco/bbox_mAP': [0.]})
+    ]
 
     def start(name, *args):
         cfg = run_config(data, tmp_path / name, epochs=5, hooks=hooks)
         cfg.custom_imports = dict(imports=['mmw2s'])
         cfg.dump(str(tmp_path / 'cfg.py'))
-        return subprocess.Popen(
-            [sys.executable, osp.join(ROOT, 'tools', 'train.py'),
-             str(tmp_path / 'cfg.py'), *args],
-            env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=ROOT),
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return subprocess.Popen([
+            sys.executable,
+            osp.join(ROOT, 'tools', 'train.py'),
+            str(tmp_path / 'cfg.py'), *args
+        ],
+                                env=dict(
+                                    os.environ,
+                                    OMP_NUM_THREADS='1',
+                                    PYTHONPATH=ROOT),
+                                stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL)
 
     killed = start('killed')
     while not (tmp_path / 'killed' / 'epoch_2.pth').exists():
@@ -65,5 +78,5 @@ def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(tmp_path):
     assert rows == rows_whole
     assert [r['iter'] for r in rows if r['event'] == 'stop'] == [12]
     assert history == history_whole == [4, 8, 12, 16, 20]
-    assert all(torch.equal(weights[key], weights_whole[key])
-               for key in weights_whole)
+    assert all(
+        torch.equal(weights[key], weights_whole[key]) for key in weights_whole)

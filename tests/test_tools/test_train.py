@@ -147,14 +147,13 @@ def test_a_run_interrupted_says_how_to_resume_and_resumes(run, tmp_path):
 def test_two_processes_train_and_test_on_cpus(run, tmp_path):
 
     def launch(script, *argv):
-        result = subprocess.run(
-            ['bash', str(TOOLS / script), *argv],
-            env=dict(os.environ, PYTHON=sys.executable),
-            cwd=str(tmp_path),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            universal_newlines=True,
-            timeout=200)
+        result = subprocess.run(['bash', str(TOOLS / script), *argv],
+                                env=dict(os.environ, PYTHON=sys.executable),
+                                cwd=str(tmp_path),
+                                stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT,
+                                universal_newlines=True,
+                                timeout=200)
         assert result.returncode == 0, result.stdout[-3000:]
         assert 'bbox_mAP' in result.stdout
 

@@ -50,7 +50,8 @@ class Knowledge:
     #: Whether the teacher's module must give what it gives in training.
     training_form = False
 
-    def __init__(self, module: str,
+    def __init__(self,
+                 module: str,
                  teacher_module: Optional[str] = None) -> None:
         self.module = module
         self.teacher_module = teacher_module or module

@@ -56,8 +56,7 @@ class DenseHeadOutputs(Knowledge):
         if output not in ('scores', 'boxes'):
             raise ValueError('DenseHeadOutputs.output should be "scores" or '
                              f'"boxes", but got {output!r}')
-        if anchors != 'all' and not (isinstance(anchors, int)
-                                     and anchors > 0):
+        if anchors != 'all' and not (isinstance(anchors, int) and anchors > 0):
             raise ValueError('DenseHeadOutputs.anchors should be "all" or a '
                              f'positive number, but got {anchors!r}')
         if not 0 <= positive_thr < 1:
@@ -132,8 +131,8 @@ class DenseHeadOutputs(Knowledge):
                                          certainty, avg_factor)
         return pairs
 
-    def _certainty(self, scores: Sequence[Tensor]
-                   ) -> Tuple[List[Tensor], Tensor]:
+    def _certainty(self,
+                   scores: Sequence[Tensor]) -> Tuple[List[Tensor], Tensor]:
         """The teacher's confidence in each anchor, and its positives."""
         certainty = [
             _best_probability(level, self._teacher_head) for level in scores
@@ -159,8 +158,9 @@ class DenseHeadOutputs(Knowledge):
         else:
             student, teacher = (
                 self._per_anchor(outputs[1]) for outputs in (ours, theirs))
-        names = [f'{self.module}.{self.output}[{i}]'
-                 for i in range(len(student))]
+        names = [
+            f'{self.module}.{self.output}[{i}]' for i in range(len(student))
+        ]
         for name, s, t in zip(names, student, teacher):
             if s.shape != t.shape:
                 raise ValueError(
@@ -212,8 +212,8 @@ def _rows(levels: Sequence[Tensor], index: Tensor) -> Tensor:
         _, height, width, anchors, _ = level.shape
         size = height * width * anchors
         own = index.clamp(0, size - 1)
-        found = level[image, own // (width * anchors),
-                      own // anchors % width, own % anchors]
+        found = level[image, own // (width * anchors), own // anchors % width,
+                      own % anchors]
         inside = (index >= 0) & (index < size)
         rows = torch.where(inside[..., None], found, rows)
         index = index - size
@@ -237,7 +237,8 @@ def _anchors(head: nn.Module) -> list:
 def _box_code(head: nn.Module) -> dict:
     coder = getattr(head, 'bbox_coder', None)
     code = {
-        k: v for k, v in vars(coder).items() if k in ('means', 'stds')
+        k: v
+        for k, v in vars(coder).items() if k in ('means', 'stds')
     } if coder is not None else {}
     # FCOS in strides or in pixels.
     code['norm_on_bbox'] = getattr(head, 'norm_on_bbox', None)

@@ -44,8 +44,8 @@ class FPNFeatures(Knowledge):
 
         What the modules do not tell is compared on the first batch.
         """
-        for attribute, what in (('out_channels', 'channels'),
-                                ('num_outs', 'levels')):
+        for attribute, what in (('out_channels', 'channels'), ('num_outs',
+                                                               'levels')):
             if what == 'levels' and self.levels is not None:
                 continue  # common ones were chosen
             ours, theirs = (

@@ -1,7 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import gc
 import math
-import statistics
 from typing import Any, Dict, List, Optional, Sequence, Union
 
 import torch
@@ -23,14 +22,13 @@ from mmw2s.distillation.scoring import score_teacher
 from mmw2s.distillation.stop_rules import StopRule
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.engine.missed_validation import MissedValidationHook
+from mmw2s.engine.step_times import StepTimes
 from mmw2s.registry import SCHEDULES, STOP_RULES, check_fields
 
 __all__ = ['WeakTeacherDistillHook']
 
 _SCALARS = 'train/w2s/'
 _STATE = 'w2s'
-# Steps over which the duration of a step is taken before and after the stop.
-_WINDOW = 50
 
 
 @HOOKS.register_module()
@@ -106,8 +104,7 @@ class WeakTeacherDistillHook(Hook):
         self._loaded_state: dict = {}
         self._reached = False
         self._train_losses: Optional[Dict[str, float]] = None
-        self._step_ms: Optional[float] = None
-        self._steps_since_stop: Optional[List[float]] = None
+        self._step_times = StepTimes()
 
     # -- attaching -------------------------------------------------------
 
@@ -179,9 +176,14 @@ class WeakTeacherDistillHook(Hook):
         self.record = record or RunRecord.start(runner.work_dir)
         if not known:
             self.record.append(
-                'teacher', runner.iter, name=teacher.name,
-                checkpoint=teacher.checkpoint, metric=scores.get('metric'),
-                score=scores.get('teacher'), metrics=metrics, seconds=seconds)
+                'teacher',
+                runner.iter,
+                name=teacher.name,
+                checkpoint=teacher.checkpoint,
+                metric=scores.get('metric'),
+                score=scores.get('teacher'),
+                metrics=metrics,
+                seconds=seconds)
         self._handle = student.register_forward_hook(
             self._join_losses, with_kwargs=True)
         self._reached = False
@@ -200,10 +202,15 @@ class WeakTeacherDistillHook(Hook):
 
     def _describe(self, distill: Sequence[dict], stop_cfg: dict,
                   scores: dict) -> None:
-        in_full = Config(dict(custom_hooks=[dict(
-            type='WeakTeacherDistillHook', teacher=self.teacher_cfg,
-            distill=list(distill), schedule=self.schedule_cfg,
-            stop=stop_cfg)]))
+        in_full = Config(
+            dict(custom_hooks=[
+                dict(
+                    type='WeakTeacherDistillHook',
+                    teacher=self.teacher_cfg,
+                    distill=list(distill),
+                    schedule=self.schedule_cfg,
+                    stop=stop_cfg)
+            ]))
         score = scores.get('teacher')
         print_log(
             'Weak-to-strong distillation is on' +
@@ -246,11 +253,9 @@ class WeakTeacherDistillHook(Hook):
                 batch['inputs'], batch.get('data_samples'), output)
         if distiller.strength <= 0:
             return None
-        return {
-            **output,
-            **distiller.losses(batch['inputs'], batch.get('data_samples'),
-                               output, self.measured)
-        }
+        losses = distiller.losses(batch['inputs'], batch.get('data_samples'),
+                                  output, self.measured)
+        return {**output, **losses}
 
     def after_train_iter(self,
                          runner: Runner,
@@ -259,7 +264,13 @@ class WeakTeacherDistillHook(Hook):
                          outputs: Optional[dict] = None) -> None:
         """Check that we were heard; let the stop rule see training losses."""
         if self.distiller is None:
-            self._time_after_stop(runner)
+            after = self._step_times.after_step(runner)
+            if after is not None:
+                print_log(
+                    f'A step took {_ms(self._step_times.before)} with the '
+                    f'teacher and takes {_ms(after)} since it is gone (median '
+                    f'of {self._step_times.window} steps).',
+                    logger='current')
             return
         if not self._reached:
             raise RuntimeError(
@@ -326,21 +337,26 @@ class WeakTeacherDistillHook(Hook):
         done = runner.iter if done is None else done
         epoch = done / len(runner.train_dataloader)
         scores = self._stop.scores()
-        self._step_ms = _recent_step_ms(runner)
+        self._step_times.set_point(runner)
+        step_ms = self._step_times.before
         teacher_ms = self.distiller.teacher.stopwatch.ms
-        self.record.append('stop', done, epoch=epoch, reason=reason,
-                           step_ms=self._step_ms, **scores)
+        self.record.append(
+            'stop',
+            done,
+            epoch=epoch,
+            reason=reason,
+            step_ms=step_ms,
+            **scores)
         self._detach(runner)
-        self._steps_since_stop = []
-        compared = ', '.join(
-            f'{who} {scores[who]:.4f}' for who in ('student', 'teacher')
-            if isinstance(scores.get(who), float))
+        compared = ', '.join(f'{who} {scores[who]:.4f}'
+                             for who in ('student', 'teacher')
+                             if isinstance(scores.get(who), float))
         if compared:
             compared = f' ({scores["metric"]}: {compared})'
         print_log(
             f'Distillation is switched off for good at epoch {epoch:.2f}, '
             f'iteration {done}: {reason}{compared}. A step took '
-            f'{_ms(self._step_ms)}, the teacher\'s forward '
+            f'{_ms(step_ms)}, the teacher\'s forward '
             f'{_ms(teacher_ms)} of it.',
             logger='current')
 
@@ -357,20 +373,6 @@ class WeakTeacherDistillHook(Hook):
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _time_after_stop(self, runner: Runner) -> None:
-        if self._steps_since_stop is None or \
-                'train/time' not in runner.message_hub.log_scalars:
-            return
-        self._steps_since_stop.append(
-            1000 * runner.message_hub.get_scalar('train/time').current())
-        if len(self._steps_since_stop) == _WINDOW:
-            print_log(
-                f'A step took {_ms(self._step_ms)} with the teacher and takes '
-                f'{_ms(statistics.median(self._steps_since_stop))} since it '
-                f'is gone (median of {_WINDOW} steps).',
-                logger='current')
-            self._steps_since_stop = None
-
     # -- log -------------------------------------------------------------
 
     def _log_scalars(self, runner: Runner) -> None:
@@ -378,8 +380,8 @@ class WeakTeacherDistillHook(Hook):
         hub.update_scalar(f'{_SCALARS}on', 1.)
         hub.update_scalar(f'{_SCALARS}strength', distiller.strength)
         for key, value in distiller.temperatures.items():
-            hub.update_scalar(
-                f'{_SCALARS}temperature_{key[len("loss_kd_"):]}', value)
+            hub.update_scalar(f'{_SCALARS}temperature_{key[len("loss_kd_"):]}',
+                              value)
         if distiller.teacher.stopwatch.ms is not None:
             hub.update_scalar(f'{_SCALARS}teacher_ms',
                               distiller.teacher.stopwatch.ms)
@@ -389,21 +391,15 @@ class WeakTeacherDistillHook(Hook):
         # The logger goes on printing what stands in the message hub, and a
         # checkpoint brings it back.
         scalars = runner.message_hub.log_scalars
-        for key in [k for k in scalars
-                    if k.startswith((_SCALARS, 'train/loss_kd_'))]:
+        for key in [
+                k for k in scalars
+                if k.startswith((_SCALARS, 'train/loss_kd_'))
+        ]:
             del scalars[key]
 
 
 def _inner(model: nn.Module) -> nn.Module:
     return model.module if is_model_wrapper(model) else model
-
-
-def _recent_step_ms(runner: Runner) -> Optional[float]:
-    scalars = runner.message_hub.log_scalars
-    if 'train/time' not in scalars:
-        return None
-    history = scalars['train/time'].data[0][-_WINDOW:]
-    return 1000 * statistics.median(history.tolist()) if len(history) else None
 
 
 def _ms(value: Optional[float]) -> str:

@@ -35,10 +35,12 @@ def flat(levels, width):
     ], 1)
 
 
-@pytest.mark.parametrize('kind, output', [
-    (kind, output) for kind in HEADS for output in ('scores', 'boxes')
-    if (kind, output) != ('gfl', 'boxes')  # no deltas: refused
-])
+@pytest.mark.parametrize(
+    'kind, output',
+    [
+        (kind, output) for kind in HEADS for output in ('scores', 'boxes')
+        if (kind, output) != ('gfl', 'boxes')  # no deltas: refused
+    ])
 def test_pairs_are_views_of_the_heads_outputs_in_mmdets_order(
         pair_of, kind, output):
     student, teacher = pair_of(HEADS[kind])
@@ -51,14 +53,15 @@ def test_pairs_are_views_of_the_heads_outputs_in_mmdets_order(
         found = [getattr(pair, who) for pair in pairs]
         width = levels[0].shape[1] // anchors
         assert [tuple(f.shape) for f in found] == [
-            (2, 64 // s, 96 // s, anchors, width) for s in (8, 16, 32)]
+            (2, 64 // s, 96 // s, anchors, width) for s in (8, 16, 32)
+        ]
         for view_, level in zip(found, levels):
             assert view_.data_ptr() == level.data_ptr()
         assert torch.equal(
             torch.cat([f.flatten(1, 3) for f in found], 1),
             flat(levels, width))
-    assert [p.name for p in pairs] == [
-        f'bbox_head.{output}[{i}]' for i in range(3)]
+    assert [p.name
+            for p in pairs] == [f'bbox_head.{output}[{i}]' for i in range(3)]
     assert all(p.student.requires_grad and not p.teacher.requires_grad
                for p in pairs)
 
@@ -125,8 +128,7 @@ def test_boxes_weigh_as_much_as_the_teacher_is_sure_and_0_on_negatives(
     assert pairs[0].avg_factor.item() == pytest.approx(expected.sum().item())
 
 
-def test_scores_and_boxes_share_what_is_made_of_the_teachers_scores(
-        confident):
+def test_scores_and_boxes_share_what_is_made_of_the_teachers_scores(confident):
     scores = DenseHeadOutputs('scores')
     pairs, captured, view = pairs_of(scores, *confident)
     boxes = DenseHeadOutputs('boxes')
@@ -145,7 +147,8 @@ def test_the_anchors_of_which_the_teacher_is_surest_are_taken(
     threshold = 0.3
     pairs, captured, view = pairs_of(
         DenseHeadOutputs(output, anchors=k, positive_thr=threshold),
-        *confident, size=(64, 96))
+        *confident,
+        size=(64, 96))
     pair, = pairs
     assert pair.name == f'bbox_head.{output}[top {k}]'
     # Below the threshold too the surest go first.
@@ -155,12 +158,11 @@ def test_the_anchors_of_which_the_teacher_is_surest_are_taken(
     width = 2 if output == 'scores' else 4
     for found, calls in ((pair.student, captured), (pair.teacher, view)):
         every = flat(calls['bbox_head'][0].output[level], width)
-        expected = torch.stack(
-            [image[i] for image, i in zip(every, index)])
+        expected = torch.stack([image[i] for image, i in zip(every, index)])
         assert torch.equal(found, expected)
     if output == 'boxes':
-        assert torch.equal(
-            pair.weight, probabilities(view, threshold).gather(1, index))
+        assert torch.equal(pair.weight,
+                           probabilities(view, threshold).gather(1, index))
     else:
         assert pair.weight is None
 
@@ -171,8 +173,7 @@ def test_more_anchors_than_there_are_means_all(confident):
 
 
 def test_gradients_reach_the_surest_anchors_and_no_other(confident):
-    pairs, captured, view = pairs_of(
-        DenseHeadOutputs(anchors=5), *confident)
+    pairs, captured, view = pairs_of(DenseHeadOutputs(anchors=5), *confident)
     levels = captured['bbox_head'][0].output[0]
     grads = torch.autograd.grad(pairs[0].student.sum(), levels)
     found = flat(grads, 2)
@@ -194,8 +195,8 @@ def test_the_surest_anchors_are_taken_without_copying_the_levels(confident):
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):
             out = func(*args, **(kwargs or {}))
             if isinstance(out, torch.Tensor) and not any(
-                    isinstance(a, torch.Tensor) and a.untyped_storage(
-                    ).data_ptr() == out.untyped_storage().data_ptr()
+                    isinstance(a, torch.Tensor) and a.untyped_storage().
+                    data_ptr() == out.untyped_storage().data_ptr()
                     for a in args):
                 made.append(out.numel())
             return out
@@ -247,20 +248,29 @@ def test_levels_with_different_numbers_of_anchors_are_read():
     ssd = dict(
         type='SingleStageDetector',
         data_preprocessor=RETINA['data_preprocessor'],
-        backbone=RETINA['backbone'], neck=RETINA['neck'], bbox_head=dict(
-            type='SSDHead', num_classes=2, in_channels=[8, 8, 8],
+        backbone=RETINA['backbone'],
+        neck=RETINA['neck'],
+        bbox_head=dict(
+            type='SSDHead',
+            num_classes=2,
+            in_channels=[8, 8, 8],
             anchor_generator=dict(
-                type='SSDAnchorGenerator', scale_major=False, input_size=64,
-                min_sizes=[10, 20, 30], max_sizes=[20, 30, 40],
-                basesize_ratio_range=None, strides=[8, 16, 32],
+                type='SSDAnchorGenerator',
+                scale_major=False,
+                input_size=64,
+                min_sizes=[10, 20, 30],
+                max_sizes=[20, 30, 40],
+                basesize_ratio_range=None,
+                strides=[8, 16, 32],
                 ratios=[[2], [2, 3], [2]])))
     model = build(ssd)
     knowledge = DenseHeadOutputs()
     knowledge.check(model, model)
     outputs = model.bbox_head([torch.rand(2, 8, s, s) for s in (8, 4, 2)])
     levels = knowledge._per_anchor(outputs[0])
-    assert [tuple(level.shape[1:]) for level in levels] == [
-        (8, 8, 4, 3), (4, 4, 6, 3), (2, 2, 4, 3)]
+    assert [tuple(level.shape[1:]) for level in levels] == [(8, 8, 4, 3),
+                                                            (4, 4, 6, 3),
+                                                            (2, 2, 4, 3)]
 
 
 def test_the_names_tell_scores_from_boxes():

@@ -30,32 +30,39 @@ def test_other_classes_are_refused_with_both_numbers():
 
 def test_other_strides_are_refused_with_both():
     generator = RETINA['bbox_head']['anchor_generator']
-    text = refusal(RETINA, changed(RETINA, anchor_generator=dict(
-        generator, strides=[16, 32, 64])))
+    text = refusal(
+        RETINA,
+        changed(
+            RETINA, anchor_generator=dict(generator, strides=[16, 32, 64])))
     assert '[(16, 16), (32, 32), (64, 64)] strides' in text
     assert '[(8, 8), (16, 16), (32, 32)]' in text
 
 
 def test_another_number_of_levels_is_refused():
     generator = RETINA['bbox_head']['anchor_generator']
-    text = refusal(RETINA, changed(RETINA, anchor_generator=dict(
-        generator, strides=[8, 16])))
+    text = refusal(
+        RETINA,
+        changed(RETINA, anchor_generator=dict(generator, strides=[8, 16])))
     assert "[(8, 8), (16, 16)] strides, the student's [(8, 8)" in text
 
 
 @pytest.mark.parametrize('fields', [
-    dict(ratios=[0.5, 1.0]), dict(octave_base_scale=5),
-    dict(scales_per_octave=2)])
+    dict(ratios=[0.5, 1.0]),
+    dict(octave_base_scale=5),
+    dict(scales_per_octave=2)
+])
 def test_other_anchors_are_refused(fields):
     generator = RETINA['bbox_head']['anchor_generator']
-    text = refusal(RETINA, changed(RETINA, anchor_generator=dict(
-        generator, **fields)))
+    text = refusal(RETINA,
+                   changed(RETINA, anchor_generator=dict(generator, **fields)))
     assert 'anchors' in text and 'the same anchor generator' in text
 
 
 def test_another_box_code_is_refused_where_boxes_are_distilled():
-    other = changed(RETINA, bbox_coder=dict(
-        type='DeltaXYWHBBoxCoder', target_stds=[.1, .1, .2, .2]))
+    other = changed(
+        RETINA,
+        bbox_coder=dict(
+            type='DeltaXYWHBBoxCoder', target_stds=[.1, .1, .2, .2]))
     text = refusal(RETINA, other, output='boxes')
     assert '(0.1, 0.1, 0.2, 0.2)' in text.replace('[', '(').replace(']', ')')
     DenseHeadOutputs('scores').check(build(RETINA), build(other))
@@ -67,8 +74,10 @@ def test_boxes_in_another_unit_are_refused():
 
 
 def test_heads_of_another_kind_are_refused_where_boxes_are_distilled():
-    text = refusal(RETINA, changed(RETINA, type='RetinaSepBNHead', num_ins=3),
-                   output='boxes')
+    text = refusal(
+        RETINA,
+        changed(RETINA, type='RetinaSepBNHead', num_ins=3),
+        output='boxes')
     assert 'RetinaSepBNHead' in text and "'RetinaHead'" in text
 
 
@@ -82,8 +91,10 @@ def test_another_activation_is_refused_with_both():
 
 
 def test_a_head_that_is_not_dense_is_refused_by_its_name():
-    with pytest.raises(ValueError, match="the student's neck is a FPN, not "
-                       'a dense head.*FPNFeatures'):
+    with pytest.raises(
+            ValueError,
+            match="the student's neck is a FPN, not "
+            'a dense head.*FPNFeatures'):
         DenseHeadOutputs(module='neck').check(build(RETINA), build(RETINA))
     with pytest.raises(ValueError, match="the teacher's neck is a FPN"):
         DenseHeadOutputs(teacher_module='neck').check(
@@ -93,9 +104,11 @@ def test_a_head_that_is_not_dense_is_refused_by_its_name():
 def test_outputs_of_other_shapes_are_refused_on_the_first_batch(tmp_path):
     student, teacher = build(ATSS), teacher_of(ATSS, tmp_path / 't.pth')
     teacher.model.bbox_head.atss_cls = nn.Conv2d(8, 5, 3, padding=1)
-    with pytest.raises(ValueError, match=r'bbox_head.scores\[0\]: the student '
-                       r'gives \(2, 8, 8, 1, 2\), the teacher '
-                       r'\(2, 8, 8, 1, 5\)'):
+    with pytest.raises(
+            ValueError,
+            match=r'bbox_head.scores\[0\]: the student '
+            r'gives \(2, 8, 8, 1, 2\), the teacher '
+            r'\(2, 8, 8, 1, 5\)'):
         pairs_of(DenseHeadOutputs(), student, teacher)
 
 

@@ -14,8 +14,9 @@ def student():
 
 @pytest.fixture(scope='module')
 def teacher(tmp_path_factory):
-    return teacher_of(retinanet(18, channels=8),
-                      tmp_path_factory.mktemp('t') / 'teacher.pth')
+    return teacher_of(
+        retinanet(18, channels=8),
+        tmp_path_factory.mktemp('t') / 'teacher.pth')
 
 
 def other_teacher(tmp_path, outs=3, **fields):
@@ -44,8 +45,10 @@ def test_levels_are_chosen_by_index(student, teacher, levels):
 
 
 def test_a_level_that_is_not_there_is_refused(student, teacher):
-    with pytest.raises(ValueError, match='FPNFeatures.levels has 3, but the '
-                       'student gives 3 levels and the teacher 3'):
+    with pytest.raises(
+            ValueError,
+            match='FPNFeatures.levels has 3, but the '
+            'student gives 3 levels and the teacher 3'):
         pairs_of(FPNFeatures(levels=[3]), student, teacher)
 
 
@@ -57,9 +60,11 @@ def test_a_module_that_gives_one_map_is_a_single_level(student, teacher):
 
 def test_differently_named_modules_are_paired(student, teacher):
     knowledge = FPNFeatures('neck.fpn_convs.0', 'neck.fpn_convs.1')
-    with pytest.raises(ValueError, match=r'neck.fpn_convs.0\[0\]: the '
-                       r"student's map is \(2, 8, 8, 8\), the teacher's "
-                       r'\(2, 8, 4, 4\)'):
+    with pytest.raises(
+            ValueError,
+            match=r'neck.fpn_convs.0\[0\]: the '
+            r"student's map is \(2, 8, 8, 8\), the teacher's "
+            r'\(2, 8, 4, 4\)'):
         pairs_of(knowledge, student, teacher)
 
 
@@ -73,16 +78,20 @@ def test_a_module_called_several_times_gives_pairs_call_by_call(
 
 def test_other_channels_are_refused_before_training(student, tmp_path):
     teacher = other_teacher(tmp_path, channels=16)
-    with pytest.raises(ValueError, match="teacher's neck gives 16 channels, "
-                       "the student's neck 8"):
+    with pytest.raises(
+            ValueError,
+            match="teacher's neck gives 16 channels, "
+            "the student's neck 8"):
         FPNFeatures().check(student, teacher.model)
 
 
 def test_another_number_of_levels_is_refused_before_training(
         student, tmp_path):
     teacher = other_teacher(tmp_path, outs=4, channels=8)
-    with pytest.raises(ValueError, match="teacher's neck gives 4 levels, the "
-                       "student's neck 3.*FPNFeatures.levels"):
+    with pytest.raises(
+            ValueError,
+            match="teacher's neck gives 4 levels, the "
+            "student's neck 3.*FPNFeatures.levels"):
         FPNFeatures().check(student, teacher.model)
 
 
@@ -95,16 +104,20 @@ def test_common_levels_of_necks_that_have_more_or_fewer_are_taken(
 
 def test_modules_that_do_not_tell_are_compared_on_the_first_batch(
         student, teacher):
-    with pytest.raises(ValueError, match=r"backbone\[0\]: the student's map "
-                       r"is \(2, 32, 16, 16\), the teacher's "
-                       r'\(2, 8, 16, 16\)'):
+    with pytest.raises(
+            ValueError,
+            match=r"backbone\[0\]: the student's map "
+            r"is \(2, 32, 16, 16\), the teacher's "
+            r'\(2, 8, 16, 16\)'):
         pairs_of(FPNFeatures('backbone'), student, teacher)
 
 
 def test_a_module_with_fewer_levels_than_the_students_is_refused_then_too(
         student, teacher):
-    with pytest.raises(ValueError, match="teacher's backbone gives 4 levels, "
-                       "the student's neck 3"):
+    with pytest.raises(
+            ValueError,
+            match="teacher's backbone gives 4 levels, "
+            "the student's neck 3"):
         pairs_of(FPNFeatures('neck', 'backbone'), student, teacher)
 
 

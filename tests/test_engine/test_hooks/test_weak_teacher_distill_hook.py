@@ -68,7 +68,10 @@ class Spy(Hook):
     def __init__(self, look):
         self.look, self.seen = look, []
 
-    def after_train_iter(self, runner, batch_idx, data_batch=None,
+    def after_train_iter(self,
+                         runner,
+                         batch_idx,
+                         data_batch=None,
                          outputs=None):
         self.seen.append(self.look(runner, outputs))
 
@@ -105,8 +108,10 @@ def test_the_choice_is_logged_as_a_config_that_can_be_pasted(
     exec(text, space)
     assert space['custom_hooks'][0]['stop']['type'] == 'SurpassTeacher'
     assert space['custom_hooks'][0]['distill'][0]['loss']['type'] == 'PKDLoss'
-    mmw2s.WeakTeacherDistillHook(
-        **{k: v for k, v in space['custom_hooks'][0].items() if k != 'type'})
+    mmw2s.WeakTeacherDistillHook(**{
+        k: v
+        for k, v in space['custom_hooks'][0].items() if k != 'type'
+    })
 
 
 def test_the_hook_is_found_by_bare_and_by_full_name():
@@ -125,16 +130,20 @@ def test_at_strength_0_training_is_bit_equal_and_the_teacher_never_runs(
         raise AssertionError('the teacher ran')
 
     # From iteration 1000 on, so the schedule is 0 now but not for good.
-    later = dict(type='Linear', start=0., end=1., begin=1000, length=10,
-                 unit='iter')
+    later = dict(
+        type='Linear', start=0., end=1., begin=1000, length=10, unit='iter')
     monkeypatch.setattr('mmw2s.distillation.teacher_view.TeacherView._run',
                         forbidden)
     hooked = train(
         run_config(
             pictures,
             tmp_path / 'hooked',
-            hooks=[hook(teacher, schedule=later, stop=dict(
-                type='SurpassTeacher', latest=None))]))
+            hooks=[
+                hook(
+                    teacher,
+                    schedule=later,
+                    stop=dict(type='SurpassTeacher', latest=None))
+            ]))
     assert_same_weights(plain, hooked)
 
 
@@ -149,9 +158,9 @@ def test_with_workers_too_scoring_leaves_the_random_numbers_alone(
         dict(type='PackDetInputs')
     ]
     runs = []
-    for name, hooks in (('plain', []),
-                        ('hooked', [hook(teacher, stop=dict(
-                            type='SurpassTeacher', latest=0.01))])):
+    for name, hooks in (('plain', []), ('hooked', [
+            hook(teacher, stop=dict(type='SurpassTeacher', latest=0.01))
+    ])):
         cfg = run_config(pictures, tmp_path / name, hooks=hooks)
         cfg.train_dataloader.dataset.pipeline = flip
         for loader in (cfg.train_dataloader, cfg.val_dataloader):
@@ -167,12 +176,17 @@ def test_from_the_stop_on_training_is_bit_equal_to_training_without_it(
         pictures, teacher, tmp_path):
     distilled = train(
         run_config(
-            pictures, tmp_path / 'w2s',
-            epochs=4, hooks=[hook(teacher, stop=dict(type='At', epoch=2))]))
+            pictures,
+            tmp_path / 'w2s',
+            epochs=4,
+            hooks=[hook(teacher, stop=dict(type='At', epoch=2))]))
     # The same state, gone on with by a run that knows nothing of mmw2s.
     plain = train(
         run_config(
-            pictures, tmp_path / 'plain', epochs=4, resume=True,
+            pictures,
+            tmp_path / 'plain',
+            epochs=4,
+            resume=True,
             load_from=str(tmp_path / 'w2s' / 'epoch_2.pth')))
     assert_same_weights(distilled, plain)
 
@@ -185,8 +199,12 @@ def test_the_teacher_is_scored_once_and_its_score_decides(
     train(run_config(pictures, tmp_path, hooks=[hook(teacher)]))
     (row, ) = rows(tmp_path, 'teacher')
     alone = Runner.from_cfg(
-        run_config(pictures, tmp_path / 'val', model=retinanet(18),
-                   load_from=teacher['checkpoint'], experiment_name='alone'))
+        run_config(
+            pictures,
+            tmp_path / 'val',
+            model=retinanet(18),
+            load_from=teacher['checkpoint'],
+            experiment_name='alone'))
     assert row['score'] == alone.val()['coco/bbox_mAP']
     assert row['metric'] == 'coco/bbox_mAP'
 
@@ -205,8 +223,8 @@ def test_a_teacher_of_other_classes_is_refused_before_it_is_scored(
         'mmw2s.engine.hooks.weak_teacher_distill_hook.score_teacher',
         lambda *args: pytest.fail('scored'))
     other = dict(
-        config=dict(default_scope='mmdet', model=retinanet(
-            18, num_classes=5)), checkpoint=None)
+        config=dict(default_scope='mmdet', model=retinanet(18, num_classes=5)),
+        checkpoint=None)
     with pytest.raises(ValueError, match='has 5 classes, the student\'s 2'):
         train(run_config(pictures, tmp_path, hooks=[hook(other)]))
 
@@ -219,10 +237,15 @@ def test_the_same_number_of_classes_under_other_names_is_refused(
     swapped = dict(teacher, checkpoint=str(tmp_path / 'swapped.pth'))
     with pytest.raises(ValueError, match="0: 'bar' against 'box'"):
         train(run_config(pictures, tmp_path / 'run', hooks=[hook(swapped)]))
-    features = [dict(knowledge=dict(type='FPNFeatures'),
-                     loss=dict(type='PKDLoss'))]
-    train(run_config(pictures, tmp_path / 'features', epochs=1,
-                     hooks=[hook(swapped, distill=features)]))
+    features = [
+        dict(knowledge=dict(type='FPNFeatures'), loss=dict(type='PKDLoss'))
+    ]
+    train(
+        run_config(
+            pictures,
+            tmp_path / 'features',
+            epochs=1,
+            hooks=[hook(swapped, distill=features)]))
 
 
 def test_a_metric_that_validation_does_not_give_is_refused(
@@ -232,10 +255,11 @@ def test_a_metric_that_validation_does_not_give_is_refused(
         train(run_config(pictures, tmp_path, hooks=[hook(teacher, stop=stop)]))
 
 
-def test_a_rule_on_validations_needs_a_validation(pictures, teacher,
-                                                  tmp_path):
-    cfg = run_config(pictures, tmp_path, hooks=[
-        hook(teacher, stop=dict(type='SurpassTeacher'))])
+def test_a_rule_on_validations_needs_a_validation(pictures, teacher, tmp_path):
+    cfg = run_config(
+        pictures,
+        tmp_path,
+        hooks=[hook(teacher, stop=dict(type='SurpassTeacher'))])
     for key in ('val_dataloader', 'val_cfg', 'val_evaluator'):
         cfg.pop(key)
     with pytest.raises(ValueError, match='the run has none'):
@@ -252,8 +276,7 @@ def test_unknown_fields_name_the_nearest_one():
     with pytest.raises(TypeError, match='did you mean "checkpoint"'):
         HOOKS.build(hook(dict(config='x', chekpoint='y')))
     with pytest.raises(TypeError, match='did you mean "consecutive"'):
-        HOOKS.build(hook('x', stop=dict(type='SurpassTeacher',
-                                        consecutiv=3)))
+        HOOKS.build(hook('x', stop=dict(type='SurpassTeacher', consecutiv=3)))
     with pytest.raises(KeyError, match='did you mean "SurpassTeacher"'):
         HOOKS.build(hook('x', stop=dict(type='SurpasTeacher')))
 
@@ -280,15 +303,25 @@ class ForwardIsNotCalled(BaseModel):
 def test_a_model_whose_forward_never_reaches_the_hook_is_told(
         pictures, teacher, tmp_path):
     inside = dict(
-        config=dict(default_scope='mmdet', model=dict(
-            type='ForwardIsNotCalled', detector=retinanet(18))),
+        config=dict(
+            default_scope='mmdet',
+            model=dict(type='ForwardIsNotCalled', detector=retinanet(18))),
         checkpoint=None)
     cfg = run_config(
-        pictures, tmp_path,
+        pictures,
+        tmp_path,
         model=dict(type='ForwardIsNotCalled', detector=retinanet(18)),
-        hooks=[hook(inside, stop=NEVER, distill=[dict(
-            knowledge=dict(type='FPNFeatures', module='detector.neck'),
-            loss=dict(type='PKDLoss'))])])
+        hooks=[
+            hook(
+                inside,
+                stop=NEVER,
+                distill=[
+                    dict(
+                        knowledge=dict(
+                            type='FPNFeatures', module='detector.neck'),
+                        loss=dict(type='PKDLoss'))
+                ])
+        ])
     with pytest.raises(RuntimeError, match='never reached the hook'):
         train(cfg)
 
@@ -314,27 +347,39 @@ class KillAt(Hook):
 
 
 # The given score is beaten from the first validation on, whatever it is.
-SURPASSED = dict(type='SurpassTeacher', metric='coco/bbox_mAP',
-                 teacher_score=-1., consecutive=2, latest=None)
+SURPASSED = dict(
+    type='SurpassTeacher',
+    metric='coco/bbox_mAP',
+    teacher_score=-1.,
+    consecutive=2,
+    latest=None)
 
 
 @pytest.mark.parametrize('cut', [1, 2, 3])
 def test_a_run_killed_before_a_validation_decides_as_the_unbroken_one(
         pictures, teacher, tmp_path, cut):
-    auto = [dict(knowledge=dict(type='FPNFeatures'),
-                 loss=dict(type='PKDLoss', loss_weight='auto'))]
+    auto = [
+        dict(
+            knowledge=dict(type='FPNFeatures'),
+            loss=dict(type='PKDLoss', loss_weight='auto'))
+    ]
     distil = hook(teacher, stop=SURPASSED, distill=auto)
-    whole = train(run_config(
-        pictures, tmp_path / 'whole', epochs=4, hooks=[distil]))
+    whole = train(
+        run_config(pictures, tmp_path / 'whole', epochs=4, hooks=[distil]))
     with pytest.raises(Killed):
-        train(run_config(pictures, tmp_path / 'cut', epochs=4,
-                         hooks=[distil, dict(type='KillAt', epoch=cut)]))
-    resumed = train(run_config(
-        pictures, tmp_path / 'cut', epochs=4, hooks=[distil], resume=True))
+        train(
+            run_config(
+                pictures,
+                tmp_path / 'cut',
+                epochs=4,
+                hooks=[distil, dict(type='KillAt', epoch=cut)]))
+    resumed = train(
+        run_config(
+            pictures, tmp_path / 'cut', epochs=4, hooks=[distil], resume=True))
     for event, keys in (('val', ('iter', 'metrics')),
                         ('stop', ('iter', 'epoch', 'reason', 'student'))):
-        ours, theirs = (rows(tmp_path / name, event)
-                        for name in ('cut', 'whole'))
+        ours, theirs = (
+            rows(tmp_path / name, event) for name in ('cut', 'whole'))
         assert [[r[k] for k in keys] for r in ours] == \
             [[r[k] for k in keys] for r in theirs]
     assert rows(tmp_path / 'cut', 'stop')[0]['iter'] == 8
@@ -346,8 +391,14 @@ def test_rows_beyond_the_loaded_checkpoint_are_trained_anew(
     distil = hook(teacher, stop=SURPASSED)
     train(run_config(pictures, tmp_path, epochs=4, hooks=[distil]))
     before = rows(tmp_path, 'stop')
-    train(run_config(pictures, tmp_path, epochs=4, hooks=[distil],
-                     resume=True, load_from=str(tmp_path / 'epoch_1.pth')))
+    train(
+        run_config(
+            pictures,
+            tmp_path,
+            epochs=4,
+            hooks=[distil],
+            resume=True,
+            load_from=str(tmp_path / 'epoch_1.pth')))
     after = rows(tmp_path, 'stop')
     assert len(before) == len(after) == 1
     assert before[0]['iter'] == after[0]['iter']
@@ -362,9 +413,8 @@ def test_a_run_resumed_after_its_stop_stays_off(pictures, teacher, tmp_path,
         lambda cfg: pytest.fail('a teacher was built'))
     _, seen = train_watched(
         run_config(pictures, tmp_path, epochs=3, hooks=[distil],
-                   resume=True),
-        lambda runner, outputs: [k for k in runner.message_hub.log_scalars
-                                 if 'kd' in k or 'w2s' in k])
+                   resume=True), lambda runner, outputs:
+        [k for k in runner.message_hub.log_scalars if 'kd' in k or 'w2s' in k])
     assert seen == [[]] * 4
 
 
@@ -375,16 +425,17 @@ def test_a_stop_that_a_kill_kept_from_being_written_is_made_up_for(
     path = tmp_path / RECORD_NAME
     kept = [x for x in path.read_text().splitlines() if '"stop"' not in x]
     path.write_text('\n'.join(kept) + '\n')
-    train(run_config(pictures, tmp_path, epochs=3, hooks=[distil],
-                     resume=True))
+    train(
+        run_config(pictures, tmp_path, epochs=3, hooks=[distil], resume=True))
     assert [r['iter'] for r in rows(tmp_path, 'stop')] == [8]
 
 
 def test_a_hook_added_to_a_resumed_run_scores_its_teacher(
         pictures, teacher, tmp_path):
     train(run_config(pictures, tmp_path, epochs=1))
-    train(run_config(pictures, tmp_path, epochs=2, resume=True,
-                     hooks=[hook(teacher)]))
+    train(
+        run_config(
+            pictures, tmp_path, epochs=2, resume=True, hooks=[hook(teacher)]))
     (row, ) = rows(tmp_path, 'teacher')
     assert row['iter'] == 4 and row['score'] is not None
     # The validation at which it joined is run for it.
@@ -407,18 +458,24 @@ def test_after_the_stop_no_hook_no_teacher_and_no_scalar_is_left(
     alive = []
 
     def look(runner, outputs):
-        hooks = [h for h in runner.hooks
-                 if isinstance(h, WeakTeacherDistillHook)]
+        hooks = [
+            h for h in runner.hooks if isinstance(h, WeakTeacherDistillHook)
+        ]
         if hooks[0].distiller is not None and not alive:
             alive.append(weakref.ref(hooks[0].distiller.teacher.model))
-        kd = [k for k in (*outputs, *runner.message_hub.log_scalars)
-              if 'kd' in k or 'w2s' in k]
+        kd = [
+            k for k in (*outputs, *runner.message_hub.log_scalars)
+            if 'kd' in k or 'w2s' in k
+        ]
         attached = sum(len(m._forward_hooks) for m in runner.model.modules())
         return bool(kd), attached
 
     _, seen = train_watched(
-        run_config(pictures, tmp_path, epochs=3,
-                   hooks=[hook(teacher, stop=dict(type='At', iter=5))]), look)
+        run_config(
+            pictures,
+            tmp_path,
+            epochs=3,
+            hooks=[hook(teacher, stop=dict(type='At', iter=5))]), look)
     assert [kd for kd, _ in seen] == [True] * 5 + [False] * 7
     assert all(count == 0 for _, count in seen[5:])
     gc.collect()
@@ -427,8 +484,8 @@ def test_after_the_stop_no_hook_no_teacher_and_no_scalar_is_left(
 
 def test_the_stop_is_one_log_line_with_epoch_scores_and_milliseconds(
         pictures, teacher, tmp_path):
-    cfg = run_config(pictures, tmp_path, epochs=3,
-                     hooks=[hook(teacher, stop=SURPASSED)])
+    cfg = run_config(
+        pictures, tmp_path, epochs=3, hooks=[hook(teacher, stop=SURPASSED)])
     cfg.log_level = 'INFO'
     runner = train(cfg)
     log = open(osp.join(runner.log_dir, f'{runner.timestamp}.log')).read()
@@ -439,22 +496,35 @@ def test_the_stop_is_one_log_line_with_epoch_scores_and_milliseconds(
 
 def test_a_schedule_that_has_reached_0_for_good_is_a_stop(
         pictures, teacher, tmp_path):
-    short = dict(type='WarmupHoldDecay', warmup=0, hold=2, decay=1,
-                 unit='iter')
-    train(run_config(pictures, tmp_path, epochs=2, hooks=[
-        hook(teacher, schedule=short, stop=NEVER)]))
+    short = dict(
+        type='WarmupHoldDecay', warmup=0, hold=2, decay=1, unit='iter')
+    train(
+        run_config(
+            pictures,
+            tmp_path,
+            epochs=2,
+            hooks=[hook(teacher, schedule=short, stop=NEVER)]))
     (row, ) = rows(tmp_path, 'stop')
     assert row['iter'] == 3 and 'schedule' in row['reason']
 
 
 def test_strength_temperature_and_teacher_time_reach_the_visualizer(
         pictures, teacher, tmp_path):
-    distill = [dict(knowledge=dict(type='DenseHeadOutputs'),
-                    loss=dict(type='QualityFocalKDLoss'),
-                    temperature=dict(type='Linear', start=6., end=1.,
-                                     length=1, unit='epoch'))]
-    runner = train(run_config(pictures, tmp_path, epochs=3, hooks=[
-        hook(teacher, distill=distill, stop=dict(type='At', iter=6))]))
+    distill = [
+        dict(
+            knowledge=dict(type='DenseHeadOutputs'),
+            loss=dict(type='QualityFocalKDLoss'),
+            temperature=dict(
+                type='Linear', start=6., end=1., length=1, unit='epoch'))
+    ]
+    runner = train(
+        run_config(
+            pictures,
+            tmp_path,
+            epochs=3,
+            hooks=[
+                hook(teacher, distill=distill, stop=dict(type='At', iter=6))
+            ]))
     path = osp.join(runner.log_dir, 'vis_data', 'scalars.json')
     logged = [json.loads(line) for line in open(path)]
     logged = [row for row in logged if 'loss' in row]
@@ -471,10 +541,15 @@ def test_strength_temperature_and_teacher_time_reach_the_visualizer(
 def test_the_teacher_is_not_in_the_students_checkpoint(pictures, teacher,
                                                        tmp_path):
     train(run_config(pictures, tmp_path / 'plain', epochs=1))
-    train(run_config(pictures, tmp_path / 'w2s', epochs=1,
-                     hooks=[hook(teacher, stop=NEVER)]))
-    plain, w2s = (torch.load(tmp_path / name / 'epoch_1.pth',
-                             weights_only=False) for name in ('plain', 'w2s'))
+    train(
+        run_config(
+            pictures,
+            tmp_path / 'w2s',
+            epochs=1,
+            hooks=[hook(teacher, stop=NEVER)]))
+    plain, w2s = (
+        torch.load(tmp_path / name / 'epoch_1.pth', weights_only=False)
+        for name in ('plain', 'w2s'))
     assert plain['state_dict'].keys() == w2s['state_dict'].keys()
     assert plain['optimizer']['param_groups'] == \
         w2s['optimizer']['param_groups']
@@ -482,8 +557,13 @@ def test_the_teacher_is_not_in_the_students_checkpoint(pictures, teacher,
 
 
 def test_an_ema_copy_does_not_hold_the_teacher(pictures, teacher, tmp_path):
-    runner = train(run_config(pictures, tmp_path, epochs=1, hooks=[
-        hook(teacher, stop=NEVER), dict(type='EMAHook')]))
+    runner = train(
+        run_config(
+            pictures,
+            tmp_path,
+            epochs=1,
+            hooks=[hook(teacher, stop=NEVER),
+                   dict(type='EMAHook')]))
     ema = next(h for h in runner.hooks if type(h).__name__ == 'EMAHook')
     assert len(list(ema.ema_model.module.parameters())) == \
         len(list(runner.model.parameters()))
@@ -497,8 +577,8 @@ def test_iteration_based_loops_stop_and_resume_alike(pictures, teacher,
                                                      tmp_path):
     distil = hook(teacher, stop=SURPASSED)
     cfg = run_config(pictures, tmp_path, hooks=[distil])
-    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=8,
-                         val_interval=2)
+    cfg.train_cfg = dict(
+        type='IterBasedTrainLoop', max_iters=8, val_interval=2)
     cfg.default_hooks.checkpoint.update(by_epoch=False, interval=2)
     train(copy.deepcopy(cfg))
     assert rows(tmp_path, 'stop')[0]['iter'] == 4
@@ -510,15 +590,23 @@ def test_iteration_based_loops_stop_and_resume_alike(pictures, teacher,
 
 def test_the_stop_can_be_decided_on_a_held_out_validation_set(
         pictures, teacher, tmp_path):
-    cfg = run_config(pictures, tmp_path, epochs=1, hooks=[
-        hook(teacher, stop=dict(type='SurpassTeacher',
-                                metric='heldout/coco/bbox_mAP'))])
+    cfg = run_config(
+        pictures,
+        tmp_path,
+        epochs=1,
+        hooks=[
+            hook(
+                teacher,
+                stop=dict(
+                    type='SurpassTeacher', metric='heldout/coco/bbox_mAP'))
+        ])
     one = cfg.val_dataloader.dataset
     cfg.val_dataloader.dataset = dict(
         type='ConcatDataset', datasets=[one, copy.deepcopy(one)])
     metric = dict(cfg.val_evaluator)
     cfg.val_evaluator = dict(
-        type='MultiDatasetsEvaluator', metrics=[metric, dict(metric)],
+        type='MultiDatasetsEvaluator',
+        metrics=[metric, dict(metric)],
         dataset_prefixes=['reported', 'heldout'])
     train(cfg)
     assert rows(tmp_path, 'teacher')[0]['metric'] == 'heldout/coco/bbox_mAP'
@@ -542,8 +630,8 @@ def test_a_loss_that_is_not_finite_ends_the_run(pictures, teacher, tmp_path,
 
     monkeypatch.setattr('mmw2s.models.losses.PKDLoss.compute', broken)
     with pytest.raises(FloatingPointError, match='loss_kd_fpn is not finite'):
-        train(run_config(pictures, tmp_path, hooks=[
-            hook(teacher, stop=NEVER)]))
+        train(
+            run_config(pictures, tmp_path, hooks=[hook(teacher, stop=NEVER)]))
 
 
 def test_building_leaves_every_random_state_as_it_was(pictures, teacher,
@@ -561,8 +649,14 @@ def test_building_leaves_every_random_state_as_it_was(pictures, teacher,
                                  np.random.get_state()[1].tolist(),
                                  random.getstate())
 
-    train(run_config(pictures, tmp_path, epochs=1, hooks=[
-        dict(type='Look', name='before', priority='VERY_HIGH'),
-        hook(teacher),
-        dict(type='Look', name='after', priority='LOW')]))
+    train(
+        run_config(
+            pictures,
+            tmp_path,
+            epochs=1,
+            hooks=[
+                dict(type='Look', name='before', priority='VERY_HIGH'),
+                hook(teacher),
+                dict(type='Look', name='after', priority='LOW')
+            ]))
     assert states['before'] == states['after']
