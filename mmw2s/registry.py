@@ -9,12 +9,13 @@ and *until when* (:data:`STOP_RULES`).
 """
 import difflib
 import inspect
-from typing import Any, Iterable, Optional
+from typing import Any, Iterable
 
 from mmengine.registry import Registry, build_from_cfg
 
 __all__ = [
-    'KNOWLEDGE', 'SCHEDULES', 'STOP_RULES', 'check_config', 'check_fields'
+    'KNOWLEDGE', 'SCHEDULES', 'STOP_RULES', 'check_config', 'check_fields',
+    'find_class'
 ]
 
 
@@ -51,6 +52,34 @@ def check_config(owner: str, cls: Any, cfg: dict) -> None:
                      (p.name for p in parameters))
 
 
+def find_class(what: str, kind: Any, registry: Registry,
+               known: Iterable[str]) -> Any:
+    """The class that the ``type`` of a config names.
+
+    Args:
+        what (str): What it should be, for the message.
+        kind (str or type): The ``type``; a class is given back as it is.
+        registry (Registry): Where it is looked up.
+        known (Iterable[str]): Names for the message.
+
+    Raises:
+        KeyError: If there is no such class. The message names the nearest.
+    """
+    if not isinstance(kind, str):
+        return kind
+    try:
+        cls = registry.get(kind)
+    except RuntimeError:
+        cls = None
+    if cls is None:
+        known = sorted(known)
+        nearest = difflib.get_close_matches(kind, known, n=1, cutoff=0.4)
+        raise KeyError(f'"{kind}" is not {what}: ' +
+                       (f'did you mean "{nearest[0]}"? ' if nearest else '') +
+                       f'Registered are: {", ".join(known)}')
+    return cls
+
+
 def build_checked(cfg: dict, registry: Registry, **kwargs: Any) -> Any:
     """Build from a config whose fields are checked against the signature.
 
@@ -61,19 +90,8 @@ def build_checked(cfg: dict, registry: Registry, **kwargs: Any) -> Any:
     if not isinstance(cfg, dict) or 'type' not in cfg:
         raise TypeError(f'a {registry.name} should be a dict with the key '
                         f'"type", but got {cfg!r}')
-    cls: Optional[Any] = cfg['type']
-    if isinstance(cls, str):
-        try:
-            cls = registry.get(cls)
-        except RuntimeError:
-            cls = None
-    if cls is None:
-        nearest = difflib.get_close_matches(
-            cfg['type'], registry.module_dict, n=1, cutoff=0.4)
-        raise KeyError(
-            f'"{cfg["type"]}" is not a registered {registry.name}: ' +
-            (f'did you mean "{nearest[0]}"? ' if nearest else '') +
-            f'Registered are: {", ".join(sorted(registry.module_dict))}')
+    cls = find_class(f'a registered {registry.name}', cfg['type'], registry,
+                     registry.module_dict)
     check_config(cls.__name__, cls, cfg)
     return build_from_cfg(
         dict(cfg, type=cls, _scope_='mmw2s'), registry, **kwargs)

@@ -77,6 +77,7 @@ class Run:
 
     @property
     def world_size(self) -> int:
+        """Number of processes, one a device; 1 where it is not known."""
         return self.facts.get('world_size') or 1
 
     @property

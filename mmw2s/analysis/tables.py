@@ -135,6 +135,7 @@ def _score(score: Optional[float]) -> str:
 
 
 def tables(result: Comparison) -> List[Table]:
+    """The summary, a table for each target, and the final quality."""
     form = _Format(result)
     return [
         _summary(result, form),

@@ -8,8 +8,9 @@ from mmengine.dist import all_reduce
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from mmw2s.models.losses import KDLoss
-from mmw2s.registry import KNOWLEDGE, SCHEDULES, check_config, check_fields
+from mmw2s.models.losses import DistillationLoss, KDLoss
+from mmw2s.registry import (KNOWLEDGE, SCHEDULES, check_config, check_fields,
+                            find_class)
 from .auto_weight import AutoWeight
 from .capture import Capture
 from .defaults import default_temperature
@@ -57,6 +58,9 @@ def build_terms(cfgs: Sequence[dict]) -> List[Term]:
     over half the run for a ``KDLoss`` that is given none) and ``auto_ratio``
     (the share, 0.5 by default).
     """
+    if isinstance(cfgs, dict):
+        raise TypeError('distill should be a list of entries, but got a dict: '
+                        'put it in brackets')
     terms: List[Term] = []
     for i, cfg in enumerate(cfgs):
         owner = f'distill[{i}]'
@@ -84,6 +88,9 @@ def build_terms(cfgs: Sequence[dict]) -> List[Term]:
 
 
 def _build_loss(owner: str, cfg: dict):
+    if not isinstance(cfg['loss'], dict) or 'type' not in cfg['loss']:
+        raise TypeError(f'{owner}.loss should be a dict with the key "type", '
+                        f'but got {cfg["loss"]!r}')
     loss_cfg = copy.deepcopy(dict(cfg['loss']))
     auto_weight = None
     if loss_cfg.get('loss_weight') == 'auto':
@@ -92,10 +99,13 @@ def _build_loss(owner: str, cfg: dict):
     elif 'auto_ratio' in cfg:
         raise ValueError(f'{owner}.auto_ratio has no effect unless the loss '
                          'has loss_weight="auto"')
-    loss_cls = MODELS.get(loss_cfg['type']) if isinstance(
-        loss_cfg.get('type'), str) else loss_cfg.get('type')
-    if loss_cls is not None:
-        check_config(f'{owner}.loss ({loss_cls.__name__})', loss_cls, loss_cfg)
+    known = (name for name, cls in MODELS.module_dict.items()
+             if isinstance(cls, type) and issubclass(cls, DistillationLoss))
+    # In the scope of the run, which is where it is built.
+    with MODELS.switch_scope_and_registry(loss_cfg.get('_scope_')) as registry:
+        loss_cls = find_class('a registered loss', loss_cfg['type'], registry,
+                              known)
+    check_config(f'{owner}.loss ({loss_cls.__name__})', loss_cls, loss_cfg)
     loss = MODELS.build(loss_cfg)
     temperature = cfg.get('temperature')
     if temperature is None and isinstance(loss, KDLoss) and \

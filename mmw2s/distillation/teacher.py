@@ -131,6 +131,7 @@ class FrozenTeacher:
         self.model.train = lambda mode=True: self.model
 
     def to(self, device: torch.device) -> 'FrozenTeacher':
+        """Move the model, in place."""
         self.model.to(device)
         return self
 

@@ -3,6 +3,7 @@ import copy
 
 import pytest
 from entries import CLS, FPN, SPY, TemperatureSpy, entry
+from mmengine.registry import DefaultScope
 
 from mmw2s.distillation.distiller import build_terms
 
@@ -42,11 +43,39 @@ def test_an_unknown_field_is_refused_and_the_nearest_named(cfg, message):
         build_terms([cfg])
 
 
+def test_a_misspelt_loss_is_refused_and_the_nearest_named():
+    with pytest.raises(KeyError) as error:
+        build_terms([entry(FPN, loss_type='PKDLos')])
+    assert '"PKDLos" is not a registered loss: did you mean "PKDLoss"' in \
+        str(error.value)
+    assert 'QualityFocalKDLoss' in str(error.value)
+
+
+def test_a_loss_of_the_scope_of_the_run_is_found():
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        term, = build_terms([dict(FPN, loss=dict(type='SmoothL1Loss'))])
+    assert type(term.loss).__module__.startswith('mmdet')
+
+
+@pytest.mark.parametrize('loss', ['PKDLoss', dict(loss_weight=1.)])
+def test_a_loss_that_is_no_config_is_refused(loss):
+    with pytest.raises(
+            TypeError,
+            match=r'distill\[0\].loss should be a '
+            'dict with the key "type"'):
+        build_terms([dict(FPN, loss=loss)])
+
+
 @pytest.mark.parametrize('missing', ['knowledge', 'loss'])
 def test_an_entry_needs_a_knowledge_and_a_loss(missing):
     cfg = {k: v for k, v in FPN.items() if k != missing}
     with pytest.raises(ValueError, match=f'should have the field "{missing}"'):
         build_terms([FPN, cfg])
+
+
+def test_an_entry_without_its_brackets_is_refused():
+    with pytest.raises(TypeError, match='put it in brackets'):
+        build_terms(FPN)
 
 
 def test_nothing_to_distil_is_refused():

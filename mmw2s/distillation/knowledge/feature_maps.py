@@ -51,8 +51,6 @@ class FPNFeatures(Knowledge):
             ours, theirs = (
                 getattr(m, attribute, None)
                 for m in self.modules_of(student, teacher))
-            if what == 'levels' and self.levels is not None:
-                continue
             if isinstance(ours, int) and isinstance(theirs, int) and \
                     ours != theirs:
                 raise ValueError(

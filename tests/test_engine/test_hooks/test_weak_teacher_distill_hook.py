@@ -9,6 +9,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from entries import FPN
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.registry import HOOKS, MODELS
@@ -554,6 +555,21 @@ def test_the_teacher_is_not_in_the_students_checkpoint(pictures, teacher,
     assert plain['optimizer']['param_groups'] == \
         w2s['optimizer']['param_groups']
     assert plain.keys() == w2s.keys()
+
+
+def test_a_checkpoint_names_nothing_of_ours(pictures, teacher, tmp_path):
+    auto = [dict(FPN, loss=dict(type='PKDLoss', loss_weight='auto'))]
+    hooks = [
+        hook(teacher, distill=auto, stop=NEVER),
+        dict(type='TimeToTargetHook')
+    ]
+    train(run_config(pictures, tmp_path, epochs=1, hooks=hooks))
+    path = tmp_path / 'epoch_1.pth'
+    assert {'w2s', 'time_to_target'} <= \
+        torch.load(path, weights_only=False).keys()
+    # What unpickling it would import.
+    named = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    assert named and not [n for n in named if n.startswith('mmw2s')]
 
 
 def test_an_ema_copy_does_not_hold_the_teacher(pictures, teacher, tmp_path):
