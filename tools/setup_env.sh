@@ -312,7 +312,7 @@ print(version)' 2>/dev/null); then
             return
         fi
         say "pip finds no CPU build of torch $TORCH here; only the build that" \
-            "PyPI has could be had, which may bring gigabytes of CUDA along." \
+            "the index has could be had, which may bring gigabytes of CUDA along." \
             "To avoid that, add PyTorch's CPU index to pip's settings."
         need_disk $DISK_CUDA_GB
     fi

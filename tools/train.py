@@ -116,7 +116,10 @@ def main() -> None:
         sys.exit(f'train.py: error: {error}')
     if args.dry_run:
         from mmw2s.engine.dry_run import dry_run
-        dry_run(cfg)
+        try:
+            dry_run(cfg)
+        except ValueError as error:
+            sys.exit(f'train.py: error: {error}')
         return
     try:
         setup_launcher(cfg, args.launcher)

@@ -1,44 +1,20 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Joins what is transferred, how it is compared and how strongly."""
-import copy
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import torch
 from mmengine.dist import all_reduce
-from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from mmw2s.models.losses import DistillationLoss, KDLoss
-from mmw2s.registry import (KNOWLEDGE, SCHEDULES, check_config, check_fields,
-                            find_class)
-from .auto_weight import AutoWeight
 from .capture import Capture
-from .defaults import default_temperature
 from .input_mapping import InputMapping
-from .knowledge import Knowledge, Pair
+from .knowledge import Pair
 from .schedules import Schedule
 from .teacher import FrozenTeacher
 from .teacher_view import TeacherView
+from .terms import Term
 
-__all__ = ['Distiller', 'Term', 'task_loss_of']
-
-
-class Term(NamedTuple):
-    """One entry of the hook's ``distill``: a knowledge with its loss.
-
-    Attributes:
-        key (str): Its name in the student's loss dict ("loss_kd_fpn").
-        knowledge (Knowledge): What is transferred.
-        loss (nn.Module): How it is compared.
-        auto_weight (AutoWeight, optional): Where the loss's ``loss_weight``
-            is ``'auto'``.
-        temperature (Schedule, optional): Of the loss.
-    """
-    key: str
-    knowledge: Knowledge
-    loss: nn.Module
-    auto_weight: Optional[AutoWeight]
-    temperature: Optional[Schedule]
+__all__ = ['Distiller', 'Measured', 'task_loss_of']
 
 
 class Measured(NamedTuple):
@@ -46,77 +22,6 @@ class Measured(NamedTuple):
     key: str
     pair: Pair
     value: float
-
-
-def build_terms(cfgs: Sequence[dict]) -> List[Term]:
-    """Build the entries of the hook's ``distill`` field.
-
-    Each has the fields ``knowledge`` (config of a registered knowledge),
-    ``loss`` (config of a loss in ``MODELS``; ``loss_weight='auto'`` holds it
-    at a share of the task loss), and optionally ``name`` (it is logged as
-    ``loss_kd_<name>``), ``temperature`` (config of a schedule; from 6 to 1
-    over half the run for a ``KDLoss`` that is given none) and ``auto_ratio``
-    (the share, 0.5 by default).
-    """
-    if isinstance(cfgs, dict):
-        raise TypeError('distill should be a list of entries, but got a dict: '
-                        'put it in brackets')
-    terms: List[Term] = []
-    for i, cfg in enumerate(cfgs):
-        owner = f'distill[{i}]'
-        check_fields(
-            owner, cfg,
-            ('knowledge', 'loss', 'name', 'temperature', 'auto_ratio'))
-        for field in ('knowledge', 'loss'):
-            if field not in cfg:
-                raise ValueError(f'{owner} should have the field "{field}", '
-                                 f'but has {", ".join(cfg) or "none"}')
-        knowledge = KNOWLEDGE.build(cfg['knowledge'])
-        key = f'loss_kd_{cfg.get("name", knowledge.name)}'
-        taken = [term.key for term in terms]
-        if key in taken:
-            if 'name' in cfg:
-                raise ValueError(f'{owner}.name: {cfg["name"]!r} is taken')
-            key = next(f'{key}_{n}' for n in range(2,
-                                                   len(cfgs) + 1)
-                       if f'{key}_{n}' not in taken)
-        terms.append(Term(key, knowledge, *_build_loss(owner, cfg)))
-    if not terms:
-        raise ValueError('distill should name at least one knowledge and its '
-                         'loss, but is empty')
-    return terms
-
-
-def _build_loss(owner: str, cfg: dict):
-    if not isinstance(cfg['loss'], dict) or 'type' not in cfg['loss']:
-        raise TypeError(f'{owner}.loss should be a dict with the key "type", '
-                        f'but got {cfg["loss"]!r}')
-    loss_cfg = copy.deepcopy(dict(cfg['loss']))
-    auto_weight = None
-    if loss_cfg.get('loss_weight') == 'auto':
-        loss_cfg['loss_weight'] = 1.
-        auto_weight = AutoWeight(cfg.get('auto_ratio', 0.5))
-    elif 'auto_ratio' in cfg:
-        raise ValueError(f'{owner}.auto_ratio has no effect unless the loss '
-                         'has loss_weight="auto"')
-    known = (name for name, cls in MODELS.module_dict.items()
-             if isinstance(cls, type) and issubclass(cls, DistillationLoss))
-    # In the scope of the run, which is where it is built.
-    with MODELS.switch_scope_and_registry(loss_cfg.get('_scope_')) as registry:
-        loss_cls = find_class('a registered loss', loss_cfg['type'], registry,
-                              known)
-    check_config(f'{owner}.loss ({loss_cls.__name__})', loss_cls, loss_cfg)
-    loss = MODELS.build(loss_cfg)
-    temperature = cfg.get('temperature')
-    if temperature is None and isinstance(loss, KDLoss) and \
-            'temperature' not in loss_cfg:
-        temperature = default_temperature()
-    if temperature is not None:
-        if getattr(loss, 'temperature', 0) is None:
-            raise ValueError(f'{owner}.temperature has no effect: '
-                             f'{type(loss).__name__} has no temperature')
-        temperature = SCHEDULES.build(temperature)
-    return loss, auto_weight, temperature
 
 
 class Distiller:

@@ -23,7 +23,7 @@ class RunRecord:
     teacher   name, checkpoint, metric, score, metrics, seconds (of scoring)
     val       epoch, metrics
     train     student, teacher: task losses on one training batch
-    stop      epoch, reason, student, teacher, metric, step_ms
+    stop      epoch, reason, student, teacher, metric, step_ms, teacher_ms
     ========  ==========================================================
 
     ``iter`` counts the iterations that were complete. A checkpoint of MMEngine

@@ -132,8 +132,8 @@ def _cache_path(teacher: FrozenTeacher, runner: Runner) -> Optional[str]:
         digest.update(key.encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(
             torch.uint8).numpy().tobytes())
-    root = os.environ.get('MMW2S_CACHE',
-                          osp.join(osp.expanduser('~'), '.cache', 'mmw2s'))
+    caches = os.environ.get('XDG_CACHE_HOME', osp.expanduser('~/.cache'))
+    root = os.environ.get('MMW2S_CACHE', osp.join(caches, 'mmw2s'))
     return osp.join(root, 'teacher_scores', f'{digest.hexdigest()[:32]}.json')
 
 

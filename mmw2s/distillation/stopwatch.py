@@ -1,7 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Timing work on any device without making the host wait for it."""
 import time
-from typing import Any, Optional
+from collections import deque
+from statistics import median
+from typing import Any, Deque, Optional
 
 import torch
 
@@ -13,10 +15,14 @@ class Stopwatch:
 
     On CUDA it records a pair of events and reads the pair of the step before,
     which is over by then, so the host never waits.
+
+    Args:
+        window (int): Number of measurements of which :attr:`median_ms` is
+            taken. Defaults to 50.
     """
 
-    def __init__(self) -> None:
-        self._ms: Optional[float] = None
+    def __init__(self, window: int = 50) -> None:
+        self._ms: Deque[float] = deque(maxlen=window)
         self._began: Any = None
         self._pending: Optional[tuple] = None
 
@@ -35,15 +41,21 @@ class Stopwatch:
             ended.record()
             self._pending = (self._began, ended)
         else:
-            self._ms = 1000 * (time.perf_counter() - self._began)
+            self._ms.append(1000 * (time.perf_counter() - self._began))
 
     def _read(self) -> None:
         if self._pending is not None and self._pending[1].query():
-            self._ms = self._pending[0].elapsed_time(self._pending[1])
+            self._ms.append(self._pending[0].elapsed_time(self._pending[1]))
             self._pending = None
 
     @property
     def ms(self) -> Optional[float]:
         """Milliseconds of the latest finished measurement, None before it."""
         self._read()
-        return self._ms
+        return self._ms[-1] if self._ms else None
+
+    @property
+    def median_ms(self) -> Optional[float]:
+        """Median of the latest measurements, None before the first."""
+        self._read()
+        return median(self._ms) if self._ms else None

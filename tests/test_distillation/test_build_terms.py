@@ -5,7 +5,7 @@ import pytest
 from entries import CLS, FPN, SPY, TemperatureSpy, entry
 from mmengine.registry import DefaultScope
 
-from mmw2s.distillation.distiller import build_terms
+from mmw2s.distillation.terms import build_terms
 
 
 def test_repeated_knowledge_gets_keys_of_its_own():

@@ -5,8 +5,8 @@ from toys import retinanet
 
 from mmw2s.distillation.defaults import (default_distill, default_schedule,
                                          default_stop, default_temperature)
-from mmw2s.distillation.distiller import build_terms
 from mmw2s.distillation.stop_rules import SurpassOnTrain, SurpassTeacher
+from mmw2s.distillation.terms import build_terms
 from mmw2s.registry import SCHEDULES, STOP_RULES
 
 

@@ -7,7 +7,8 @@ from builders import TinyModel, batch, build, teacher_of
 from entries import BOX, CLS, FPN, SPY, entry
 from toys import retinanet
 
-from mmw2s.distillation.distiller import Distiller, build_terms, task_loss_of
+from mmw2s.distillation.distiller import Distiller, task_loss_of
+from mmw2s.distillation.terms import build_terms
 from mmw2s.registry import SCHEDULES
 
 STUDENT, TEACHER = retinanet(50, channels=8), retinanet(18, channels=8)

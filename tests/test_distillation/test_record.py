@@ -58,7 +58,7 @@ def test_every_earlier_record_is_kept_under_another_name(record, tmp_path):
     for _ in range(2):
         RunRecord.start(str(tmp_path)).append('teacher', 0)
     assert (tmp_path / RECORD_NAME.replace('.', '.1.')).read_text() == old
-    assert (tmp_path / f'{RECORD_NAME}.2').exists()
+    assert (tmp_path / RECORD_NAME.replace('.', '.2.')).exists()
     assert len(RunRecord.resume(str(tmp_path), 99).rows) == 1
 
 

@@ -26,6 +26,16 @@ def test_it_gives_the_milliseconds_of_the_latest_measurement():
 
 
 @on_cpu
+def test_its_median_is_that_of_the_latest_measurements():
+    watch = Stopwatch(window=3)
+    for seconds in (0.2, 0.001, 0.03, 0.1):  # the first is outside the window
+        with watch:
+            time.sleep(seconds)
+    assert watch.ms >= 100
+    assert 30 <= watch.median_ms < 100
+
+
+@on_cpu
 def test_it_measures_and_passes_on_an_error():
     watch = Stopwatch()
     with pytest.raises(RuntimeError):

@@ -67,7 +67,7 @@ def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(tmp_path):
         folder = tmp_path / name
         rows = [json.loads(x) for x in (folder / RECORD_NAME).open()]
         for row in rows:
-            for clock in ('seconds', 'step_ms'):
+            for clock in ('seconds', 'step_ms', 'teacher_ms'):
                 row.pop(clock, None)
         times = json.loads((folder / 'time_to_target.json').read_text())
         return rows, [row['iter'] for row in times['history']], torch.load(

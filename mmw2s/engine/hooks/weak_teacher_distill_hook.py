@@ -15,12 +15,13 @@ from torch import nn
 from mmw2s.analysis.record import scalar_metrics
 from mmw2s.distillation.defaults import (default_distill, default_schedule,
                                          default_stop)
-from mmw2s.distillation.distiller import Distiller, Measured, build_terms
+from mmw2s.distillation.distiller import Distiller, Measured
 from mmw2s.distillation.record import RunRecord
 from mmw2s.distillation.rng import preserved_rng
 from mmw2s.distillation.scoring import score_teacher
 from mmw2s.distillation.stop_rules import StopRule
 from mmw2s.distillation.teacher import FrozenTeacher
+from mmw2s.distillation.terms import build_terms
 from mmw2s.engine.missed_validation import MissedValidationHook
 from mmw2s.engine.step_times import StepTimes
 from mmw2s.registry import SCHEDULES, STOP_RULES, check_fields
@@ -339,13 +340,14 @@ class WeakTeacherDistillHook(Hook):
         scores = self._stop.scores()
         self._step_times.set_point(runner)
         step_ms = self._step_times.before
-        teacher_ms = self.distiller.teacher.stopwatch.ms
+        teacher_ms = self.distiller.teacher.stopwatch.median_ms
         self.record.append(
             'stop',
             done,
             epoch=epoch,
             reason=reason,
             step_ms=step_ms,
+            teacher_ms=teacher_ms,
             **scores)
         self._detach(runner)
         compared = ', '.join(f'{who} {scores[who]:.4f}'
