@@ -18,13 +18,18 @@ custom_hooks = [
         distill=[
             dict(
                 knowledge=dict(type='FPNFeatures'),
-                loss=dict(type='PKDLoss', loss_weight=10.)),
+                loss=dict(type='PKDLoss', loss_weight=3.)),
             dict(
                 knowledge=dict(type='DenseHeadOutputs'),
                 loss=dict(type='QualityFocalKDLoss', loss_weight=1.)),
         ],
-        # At full strength after 2 % of the run, until the stop rule ends it.
-        schedule=dict(type='WarmupHoldDecay', warmup=0.02, unit='run'),
+        # Warm-up, full strength up to a fifth of the run, 0 at its half.
+        schedule=dict(
+            type='WarmupHoldDecay',
+            warmup=0.02,
+            hold=0.18,
+            decay=0.3,
+            unit='run'),
         # For good when the student has beaten the teacher in two validations
         # on end, and after half of the run in any case.
         stop=dict(
