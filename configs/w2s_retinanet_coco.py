@@ -14,17 +14,17 @@ custom_hooks = [
         distill=[
             dict(
                 knowledge=dict(type='FPNFeatures'),
-                loss=dict(type='PKDLoss', loss_weight=3.)),
+                loss=dict(type='PKDLoss', loss_weight=10.)),
             dict(
                 knowledge=dict(type='DenseHeadOutputs'),
                 loss=dict(type='QualityFocalKDLoss', loss_weight=1.)),
         ],
-        # Warm-up, full strength up to a fifth of the run, 0 at its half.
+        # Warm-up, full strength up to 15 % of the run, 0 at 30 %.
         schedule=dict(
             type='WarmupHoldDecay',
             warmup=0.02,
-            hold=0.18,
-            decay=0.3,
+            hold=0.13,
+            decay=0.15,
             unit='run'),
         # For good when the student has beaten the teacher in two validations
         # on end, and after half of the run in any case.

@@ -22,7 +22,7 @@ def default_distill(student: nn.Module) -> List[dict]:
         return [
             dict(
                 knowledge=dict(type='FPNFeatures'),
-                loss=dict(type='PKDLoss', loss_weight=3.)),
+                loss=dict(type='PKDLoss', loss_weight=10.)),
             dict(
                 knowledge=dict(type='DenseHeadOutputs'),
                 loss=dict(type='QualityFocalKDLoss', loss_weight=1.))
@@ -34,22 +34,22 @@ def default_distill(student: nn.Module) -> List[dict]:
         f'no default distillation is known for a {type(student).__name__}: '
         'give the hook a "distill" field, e.g. distill=[dict(knowledge=dict('
         'type="FPNFeatures", module="neck"), loss=dict(type="PKDLoss", '
-        'loss_weight=3.))]')
+        'loss_weight=10.))]')
 
 
 def default_schedule() -> dict:
-    """Warm-up, full strength up to a fifth of the run, 0 at its half.
+    """Warm-up, full strength up to 15 % of the run, 0 at 30 %.
 
-    It fades, for the teacher holds a student back that is close to it: see
-    the two runs on BCCD in ``docs/results.md``.
+    It fades early, for the teacher holds a student back that comes close to
+    it: see the runs on BCCD in ``docs/results.md``.
     """
     return dict(
-        type='WarmupHoldDecay', warmup=0.02, hold=0.18, decay=0.3, unit='run')
+        type='WarmupHoldDecay', warmup=0.02, hold=0.13, decay=0.15, unit='run')
 
 
 def default_temperature() -> dict:
-    """From 6 to 1 over the first half of the run."""
-    return dict(type='Linear', start=6., end=1., length=0.5, unit='run')
+    """From 6 to 1 over the first 30 % of the run."""
+    return dict(type='Linear', start=6., end=1., length=0.3, unit='run')
 
 
 def default_stop(has_validation: bool) -> dict:

@@ -42,7 +42,7 @@ def build_terms(cfgs: Sequence[dict]) -> List[Term]:
     ``loss`` (config of a loss in ``MODELS``; ``loss_weight='auto'`` holds it
     at a share of the task loss), and optionally ``name`` (it is logged as
     ``loss_kd_<name>``), ``temperature`` (config of a schedule; from 6 to 1
-    over half the run for a ``KDLoss`` that is given none) and ``auto_ratio``
+    over the run's first 30 % for a ``KDLoss`` that is given none) and ``auto_ratio``
     (the share, 0.5 by default).
     """
     if isinstance(cfgs, dict):

@@ -39,8 +39,8 @@ class _DryRunHook(Hook):
         """Set the strength of this step: full, full, none."""
         step = len(self.ms)
         if self.distilling.distiller is None:
-            raise RuntimeError('the schedule or the stop rule of this config '
-                               'ends the distillation before it begins')
+            raise ValueError('the stop rule of this config ends the '
+                             'distillation within its first three steps')
         self.distilling.distiller.set_strength(float(step < 2), runner.iter)
         self.distilling.measured = [] if step == 0 else None
         if step == 0:
@@ -97,6 +97,8 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
         if not hooks:
             raise ValueError('a dry run shows what WeakTeacherDistillHook '
                              'does, but this config has none')
+        # Full strength from the first step on, whatever the schedule says.
+        hooks[0].schedule_cfg = dict(type='Constant', value=1.)
         watch = _DryRunHook(hooks[0])
         runner.register_hook(watch)
         try:

@@ -116,6 +116,7 @@ def test_two_ranks_decide_alike_and_their_gradients_are_those_of_one_process(
                 knowledge=dict(type='DenseHeadOutputs', output='boxes'),
                 loss=dict(type='BoxKDLoss'))
         ],
+        schedule=dict(type='Constant', value=1.),
         stop=dict(
             type='SurpassOnTrain',
             interval=1,

@@ -29,6 +29,7 @@ def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(tmp_path):
         dict(
             type='WeakTeacherDistillHook',
             teacher=teacher,
+            schedule=dict(type='Constant', value=1.),
             stop=dict(
                 type='SurpassTeacher',
                 metric='coco/bbox_mAP',
