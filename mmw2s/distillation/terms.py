@@ -41,9 +41,9 @@ def build_terms(cfgs: Sequence[dict]) -> List[Term]:
     Each has the fields ``knowledge`` (config of a registered knowledge),
     ``loss`` (config of a loss in ``MODELS``; ``loss_weight='auto'`` holds it
     at a share of the task loss), and optionally ``name`` (it is logged as
-    ``loss_kd_<name>``), ``temperature`` (config of a schedule; from 6 to 1
-    over the run's first 30 % for a ``KDLoss`` that is given none) and ``auto_ratio``
-    (the share, 0.5 by default).
+    ``loss_kd_<name>``), ``temperature`` (config of a schedule; for a
+    ``KDLoss`` that is given none, from 6 to 1 over the first 30 % of the run)
+    and ``auto_ratio`` (the share, 0.5 by default).
     """
     if isinstance(cfgs, dict):
         raise TypeError('distill should be a list of entries, but got a dict: '
