@@ -99,6 +99,16 @@ def prepare_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
+def is_interrupt(error: Optional[BaseException]) -> bool:
+    """Whether an error is Ctrl-C, or what became of it on its way here.
+
+    Inside a write of a checkpoint, torch raises an error of its own for it.
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 def say_how_to_resume(cfg: Config) -> None:
     if osp.isdir(cfg.work_dir) and find_latest_checkpoint(cfg.work_dir):
         message = ('Run the same command with --resume to go on from the '
@@ -124,7 +134,9 @@ def main() -> None:
     try:
         setup_launcher(cfg, args.launcher)
         build_runner(cfg).train()
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not is_interrupt(error):
+            raise
         if int(os.environ.get('RANK', 0)) == 0:
             say_how_to_resume(cfg)
         sys.exit(130)

@@ -42,7 +42,7 @@ val_dataloader = dict(
     dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 train_cfg = dict(
-    _delete_=True, type='IterBasedTrainLoop', max_iters=300, val_interval=100)
+    _delete_=True, type='IterBasedTrainLoop', max_iters=400, val_interval=100)
 default_hooks = dict(
     logger=dict(interval=20),
     checkpoint=dict(by_epoch=False, interval=100, max_keep_ckpts=2))

@@ -116,6 +116,19 @@ def test_a_missing_config_is_one_line_and_no_stack_trace():
     assert 'Traceback' not in result.stdout
 
 
+def test_ctrl_c_is_seen_behind_the_error_that_it_caused():
+    is_interrupt = runpy.run_path(TRAIN)['is_interrupt']
+    try:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise RuntimeError('unexpected pos')  # as torch.save does
+    except RuntimeError as error:
+        assert is_interrupt(error)
+    assert is_interrupt(KeyboardInterrupt())
+    assert not is_interrupt(RuntimeError('another'))
+
+
 @pytest.mark.slow
 def test_a_run_interrupted_says_how_to_resume_and_resumes(run, tmp_path):
     argv = [run, '--cfg-options', 'train_cfg.max_epochs=10000']
