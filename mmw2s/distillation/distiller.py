@@ -14,7 +14,7 @@ from .teacher import FrozenTeacher
 from .teacher_view import TeacherView
 from .terms import Term
 
-__all__ = ['Distiller', 'Measured', 'task_loss_of']
+__all__ = ['Distiller', 'Measured']
 
 
 class Measured(NamedTuple):
@@ -42,6 +42,8 @@ class Distiller:
         self.strength = 0.
         self.temperatures: Dict[str, float] = {}
         self.is_first_batch = True
+        # The student sums its losses as its own train_step does.
+        self._parse_losses = student.parse_losses
         for term in self.terms:
             term.knowledge.check(student, teacher.model)
         self._mapping = InputMapping(student.data_preprocessor,
@@ -158,7 +160,7 @@ class Distiller:
             task_losses (dict): The student's own losses.
         """
         losses = torch.stack([
-            task_loss_of(task_losses).detach().float(),
+            self._parse_losses(task_losses)[0].detach().float(),
             self.view(inputs, data_samples).task_loss().float()
         ])
         all_reduce(losses, 'mean')
@@ -169,7 +171,8 @@ class Distiller:
         auto = [t for t in self.terms if t.auto_weight is not None]
         if not auto:
             return {}
-        means = torch.stack([task_loss_of(task_losses).detach().float()] +
+        task_loss = self._parse_losses(task_losses)[0]
+        means = torch.stack([task_loss.detach().float()] +
                             [raw[t.key].detach().float() for t in auto])
         all_reduce(means, 'mean')
         return {
@@ -202,14 +205,3 @@ class Distiller:
         """Take every hook off both models."""
         self._student.remove()
         self._teacher.remove()
-
-
-def task_loss_of(losses: Dict[str, Any]) -> Tensor:
-    """Sum of a loss dict as ``BaseModel.parse_losses`` forms it, 0-dim."""
-    total: Any = 0.
-    for key, value in losses.items():
-        if 'loss' in key:
-            total = total + (
-                value.mean() if isinstance(value, Tensor) else sum(
-                    v.mean() for v in value))
-    return total
