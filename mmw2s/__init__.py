@@ -10,11 +10,13 @@ from .compatibility import check_versions, installed_versions
 # package is too old.
 check_versions(installed_versions())
 
-from . import datasets, distillation, engine, models
+from . import datasets, distillation, engine, evaluation, models
 from .configs_path import config
-from .engine.hooks import TimeToTargetHook, WeakTeacherDistillHook
+from .engine.hooks import (ChannelsLastHook, TimeToTargetHook,
+                           WeakTeacherDistillHook)
 from .version import __version__
 
 __all__ = [
-    'TimeToTargetHook', 'WeakTeacherDistillHook', '__version__', 'config'
+    'ChannelsLastHook', 'TimeToTargetHook', 'WeakTeacherDistillHook',
+    '__version__', 'config'
 ]

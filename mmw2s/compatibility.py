@@ -6,7 +6,7 @@ import names, so the check asks the modules and not pip.
 """
 import importlib
 import importlib.util
-from typing import Dict, Optional
+from typing import Any, Dict, Optional
 
 from packaging.version import Version
 
@@ -59,3 +59,31 @@ def check_versions(versions: Dict[str, Optional[str]]) -> None:
             '\n'.join(problems) +
             '\n"bash tools/setup_env.sh" in a checkout of mmw2s makes an '
             'environment with versions that work together.')
+
+
+def reads_channels_first(model: Any) -> bool:
+    """Whether a model has operators of mmcv's own, such as RoIAlign.
+
+    They take every map for one that is contiguous, and of a map with the
+    channels last they give wrong values without a word.
+    """
+    return any(
+        type(module).__module__.startswith('mmcv.ops')
+        for module in model.modules())
+
+
+def require(package: str, extra: str, owner: str) -> None:
+    """Refuse to go on without a package that only some parts need.
+
+    Args:
+        package (str): Import name.
+        extra (str): The extra of mmw2s that brings it along.
+        owner (str): What needs it, for the message.
+
+    Raises:
+        ImportError: If it is not installed.
+    """
+    if importlib.util.find_spec(package) is None:
+        raise ImportError(
+            f'{owner} needs the package {package}, which is not installed: '
+            f'run pip install "mmw2s[{extra}]", or pip install {package}')

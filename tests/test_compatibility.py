@@ -1,7 +1,11 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
+from builders import build
+from tiny_two_stage import faster_rcnn
+from toys import retinanet
 
-from mmw2s.compatibility import check_versions, installed_versions
+from mmw2s.compatibility import (check_versions, installed_versions,
+                                 reads_channels_first)
 
 GOOD = dict(torch='2.13.0+cpu', mmengine='0.10.12', mmcv='2.3.6')
 
@@ -42,3 +46,12 @@ def test_all_problems_are_told_at_once():
         in message
     assert 'onedl-mmengine' in message
     assert 'mmcv should be 2.0.0rc4 or newer' in message
+
+
+def test_models_with_operators_of_mmcv_read_their_maps_channels_first():
+    assert reads_channels_first(build(faster_rcnn()))
+    assert not reads_channels_first(build(retinanet()))
+    deformable = retinanet(50)
+    deformable['backbone'].update(
+        dcn=dict(type='DCNv2'), stage_with_dcn=(False, False, False, True))
+    assert reads_channels_first(build(deformable))

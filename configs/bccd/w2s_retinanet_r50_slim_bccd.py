@@ -14,6 +14,7 @@ custom_hooks[0].teacher = dict(
 custom_hooks[1].targets = {'coco/bbox_mAP': [0.30, 0.35, 0.40, 0.44]}
 
 default_hooks = dict(
+    channels_last=dict(type='ChannelsLastHook'),
     logger=dict(interval=13),
     checkpoint=dict(max_keep_ckpts=2, save_best='coco/bbox_mAP'))
 randomness = dict(seed=0)

@@ -22,5 +22,7 @@ param_scheduler = _base_.param_scheduler
 param_scheduler[1].update(T_max=max_epochs, end=max_epochs)
 
 custom_hooks = [dict(type='TimeToTargetHook')]
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=2))
+default_hooks = dict(
+    channels_last=dict(type='ChannelsLastHook'),
+    checkpoint=dict(max_keep_ckpts=2))
 randomness = dict(seed=1)

@@ -25,5 +25,7 @@ custom_hooks[0].teacher = dict(
     config='{{ fileDirname }}/retinanet_r18_digits.py',
     checkpoint='work_dirs/quickstart/teacher/epoch_10.pth')
 custom_hooks[1].targets = {'coco/bbox_mAP': [0.2, 0.3, 0.4, 0.5]}
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=2))
+default_hooks = dict(
+    channels_last=dict(type='ChannelsLastHook'),
+    checkpoint=dict(max_keep_ckpts=2))
 randomness = dict(seed=1)

@@ -9,12 +9,15 @@ from .run import Run
 from .targets import first_at_target, infer_rule
 
 __all__ = [
-    'Comparison', 'Run', 'compare', 'first_at_target', 'infer_rule',
-    'plot_curves', 'save', 'write_report'
+    'Comparison', 'Run', 'choose_teacher', 'compare', 'first_at_target',
+    'infer_rule', 'plot_curves', 'save', 'write_report'
 ]
 
 
 def __getattr__(name: str):
+    if name == 'choose_teacher':
+        from .teacher_choice import choose_teacher
+        return choose_teacher
     if name == 'plot_curves':
         from .plots import plot_curves
         return plot_curves

@@ -7,7 +7,7 @@ from .comparison import Comparison, Target
 from .run import Run
 from .targets import infer_rule
 
-__all__ = ['compare']
+__all__ = ['choose_metric', 'choose_rule', 'compare']
 
 DEFAULT_TARGETS = ('80%', '90%', '95%')
 DEFAULT_METRIC = 'coco/bbox_mAP'
@@ -51,11 +51,8 @@ def compare(baselines: Sequence[Union[str, Run]],
                          f'weak-to-strong run, but got {len(baselines)} and '
                          f'{len(w2s)}')
     runs = baselines + w2s
-    metric = _choose_metric(runs, metric)
-    if rule is None:
-        rule = next((t['rule'] for run in runs
-                     for t in run.targets if t['metric'] == metric), None)
-    rule = infer_rule(metric, rule)
+    metric = choose_metric(runs, metric)
+    rule = choose_rule(runs, metric, rule)
     result = Comparison(metric, rule, baselines, w2s, teacher, [])
     best = result.median_best(baselines)
     given = DEFAULT_TARGETS if targets is None else targets
@@ -77,7 +74,8 @@ def _load(runs: Sequence[Union[str, Run]]) -> List[Run]:
     ]
 
 
-def _choose_metric(runs: List[Run], metric: Optional[str]) -> str:
+def choose_metric(runs: Sequence[Run], metric: Optional[str] = None) -> str:
+    """The metric to look at, see :func:`compare`."""
     # Runs that never detected anything name no metric and forbid none.
     named = {run.name: run.metrics() for run in runs if run.metrics()}
     if not named:
@@ -96,6 +94,16 @@ def _choose_metric(runs: List[Run], metric: Optional[str]) -> str:
             raise ValueError(f'{name} has no metric "{metric}": it has ' +
                              ', '.join(sorted(metrics)))
     return metric
+
+
+def choose_rule(runs: Sequence[Run],
+                metric: str,
+                rule: Optional[str] = None) -> str:
+    """The better side of a metric, see :func:`compare`."""
+    if rule is None:
+        rule = next((t['rule'] for run in runs
+                     for t in run.targets if t['metric'] == metric), None)
+    return infer_rule(metric, rule)
 
 
 def _parse(target: Union[str, float], best: Optional[float],

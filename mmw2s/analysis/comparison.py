@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import List, NamedTuple, Optional, Sequence
 
+from .operating_band import Judgement, judge_teacher
 from .run import TIME_UNITS, UNITS, Run, cost
 
 __all__ = ['Comparison', 'Speedup', 'Target']
@@ -146,6 +147,11 @@ class Comparison:
             said.insert(0, 'Fewer epochs were needed, but no time was saved.')
         base, w2s = (
             self.median_best(runs) for runs in (self.baselines, self.w2s))
+        judged = self.judge_teacher()
+        if judged is not None:
+            said.append(
+                f'Teacher: {self.metric} {self.teacher_score():.4g} '
+                f"against the baseline's best of {base:.4g}: {judged}.")
         if base is not None and w2s is not None:
             worse = w2s < base if self.rule == 'greater' else w2s > base
             said.append(f'Best {self.metric} (median): baseline {base:.4g}, '
@@ -171,6 +177,14 @@ class Comparison:
                 return score
         rows = self.teacher.rows(self.metric) if self.teacher else []
         return rows[-1]['metrics'][self.metric] if rows else None
+
+    def judge_teacher(self) -> Optional[Judgement]:
+        """The teacher against the baselines' median best; None where one of
+        the two is not known, or the best is no positive number."""
+        score, best = self.teacher_score(), self.median_best(self.baselines)
+        if score is None or best is None or best <= 0:
+            return None
+        return judge_teacher(score, best, self.rule)
 
     def to_markdown(self, **kwargs) -> str:
         """The full report, see :func:`mmw2s.analysis.report.to_markdown`."""

@@ -137,11 +137,13 @@ def to_json(result: Comparison) -> str:
             switch_off=run.stop,
             history=run.history)
 
+    judged = result.judge_teacher()
     return json.dumps(
         dict(
             metric=result.metric,
             rule=result.rule,
             teacher_score=result.teacher_score(),
+            teacher_judged=judged and judged._asdict(),
             verdict=result.verdict(),
             notes=result.notes,
             targets=[

@@ -1,6 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """first@target: the first validation at which a metric reaches a value."""
 import math
+import re
 from typing import Iterable, Optional
 
 from mmengine.hooks import CheckpointHook
@@ -14,7 +15,8 @@ def infer_rule(metric: str, rule: Optional[str] = None) -> str:
     Args:
         metric (str): Name of the metric, e.g. ``'coco/bbox_mAP'``.
         rule (str, optional): 'greater' or 'less'. None: inferred from the
-            name as MMEngine's ``CheckpointHook`` does it for ``save_best``.
+            name as MMEngine's ``CheckpointHook`` does it for ``save_best``;
+            of FID and KID less is better.
 
     Returns:
         str: 'greater' or 'less'.
@@ -25,6 +27,8 @@ def infer_rule(metric: str, rule: Optional[str] = None) -> str:
     if rule not in ('greater', 'less', None):
         raise ValueError(
             f'rule should be "greater", "less" or None, but got {rule!r}')
+    if rule is None and re.search(r'(^|/)(fid|kid)_', metric):
+        return 'less'
     try:
         # MMEngine keeps its lists of names in this hook; asking it keeps the
         # two answers equal.

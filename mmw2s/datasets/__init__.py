@@ -1,4 +1,11 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from .cifar10 import write_cifar10
 from .digit_scenes import write_digit_scenes
+from .digits import Digits
+from .image_folder import ImageFolder
+from .pack_image import PackImage
 
-__all__ = ['write_digit_scenes']
+__all__ = [
+    'Digits', 'ImageFolder', 'PackImage', 'write_cifar10',
+    'write_digit_scenes'
+]

@@ -1,40 +1,116 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """What the plug-and-play form ``teacher=...`` alone stands for."""
-from typing import List
+import logging
+from typing import List, Optional, Sequence
 
+from mmengine.logging import print_log
 from torch import nn
+
+from mmw2s.registry import KNOWLEDGE
 
 __all__ = ['default_distill', 'default_schedule', 'default_stop']
 
 
-def default_distill(student: nn.Module) -> List[dict]:
+def default_distill(student: nn.Module,
+                    teacher: Optional[nn.Module] = None) -> List[dict]:
     """The ``distill`` field for the kind of model that the student is.
 
     Args:
         student (nn.Module): The inner model.
+        teacher (nn.Module, optional): The teacher's. Of a detector, what it
+            cannot be compared with is left out and said in the log, such as
+            the scores of another kind of head or of other classes.
+            Defaults to None, which leaves nothing out.
 
     Raises:
-        ValueError: If nothing is known about that kind of model.
+        ValueError: If nothing is known about that kind of model, or nothing
+            of it can be compared with the teacher.
     """
     head = getattr(student, 'bbox_head', None)
     if head is not None and hasattr(head, 'prior_generator'):
-        sigmoid = getattr(head, 'use_sigmoid_cls', True)
+        return _comparable([
+            _features(student, teacher, loss_weight=10.),
+            _dense_scores('DenseHeadOutputs', head)
+        ], student, teacher)
+    if hasattr(student, 'rpn_head') or hasattr(student, 'roi_head'):
+        entries = [_features(student, teacher, loss_weight=6.)]
+        if hasattr(student, 'rpn_head'):
+            entries.append(_dense_scores('RPNOutputs', student.rpn_head))
+        if hasattr(student, 'roi_head'):
+            entries.append(
+                dict(
+                    knowledge=dict(type='RoIHeadOutputs'),
+                    loss=dict(type='KDLoss', temperature=1., loss_weight=1.)))
+        return _comparable(entries, student, teacher)
+    # mmpretrain's classifiers, not its self-supervised models.
+    if hasattr(getattr(student, 'head', None), 'pre_logits'):
+        kinds = [cls.__name__ for cls in type(student.head).__mro__]
+        multi_label = 'MultiLabelClsHead' in kinds
         return [
             dict(
-                knowledge=dict(type='FPNFeatures'),
-                loss=dict(type='PKDLoss', loss_weight=10.)),
+                knowledge=dict(type='ClassLogits'),
+                loss=dict(
+                    type='QualityFocalKDLoss' if multi_label else 'KDLoss',
+                    loss_weight=1.))
+        ]
+    if hasattr(student, 'alphas_cumprod'):  # DenoisingDiffusion
+        return [
             dict(
-                knowledge=dict(type='DenseHeadOutputs'),
-                loss=dict(type='QualityFocalKDLoss', loss_weight=1.))
-            if sigmoid else dict(
-                knowledge=dict(type='DenseHeadOutputs'),
-                loss=dict(type='KDLoss', loss_weight=1.)),
+                knowledge=dict(type='Denoising'),
+                loss=dict(type='MSEKDLoss', loss_weight=1.))
         ]
     raise ValueError(
         f'no default distillation is known for a {type(student).__name__}: '
         'give the hook a "distill" field, e.g. distill=[dict(knowledge=dict('
         'type="FPNFeatures", module="neck"), loss=dict(type="PKDLoss", '
         'loss_weight=10.))]')
+
+
+def _features(student: nn.Module, teacher: Optional[nn.Module],
+              loss_weight: float) -> dict:
+    knowledge = dict(type='FPNFeatures')
+    ours, theirs = ('neck' if hasattr(model, 'neck') else 'backbone'
+                    for model in (student, teacher or student))
+    if ours != 'neck':
+        knowledge['module'] = ours
+    if theirs != ours:
+        knowledge['teacher_module'] = theirs
+    return dict(
+        knowledge=knowledge,
+        loss=dict(type='PKDLoss', loss_weight=loss_weight))
+
+
+def _dense_scores(kind: str, head: nn.Module) -> dict:
+    sigmoid = getattr(head, 'use_sigmoid_cls', True)
+    return dict(
+        knowledge=dict(type=kind),
+        loss=dict(
+            type='QualityFocalKDLoss' if sigmoid else 'KDLoss',
+            loss_weight=1.))
+
+
+def _comparable(entries: Sequence[dict], student: nn.Module,
+                teacher: Optional[nn.Module]) -> List[dict]:
+    """The entries that the teacher fits; the log says why others do not."""
+    if teacher is None:
+        return list(entries)
+    fitting, reasons = [], []
+    for entry in entries:
+        try:
+            KNOWLEDGE.build(entry['knowledge']).check(student, teacher)
+        except ValueError as error:
+            reasons.append(f'{entry["knowledge"]["type"]}: {error}')
+        else:
+            fitting.append(entry)
+    if not fitting:
+        raise ValueError('the teacher cannot be compared with the student. ' +
+                         '; '.join(reasons))
+    for reason in reasons:
+        print_log(
+            f'The default distillation goes without {reason}.',
+            logger='current',
+            level=logging.WARNING)
+    return fitting
 
 
 def default_schedule() -> dict:

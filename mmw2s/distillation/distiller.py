@@ -32,27 +32,40 @@ class Distiller:
         teacher (FrozenTeacher): The teacher, on the student's device.
         terms (Sequence[Term]): What is compared and how.
         schedule (Schedule): The strength of all of it.
+        task_weight (float): What the student's own losses are multiplied by
+            at full strength. Defaults to 1.0.
     """
 
-    def __init__(self, student: nn.Module, teacher: FrozenTeacher,
-                 terms: Sequence[Term], schedule: Schedule) -> None:
+    def __init__(self,
+                 student: nn.Module,
+                 teacher: FrozenTeacher,
+                 terms: Sequence[Term],
+                 schedule: Schedule,
+                 task_weight: float = 1.0) -> None:
         self.teacher = teacher
         self.terms = list(terms)
         self.schedule = schedule
+        self.task_weight = task_weight
         self.strength = 0.
         self.temperatures: Dict[str, float] = {}
         self.is_first_batch = True
+        #: Calls of the teacher's modules that the latest batch needed, with
+        #: the last of which its forward ended.
+        self.until: Dict[str, int] = {}
         # The student sums its losses as its own train_step does.
         self._parse_losses = student.parse_losses
         for term in self.terms:
             term.knowledge.check(student, teacher.model)
         self._mapping = InputMapping(student.data_preprocessor,
                                      teacher.model.data_preprocessor)
-        self._student = Capture(student, (t.knowledge.module
-                                          for t in self.terms), 'student')
-        self._teacher = Capture(teacher.model, (t.knowledge.teacher_module
-                                                for t in self.terms),
-                                'teacher')
+        knowledges = [term.knowledge for term in self.terms]
+        self._student = Capture(
+            student, (name for k in knowledges for name in k.student_modules),
+            'student')
+        self._teacher = Capture(
+            teacher.model,
+            (name for k in knowledges for name in k.teacher_modules),
+            'teacher')
         self._training_form = [
             t.knowledge.teacher_module for t in self.terms
             if t.knowledge.training_form
@@ -62,8 +75,12 @@ class Distiller:
         """Tell the schedules how long the run is."""
         self.schedule.bind(max_iters, iters_per_epoch)
         for term in self.terms:
+            hottest = getattr(term.loss, 'temperature', None)
             if term.temperature is not None:
                 term.temperature.bind(max_iters, iters_per_epoch)
+                hottest = max(map(term.temperature.value, (0, max_iters - 1)))
+            if hottest is not None:
+                term.knowledge.check_temperature(hottest)
 
     def set_progress(self, iteration: int) -> None:
         """Take strength and temperatures of the given iteration."""
@@ -107,18 +124,21 @@ class Distiller:
                 dry run. Defaults to None.
 
         Returns:
-            dict[str, Tensor]: 0-dim losses, to join the student's.
+            dict[str, Tensor]: 0-dim losses, to join the student's, and
+            weighted ones to replace its own where ``task_weight`` is not 1.
         """
         captured = self._student.close()
         until: Dict[str, int] = {}
         for term in self.terms:
-            if not captured[term.knowledge.module]:
+            first = term.knowledge.student_modules[0]
+            if not captured[first]:
                 raise RuntimeError(
-                    f'the student\'s {term.knowledge.module} was not called '
+                    f'the student\'s {first} was not called '
                     'in its forward in loss mode: name in the knowledge of '
                     f'{term.key} a module that is')
             for name, calls in term.knowledge.calls_needed(captured).items():
                 until[name] = max(calls, until.get(name, 0))
+        self.until = until
         view = self.view(inputs, data_samples, until)
 
         raw: Dict[str, Tensor] = {}
@@ -132,8 +152,8 @@ class Distiller:
                     pair.teacher,
                     weight=pair.weight,
                     avg_factor=pair.avg_factor,
-                    temperature=self.temperatures.get(term.key))
-                for pair in pairs
+                    temperature=self.temperatures.get(term.key),
+                    **self._labels(term, pair)) for pair in pairs
             ]
             if measured is not None:
                 measured += [
@@ -143,10 +163,12 @@ class Distiller:
             raw[term.key] = sum(parts)
         self.is_first_batch = False
         weights = self._auto_weights(task_losses, raw)
-        return {
+        joined = self._weighted(task_losses) if self.task_weight != 1 else {}
+        joined.update({
             key: loss * (self.strength * weights.get(key, 1.))
             for key, loss in raw.items()
-        }
+        })
+        return joined
 
     def task_losses(self, inputs: Tensor, data_samples: Any,
                     task_losses: Dict[str, Any]) -> Dict[str, float]:
@@ -166,6 +188,19 @@ class Distiller:
         all_reduce(losses, 'mean')
         return dict(zip(('student', 'teacher'), losses.tolist()))
 
+    def _weighted(self, task_losses: Dict[str, Any]) -> Dict[str, Any]:
+        """The student's own losses, weighted as far as the strength goes."""
+        weight = 1 + min(self.strength, 1.) * (self.task_weight - 1)
+        weighted: Dict[str, Any] = {}
+        for key, loss in task_losses.items():
+            if 'loss' not in key:  # such are logged, not summed
+                continue
+            if isinstance(loss, list):
+                weighted[key] = [part * weight for part in loss]
+            else:
+                weighted[key] = loss * weight
+        return weighted
+
     def _auto_weights(self, task_losses: Dict[str, Any],
                       raw: Dict[str, Tensor]) -> Dict[str, Tensor]:
         auto = [t for t in self.terms if t.auto_weight is not None]
@@ -179,6 +214,12 @@ class Distiller:
             t.key: t.auto_weight(means[0], kd)
             for t, kd in zip(auto, means[1:])
         }
+
+    @staticmethod
+    def _labels(term: Term, pair: Pair) -> Dict[str, Optional[Tensor]]:
+        # A loss of one's own need not know of labels.
+        needed = getattr(term.loss, 'needs_target', False)
+        return dict(target=pair.target) if needed else {}
 
     def _refuse_non_finite(self, pairs: Sequence[Pair]) -> None:
         # On the first batch only: looking makes the host wait for the device.

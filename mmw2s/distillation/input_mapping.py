@@ -13,7 +13,9 @@ class InputMapping:
 
     Both see the very same augmented pixels; what differs is the
     normalisation: mean, standard deviation, channel order and the value that
-    pads an image to the batch's size.
+    pads an image to the batch's size. That size stays the student's, whatever
+    the teacher's own would be padded to: boxes have the same coordinates and
+    maps the same sizes in both.
 
     Args:
         student (nn.Module): The student's data preprocessor.
@@ -49,7 +51,7 @@ class InputMapping:
         mapped = mapped * self._scale.to(inputs) + self._shift.to(inputs)
         for image, sample in zip(mapped, data_samples or ()):
             shape = getattr(sample, 'img_shape', None)
-            if shape is not None:
+            if shape is not None and shape[:2] != mapped.shape[2:]:
                 image[:, shape[0]:] = self._pad_t
                 image[:, :, shape[1]:] = self._pad_t
         return mapped

@@ -10,6 +10,7 @@ from typing import Any, Dict, Mapping, Optional, Union
 
 from mmengine.logging import print_log
 
+from mmw2s.analysis.operating_band import check_student_best, teacher_warning
 from mmw2s.analysis.targets import infer_rule
 from mmw2s.registry import STOP_RULES
 
@@ -135,6 +136,10 @@ class SurpassTeacher(StopRule):
         latest (float, optional): Share of the run at which distillation ends
             even if the teacher is not surpassed, so that such a teacher does
             not hold the student to the end. Defaults to 0.5.
+        student_best (float, optional): What the student is expected to reach
+            at best without a teacher. With it, a warning says before training
+            that the teacher is too weak or too strong to be useful, see
+            :mod:`mmw2s.analysis.operating_band`. Defaults to None.
     """
 
     needs_validation = True
@@ -145,7 +150,8 @@ class SurpassTeacher(StopRule):
                  margin: float = 0.,
                  rule: Optional[str] = None,
                  teacher_score: Union[str, float] = 'measured',
-                 latest: Optional[float] = 0.5) -> None:
+                 latest: Optional[float] = 0.5,
+                 student_best: Optional[float] = None) -> None:
         super().__init__(latest)
         if not (isinstance(consecutive, int) and consecutive > 0):
             raise ValueError('SurpassTeacher.consecutive should be a positive '
@@ -163,9 +169,12 @@ class SurpassTeacher(StopRule):
             if metric == 'auto':
                 raise ValueError('SurpassTeacher needs the name of its metric '
                                  'where teacher_score is a number')
+        if student_best is not None:
+            check_student_best(student_best)
         self.metric, self.rule = metric, rule
         self.consecutive, self.margin = consecutive, margin
         self.teacher_score: Any = teacher_score
+        self.student_best = student_best
         self._count = 0
         self._student: Optional[float] = None
         self._warned = False
@@ -178,6 +187,10 @@ class SurpassTeacher(StopRule):
         if self.needs_teacher_score:
             self.teacher_score = self._pick(teacher_metrics or {})
         self.rule = infer_rule(self.metric, self.rule)
+        warning = teacher_warning(self.metric, self.teacher_score,
+                                  self.student_best, self.rule)
+        if warning is not None:
+            print_log(warning, logger='current', level=logging.WARNING)
 
     def _pick(self, metrics: Mapping[str, float]) -> float:
         if not metrics:

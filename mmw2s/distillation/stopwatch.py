@@ -2,8 +2,9 @@
 """Timing work on any device without making the host wait for it."""
 import time
 from collections import deque
+from contextlib import contextmanager
 from statistics import median
-from typing import Any, Deque, Optional
+from typing import Any, Deque, Iterator, List, Optional, Tuple
 
 import torch
 
@@ -24,29 +25,29 @@ class Stopwatch:
     def __init__(self, window: int = 50) -> None:
         self._ms: Deque[float] = deque(maxlen=window)
         self._began: Any = None
-        self._pending: Optional[tuple] = None
+        # Begin and end of all that the latest measurement is made of.
+        self._pending: List[Tuple[Any, Any]] = []
 
     def __enter__(self) -> 'Stopwatch':
-        if torch.cuda.is_available():
-            self._read()
-            self._began = torch.cuda.Event(enable_timing=True)
-            self._began.record()
-        else:
-            self._began = time.perf_counter()
+        self._read()
+        self._pending = []
+        self._began = _now()
         return self
 
     def __exit__(self, *exc: Any) -> None:
-        if torch.cuda.is_available():
-            ended = torch.cuda.Event(enable_timing=True)
-            ended.record()
-            self._pending = (self._began, ended)
-        else:
-            self._ms.append(1000 * (time.perf_counter() - self._began))
+        self._pending.append((self._began, _now()))
+
+    @contextmanager
+    def more(self) -> Iterator[None]:
+        """Add what is spent inside to the latest measurement."""
+        began = _now()
+        yield
+        self._pending.append((began, _now()))
 
     def _read(self) -> None:
-        if self._pending is not None and self._pending[1].query():
-            self._ms.append(self._pending[0].elapsed_time(self._pending[1]))
-            self._pending = None
+        if self._pending and all(_is_over(end) for _, end in self._pending):
+            self._ms.append(sum(_ms(*pair) for pair in self._pending))
+            self._pending = []
 
     @property
     def ms(self) -> Optional[float]:
@@ -59,3 +60,21 @@ class Stopwatch:
         """Median of the latest measurements, None before the first."""
         self._read()
         return median(self._ms) if self._ms else None
+
+
+def _now() -> Any:
+    if not torch.cuda.is_available():
+        return time.perf_counter()
+    event = torch.cuda.Event(enable_timing=True)
+    event.record()
+    return event
+
+
+def _is_over(time_: Any) -> bool:
+    return isinstance(time_, float) or time_.query()
+
+
+def _ms(began: Any, ended: Any) -> float:
+    if isinstance(began, float):
+        return 1000 * (ended - began)
+    return began.elapsed_time(ended)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .capture import Call, Capture, EnoughCaptured
 from .input_mapping import InputMapping
+from .rng import preserved_rng
 from .teacher import FrozenTeacher
 
 __all__ = ['TeacherView']
@@ -57,6 +58,11 @@ class TeacherView:
         return self._memo[key]
 
     @property
+    def data_samples(self) -> Any:
+        """The batch's data samples."""
+        return self._data_samples
+
+    @property
     def inputs(self) -> Tensor:
         """The batch as the teacher is given it, shape (B, C, H, W)."""
         if self._inputs is None:
@@ -66,22 +72,34 @@ class TeacherView:
 
     def __getitem__(self, name: str) -> List[Call]:
         """The calls of the teacher's module ``name`` on this batch."""
+        return self.through(self._predict)[name]
+
+    def through(self, forward: Callable[[], Any]) -> Dict[str, List[Call]]:
+        """The calls of the teacher's modules in a forward of one's own.
+
+        For a teacher that should see something else than the batch, such as
+        the noisy images that a diffusion model has made of it. There is one
+        forward a batch, the first that was asked for.
+        """
         if self._calls is None:
-            self._calls = self._run()
-        return self._calls[name]
+            self._calls = self._run(forward)
+        return self._calls
+
+    def _predict(self) -> None:
+        # Not mode='tensor', in which mmdet calls the forward of its heads past
+        # their hooks. Of predict only what is asked for is reached, no
+        # post-processing.
+        self._teacher.model(self.inputs, self._data_samples, mode='predict')
 
     @torch.no_grad()
-    def _run(self) -> Dict[str, List[Call]]:
+    def _run(self, forward: Callable[[], Any]) -> Dict[str, List[Call]]:
         teacher = self._teacher
         with teacher.stopwatch, teacher.autocast(
                 self._student_inputs.device.type), \
                 training_flag_up(teacher.model, self._training_form):
             self._capture.open(self._until)
             try:
-                # Not mode='tensor', in which mmdet calls the forward of its
-                # heads past their hooks. Of predict only what is asked for
-                # is reached, no post-processing.
-                teacher.model(self.inputs, self._data_samples, mode='predict')
+                forward()
             except EnoughCaptured:
                 pass
             finally:
@@ -98,6 +116,18 @@ class TeacherView:
         return calls
 
     @torch.no_grad()
+    def run(self, function: Callable, *args: Any) -> Any:
+        """What a function of the teacher's makes of given inputs.
+
+        In the teacher's precision, without a graph, and on its clock. To be
+        called after ``view[...]``, which begins a batch's measurement.
+        """
+        teacher = self._teacher
+        with teacher.stopwatch.more(), teacher.autocast(
+                self._student_inputs.device.type):
+            return function(*args)
+
+    @torch.no_grad()
     def task_loss(self) -> Tensor:
         """The teacher's own task loss on this batch, 0-dim."""
         teacher = self._teacher
@@ -106,7 +136,9 @@ class TeacherView:
             name for name, module in teacher.model.named_modules()
             if name and hasattr(module, 'loss')
         ]
-        with teacher.autocast(self._student_inputs.device.type), \
+        # A RoI head draws the proposals that it is trained on.
+        with preserved_rng(), \
+                teacher.autocast(self._student_inputs.device.type), \
                 training_flag_up(teacher.model, heads):
             losses = teacher.model(
                 self.inputs, self._data_samples, mode='loss')

@@ -67,7 +67,14 @@ def build_terms(cfgs: Sequence[dict]) -> List[Term]:
             key = next(f'{key}_{n}' for n in range(2,
                                                    len(cfgs) + 1)
                        if f'{key}_{n}' not in taken)
-        terms.append(Term(key, knowledge, *_build_loss(owner, cfg)))
+        loss, *rest = _build_loss(owner, cfg)
+        if getattr(loss, 'needs_target', False) and \
+                not knowledge.gives_target:
+            raise ValueError(
+                f'{owner}: {type(loss).__name__} needs labels, but '
+                f'{type(knowledge).__name__} gives none: use a loss without '
+                'them, such as KDLoss')
+        terms.append(Term(key, knowledge, loss, *rest))
     if not terms:
         raise ValueError('distill should name at least one knowledge and its '
                          'loss, but is empty')

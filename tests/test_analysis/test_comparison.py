@@ -199,3 +199,20 @@ def test_the_teachers_score_is_the_one_its_students_measured(write_run):
                    teacher).teacher_score() == .33
     assert compare([base], [base], teacher).teacher_score() == .35
     assert compare([base], [base]).teacher_score() is None
+
+
+@pytest.mark.parametrize('score, verdict', [(.3, 'too weak'), (.45, 'useful'),
+                                            (.6, 'too strong')])
+def test_the_teacher_is_judged_against_the_baselines_best(
+        write_run, score, verdict):
+    result = compare([write_run('b', SLOW)],
+                     [write_run('w', FAST, teacher=score)])
+    assert result.judge_teacher() == (score / .5, verdict)
+    said, = (line for line in result.verdict() if line.startswith('Teacher'))
+    assert f'{score:.4g}' in said and verdict in said and 'best of 0.5' in said
+
+
+def test_without_a_teachers_score_nothing_is_said_of_it(write_run):
+    result = compare([write_run('b', SLOW)], [write_run('w', FAST)])
+    assert result.judge_teacher() is None
+    assert not any('Teacher' in line for line in result.verdict())

@@ -64,6 +64,7 @@ def test_the_json_has_null_for_not_reached(result):
         value=pytest.approx(4 / 3.5), bound='<', text='< 1.14x')
     assert hard['speedup']['epoch']['value'] is None
     assert content['teacher']['final'] == .25
+    assert content['teacher_judged'] == dict(share=.5, verdict='too weak')
     assert content['w2s'][0]['switch_off']['epoch'] == 2
 
 

@@ -10,12 +10,15 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 import mmw2s
+from mmw2s.distillation.defaults import default_distill
 
 ROOT = Path(__file__).parents[2] / 'configs'
 PIECES = sorted(
     p.relative_to(ROOT).as_posix() for p in ROOT.glob('_base_/**/*.py'))
-CONFIGS = sorted({p.relative_to(ROOT).as_posix()
-                  for p in ROOT.rglob('*.py')} - set(PIECES))
+CONFIGS = sorted({
+    p.relative_to(ROOT).as_posix()
+    for p in ROOT.rglob('*.py') if p.parent.name != 'classification'
+} - set(PIECES))
 W2S = [name for name in CONFIGS if osp.basename(name).startswith('w2s_')]
 
 
@@ -43,7 +46,9 @@ def test_piece_parses(name):
 @pytest.mark.parametrize('name', CONFIGS)
 def test_config_parses_and_its_model_builds(name):
     cfg = load(name)
-    assert build(cfg).bbox_head.num_classes > 0
+    model = build(cfg)
+    head = model.roi_head if cfg.model.get('roi_head') else model
+    assert head.bbox_head.num_classes > 0
     # A run writes its config down and reads it again for its report.
     written = Config.fromstring(cfg.pretty_text, '.py')
     assert written.to_dict() == cfg.to_dict()
@@ -62,8 +67,8 @@ def test_student_has_one_teacher_that_fits_it(name):
     teacher = Config.fromfile(path) if osp.isabs(path) else load_zoo(path)
     assert not hooks(teacher, 'WeakTeacherDistillHook')
     assert teacher.model.backbone.depth < student.model.backbone.depth
-    for part in ('bbox_head', 'data_preprocessor'):
-        assert teacher.model[part] == student.model[part]
+    for part in ('bbox_head', 'rpn_head', 'roi_head', 'data_preprocessor'):
+        assert teacher.model.get(part) == student.model.get(part)
     assert teacher.model.neck.num_outs == student.model.neck.num_outs
 
 
@@ -88,15 +93,27 @@ def test_schedule_and_stop_fit_the_run(name):
         assert hook.teacher.checkpoint.endswith(f'epoch_{epochs}.pth')
 
 
-def test_main_config_adds_nothing_but_hooks_to_the_zoo_config():
-    ours = load('w2s_retinanet_coco.py')
-    theirs = load_zoo('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py')
+@pytest.mark.parametrize('name, zoo', [
+    ('w2s_retinanet_coco.py', 'retinanet/retinanet_r50_fpn_1x_coco.py'),
+    ('w2s_faster_rcnn_coco.py', 'faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'),
+    ('w2s_faster_rcnn_r101_coco.py',
+     'faster_rcnn/faster-rcnn_r101_fpn_1x_coco.py'),
+])
+def test_main_config_adds_nothing_but_hooks_to_the_zoo_config(name, zoo):
+    ours, theirs = load(name), load_zoo(f'mmdet::{zoo}')
     added = {
         key: value
         for key, value in ours.items() if theirs.get(key) != value
     }
     assert set(added) == {'custom_imports', 'custom_hooks'}
     assert set(theirs) <= set(ours)
+
+
+@pytest.mark.parametrize('name', W2S)
+def test_what_is_distilled_is_what_the_hook_would_choose(name):
+    cfg = load(name)
+    hook, = hooks(cfg, 'WeakTeacherDistillHook')
+    assert hook.distill == default_distill(build(cfg))
 
 
 def test_short_schedule_only_shortens():
@@ -107,22 +124,28 @@ def test_short_schedule_only_shortens():
     assert short.train_cfg.max_epochs < long.train_cfg.max_epochs
 
 
-def test_a_config_of_ones_own_can_inherit_only_the_hook(tmp_path):
+@pytest.mark.parametrize('theirs, piece, full', [
+    ('retinanet/retinanet_r50_fpn_1x_coco.py', '_base_/w2s_one_stage.py',
+     'w2s_retinanet_coco.py'),
+    ('faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', '_base_/w2s_two_stage.py',
+     'w2s_faster_rcnn_coco.py'),
+])
+def test_a_config_of_ones_own_can_inherit_only_the_hook(
+        tmp_path, theirs, piece, full):
     path = tmp_path / 'mine.py'
     path.write_text(
-        "_base_ = ['mmdet::retinanet/retinanet_r50_fpn_1x_coco.py',\n"
-        "  __import__('mmw2s').config('_base_/w2s_one_stage.py')]\n"
+        f"_base_ = ['mmdet::{theirs}',\n"
+        f"  __import__('mmw2s').config('{piece}')]\n"
         'custom_hooks = _base_.custom_hooks\n'
         "custom_hooks[0].teacher = dict(config='t.py', checkpoint='t.pth')\n"
         "custom_hooks[1].targets = {'coco/bbox_mAP': [0.3]}\n")
     cfg = Config.fromfile(path)
     hook, = hooks(cfg, 'WeakTeacherDistillHook')
     assert hook.teacher == dict(config='t.py', checkpoint='t.pth')
-    assert hook.distill == hooks(
-        load('w2s_retinanet_coco.py'), 'WeakTeacherDistillHook')[0].distill
+    whole, = hooks(load(full), 'WeakTeacherDistillHook')
+    assert hook.distill == whole.distill
     # The piece itself is as it was for the next one that inherits it.
-    assert load('_base_/w2s_one_stage.py').custom_hooks[0].teacher != \
-        hook.teacher
+    assert load(piece).custom_hooks[0].teacher != hook.teacher
 
 
 @pytest.mark.parametrize('name', ['bccd', 'coco_subset'])

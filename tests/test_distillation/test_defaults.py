@@ -1,6 +1,10 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 from builders import TinyModel, build
+from mmengine.logging import MMLogger
+from tiny_classifiers import build as build_classifier
+from tiny_classifiers import classifier
+from tiny_two_stage import c4, faster_rcnn
 from toys import retinanet
 
 from mmw2s.distillation.defaults import (default_distill, default_schedule,
@@ -24,6 +28,90 @@ def test_a_softmax_head_gets_the_softmax_loss_with_a_falling_temperature():
     assert type(term.loss).__name__ == 'KDLoss'
     term.temperature.bind(100, 10)
     assert [term.temperature.value(i) for i in (0, 50, 99)] == [6., 1., 1.]
+
+
+# -- detectors with a teacher --------------------------------------------
+
+
+def types(entries):
+    return [entry['knowledge']['type'] for entry in entries]
+
+
+def test_a_two_stage_detector_gets_features_proposals_and_rois():
+    student, teacher = build(faster_rcnn(50)), build(faster_rcnn(18))
+    for distill in (default_distill(student),
+                    default_distill(student, teacher)):
+        assert types(distill) == [
+            'FPNFeatures', 'RPNOutputs', 'RoIHeadOutputs'
+        ]
+        features, proposals, rois = build_terms(distill)
+        assert features.loss.loss_weight == 6.
+        assert type(proposals.loss).__name__ == 'QualityFocalKDLoss'
+        assert type(rois.loss).__name__ == 'KDLoss'
+        assert rois.loss.temperature == 1. and rois.temperature is None
+
+
+def test_a_teacher_of_other_classes_gives_what_does_not_tell_classes(capsys):
+    MMLogger.get_instance('said')
+    student, teacher = build(faster_rcnn(50)), build(faster_rcnn(18, 80))
+    assert types(default_distill(student,
+                                 teacher)) == ['FPNFeatures', 'RPNOutputs']
+    said = capsys.readouterr().out
+    assert 'goes without RoIHeadOutputs: teacher head has 80 classes' in said
+
+
+def test_a_teacher_whose_dense_head_differs_gives_features(capsys):
+    MMLogger.get_instance('said')
+    student = build(retinanet(50))
+    for teacher, why in ((retinanet(18, num_classes=80), '80 classes'),
+                         (faster_rcnn(18), 'no module "bbox_head"')):
+        assert types(default_distill(student,
+                                     build(teacher))) == ['FPNFeatures']
+        said = capsys.readouterr().out
+        assert 'goes without DenseHeadOutputs: ' in said and why in said
+
+
+def test_a_teacher_that_fits_is_not_written_about(capsys):
+    MMLogger.get_instance('said')
+    student, teacher = build(retinanet(50)), build(retinanet(18))
+    assert default_distill(student, teacher) == default_distill(student)
+    assert not capsys.readouterr().out
+
+
+def test_without_a_neck_the_maps_of_the_backbone_are_taken():
+    alone, neck = build(c4()), build(faster_rcnn(18))
+    assert default_distill(alone, alone)[0]['knowledge'] == dict(
+        type='FPNFeatures', module='backbone')
+    assert default_distill(neck, alone)[0]['knowledge'] == dict(
+        type='FPNFeatures', teacher_module='backbone')
+    assert default_distill(alone, neck)[0]['knowledge'] == dict(
+        type='FPNFeatures', module='backbone', teacher_module='neck')
+
+
+def test_a_teacher_with_nothing_in_common_is_refused_with_the_reasons():
+    with pytest.raises(
+            ValueError,
+            match='the teacher cannot be compared with the student. '
+            'FPNFeatures: .*; DenseHeadOutputs: '):
+        default_distill(build(retinanet(50)), TinyModel())
+
+
+# -- classifiers ---------------------------------------------------------
+
+
+def test_a_classifier_gets_logits_with_a_falling_temperature():
+    term, = build_terms(default_distill(build_classifier(classifier())))
+    assert term.key == 'loss_kd_logits'
+    assert type(term.loss).__name__ == 'KDLoss'
+    term.temperature.bind(100, 10)
+    assert [term.temperature.value(i) for i in (0, 50, 99)] == [6., 1., 1.]
+
+
+def test_a_multi_label_classifier_gets_the_loss_of_sigmoid_scores():
+    cfg = classifier(type='MultiLabelLinearClsHead')
+    term, = build_terms(default_distill(build_classifier(cfg)))
+    assert term.key == 'loss_kd_logits' and term.temperature is None
+    assert type(term.loss).__name__ == 'QualityFocalKDLoss'
 
 
 def test_of_another_kind_of_model_nothing_is_guessed():

@@ -29,10 +29,15 @@ def distil(student, teacher):
     """Makes distillers and takes their hooks off again."""
     made = []
 
-    def make(*entries, schedule=None, student=student, teacher=teacher):
+    def make(*entries,
+             schedule=None,
+             student=student,
+             teacher=teacher,
+             **fields):
         distiller = Distiller(
             student, teacher, build_terms(entries),
-            SCHEDULES.build(schedule or dict(type='Constant', value=1.)))
+            SCHEDULES.build(schedule or dict(type='Constant', value=1.)),
+            **fields)
         distiller.bind(100, 10)
         made.append(distiller)
         return distiller
@@ -103,6 +108,34 @@ def test_the_strength_is_a_factor_of_every_loss(distil, student):
         distil(FPN, CLS, schedule=dict(type='Constant', value=.5)), student)[1]
     for key in full:
         assert half[key].item() == pytest.approx(full[key].item() / 2)
+
+
+@pytest.mark.parametrize('strength, weight', [(1., 0.4), (0.5, 0.7),
+                                              (3., 0.4)])
+def test_the_weight_of_the_task_goes_with_the_strength(distil, student,
+                                                       strength, weight):
+    constant = dict(type='Constant', value=strength)
+    plain = distil(FPN, schedule=constant)
+    weighted = distil(FPN, schedule=constant, task_weight=0.4)
+    student.eval()  # no statistics move between the two
+    task, kd = step(plain, student)
+    _, joined = step(weighted, student)
+    own = {key: joined.pop(key) for key in task}
+    assert joined == kd
+    assert student.parse_losses(own)[0].item() == pytest.approx(
+        weight * student.parse_losses(task)[0].item())
+
+
+def test_what_is_no_loss_of_the_task_is_not_weighted(distil, student):
+    distiller = distil(FPN, task_weight=0.5)
+    distiller.set_strength(1., 0)
+    given = dict(
+        loss_cls=[torch.tensor(1.), torch.tensor(3.)],
+        loss_bbox=torch.tensor(4.),
+        acc=torch.tensor(9.))
+    assert distiller._weighted(given) == dict(
+        loss_cls=[torch.tensor(.5), torch.tensor(1.5)],
+        loss_bbox=torch.tensor(2.))
 
 
 def test_at_strength_0_nothing_is_noted_and_the_teacher_never_run(
@@ -269,9 +302,9 @@ def test_a_module_that_is_not_called_in_loss_mode_is_refused(distil, student):
 
 def test_two_models_that_do_not_fit_are_refused_and_leave_no_hook(
         student, teacher):
-    other = build(retinanet(50, channels=16))
-    with pytest.raises(ValueError, match='8 channels'):
-        Distiller(other, teacher, build_terms([CLS, FPN]),
+    other = build(retinanet(50, channels=8, num_classes=3))
+    with pytest.raises(ValueError, match='2 classes'):
+        Distiller(other, teacher, build_terms([FPN, CLS]),
                   SCHEDULES.build(dict(type='Constant', value=1.)))
     assert not any(
         m._forward_hooks for model in (other, teacher.model)

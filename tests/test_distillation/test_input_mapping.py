@@ -71,6 +71,16 @@ def test_equal_preprocessors_hand_on_the_very_same_tensor():
     assert mapping.is_identity and mapping(inputs, None) is inputs
 
 
+def test_pixels_stay_where_they_are_whatever_the_teacher_pads_to():
+    student = DetDataPreprocessor(**RGB, pad_size_divisor=32)
+    teacher = DetDataPreprocessor(**CAFFE, pad_size_divisor=128)
+    seen = student(raw())
+    mapped = InputMapping(student, teacher)(**seen)
+    own = teacher(raw())['inputs']
+    assert mapped.shape[2:] == (64, 64) and own.shape[2:] == (128, 128)
+    assert torch.allclose(mapped, own[..., :64, :64], atol=1e-4)
+
+
 def test_a_batch_without_data_samples_is_mapped_too():
     mapping = InputMapping(
         DetDataPreprocessor(**RGB), DetDataPreprocessor(**CAFFE))

@@ -1,4 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import logging
 import random
 
 import pytest
@@ -160,6 +161,45 @@ def test_rows_of_other_events_are_no_validations():
         val(0.4)
     ]
     assert decisions(rule, rows) == [False, False, False, True]
+
+
+@pytest.fixture
+def said(monkeypatch):
+    lines = []
+    monkeypatch.setattr('mmw2s.distillation.stop_rules.print_log',
+                        lambda text, level, **_: lines.append((level, text)))
+    return lines
+
+
+def test_a_teacher_outside_the_useful_band_is_warned_of_once(said):
+    surpass(0.3, student_best=0.4)
+    (level, text), = said
+    assert level == logging.WARNING
+    assert 'is 0.3 ' in text and '0.75 as good, too weak' in text
+
+
+def test_a_useful_teacher_is_not_warned_of(said):
+    surpass(0.35, student_best=0.4)
+    surpass(0.3)
+    assert not said
+
+
+def test_where_less_is_better_the_band_is_turned_round(said):
+    surpass(metric='val/FID', rule='less', student_best=55.)  # it scores 60
+    assert not said
+    surpass(metric='val/FID', rule='less', student_best=61.)
+    assert 'too strong' in said[0][1]
+
+
+def test_a_teacher_that_scores_nothing_is_warned_of(said):
+    surpass(0.)
+    assert 'nothing can be learned' in said[0][1]
+
+
+@pytest.mark.parametrize('best', [0., -1., 'high'])
+def test_a_students_best_that_is_no_positive_number_is_refused(best):
+    with pytest.raises(ValueError, match='student_best should be'):
+        SurpassTeacher(student_best=best)
 
 
 # -- At ------------------------------------------------------------------

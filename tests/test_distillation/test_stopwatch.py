@@ -36,6 +36,18 @@ def test_its_median_is_that_of_the_latest_measurements():
 
 
 @on_cpu
+def test_more_adds_to_the_latest_measurement():
+    watch = Stopwatch()
+    for seconds in (0.05, 0.):
+        with watch:
+            time.sleep(seconds)
+        with watch.more():
+            time.sleep(seconds)
+        assert watch.ms >= 2000 * seconds
+    assert watch.ms < 50
+
+
+@on_cpu
 def test_it_measures_and_passes_on_an_error():
     watch = Stopwatch()
     with pytest.raises(RuntimeError):

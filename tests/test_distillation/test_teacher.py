@@ -64,8 +64,10 @@ def test_none_of_its_parameters_requires_a_gradient(frozen):
     assert parameters and not any(p.requires_grad for p in parameters)
 
 
-def test_it_can_be_moved(frozen):
-    assert frozen.to(torch.device('cpu')) is frozen
+def test_it_follows_its_student_to_a_device(frozen):
+    student = torch.nn.Conv2d(1, 1, 1, device='meta')
+    assert frozen.follow(student) is frozen
+    assert next(frozen.model.parameters()).device.type == 'meta'
 
 
 # -- where it comes from -------------------------------------------------

@@ -1,8 +1,11 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import time
+
 import pytest
 import torch
 from builders import TinyModel, batch, build, teacher_of, view_of
 from mmengine.config import Config
+from tiny_two_stage import faster_rcnn, picture_batch
 from torch import nn
 from toys import retinanet
 
@@ -188,6 +191,28 @@ def test_a_teacher_that_calls_it_less_often_than_the_student_is_refused():
         view['head']
 
 
+# -- its modules on given inputs -----------------------------------------
+
+
+@pytest.mark.parametrize('precision, expected', [('fp32', torch.float32),
+                                                 ('bf16', torch.bfloat16)])
+def test_a_function_is_run_in_its_precision_and_without_a_graph(
+        tmp_path, precision, expected):
+    teacher = teacher_of(SMALL, tmp_path / 't.pth', precision=precision)
+    view = view_of(teacher, ['neck'])
+    maps = torch.ones(1, 8, 4, 4, requires_grad=True)
+    result = view.run(teacher.model.neck.fpn_convs[0], maps)
+    assert result.dtype == expected and not result.requires_grad
+    assert torch.is_grad_enabled()
+
+
+def test_the_time_of_a_function_is_part_of_the_teachers(teacher):
+    view = view_of(teacher, ['neck'])
+    view['neck']
+    view.run(time.sleep, 0.05)
+    assert torch.cuda.is_available() or teacher.stopwatch.ms >= 50
+
+
 # -- task loss -----------------------------------------------------------
 
 
@@ -209,3 +234,13 @@ def test_its_task_loss_is_that_of_the_same_model_in_training(
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
     assert not found.requires_grad
     assert not any(m.training for m in teacher.model.modules())
+
+
+def test_the_task_loss_of_a_two_stage_teacher_draws_no_random_numbers(
+        tmp_path):
+    teacher = teacher_of(faster_rcnn(sampled=4), tmp_path / 't.pth')
+    inputs, samples = picture_batch()
+    state = torch.get_rng_state()
+    view = view_of(teacher, ['neck'], inputs=inputs, samples=samples)
+    assert view.task_loss() > 0
+    assert torch.equal(state, torch.get_rng_state())

@@ -114,3 +114,13 @@ def test_a_share_without_an_automatic_weight_is_refused():
             ValueError, match=r'distill\[0\].auto_ratio has no '
             'effect unless'):
         build_terms([entry(FPN, auto_ratio=0.3)])
+
+
+def test_a_loss_that_needs_labels_is_refused_where_none_are_given():
+    with pytest.raises(
+            ValueError,
+            match=r'distill\[0\]: DKDLoss needs labels, but FPNFeatures '
+            'gives none'):
+        build_terms([dict(FPN, loss=dict(type='DKDLoss'))])
+    logits = dict(knowledge=dict(type='ClassLogits'))
+    assert len(build_terms([dict(logits, loss=dict(type='PLDLoss'))])) == 1

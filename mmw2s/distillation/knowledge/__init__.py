@@ -1,6 +1,13 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 from .base import Captured, Knowledge, Pair
+from .classification import ClassLogits, HiddenFeatures
+from .denoising import Denoising, DenoisingFeatures
 from .dense_head import DenseHeadOutputs
 from .feature_maps import FPNFeatures
+from .roi_head import RoIHeadOutputs
+from .rpn import RPNOutputs
 
-__all__ = ['Captured', 'DenseHeadOutputs', 'FPNFeatures', 'Knowledge', 'Pair']
+__all__ = [
+    'Captured', 'ClassLogits', 'Denoising', 'DenoisingFeatures', 'DenseHeadOutputs', 'FPNFeatures',
+    'HiddenFeatures', 'Knowledge', 'Pair', 'RPNOutputs', 'RoIHeadOutputs'
+]

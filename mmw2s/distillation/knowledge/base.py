@@ -1,9 +1,11 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import (Any, Dict, List, Mapping, NamedTuple, Optional, Sequence,
+                    Tuple)
 
 from torch import Tensor, nn
 
 from ..capture import Call, find_module
+from ..teacher import FrozenTeacher
 from ..teacher_view import TeacherView
 
 __all__ = ['Captured', 'Knowledge', 'Pair']
@@ -21,12 +23,15 @@ class Pair(NamedTuple):
         weight (Tensor, optional): How much each element, or each sample,
             counts.
         avg_factor (Tensor, optional): What the loss is divided by, 0-dim.
+        target (Tensor, optional): The labels, for losses that need them:
+            class indices (N,), or soft labels (N, C) as mixup gives them.
     """
     name: str
     student: Tensor
     teacher: Tensor
     weight: Optional[Tensor] = None
     avg_factor: Optional[Tensor] = None
+    target: Optional[Tensor] = None
 
 
 class Knowledge:
@@ -49,6 +54,8 @@ class Knowledge:
     by_class = False
     #: Whether the teacher's module must give what it gives in training.
     training_form = False
+    #: Whether the pairs have a ``target``, which some losses need.
+    gives_target = False
 
     def __init__(self,
                  module: str,
@@ -56,11 +63,35 @@ class Knowledge:
         self.module = module
         self.teacher_module = teacher_module or module
 
+    @property
+    def student_modules(self) -> Tuple[str, ...]:
+        """Modules of the student whose calls :meth:`pairs` is given.
+
+        Asked for after :meth:`check`. The first must be called in each step.
+        """
+        return (self.module, )
+
+    @property
+    def teacher_modules(self) -> Tuple[str, ...]:
+        """Modules of the teacher whose calls :meth:`pairs` asks for."""
+        return (self.teacher_module, )
+
     def modules_of(self, student: nn.Module,
                    teacher: nn.Module) -> Tuple[nn.Module, nn.Module]:
         """The named module in each of the two models."""
         return (find_module(student, self.module, 'student'),
                 find_module(teacher, self.teacher_module, 'teacher'))
+
+    def match_classes(self, teacher: FrozenTeacher,
+                      classes: Optional[Sequence[str]]) -> None:
+        """Bring the teacher to the student's classes, where it knows more.
+
+        Called before :meth:`check`; by itself it leaves the teacher as it is.
+
+        Args:
+            teacher (FrozenTeacher): With its ``classes``, where known.
+            classes (Sequence[str], optional): The student's, where known.
+        """
 
     def check(self, student: nn.Module, teacher: nn.Module) -> None:
         """Refuse, before training, two models that cannot be paired.
@@ -69,6 +100,19 @@ class Knowledge:
             ValueError: With what differs and what to do.
         """
         self.modules_of(student, teacher)
+
+    def _refuse_difference(self, what: str, ours: Any, theirs: Any,
+                           why: str) -> None:
+        if ours != theirs:
+            raise ValueError(f'teacher head has {theirs} {what}, the '
+                             f'student\'s {ours}: {why}')
+
+    def check_temperature(self, temperature: float) -> None:
+        """Warn, before training, of a loss's temperature that may harm.
+
+        Args:
+            temperature (float): The highest one of the run.
+        """
 
     def calls_needed(self, captured: Captured) -> Dict[str, int]:
         """How many calls of which module the teacher's forward must reach."""

@@ -81,8 +81,8 @@ class DenseHeadOutputs(Knowledge):
                 raise ValueError(
                     f'the {owner}\'s {name} is a {type(head).__name__}, not a '
                     'dense head with a prior_generator and scores apart: '
-                    'DenseHeadOutputs cannot read it. Distil features instead '
-                    '(knowledge FPNFeatures)')
+                    f'{type(self).__name__} cannot read it. Distil features '
+                    'instead (knowledge FPNFeatures)')
         self._refuse_difference(
             'classes', ours.num_classes, theirs.num_classes,
             'scores are paired class by class. Use a teacher trained on the '
@@ -112,11 +112,6 @@ class DenseHeadOutputs(Knowledge):
                 'box deltas are only comparable in one code. Give both heads '
                 'the same bbox_coder, or leave the boxes out')
         self._student_head, self._teacher_head = ours, theirs
-
-    def _refuse_difference(self, what: str, ours, theirs, why: str) -> None:
-        if ours != theirs:
-            raise ValueError(f'teacher head has {theirs} {what}, the '
-                             f'student\'s {ours}: {why}')
 
     def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
         pairs = []

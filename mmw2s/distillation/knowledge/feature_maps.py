@@ -1,7 +1,10 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-from typing import List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from torch import Tensor, nn
+import torch
+import torch.nn.functional as F
+from mmengine.logging import print_log
+from torch import Tensor
 
 from mmw2s.registry import KNOWLEDGE
 from ..teacher_view import TeacherView
@@ -14,7 +17,16 @@ __all__ = ['FPNFeatures']
 class FPNFeatures(Knowledge):
     """Feature maps of a named module, level by level.
 
-    Each level of each call is a pair of maps of shape (B, C, H, W).
+    Each level of each call is a pair of maps of shape (B, C, H, W). Levels of
+    one stride, which on the same pictures are maps of one size, are paired;
+    those that only one model has are left out.
+
+    Maps of different channels are compared in the space of the narrower one:
+    the other is multiplied by a fixed random matrix with entries from
+    N(0, 1 / C), C being its own channels, which keeps angles and distances to
+    a good approximation (`Random projections
+    <https://doi.org/10.1090/conm/026/737400>`_). It has no parameters and
+    follows from a seed, so all ranks and resumed runs have the same one.
 
     Args:
         module (str): The student's module that gives a map or a sequence of
@@ -22,7 +34,10 @@ class FPNFeatures(Knowledge):
         teacher_module (str, optional): The teacher's. Defaults to the same
             name.
         levels (Sequence[int], optional): Indices of the levels to pair,
-            counted from the finest. Defaults to None, which takes all.
+            counted from the finest, in both models; where the sizes differ,
+            the teacher's map is brought to the student's. Defaults to None,
+            which takes all levels of a common stride.
+        seed (int): Of the random projections. Defaults to 0.
     """
 
     name = 'fpn'
@@ -30,7 +45,8 @@ class FPNFeatures(Knowledge):
     def __init__(self,
                  module: str = 'neck',
                  teacher_module: Optional[str] = None,
-                 levels: Optional[Sequence[int]] = None) -> None:
+                 levels: Optional[Sequence[int]] = None,
+                 seed: int = 0) -> None:
         super().__init__(module, teacher_module)
         if levels is not None and not (levels and all(
                 isinstance(i, int) and i >= 0 for i in levels)):
@@ -38,59 +54,107 @@ class FPNFeatures(Knowledge):
                              'level, counted from 0 at the finest, but got '
                              f'{levels!r}')
         self.levels = levels
-
-    def check(self, student: nn.Module, teacher: nn.Module) -> None:
-        """Compare the channels and the number of levels, where modules tell.
-
-        What the modules do not tell is compared on the first batch.
-        """
-        for attribute, what in (('out_channels', 'channels'), ('num_outs',
-                                                               'levels')):
-            if what == 'levels' and self.levels is not None:
-                continue  # common ones were chosen
-            ours, theirs = (
-                getattr(m, attribute, None)
-                for m in self.modules_of(student, teacher))
-            if isinstance(ours, int) and isinstance(theirs, int) and \
-                    ours != theirs:
-                raise ValueError(
-                    f'the teacher\'s {self.teacher_module} gives {theirs} '
-                    f'{what}, the student\'s {self.module} {ours}: '
-                    'FPNFeatures pairs maps of equal shape. Use a teacher '
-                    f'with {ours} {what}' +
-                    (', or choose common levels by FPNFeatures.levels'
-                     if what == 'levels' else ''))
+        self.seed = seed
+        self._projections: Dict[Tuple[int, int, int], Tensor] = {}
+        self._told: set = set()
 
     def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
         pairs = []
         for ours, theirs in zip(captured[self.module],
                                 view[self.teacher_module]):
             student, teacher = _maps(ours.output), _maps(theirs.output)
-            if self.levels is None and len(student) != len(teacher):
-                raise ValueError(
-                    f'the teacher\'s {self.teacher_module} gives '
-                    f'{len(teacher)} levels, the student\'s {self.module} '
-                    f'{len(student)}: name common ones by FPNFeatures.levels')
-            for level in self.levels or range(len(student)):
+            for i, j in self._common_levels(student, teacher):
+                name = f'{self.module}[{i}]'
+                if i != j:
+                    name += f' ({self.teacher_module}[{j}])'
+                pairs.append(
+                    Pair(name, *self._fitted(i, name, student[i], teacher[j])))
+        return pairs
+
+    def _common_levels(self, student: Sequence[Tensor],
+                       teacher: Sequence[Tensor]) -> List[Tuple[int, int]]:
+        """Indices of the levels that are paired, in both models."""
+        if self.levels is not None:
+            for level in self.levels:
                 if level >= min(len(student), len(teacher)):
                     raise ValueError(
                         f'FPNFeatures.levels has {level}, but the student '
                         f'gives {len(student)} levels and the teacher '
                         f'{len(teacher)}, counted from 0')
-                name = f'{self.module}[{level}]'
-                _check_shapes(name, student[level], teacher[level])
-                pairs.append(Pair(name, student[level], teacher[level]))
-        return pairs
+            return [(level, level) for level in self.levels]
+        if len(student) == len(teacher) == 1:
+            return [(0, 0)]
+        common, free = [], list(range(len(teacher)))
+        for i, ours in enumerate(student):
+            for j in free:
+                if ours.shape[2:] == teacher[j].shape[2:]:
+                    common.append((i, j))
+                    free.remove(j)
+                    break
+        if not common:
+            raise ValueError(
+                f'the student\'s {self.module} gives maps of '
+                f'{_sizes(student)}, the teacher\'s {self.teacher_module} of '
+                f'{_sizes(teacher)} (H x W): none are of one stride. Name '
+                'modules that have one in common, or levels to be resized '
+                '(FPNFeatures.levels)')
+        if len(common) < max(len(student), len(teacher)):
+            self._tell(
+                'levels', f'FPNFeatures pairs {len(common)} levels of a '
+                f'common stride; the student\'s {self.module} gives '
+                f'{len(student)}, the teacher\'s {self.teacher_module} '
+                f'{len(teacher)}')
+        return common
+
+    def _fitted(self, level: int, name: str, student: Tensor,
+                teacher: Tensor) -> Tuple[Tensor, Tensor]:
+        """The two maps at one size and with one number of channels."""
+        ours, theirs = student.shape[1], teacher.shape[1]
+        if student.shape[2:] != teacher.shape[2:]:
+            self._tell(
+                name, f'{name}: the teacher\'s maps are brought from '
+                f'{_sizes([teacher])} to the student\'s {_sizes([student])} '
+                '(in the first batch)')
+            teacher = _resize(teacher, student.shape[2:])
+        if ours != theirs:
+            self._tell(
+                'channels', f'{name}: the student\'s maps have {ours} '
+                f'channels, the teacher\'s {theirs}; a random projection '
+                'brings the wider ones to the others\' channels')
+            if ours > theirs:
+                student = self._project(level, student, theirs)
+            else:
+                teacher = self._project(level, teacher, ours)
+        return student, teacher
+
+    def _project(self, level: int, maps: Tensor, channels: int) -> Tensor:
+        key = (level, channels, maps.shape[1])
+        if key not in self._projections:
+            generator = torch.Generator().manual_seed(self.seed + level)
+            matrix = torch.randn(*key[1:], 1, 1, generator=generator)
+            self._projections[key] = matrix.to(maps.device) / key[2]**0.5
+        return F.conv2d(maps, self._projections[key].to(maps.dtype))
+
+    def _tell(self, what: str, message: str) -> None:
+        """Log it once."""
+        if what not in self._told:
+            self._told.add(what)
+            print_log(message, logger='current')
 
 
-def _maps(output) -> Tuple[Tensor, ...]:
+def _maps(output: Any) -> Tuple[Tensor, ...]:
     return (output, ) if isinstance(output, Tensor) else tuple(output)
 
 
-def _check_shapes(name: str, student: Tensor, teacher: Tensor) -> None:
-    if student.shape != teacher.shape:
-        raise ValueError(
-            f'{name}: the student\'s map is {tuple(student.shape)}, the '
-            f'teacher\'s {tuple(teacher.shape)} (B, C, H, W). Channels and '
-            'strides should be equal: use a teacher with the student\'s neck, '
-            'or name levels of equal shape by FPNFeatures.levels')
+def _sizes(maps: Sequence[Tensor]) -> str:
+    return ', '.join(f'{m.shape[2]} x {m.shape[3]}' for m in maps)
+
+
+def _resize(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Average where it shrinks, interpolate where it grows."""
+    smaller = [min(a, b) for a, b in zip(maps.shape[2:], size)]
+    maps = F.adaptive_avg_pool2d(maps, smaller)
+    if list(maps.shape[2:]) == list(size):
+        return maps
+    return F.interpolate(
+        maps, tuple(size), mode='bilinear', align_corners=False)

@@ -1,5 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from .channels_last_hook import ChannelsLastHook
 from .time_to_target_hook import TimeToTargetHook
 from .weak_teacher_distill_hook import WeakTeacherDistillHook
 
-__all__ = ['TimeToTargetHook', 'WeakTeacherDistillHook']
+__all__ = ['ChannelsLastHook', 'TimeToTargetHook', 'WeakTeacherDistillHook']

@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import gc
 import math
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence, Set, Union
 
 import torch
 from mmengine.config import Config
@@ -62,6 +62,9 @@ class WeakTeacherDistillHook(Hook):
         stop (dict, optional): Until when. Defaults to None:
             ``SurpassTeacher``, or ``SurpassOnTrain`` in a run without
             validation.
+        task_weight (float): What the student's own losses are multiplied by
+            at full strength; at lower strength it is that much nearer to 1.
+            Defaults to 1.0.
 
     Raises:
         TypeError: For an unknown field, naming the nearest.
@@ -77,13 +80,18 @@ class WeakTeacherDistillHook(Hook):
                  distill: Optional[Sequence[dict]] = None,
                  schedule: Optional[dict] = None,
                  stop: Optional[dict] = None,
+                 task_weight: float = 1.0,
                  **unknown: Any) -> None:
         check_fields('WeakTeacherDistillHook', unknown,
-                     ('teacher', 'distill', 'schedule', 'stop'))
+                     ('teacher', 'distill', 'schedule', 'stop', 'task_weight'))
+        if not 0 <= task_weight < math.inf:
+            raise ValueError('task_weight should be a finite number >= 0, but '
+                             f'got {task_weight!r}')
         self.teacher_cfg = teacher
         self.distill_cfg = distill
         self.schedule_cfg = schedule or default_schedule()
         self.stop_cfg = stop
+        self.task_weight = task_weight
         # Fields are refused here, before data sets and models are built.
         if not isinstance(teacher, str) and 'model' not in teacher:
             check_fields('teacher', teacher, FrozenTeacher.fields())
@@ -104,6 +112,7 @@ class WeakTeacherDistillHook(Hook):
         self._iter = 0
         self._loaded_state: dict = {}
         self._reached = False
+        self._sums: Set[str] = set()
         self._train_losses: Optional[Dict[str, float]] = None
         self._step_times = StepTimes()
 
@@ -145,7 +154,6 @@ class WeakTeacherDistillHook(Hook):
                     logger='current')
                 return
         student = _inner(runner.model)
-        distill = self.distill_cfg or default_distill(student)
         stop_cfg = self.stop_cfg or default_stop(runner.val_loop is not None)
         self._stop = STOP_RULES.build(stop_cfg)
         if self._stop.needs_validation and runner.val_loop is None:
@@ -155,12 +163,18 @@ class WeakTeacherDistillHook(Hook):
                 'val_evaluator, or use stop=dict(type="SurpassOnTrain")')
         with preserved_rng():
             teacher = FrozenTeacher.from_cfg(self.teacher_cfg)
-            teacher.to(next(student.parameters()).device)
-        self.distiller = Distiller(student, teacher, build_terms(distill),
-                                   SCHEDULES.build(self.schedule_cfg))
+            teacher.follow(student)
+        distill = self.distill_cfg or default_distill(student, teacher.model)
+        terms = build_terms(distill)
         meta = getattr(runner.train_dataloader.dataset, 'metainfo', {})
+        classes = meta.get('classes')
+        for term in terms:
+            term.knowledge.match_classes(teacher, classes)
+        self.distiller = Distiller(student, teacher, terms,
+                                   SCHEDULES.build(self.schedule_cfg),
+                                   self.task_weight)
         teacher.check_classes(
-            meta.get('classes'),
+            classes,
             strict=any(t.knowledge.by_class for t in self.distiller.terms))
         length = (runner.max_iters, len(runner.train_dataloader))
         self.distiller.bind(*length)
@@ -210,7 +224,8 @@ class WeakTeacherDistillHook(Hook):
                     teacher=self.teacher_cfg,
                     distill=list(distill),
                     schedule=self.schedule_cfg,
-                    stop=stop_cfg)
+                    stop=stop_cfg,
+                    task_weight=self.task_weight)
             ]))
         score = scores.get('teacher')
         print_log(
@@ -248,6 +263,9 @@ class WeakTeacherDistillHook(Hook):
         if batch.get('mode') != 'loss' or not module.training:
             return None
         self._reached = True
+        # A student's own loss of that name (mmpretrain's) hides the sum.
+        self._sums = {'grad_norm'} if 'loss' in output else \
+            {'grad_norm', 'loss'}
         distiller, interval = self.distiller, self._stop.train_loss_interval
         if interval is not None and (self._iter + 1) % interval == 0:
             self._train_losses = distiller.task_losses(
@@ -297,7 +315,7 @@ class WeakTeacherDistillHook(Hook):
         ours = [key for key in broken if key.startswith('loss_kd_')]
         # Where the student's own losses overflow too, under mixed precision,
         # the gradient scaler deals with it.
-        if ours and not set(broken) - set(ours) - {'loss', 'grad_norm'}:
+        if ours and not set(broken) - set(ours) - self._sums:
             raise FloatingPointError(
                 f'{", ".join(ours)} is not finite at iteration '
                 f'{runner.iter + 1}, the student\'s own losses are. Look at '

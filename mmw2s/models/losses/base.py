@@ -28,6 +28,9 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
             ``temperature`` is not positive.
     """
 
+    #: Whether the formula needs the samples' labels.
+    needs_target = False
+
     def __init__(self,
                  loss_weight: float = 1.0,
                  temperature: Optional[float] = None) -> None:
@@ -43,7 +46,8 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
                 teacher: Tensor,
                 weight: Optional[Tensor] = None,
                 avg_factor: Optional[AvgFactor] = None,
-                temperature: Optional[float] = None) -> Tensor:
+                temperature: Optional[float] = None,
+                target: Optional[Tensor] = None) -> Tensor:
         """Compare the student's tensor with the teacher's.
 
         Args:
@@ -56,19 +60,28 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
                 Defaults to None, the normaliser that the subclass documents.
             temperature (float, optional): Replaces the one of the
                 constructor in this call. Defaults to None.
+            target (Tensor, optional): The labels, for a loss that
+                ``needs_target``: class indices of the shape of the logits
+                without their last axis, or soft labels of the logits' own
+                shape, as mixup gives them. Defaults to None.
 
         Returns:
             Tensor: The loss, a float32 scalar (float64 if the student is).
 
         Raises:
-            ValueError: If the shapes do not fit or the temperature is not
-                positive.
+            ValueError: If the shapes do not fit, the temperature is not
+                positive, or labels are needed and not given.
         """
         if student.shape != teacher.shape:
             raise ValueError(
                 f'{type(self).__name__} needs tensors of the same shape, but '
                 f'got {tuple(student.shape)} from the student and '
                 f'{tuple(teacher.shape)} from the teacher')
+        if self.needs_target and target is None:
+            raise ValueError(
+                f'{type(self).__name__} needs one label a sample, but the '
+                'knowledge gives none: use a loss without labels, such as '
+                'KDLoss (or QualityFocalKDLoss for multi-label scores)')
         if self.temperature is None:
             temperature = None
         elif temperature is None:
@@ -88,15 +101,19 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
                 avg_factor = avg_factor.clamp(min=1.)
             elif avg_factor is not None:
                 avg_factor = max(avg_factor, 1.)
+            labels = dict(target=target) if self.needs_target else {}
             loss = self.compute(student, teacher, weight, avg_factor,
-                                temperature)
+                                temperature, **labels)
             return self.loss_weight * loss
 
     @abstractmethod
     def compute(self, student: Tensor, teacher: Tensor,
                 weight: Optional[Tensor], avg_factor: Optional[AvgFactor],
                 temperature: Optional[float]) -> Tensor:
-        """The formula, on checked non-empty tensors of one floating dtype."""
+        """The formula, on checked non-empty tensors of one floating dtype.
+
+        Where ``needs_target`` is set it takes ``target`` too.
+        """
 
 
 def expand_weight(weight: Tensor, shape: Sequence[int]) -> Tensor:
@@ -111,6 +128,30 @@ def expand_weight(weight: Tensor, shape: Sequence[int]) -> Tensor:
         raise ValueError('weight should be broadcastable to the shape '
                          f'{tuple(shape)}, but has the shape '
                          f'{tuple(weight.shape)}') from None
+
+
+def label_of_each_sample(target: Tensor, logits: Tensor) -> Tensor:
+    """Class indices of labels that may be soft, without a copy to the host.
+
+    Args:
+        target (Tensor): Class indices (...), or soft labels (..., C), of
+            which the class with the largest share is taken.
+        logits (Tensor): Shape (..., C).
+
+    Returns:
+        Tensor: Class indices, shape (...).
+
+    Raises:
+        ValueError: If ``target`` has another shape.
+    """
+    if target.shape == logits.shape:
+        return target.argmax(-1)
+    if target.shape == logits.shape[:-1] and not target.is_floating_point():
+        return target.long()
+    raise ValueError(
+        f'labels should be class indices of shape {tuple(logits.shape[:-1])} '
+        f'or soft labels of shape {tuple(logits.shape)}, but got '
+        f'{tuple(target.shape)} of {target.dtype}')
 
 
 def check_map(x: Tensor) -> None:

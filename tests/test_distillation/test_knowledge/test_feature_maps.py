@@ -1,9 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 import torch
+import torch.nn.functional as F
 from builders import build, pairs_of, teacher_of
+from mmengine.logging import MMLogger
 from toys import retinanet
 
+from mmw2s.distillation.capture import Call
 from mmw2s.distillation.knowledge import FPNFeatures
 
 
@@ -59,13 +62,10 @@ def test_a_module_that_gives_one_map_is_a_single_level(student, teacher):
 
 
 def test_differently_named_modules_are_paired(student, teacher):
-    knowledge = FPNFeatures('neck.fpn_convs.0', 'neck.fpn_convs.1')
-    with pytest.raises(
-            ValueError,
-            match=r'neck.fpn_convs.0\[0\]: the '
-            r"student's map is \(2, 8, 8, 8\), the teacher's "
-            r'\(2, 8, 4, 4\)'):
-        pairs_of(knowledge, student, teacher)
+    knowledge = FPNFeatures('neck.fpn_convs.0', 'neck.lateral_convs.0')
+    pairs, captured, view = pairs_of(knowledge, student, teacher)
+    assert pairs[0].student is captured['neck.fpn_convs.0'][0].output
+    assert pairs[0].teacher is view['neck.lateral_convs.0'][0].output
 
 
 def test_a_module_called_several_times_gives_pairs_call_by_call(
@@ -76,49 +76,140 @@ def test_a_module_called_several_times_gives_pairs_call_by_call(
     assert [pair.student.shape[-1] for pair in pairs] == [8, 4, 2]
 
 
-def test_other_channels_are_refused_before_training(student, tmp_path):
-    teacher = other_teacher(tmp_path, channels=16)
-    with pytest.raises(
-            ValueError,
-            match="teacher's neck gives 16 channels, "
-            "the student's neck 8"):
-        FPNFeatures().check(student, teacher.model)
+# -- other levels and sizes ----------------------------------------------
 
 
-def test_another_number_of_levels_is_refused_before_training(
-        student, tmp_path):
-    teacher = other_teacher(tmp_path, outs=4, channels=8)
+def maps(*sizes, channels=4, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(2, channels, *s, generator=generator) for s in sizes]
+
+
+def paired(ours, theirs, **fields):
+    """The pairs of maps that two modules are said to have given."""
+    knowledge = FPNFeatures(**fields)
+    return knowledge.pairs(
+        dict(neck=[Call((), ours)]), dict(neck=[Call((), theirs)]))
+
+
+def test_levels_of_one_stride_are_paired_and_others_left_out():
+    ours = maps((16, 24), (8, 12), (4, 6), (2, 3))
+    theirs = maps((8, 12), (4, 6), (2, 3), (1, 2))
+    pairs = paired(ours, theirs)
+    assert [p.name for p in pairs] == [
+        'neck[1] (neck[0])', 'neck[2] (neck[1])', 'neck[3] (neck[2])'
+    ]
+    for pair, s, t in zip(pairs, ours[1:], theirs):
+        assert pair.student is s and pair.teacher is t
+
+
+def test_levels_that_are_equally_small_are_paired_in_order():
+    ours, theirs = maps((2, 2), (1, 1), (1, 1)), maps((1, 1), (1, 1))
+    for pair, s, t in zip(paired(ours, theirs), ours[1:], theirs):
+        assert pair.student is s and pair.teacher is t
+
+
+def test_levels_without_one_stride_in_common_are_refused_with_their_sizes():
     with pytest.raises(
             ValueError,
-            match="teacher's neck gives 4 levels, the "
-            "student's neck 3.*FPNFeatures.levels"):
-        FPNFeatures().check(student, teacher.model)
+            match='gives maps of 8 x 8, 4 x 4, the '
+            "teacher's neck of 7 x 7, 3 x 3 .*none are of one stride"):
+        paired(maps((8, 8), (4, 4)), maps((7, 7), (3, 3)))
+
+
+@pytest.mark.parametrize('size, resized', [
+    ((4, 8), lambda t: F.avg_pool2d(t, 2)),
+    ((16, 32), lambda t: F.interpolate(
+        t, (16, 32), mode='bilinear', align_corners=False)),
+])
+def test_of_chosen_levels_the_teachers_map_is_brought_to_the_students_size(
+        size, resized):
+    ours, theirs = maps(size), maps((8, 16), seed=1)
+    for fields in (dict(levels=[0]), {}):  # single maps are chosen too
+        pair, = paired(ours, theirs, **fields)
+        assert pair.student is ours[0]
+        assert torch.allclose(pair.teacher, resized(theirs[0]), atol=1e-6)
 
 
 def test_common_levels_of_necks_that_have_more_or_fewer_are_taken(
         student, tmp_path):
     teacher = other_teacher(tmp_path, outs=4, channels=8)
+    pairs, _, _ = pairs_of(FPNFeatures(), student, teacher)
+    assert [pair.name for pair in pairs] == ['neck[0]', 'neck[1]', 'neck[2]']
     pairs, _, _ = pairs_of(FPNFeatures(levels=[0, 2]), student, teacher)
     assert len(pairs) == 2
 
 
-def test_modules_that_do_not_tell_are_compared_on_the_first_batch(
-        student, teacher):
-    with pytest.raises(
-            ValueError,
-            match=r"backbone\[0\]: the student's map "
-            r"is \(2, 32, 16, 16\), the teacher's "
-            r'\(2, 8, 16, 16\)'):
-        pairs_of(FPNFeatures('backbone'), student, teacher)
+# -- other channels ------------------------------------------------------
 
 
-def test_a_module_with_fewer_levels_than_the_students_is_refused_then_too(
-        student, teacher):
-    with pytest.raises(
-            ValueError,
-            match="teacher's backbone gives 4 levels, "
-            "the student's neck 3"):
-        pairs_of(FPNFeatures('neck', 'backbone'), student, teacher)
+@pytest.mark.parametrize('ours, theirs', [(4, 32), (32, 4)])
+def test_the_wider_maps_are_projected_to_the_others_channels(ours, theirs):
+    student = maps((8, 8), channels=ours)[0].requires_grad_()
+    teacher = maps((8, 8), channels=theirs, seed=1)[0]
+    pair, = paired([student], [teacher])
+    wide, narrow = ((student, teacher) if ours > theirs else
+                    (teacher, student))
+    found, kept = ((pair.student, pair.teacher) if ours > theirs else
+                   (pair.teacher, pair.student))
+    generator = torch.Generator().manual_seed(0)
+    matrix = torch.randn(4, 32, generator=generator) / 32**0.5
+    assert kept is narrow
+    assert torch.allclose(
+        found, torch.einsum('nc,bchw->bnhw', matrix, wide), atol=1e-5)
+    pair.student.sum().backward()
+    assert student.grad.abs().sum() > 0
+
+
+def test_a_projection_keeps_the_maps_variance():
+    teacher = maps((8, 8), channels=512)
+    pair, = paired(maps((8, 8), channels=64), teacher)
+    assert pair.teacher.var().item() == pytest.approx(1., abs=0.1)
+
+
+def test_a_projection_is_one_for_all_steps_and_ranks_and_follows_the_seed():
+    ours, theirs = maps((8, 8), (4, 4)), maps((8, 8), (4, 4), channels=9)
+
+    def projected(**fields):
+        return [p.teacher for p in paired(ours, theirs, **fields)]
+
+    torch.manual_seed(1)
+    first = projected()
+    torch.manual_seed(2)
+    state = torch.get_rng_state()
+    assert all(torch.equal(a, b) for a, b in zip(first, projected()))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not torch.equal(first[0], projected(seed=1)[0])
+    # Each level has its own.
+    same = maps((4, 4), channels=9)
+    a, b = paired(maps((4, 4), (4, 4)), same * 2)
+    assert not torch.allclose(a.teacher, b.teacher)
+
+
+def test_what_is_left_out_or_projected_is_logged_once(capsys):
+    MMLogger.get_instance('told')
+    knowledge = FPNFeatures()
+    captured = dict(neck=[Call((), maps((8, 8), (4, 4)))])
+    view = dict(neck=[Call((), maps((8, 8), channels=9))])
+    for _ in range(2):
+        knowledge.pairs(captured, view)
+    text = capsys.readouterr().out
+    assert text.count("maps have 4 channels, the teacher's 9") == 1
+    assert text.count('pairs 1 levels of a common stride') == 1
+
+
+def test_models_of_other_channels_are_paired(student, tmp_path):
+    teacher = other_teacher(tmp_path, channels=16)
+    pairs, _, _ = pairs_of(FPNFeatures(), student, teacher)
+    assert all(p.student.shape == p.teacher.shape for p in pairs)
+    pairs, _, _ = pairs_of(FPNFeatures('backbone'), student, teacher)
+    assert [p.student.shape[1] for p in pairs] == [8, 16, 32, 64]
+
+
+def test_under_autocast_a_projection_is_computed_in_the_maps_precision():
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        pair, = paired([m.bfloat16() for m in maps((8, 8))],
+                       [m.bfloat16() for m in maps((8, 8), channels=9)])
+    assert pair.teacher.dtype == pair.student.dtype == torch.bfloat16
 
 
 def test_gradients_reach_the_student_alone(student, teacher):

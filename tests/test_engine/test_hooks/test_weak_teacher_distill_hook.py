@@ -293,6 +293,12 @@ def test_unknown_fields_name_the_nearest_one():
         HOOKS.build(hook('x', stop=dict(type='SurpasTeacher')))
 
 
+@pytest.mark.parametrize('weight', [-1., float('nan')])
+def test_a_bad_weight_of_the_task_is_refused(weight):
+    with pytest.raises(ValueError, match='task_weight should be'):
+        WeakTeacherDistillHook('x', task_weight=weight)
+
+
 @MODELS.register_module()
 class ForwardIsNotCalled(BaseModel):
     """A model whose train_step goes past its own forward hooks."""

@@ -6,14 +6,22 @@ from mmengine.registry import MODELS
 
 from mmw2s.models import DistillationLoss
 
-LOSSES = ('BoxKDLoss', 'CWDLoss', 'KDLoss', 'MSEKDLoss', 'PKDLoss',
-          'QualityFocalKDLoss')
+LOSSES = ('BoxKDLoss', 'CWDLoss', 'DISTLoss', 'DKDLoss', 'KDLoss', 'MSEKDLoss',
+          'PKDLoss', 'PLDLoss', 'QualityFocalKDLoss')
 SHAPE = (2, 3, 4, 5)
 every_loss = pytest.mark.parametrize('name', LOSSES)
 
 
 def build(name, **kwargs):
-    return MODELS.build(dict(type=name, **kwargs))
+    loss = MODELS.build(dict(type=name, **kwargs))
+    if loss.needs_target:
+        loss.register_forward_pre_hook(add_labels, with_kwargs=True)
+    return loss
+
+
+def add_labels(module, args, kwargs):
+    labels = torch.zeros_like(args[0][..., 0], dtype=torch.long)
+    return args, dict(kwargs, target=labels + 1)
 
 
 def pair(*shape, dtype=torch.float32, seed=0):
@@ -26,7 +34,7 @@ def gradient_of(loss, student):
     return torch.autograd.grad(loss, student)[0]
 
 
-@every_loss
+@pytest.mark.parametrize('name', [x for x in LOSSES if x != 'PLDLoss'])
 def test_identical_inputs_give_zero_and_no_gradient(name):
     student, _ = pair(*SHAPE)
     loss = build(name)(student, student.detach().clone())
@@ -61,7 +69,7 @@ def test_a_step_down_the_gradient_lowers_the_loss(name):
 def test_the_gradient_is_the_derivative_of_the_value(name):
     student, teacher = pair(*SHAPE, dtype=torch.float64)
     weight = torch.rand(2, 1, 4, 5, dtype=torch.float64)
-    if name in ('BoxKDLoss', 'KDLoss', 'QualityFocalKDLoss'):
+    if name not in ('CWDLoss', 'MSEKDLoss', 'PKDLoss'):
         weight = torch.rand(2, 3, 4, dtype=torch.float64)
     loss = build(name)
     assert loss(student, teacher).dtype == torch.float64
@@ -195,6 +203,8 @@ def test_losses_without_a_temperature_ignore_one(name):
 
 @pytest.mark.parametrize('name,field', [('KDLoss', 'temperature'),
                                         ('QualityFocalKDLoss', 'temperature'),
+                                        ('DISTLoss', 'temperature'),
+                                        ('DKDLoss', 'temperature'),
                                         ('CWDLoss', 'tau')])
 def test_the_temperature_of_a_call_replaces_that_of_the_config(name, field):
     student, teacher = pair(*SHAPE)
@@ -209,3 +219,42 @@ def test_the_temperature_of_a_call_replaces_that_of_the_config(name, field):
             plain(student, teacher, temperature=bad)
         with pytest.raises(ValueError, match='temperature should be'):
             build(name, **{field: bad})
+
+
+# -- labels --------------------------------------------------------------
+
+needing_labels = pytest.mark.parametrize('name', ['DKDLoss', 'PLDLoss'])
+
+
+@needing_labels
+def test_a_loss_that_needs_labels_says_so_where_there_are_none(name):
+    with pytest.raises(ValueError, match=f'{name} needs one label a sample'):
+        MODELS.build(dict(type=name))(*pair(2, 5))
+
+
+@needing_labels
+def test_of_soft_labels_the_class_with_the_largest_share_is_taken(name):
+    loss, (student, teacher) = MODELS.build(dict(type=name)), pair(2, 3)
+    soft = torch.tensor([[0.3, 0.7, 0.], [0.1, 0., 0.9]])
+    assert torch.equal(
+        loss(student, teacher, target=soft),
+        loss(student, teacher, target=torch.tensor([1, 2])))
+
+
+@needing_labels
+@pytest.mark.parametrize(
+    'target',
+    [torch.zeros(3, dtype=torch.long),
+     torch.zeros(2),
+     torch.zeros(2, 4)])
+def test_labels_of_another_form_are_refused(name, target):
+    with pytest.raises(ValueError, match=r'shape \(2,\) or soft .* \(2, 3\)'):
+        MODELS.build(dict(type=name))(*pair(2, 3), target=target)
+
+
+def test_a_loss_that_needs_none_takes_no_notice_of_labels():
+    student, teacher = pair(2, 3)
+    loss = MODELS.build(dict(type='KDLoss'))
+    assert torch.equal(
+        loss(student, teacher, target=torch.tensor([0, 1])),
+        loss(student, teacher))

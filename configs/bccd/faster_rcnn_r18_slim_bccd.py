@@ -1,0 +1,39 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+# The weak teacher: a ResNet-18, and half as many epochs.
+_base_ = [
+    '../_base_/models/faster_rcnn_r50_slim.py',
+    '../_base_/datasets/bccd_detection.py', '../_base_/schedules/adamw_20e.py',
+    'mmdet::_base_/default_runtime.py'
+]
+custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
+
+model = dict(
+    backbone=dict(depth=18),
+    neck=dict(in_channels=[64, 128, 256, 512]),
+    roi_head=dict(bbox_head=dict(num_classes=3)))
+
+# mmcv has no RoIAlign in bfloat16.
+optim_wrapper = dict(type='OptimWrapper')
+max_epochs = 10
+train_cfg = dict(max_epochs=max_epochs)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
+    dict(
+        type='CosineAnnealingLR',
+        eta_min_ratio=0.05,
+        by_epoch=True,
+        convert_to_iter_based=True,
+        T_max=max_epochs,
+        begin=0,
+        end=max_epochs)
+]
+
+custom_hooks = [
+    dict(
+        type='TimeToTargetHook',
+        targets={'coco/bbox_mAP': [0.30, 0.35, 0.40, 0.44]})
+]
+default_hooks = dict(
+    logger=dict(interval=13),
+    checkpoint=dict(max_keep_ckpts=2, save_best='coco/bbox_mAP'))
+randomness = dict(seed=0)

@@ -1,0 +1,228 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Several settings of a distillation against the same baselines."""
+import json
+import math
+import os
+import os.path as osp
+from dataclasses import dataclass
+from statistics import median
+from typing import Dict, List, Mapping, Optional, Sequence, Union
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from .compare_runs import compare
+from .comparison import Comparison, Target
+from .report import to_json
+from .run import Run
+from .tables import Table
+
+__all__ = [
+    'SettingsTable', 'compare_settings', 'plot_teacher_strength', 'save'
+]
+
+
+@dataclass
+class SettingsTable:
+    """What each of several settings gave, against the same baselines.
+
+    Args:
+        comparisons (dict[str, Comparison]): By name of the setting.
+    """
+    comparisons: Dict[str, Comparison]
+
+    @property
+    def first(self) -> Comparison:
+        """Any of them, for what is the same in all."""
+        return next(iter(self.comparisons.values()))
+
+    def table(self) -> Table:
+        """A row a setting: seeds, epochs to each target, best and last.
+
+        Epochs are medians over seeds with the least and the most in brackets,
+        then the speed-up of the medians. Best and last are medians too.
+        """
+        first = self.first
+        metric = first.metric
+        header = ['setting', 'seeds', 'teacher / best']
+        header += [f'epochs to {t.label}' for t in first.targets]
+        header += ['best', 'last', 'off at epoch']
+        rows = [['baseline', str(len(first.baselines)), ''] +
+                [_epochs(first, t, 'baseline') for t in first.targets] +
+                [*_quality(first, first.baselines, metric), '']]
+        for name, result in self.comparisons.items():
+            share = teacher_share(result)
+            rows.append([
+                name,
+                str(len(result.w2s)), '' if share is None else f'{share:.2f}'
+            ] + [
+                f'{_epochs(result, t, "w2s")}: '
+                f'{result.speedup(t, "epoch")}' for t in result.targets
+            ] + [
+                *_quality(result, result.w2s, metric),
+                _switch_off(result.w2s)
+            ])
+        return Table(f'{metric} by setting', header, rows)
+
+    def to_markdown(self) -> str:
+        """The table, with the notes that hold for its runs."""
+        table = self.table()
+        dashes = ['---'] * len(table.header)
+        lines = [f'# {table.title}', '']
+        lines += [
+            f'| {" | ".join(row)} |'
+            for row in (table.header, dashes, *table.rows)
+        ]
+        # Most hold for all; each is said once.
+        notes = dict.fromkeys(n for c in self.comparisons.values()
+                              for n in c.notes)
+        return '\n'.join(lines + [''] + [f'- {n}' for n in notes]) + '\n'
+
+    def to_json(self) -> str:
+        """Every comparison in full, by name of the setting."""
+        return json.dumps(
+            {
+                name: json.loads(to_json(result))
+                for name, result in self.comparisons.items()
+            },
+            indent=1)
+
+
+def compare_settings(baselines: Sequence[Union[str, Run]],
+                     settings: Mapping[str, Sequence[Union[str, Run]]],
+                     targets: Optional[Sequence[Union[str, float]]] = None,
+                     metric: Optional[str] = None,
+                     rule: Optional[str] = None) -> SettingsTable:
+    """Compare several settings with the same baselines.
+
+    Args:
+        baselines (Sequence[str | Run]): The runs without a teacher, one a
+            seed: their work_dirs, or read already.
+        settings (Mapping[str, Sequence[str | Run]]): The runs of each
+            setting, by its name.
+        targets, metric, rule: As of :func:`~mmw2s.analysis.compare`.
+
+    Raises:
+        FileNotFoundError: If a folder holds no record.
+        ValueError: If there is no setting, or the runs have no such metric.
+    """
+    if not settings:
+        raise ValueError('there should be at least one setting to compare '
+                         'with the baselines, but got none')
+    return SettingsTable({
+        name:
+        compare(baselines, runs, None, targets, metric, rule)
+        for name, runs in settings.items()
+    })
+
+
+def teacher_share(result: Comparison) -> Optional[float]:
+    """The teacher's score as a share of the baselines' median best.
+
+    Where less is better, the other way round: a share below 1 is always a
+    teacher that is weaker.
+    """
+    score = result.teacher_score()
+    best = result.median_best(result.baselines)
+    if not score or not best:
+        return None
+    return score / best if result.rule == 'greater' else best / score
+
+
+def plot_teacher_strength(result: SettingsTable, path: str) -> None:
+    """Draw the speed-up of each setting against its teacher's strength.
+
+    Args:
+        result (SettingsTable): Settings that differ in their teachers.
+        path (str): Where the figure is saved.
+    """
+    figure = Figure(figsize=(7, 4.2), layout='constrained')
+    FigureCanvasAgg(figure)
+    ax = figure.subplots()
+    ordered = sorted(
+        (c
+         for c in result.comparisons.values() if teacher_share(c) is not None),
+        key=teacher_share)
+    if not ordered:
+        raise ValueError('none of these runs tells its teacher\'s score: '
+                         'there is nothing to draw it against')
+    for i, (target, color, marker) in enumerate(
+            zip(result.first.targets,
+                ('#0072B2', '#009E73', '#D55E00', '#CC79A7', '#E69F00'),
+                'osD^v')):
+        points = [(teacher_share(c), c.speedup(c.targets[i], 'epoch'))
+                  for c in ordered]
+        points = [(x, up) for x, up in points if up.value is not None]
+        ax.plot([x for x, _ in points], [up.value for _, up in points],
+                color=color,
+                marker=marker,
+                label=f'to {target.label}')
+        for x, up in points:
+            ax.annotate(
+                up.bound,
+                (x, up.value),  # where one side never got there
+                xytext=(5, 4),
+                textcoords='offset points',
+                color=color)
+    ax.axhline(1, color='#808080', linewidth=1)
+    ax.axvline(1, color='#808080', linewidth=1, linestyle=':')
+    ax.set_xlabel(f"teacher's {result.first.metric} / baseline's best")
+    ax.set_ylabel('speed-up in epochs (medians)')
+    ax.spines[['top', 'right']].set_visible(False)
+    ax.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+def save(result: SettingsTable,
+         out_dir: str,
+         teacher_strength: bool = False) -> None:
+    """Write ``settings.md`` and ``settings.json``.
+
+    Args:
+        result (SettingsTable): The settings.
+        out_dir (str): The folder; it is made if need be.
+        teacher_strength (bool): Whether ``teacher_strength.png`` is drawn,
+            too. Defaults to False.
+    """
+    os.makedirs(out_dir, exist_ok=True)
+    if teacher_strength:
+        plot_teacher_strength(result, osp.join(out_dir,
+                                               'teacher_strength.png'))
+    for name, text in (('settings.md', result.to_markdown()),
+                       ('settings.json', result.to_json())):
+        with open(osp.join(out_dir, name), 'w', encoding='utf-8') as f:
+            f.write(text)
+
+
+def _epochs(result: Comparison, target: Target, side: str) -> str:
+    costs = result.costs(target, side, 'epoch')
+    text = _number(median(costs))
+    if len(costs) > 1:
+        text += f' ({_number(min(costs))} to {_number(max(costs))})'
+    return text
+
+
+def _number(epochs: float) -> str:
+    return f'{round(epochs, 2):g}' if math.isfinite(epochs) else 'never'
+
+
+def _quality(result: Comparison, runs: List[Run], metric: str) -> List[str]:
+    best = result.median_best(runs)
+    last = [run.history[-1]['metrics'].get(metric) for run in runs]
+    last = [score for score in last if score is not None]
+    return [
+        '-' if best is None else f'{best:.4g}',
+        f'{median(last):.4g}' if last else '-'
+    ]
+
+
+def _switch_off(runs: List[Run]) -> str:
+    epochs = sorted(run.stop['epoch'] for run in runs
+                    if run.stop and 'epoch' in run.stop)
+    if not epochs:
+        return 'never'
+    text = f'{median(epochs):.3g}'
+    if epochs[0] != epochs[-1]:
+        text += f' ({epochs[0]:.3g} to {epochs[-1]:.3g})'
+    return text if len(epochs) == len(runs) else \
+        f'{text}, {len(runs) - len(epochs)} never'

@@ -1,0 +1,173 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Which checkpoint of a run to take as a teacher."""
+import os
+import os.path as osp
+import re
+from dataclasses import dataclass
+from typing import Dict, List, NamedTuple, Optional
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from .compare_runs import choose_metric, choose_rule
+from .operating_band import Judgement, judge_teacher
+from .run import Run
+
+__all__ = ['Candidate', 'TeacherChoice', 'choose_teacher']
+
+KEEP_ALL = '--cfg-options default_hooks.checkpoint.max_keep_ckpts=-1'
+
+
+class Candidate(NamedTuple):
+    """One validated point of a teacher's training.
+
+    Attributes:
+        row (dict): Its row of ``time_to_target.json``.
+        score (float): What it scores.
+        judged (Judgement): How good that is for the student.
+        checkpoint (str, optional): Its file; None if there is none any more.
+    """
+    row: dict
+    score: float
+    judged: Judgement
+    checkpoint: Optional[str]
+
+    @property
+    def point(self) -> str:
+        """Where in the training it is, for messages."""
+        epoch = self.row['epoch']
+        return f'epoch {epoch:g}' if epoch == int(
+            epoch) else f'iteration {self.row["iter"]}'
+
+
+@dataclass
+class TeacherChoice:
+    """What :func:`choose_teacher` found.
+
+    Args:
+        metric (str): The metric looked at.
+        student_best (float): The student's best by it.
+        candidates (list[Candidate]): All validations that gave the metric.
+        chosen (Candidate, optional): The earliest useful one, which costs the
+            least training. None if there is none.
+        available (Candidate, optional): The same if its file is there, else
+            the nearest to it whose file is, a useful one if there is one.
+    """
+    metric: str
+    student_best: float
+    candidates: List[Candidate]
+    chosen: Optional[Candidate]
+    available: Optional[Candidate]
+
+    def advice(self) -> List[str]:
+        """What to take, or to do, in sentences."""
+        if self.chosen is None:
+            return [self._nothing_useful()]
+        chosen, available = self.chosen, self.available
+        said = [
+            f'Take {chosen.point}: the earliest in the useful band, '
+            f'{self.metric} {chosen.score:.4g}.'
+        ]
+        if available is not chosen:
+            said.append(
+                'Its checkpoint was deleted, or never saved. Train the '
+                f'teacher again with {KEEP_ALL} to keep all' +
+                (', there is none in this folder.' if available is None else
+                 f'; the nearest that is there is that of {available.point}, '
+                 f'{available.judged.verdict} with {available.score:.4g}.'))
+        if available is not None:
+            said.append(f'teacher.checkpoint: {available.checkpoint}')
+        return said
+
+    def _nothing_useful(self) -> str:
+        verdicts = [c.judged.verdict for c in self.candidates]
+        if 'too strong' not in verdicts:
+            return ('All of this training is too weak: train the teacher '
+                    'longer, or take a larger one.')
+        if 'too weak' not in verdicts:
+            return ('All of this training is too strong: take a smaller '
+                    'teacher, or validate and save it earlier.')
+        after = self.candidates[verdicts.index('too strong')].point
+        return (f'The useful band was passed between two validations, by '
+                f'{after}: train the teacher again and validate and save it '
+                'more often.')
+
+    def print(self, console: Optional[Console] = None) -> None:
+        """Print the curve, judged point by point, and the advice."""
+        table = Table(
+            'epoch',
+            'iter',
+            self.metric,
+            'as good',
+            'as a teacher',
+            'checkpoint',
+            title='Against a student that reaches '
+            f'{self.student_best:.4g} by itself',
+            title_justify='left',
+            box=box.SIMPLE_HEAD)
+        for c in self.candidates:
+            table.add_row(
+                f'{c.row["epoch"]:.4g}',
+                str(c.row['iter']),
+                f'{c.score:.4g}',
+                f'{c.judged.share:.2f}',
+                c.judged.verdict,
+                osp.basename(c.checkpoint) if c.checkpoint else '-',
+                style='bold' if c is self.chosen else None)
+        console = console or Console()
+        console.print(table)
+        for line in self.advice():
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def choose_teacher(run_dir: str,
+                   student_best: float,
+                   metric: Optional[str] = None,
+                   rule: Optional[str] = None) -> TeacherChoice:
+    """Find the earliest checkpoint of a run that is a useful teacher.
+
+    Args:
+        run_dir (str): The work_dir of the teacher's own training.
+        student_best (float): What the student reaches at best without a
+            teacher, by the same metric on the same data.
+        metric (str, optional): Name of the metric. Defaults to None, chosen
+            as :func:`mmw2s.analysis.compare` does.
+        rule (str, optional): 'greater' or 'less', likewise.
+
+    Raises:
+        FileNotFoundError: If the folder holds no record.
+        ValueError: If there is no such metric, or ``student_best`` is not a
+            positive number.
+    """
+    run = Run.load(run_dir)
+    metric = choose_metric([run], metric)
+    rule = choose_rule([run], metric, rule)
+    files = _checkpoints(run_dir)
+    candidates = []
+    for row in run.rows(metric):
+        score = row['metrics'][metric]
+        names = (f'iter_{row["iter"]}', f'epoch_{row["epoch"]:g}')
+        candidates.append(
+            Candidate(row, score, judge_teacher(score, student_best, rule),
+                      next((files[n] for n in names if n in files), None)))
+    useful = [c for c in candidates if c.judged.verdict == 'useful']
+    chosen = useful[0] if useful else None
+    saved = [c for c in useful if c.checkpoint] or \
+        [c for c in candidates if c.checkpoint]
+    available = chosen and min(
+        saved,
+        key=lambda c: abs(c.row['iter'] - chosen.row['iter']),
+        default=None)
+    return TeacherChoice(metric, student_best, candidates, chosen, available)
+
+
+def _checkpoints(folder: str) -> Dict[str, str]:
+    """Files by 'epoch_<n>' and 'iter_<n>'; those saved as the best, too."""
+    found: Dict[str, str] = {}
+    # The shortest name first, which is that without a prefix.
+    for name in sorted(os.listdir(folder), key=len):
+        match = re.search(r'(?:^|_)((?:epoch|iter)_\d+)\.pth$', name)
+        if match:
+            found.setdefault(match.group(1), osp.join(folder, name))
+    return found

@@ -1,0 +1,48 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from typing import Any, List, Sequence
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+from mmengine.registry import DATASETS
+
+from .digit_scenes import CLASSES, NUM_TRAIN_SCANS
+
+__all__ = ['Digits']
+
+
+@DATASETS.register_module()
+class Digits(BaseDataset):
+    """The 1,797 scans of handwritten digits that come with scikit-learn.
+
+    Grey images of 8 x 8 pixels: 1,437 for training, and 360 of other hands for
+    validation.
+
+    Args:
+        split (str): ``'train'`` or ``'val'``. Defaults to ``'train'``.
+        pipeline (Sequence[dict]): Defaults to ``PackImage`` alone.
+        **kwargs: Those of MMEngine's ``BaseDataset``.
+    """
+
+    METAINFO = dict(classes=CLASSES)
+
+    def __init__(self,
+                 split: str = 'train',
+                 pipeline: Sequence[dict] = (dict(type='PackImage'), ),
+                 **kwargs: Any) -> None:
+        if split not in ('train', 'val'):
+            raise ValueError('Digits.split should be "train" or "val", but '
+                             f'got {split!r}')
+        self.split = split
+        super().__init__(pipeline=list(pipeline), **kwargs)
+
+    def load_data_list(self) -> List[dict]:
+        """The scans of the split, 0 to 255, and their labels."""
+        from sklearn.datasets import load_digits
+        scans, labels = load_digits(return_X_y=True)
+        scans = (scans.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+        block = slice(None, NUM_TRAIN_SCANS) if self.split == 'train' else \
+            slice(NUM_TRAIN_SCANS, None)
+        return [
+            dict(img=scan, gt_label=int(label))
+            for scan, label in zip(scans[block], labels[block])
+        ]

@@ -1,0 +1,46 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from typing import Optional, Union
+
+import numpy as np
+import torch
+from mmengine.registry import TRANSFORMS
+from mmengine.structures import BaseDataElement
+
+__all__ = ['PackImage']
+
+
+@TRANSFORMS.register_module()
+class PackImage:
+    """Packs an image and its label for a diffusion model.
+
+    Takes ``img`` (uint8, shape (H, W) or (H, W, C)), ``sample_idx`` and, where
+    there is one, ``gt_label``. Gives ``inputs`` (uint8, shape (C, H, W)) and
+    ``data_samples``, a ``BaseDataElement``.
+
+    Args:
+        generate (int or bool): Of how many images, from the first one of the
+            data set on, an image is generated in evaluation, as :class:`FID`
+            needs it. True: of all. Defaults to False: of none.
+        seed (int): The first of their seeds. Defaults to 0.
+    """
+
+    def __init__(self,
+                 generate: Union[int, bool] = False,
+                 seed: int = 0) -> None:
+        self.generate, self.seed = generate, seed
+
+    def __call__(self, results: dict) -> Optional[dict]:
+        image = results['img']
+        if image.dtype != np.uint8 or image.ndim not in (2, 3):
+            raise ValueError(
+                'PackImage needs images of 8 bits, shape (H, W) or (H, W, C), '
+                f'but got {image.dtype} of shape {image.shape}')
+        image = image[..., None] if image.ndim == 2 else image
+        number = results['sample_idx']
+        sample = BaseDataElement(metainfo=dict(sample_idx=number))
+        if self.generate is True or number < self.generate:
+            sample.set_metainfo(dict(sample_seed=self.seed + number))
+        if 'gt_label' in results:
+            sample.gt_label = torch.as_tensor(results['gt_label']).view(1)
+        inputs = np.ascontiguousarray(image.transpose(2, 0, 1))
+        return dict(inputs=torch.from_numpy(inputs), data_samples=sample)

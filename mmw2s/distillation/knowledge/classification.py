@@ -1,0 +1,239 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import logging
+from typing import Any, List, Optional, Sequence
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from mmw2s.registry import KNOWLEDGE
+from ..capture import Call, find_module
+from ..teacher import FrozenTeacher
+from ..teacher_view import TeacherView
+from .base import Captured, Knowledge, Pair
+from .feature_maps import FPNFeatures
+
+__all__ = ['ClassLogits', 'HiddenFeatures']
+
+# From here on a teacher trained with smoothed labels is known to harm:
+# Chandrasegaran et al., "Revisiting Label Smoothing and Knowledge Distillation
+# Compatibility: What was Missing?", ICML 2022.
+_HIGH_TEMPERATURE = 2.
+
+
+@KNOWLEDGE.register_module()
+class ClassLogits(Knowledge):
+    """Class scores of a classifier, before softmax or sigmoid.
+
+    Read from the head's own forward, so the student's is never run twice. A
+    pair is of shape (N, C). For a softmax head it has the labels of the batch
+    as its target, as the head's own loss takes them: soft ones (N, C) where
+    mixup, CutMix or the like is at work, class indices (N,) otherwise.
+
+    Where the checkpoint of the teacher tells its classes, and it knows all of
+    the student's under the same names, its logits are taken in the student's
+    order, and the others left out: also when it is scored.
+
+    Args:
+        module (str): The student's module that gives logits: of mmpretrain,
+            the head; for a model without one, or with a head that gives
+            something else, another (``'model'`` for a ``TimmClassifier``,
+            ``'head.conv_cls_head'`` for Conformer's). Defaults to
+            ``'head'``.
+        teacher_module (str, optional): The teacher's. Defaults to the same
+            name.
+    """
+
+    name = 'logits'
+    by_class = True
+    gives_target = True
+
+    def __init__(self,
+                 module: str = 'head',
+                 teacher_module: Optional[str] = None) -> None:
+        super().__init__(module, teacher_module)
+
+    def match_classes(self, teacher: FrozenTeacher,
+                      classes: Optional[Sequence[str]]) -> None:
+        """Reduce the teacher to the student's classes, by their names."""
+        theirs = list(teacher.classes or ())
+        if not classes or theirs == list(classes) or \
+                not set(classes) <= set(theirs):
+            return
+        columns = torch.tensor([theirs.index(name) for name in classes],
+                               device=next(teacher.model.parameters()).device)
+        head = find_module(teacher.model, self.teacher_module, 'teacher')
+
+        def take(module: nn.Module, inputs: tuple, output: Any) -> Tensor:
+            logits = _logits(output, 'teacher', self.teacher_module)
+            return logits[:, columns]
+
+        # On the frozen model itself, before anything captures its outputs.
+        head.register_forward_hook(take)
+        head.num_classes = len(columns)
+        teacher.classes = tuple(classes)
+        print_log(
+            f'Of the teacher\'s {len(theirs)} classes the student\'s '
+            f'{len(columns)} are taken, by their names.',
+            logger='current')
+
+    def check(self, student: nn.Module, teacher: nn.Module) -> None:
+        """Compare the kind of the heads and the number of their classes."""
+        try:
+            ours, theirs = self.modules_of(student, teacher)
+        except ValueError as error:
+            raise ValueError(f'{error}. Where the logits are is said by '
+                             'ClassLogits.module and teacher_module') from None
+        self._refuse_difference(
+            'activation', _activation(ours), _activation(theirs),
+            'scores of different kinds cannot be compared. Use a teacher '
+            'with the student\'s kind of head')
+        counts = [_num_classes(head) for head in (ours, theirs)]
+        if None not in counts:
+            self._refuse_difference('classes', *counts, _OTHER_CLASSES)
+        self._is_softmax = _activation(ours) == 'softmax'
+        # The attribute of mmpretrain's LabelSmoothLoss.
+        self._smoothing = max(
+            getattr(module, 'label_smooth_val', 0.)
+            for module in teacher.modules())
+
+    def check_temperature(self, temperature: float) -> None:
+        """Warn where a teacher of smoothed labels is softened further."""
+        if self._smoothing and temperature >= _HIGH_TEMPERATURE:
+            print_log(
+                'The teacher was trained with label smoothing '
+                f'({self._smoothing:g}), and is distilled at a temperature of '
+                f'up to {temperature:g}. That is known to harm: use '
+                'temperature=dict(type="Constant", value=1.), or a teacher '
+                'without label smoothing.',
+                logger='current',
+                level=logging.WARNING)
+
+    def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
+        target = _labels(view.data_samples) if self._is_softmax else None
+        pairs = []
+        for ours, theirs in zip(captured[self.module],
+                                view[self.teacher_module]):
+            student = _logits(ours.output, 'student', self.module)
+            teacher = _logits(theirs.output, 'teacher', self.teacher_module)
+            self._refuse_difference('classes', student.shape[1],
+                                    teacher.shape[1], _OTHER_CLASSES)
+            pairs.append(Pair(self.module, student, teacher, target=target))
+        return pairs
+
+
+@KNOWLEDGE.register_module()
+class HiddenFeatures(FPNFeatures):
+    """Feature maps of a stage, or tokens of a transformer's block.
+
+    Tokens (B, L, C) are laid out as the maps (B, C, H, W) that they are of,
+    and the class token and the distillation token before them left out. All
+    the rest is :class:`FPNFeatures`: where sizes or channels of two
+    architectures differ, the teacher's maps are resized and the wider ones
+    projected.
+
+    Args:
+        module (str): The student's module, such as ``'backbone.layer4'``,
+            ``'backbone.stages.3'`` or ``'backbone.layers.11'``. Defaults to
+            ``'backbone'``, where that gives maps.
+        teacher_module (str, optional): The teacher's. Defaults to the same
+            name.
+        levels (Sequence[int], optional): For a module that gives several
+            maps, as :class:`FPNFeatures` has it. Defaults to None.
+        seed (int): Of the random projections. Defaults to 0.
+    """
+
+    name = 'hidden'
+
+    def __init__(self,
+                 module: str = 'backbone',
+                 teacher_module: Optional[str] = None,
+                 levels: Optional[Sequence[int]] = None,
+                 seed: int = 0) -> None:
+        super().__init__(module, teacher_module, levels, seed)
+
+    def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
+        size = view.inputs.shape[2:]
+        return super().pairs(
+            {self.module: _calls_with_maps(captured, self.module, size)}, {
+                self.teacher_module:
+                _calls_with_maps(view, self.teacher_module, size)
+            })
+
+
+def _calls_with_maps(calls: Any, module: str,
+                     size: Sequence[int]) -> List[Call]:
+    return [
+        Call(call.inputs, _as_maps(module, call.output, size))
+        for call in calls[module]
+    ]
+
+
+def _as_maps(module: str, output: Any, size: Sequence[int]) -> List[Tensor]:
+    """The maps that a module gives, those of tokens made of them."""
+    outputs = [output] if isinstance(output, Tensor) else output
+    maps = []
+    for x in outputs:
+        if not isinstance(x, Tensor):  # some give the grid's size too
+            continue
+        if x.dim() == 3:
+            x = _grid(module, x, size)
+        elif x.dim() != 4:
+            raise ValueError(
+                f'{module} gives a tensor of shape {tuple(x.shape)}, neither '
+                'maps (B, C, H, W) nor tokens (B, L, C): name a stage or a '
+                'block by HiddenFeatures.module, such as "backbone.layers.11"')
+        maps.append(x)
+    return maps
+
+
+def _grid(module: str, tokens: Tensor, size: Sequence[int]) -> Tensor:
+    length = tokens.shape[1]
+    # Before the grid: nothing, a class token, a distillation token too.
+    for count in range(length, max(length - 3, 0), -1):
+        height = round((count * size[0] / size[1])**0.5)
+        width = count // max(height, 1)
+        if height * width == count and height * size[1] == width * size[0]:
+            grid = tokens[:, length - count:].transpose(1, 2)
+            return grid.unflatten(2, (height, width))
+    raise ValueError(f'{module} gives {length} tokens, which are no grid of '
+                     f'pictures of {size[0]} x {size[1]}: name another block')
+
+
+_OTHER_CLASSES = (
+    'logits are paired class by class. Use a teacher trained on the '
+    'student\'s classes, or one whose checkpoint names its classes, the '
+    'student\'s among them')
+
+
+def _logits(output: Any, owner: str, module: str) -> Tensor:
+    if isinstance(output, Tensor) and output.dim() == 2:
+        return output
+    field = 'module' if owner == 'student' else 'teacher_module'
+    given = f'a tensor of shape {tuple(output.shape)}' \
+        if isinstance(output, Tensor) else f'a {type(output).__name__}'
+    raise ValueError(f'the {owner}\'s {module} gives {given}, not logits of '
+                     'shape (N, C): name the module that does by '
+                     f'ClassLogits.{field}')
+
+
+def _labels(samples: Any) -> Optional[Tensor]:
+    """What the heads' own losses take: soft labels before indices."""
+    if not samples:
+        return None
+    if 'gt_score' in samples[0]:
+        return torch.stack([sample.gt_score for sample in samples])
+    if 'gt_label' in samples[0]:
+        return torch.cat([sample.gt_label for sample in samples])
+    return None
+
+
+def _activation(head: nn.Module) -> str:
+    # By the name, so that mmpretrain need not be there.
+    kinds = [cls.__name__ for cls in type(head).__mro__]
+    return 'sigmoid' if 'MultiLabelClsHead' in kinds else 'softmax'
+
+
+def _num_classes(head: nn.Module) -> Optional[int]:
+    found = getattr(head, 'num_classes', getattr(head, 'out_features', None))
+    return found if isinstance(found, int) else None

@@ -1,0 +1,176 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import torch
+from torch import nn
+
+from mmw2s.models.diffusion.parameterisation import (KINDS, convert,
+                                                     min_snr_weight)
+from mmw2s.registry import KNOWLEDGE
+from ..capture import Call, find_module
+from ..teacher_view import TeacherView
+from .base import Captured, Knowledge, Pair
+from .feature_maps import FPNFeatures
+
+__all__ = ['Denoising', 'DenoisingFeatures']
+
+
+@KNOWLEDGE.register_module()
+class Denoising(Knowledge):
+    """What a diffusion model's denoiser predicts.
+
+    The teacher's denoiser is given the very noisy images, timesteps and
+    classes that the student's was called with. A pair is of shape
+    (B, C, H, W), and of one kind whatever each of the two predicts (see
+    :mod:`mmw2s.models.diffusion.parameterisation`).
+
+    Args:
+        kind (str): ``'epsilon'``, ``'sample'`` or ``'v_prediction'``: as what
+            the two are compared. ``'auto'``: as what both predict, or as
+            noise if they predict different things. Defaults to ``'auto'``.
+        min_snr_gamma (float, optional): Weight the timesteps by
+            :func:`~mmw2s.models.diffusion.min_snr_weight`. Defaults to None:
+            all alike.
+        module (str): The student's denoiser. Defaults to ``'denoiser'``.
+        teacher_module (str, optional): The teacher's. Defaults to the same
+            name.
+    """
+
+    name = 'denoising'
+
+    def __init__(self,
+                 kind: str = 'auto',
+                 min_snr_gamma: Optional[float] = None,
+                 module: str = 'denoiser',
+                 teacher_module: Optional[str] = None) -> None:
+        super().__init__(module, teacher_module)
+        if kind not in ('auto', *KINDS):
+            raise ValueError('Denoising.kind should be one of auto, '
+                             f'{", ".join(KINDS)}, but got {kind!r}')
+        self.kind, self.min_snr_gamma = kind, min_snr_gamma
+
+    def check(self, student: nn.Module, teacher: nn.Module) -> None:
+        """Compare images, classes and noise schedules."""
+        _, self._their_denoiser = self.modules_of(student, teacher)
+        _refuse_other_diffusion(student, teacher)
+        self._kinds = student.prediction_type, teacher.prediction_type
+        if self.kind != 'auto':
+            self._common = self.kind
+        else:
+            same = self._kinds[0] == self._kinds[1]
+            self._common = self._kinds[0] if same else 'epsilon'
+        self._alphas = student.alphas_cumprod
+
+    def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
+        pairs = []
+        calls = captured[self.module]
+        replayed = _replay(self._their_denoiser, calls, view)
+        for call, theirs in zip(calls, replayed[self.teacher_module]):
+            noisy, t = call.inputs[:2]
+            alphas = self._alphas[t]
+            student, teacher = (
+                convert(output[0], noisy, alphas, kind, self._common)
+                for output, kind in zip((call.output,
+                                         theirs.output), self._kinds))
+            weight = None
+            if self.min_snr_gamma is not None:
+                weight = min_snr_weight(alphas, self.min_snr_gamma,
+                                        self._common)
+            pairs.append(
+                Pair(
+                    f'{self.module} ({self._common})',
+                    student,
+                    teacher,
+                    weight=weight))
+        return pairs
+
+
+@KNOWLEDGE.register_module()
+class DenoisingFeatures(FPNFeatures):
+    """Feature maps inside the denoiser of a diffusion model.
+
+    As :class:`FPNFeatures`, but the teacher's denoiser is given what the
+    student's was called with, as in :class:`Denoising`, whose forward it
+    shares. (``FPNFeatures`` itself would pair maps of other noise.)
+
+    Args:
+        module (str): A module of the student that gives maps.
+            Defaults to ``'denoiser.mid_block'``; ``'denoiser.up_blocks.0'``
+            is the first of a UNet's decoder.
+        teacher_module (str, optional): The teacher's. Defaults to the same
+            name.
+        levels (Sequence[int], optional): As in :class:`FPNFeatures`.
+            Defaults to None.
+        seed (int): Of the random projections. Defaults to 0.
+        denoiser (str): The denoiser, in both models.
+            Defaults to ``'denoiser'``.
+    """
+
+    name = 'denoising_features'
+
+    def __init__(self,
+                 module: str = 'denoiser.mid_block',
+                 teacher_module: Optional[str] = None,
+                 levels: Optional[Sequence[int]] = None,
+                 seed: int = 0,
+                 denoiser: str = 'denoiser') -> None:
+        super().__init__(module, teacher_module, levels, seed)
+        self.denoiser = denoiser
+
+    @property
+    def student_modules(self) -> Tuple[str, ...]:
+        return (self.module, self.denoiser)
+
+    def check(self, student: nn.Module, teacher: nn.Module) -> None:
+        """Compare images, classes and noise schedules too."""
+        super().check(student, teacher)
+        _refuse_other_diffusion(student, teacher)
+        self._their_denoiser = find_module(teacher, self.denoiser, 'teacher')
+
+    def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
+        _replay(self._their_denoiser, captured[self.denoiser], view)
+        return super().pairs(captured, view)
+
+
+def _replay(denoiser: nn.Module, calls: Sequence[Call],
+            view: TeacherView) -> Dict[str, List[Call]]:
+    """The teacher's calls where its denoiser is given the student's inputs."""
+    return view.through(
+        lambda: [denoiser(*call.inputs, return_dict=False) for call in calls])
+
+
+def _refuse_other_diffusion(student: nn.Module, teacher: nn.Module) -> None:
+    for whose, model in (('student', student), ('teacher', teacher)):
+        if not hasattr(model, 'alphas_cumprod'):
+            raise ValueError(
+                f'the {whose} is a {type(model).__name__}, not a '
+                'DenoisingDiffusion: noisy images cannot be shared')
+    for what, ours, theirs, advice in (
+        ('images of (channels, height, width)', student.image_shape,
+         teacher.image_shape, 'images of the same size and channels'),
+        ('classes', student.num_classes, teacher.num_classes,
+         'the same classes, or none for both'),
+        ('timesteps', len(student.alphas_cumprod),
+         len(teacher.alphas_cumprod), 'the same noise schedule')):
+        if ours != theirs:
+            raise ValueError(
+                f'the teacher has {theirs} {what}, the student {ours}, but '
+                f'both are given the same noisy images. Use a teacher of '
+                f'{advice}')
+    ours, theirs = (m.alphas_cumprod.cpu() for m in (student, teacher))
+    if not torch.allclose(ours, theirs, rtol=1e-4, atol=1e-7):
+        raise ValueError(
+            'the teacher has another noise schedule than the student (at '
+            f'timestep {len(ours) // 2} {theirs[len(ours) // 2]:.4f} of the '
+            f'image is left, {ours[len(ours) // 2]:.4f} of the student\'s), '
+            'but both are given the same noisy images. Use a teacher trained '
+            'with the student\'s scheduler')
+    swapped = [
+        getattr(m.data_preprocessor, '_channel_conversion', False)
+        for m in (student, teacher)
+    ]
+    if swapped[0] != swapped[1]:
+        raise ValueError(
+            'one of student and teacher swaps red and blue in its '
+            'data_preprocessor, the other does not, but both are given the '
+            'same noisy images. Use a teacher of the same order of channels')

@@ -1,0 +1,294 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import inspect
+from typing import (Any, Callable, Dict, List, NamedTuple, Optional, Sequence,
+                    Tuple)
+
+import torch
+from mmengine.dist import all_reduce
+from torch import Tensor, nn
+
+from mmw2s.registry import KNOWLEDGE
+from ..teacher_view import TeacherView
+from .base import Captured, Knowledge, Pair
+
+__all__ = ['RoIHeadOutputs']
+
+
+class _Branch(NamedTuple):
+    """Where mmdet's RoI heads keep what an output is made of."""
+    name: str
+    extractor: str  # is given the maps and the RoIs
+    head: str
+    loss: str  # of the head; is given the labels
+    labels: int  # as which argument
+    forward: str  # the RoI head's method, from maps and RoIs to a dict
+
+
+_BOX = ('bbox_roi_extractor', 'bbox_head', 'loss_cls', 1, '_bbox_forward')
+_MASK = ('mask_roi_extractor', 'mask_head', 'loss_mask', 2, '_mask_forward')
+_BRANCHES = dict(
+    scores=_Branch('roi_cls', *_BOX),
+    boxes=_Branch('roi_box', *_BOX),
+    masks=_Branch('roi_mask', *_MASK))
+
+
+@KNOWLEDGE.register_module()
+class RoIHeadOutputs(Knowledge):
+    """What the RoI heads make of the proposals that the student has sampled.
+
+    The RoIs are read from the inputs of the student's RoI extractor; its
+    sampling is untouched. The teacher's RoI head looks at the same RoIs in
+    the teacher's own maps, once for scores and boxes; the teacher proposes
+    nothing itself. With N sampled RoIs a batch, P positive ones among them,
+    and C classes:
+
+    - ``'scores'``: logits (N, C + 1), divided by N. The background is the
+      last class and counts like any other, as in the papers of KD, DKD and
+      DIST: it has its place in the softmax, and is the label of an RoI on
+      background.
+    - ``'boxes'``: deltas (N, C, 4), or (N, 1, 4) of a head that gives one box
+      for all classes. Each weighs as much as the teacher believes in that
+      class (in any but the background), so that background counts next to
+      nothing. Divided by the sum of the weights.
+    - ``'masks'``: logits (P, H, W, 1) of the class that each positive RoI is
+      labelled with, divided by P x H x W.
+
+    Divisors are averaged over ranks. Heads with stages (Cascade R-CNN) are
+    compared stage by stage, weighted as the student weighs them for its own
+    loss; a stage that only the student has, with the teacher's last.
+
+    Args:
+        output (str): ``'scores'``, ``'boxes'`` or ``'masks'``.
+            Defaults to ``'scores'``.
+        module (str): The student's RoI head. Defaults to ``'roi_head'``.
+        teacher_module (str, optional): The teacher's. Defaults to the same
+            name.
+    """
+
+    by_class = True
+
+    def __init__(self,
+                 output: str = 'scores',
+                 module: str = 'roi_head',
+                 teacher_module: Optional[str] = None) -> None:
+        super().__init__(module, teacher_module)
+        if output not in _BRANCHES:
+            raise ValueError('RoIHeadOutputs.output should be one of '
+                             f'{", ".join(_BRANCHES)}, but got {output!r}')
+        self.output = output
+        self._branch = _BRANCHES[output]
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self._branch.name
+
+    @property
+    def gives_target(self) -> bool:  # type: ignore[override]
+        """Scores have the labels that the student has sampled them with."""
+        return self.output == 'scores'
+
+    @property
+    def student_modules(self) -> Tuple[str, ...]:
+        """RoI extractor, head and classification loss of each stage."""
+        return tuple(name for stage in self._stages for name in stage)
+
+    @property
+    def teacher_modules(self) -> Tuple[str, ...]:
+        """What gives the maps that the teacher's RoI head looks at."""
+        return (self._their_maps, )
+
+    # -- before training -------------------------------------------------
+
+    def check(self, student: nn.Module, teacher: nn.Module) -> None:
+        """Compare kinds, classes and box codes of the RoI heads."""
+        ours, theirs = self.modules_of(student, teacher)
+        self._refuse_unreadable(f'student\'s {self.module}', ours)
+        self._refuse_unreadable(f'teacher\'s {self.teacher_module}', theirs)
+        if self.output == 'masks' and ours.share_roi_extractor:
+            raise ValueError(
+                f'the student\'s {self.module} has no mask_roi_extractor of '
+                'its own, so that the RoIs of its masks cannot be read: give '
+                'it one, or leave the masks out')
+        heads, their_heads = self._heads(ours), self._heads(theirs)
+        last = len(their_heads) - 1
+        self._their_stages = [min(i, last) for i in range(len(heads))]
+        for head, i in zip(heads, self._their_stages):
+            self._refuse_other_head(head, their_heads[i])
+        staged = isinstance(getattr(ours, self._branch.head), nn.ModuleList)
+        self._stages = []
+        for suffix in [f'.{i}' for i in range(len(heads))] if staged else ['']:
+            head = f'{self.module}.{self._branch.head}{suffix}'
+            self._stages.append(
+                (f'{self.module}.{self._branch.extractor}{suffix}', head,
+                 f'{head}.{self._branch.loss}'))
+        self._stage_weights = getattr(ours, 'stage_loss_weights', [1.])
+        self._their_head = theirs
+        self._their_maps = 'neck' if hasattr(teacher, 'neck') else 'backbone'
+
+    def _heads(self, roi_head: nn.Module) -> List[nn.Module]:
+        """The head of each stage."""
+        heads = getattr(roi_head, self._branch.head)
+        return list(heads) if isinstance(heads, nn.ModuleList) else [heads]
+
+    def _refuse_unreadable(self, whose: str, roi_head: nn.Module) -> None:
+        known = {'stage', 'x', 'rois', 'pos_inds', 'bbox_feats'}
+        forward = getattr(roi_head, self._branch.forward, None)
+        if getattr(roi_head, self._branch.head, None) is None or \
+                forward is None or not _fields(forward) <= known:
+            raise ValueError(
+                f'the {whose} is a {type(roi_head).__name__}, not a RoI head '
+                f'with a {self._branch.head} on RoI features alone, as those '
+                'of Faster, Mask and Cascade R-CNN: RoIHeadOutputs cannot '
+                f'read its {self.output}. Distil features instead (knowledge '
+                'FPNFeatures)')
+        for head in self._heads(roi_head) if self.output != 'masks' else []:
+            if getattr(head, 'custom_activation', False) or \
+                    getattr(head.loss_cls, 'use_sigmoid', False) or \
+                    getattr(head, 'num_instance', 1) > 1:
+                raise ValueError(
+                    f'the {whose} has a {type(head).__name__} with '
+                    f'{type(head.loss_cls).__name__}, whose scores are no '
+                    'softmax with the background as the last class. Distil '
+                    'features instead (knowledge FPNFeatures)')
+            has_deltas = getattr(head, 'with_reg', False) and hasattr(
+                head.bbox_coder, 'stds')
+            if self.output == 'boxes' and not has_deltas:
+                raise ValueError(
+                    f'the {whose} has a {type(head).__name__}, which gives no '
+                    'box deltas: leave the boxes out')
+
+    def _refuse_other_head(self, ours: nn.Module, theirs: nn.Module) -> None:
+        self._refuse_difference(
+            'classes', ours.num_classes, theirs.num_classes,
+            'RoIs are compared class by class. Use a teacher trained on the '
+            'student\'s classes, or distil features only (knowledge '
+            'FPNFeatures)')
+        if self.output == 'boxes':
+            self._refuse_difference(
+                'box code', _box_code(ours), _box_code(theirs),
+                'box deltas are only comparable in one code. Give both heads '
+                'the same bbox_coder, or leave the boxes out')
+
+    # -- every step ------------------------------------------------------
+
+    def calls_needed(self, captured: Captured) -> Dict[str, int]:
+        return {self._their_maps: 1}
+
+    def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
+        pairs, divisors = [], []
+        pair_of = getattr(self, f'_{self.output}')
+        for i, (extractor, head, loss) in enumerate(self._stages):
+            if not captured[head]:
+                break  # no proposal was left for this stage
+            # The last: samplers such as OHEM's use the head before.
+            ours = captured[head][-1].output
+            scores = ours if isinstance(ours, Tensor) else ours[0]
+            count = len(scores)
+            maps, rois = _latest(captured, extractor, 1, count)[:2]
+            labels = scores.new_zeros(0, dtype=torch.long)
+            if count > 0:  # otherwise the loss is not called
+                at = self._branch.labels
+                labels = _latest(captured, loss, at, count)[at]
+            student, teacher, weight, divisor = pair_of(
+                ours, self._on_rois(maps, rois, i, view), labels)
+            name = f'{head}.{self.output}'
+            if student.shape != teacher.shape:
+                raise ValueError(
+                    f'{name}: the student gives {tuple(student.shape)}, the '
+                    f'teacher {tuple(teacher.shape)}. The heads should be of '
+                    'one kind')
+            target = labels if self.gives_target else None
+            pairs.append(
+                Pair(name, student, teacher, weight=weight, target=target))
+            divisors.append(divisor)
+        return [
+            pair._replace(avg_factor=divisor / weight)
+            for pair, divisor, weight in zip(pairs, self._over_ranks(divisors),
+                                             self._stage_weights)
+        ]
+
+    def _over_ranks(self, divisors: Sequence[Tensor]) -> Tensor:
+        # All at once, and as many on each rank: one may lack a stage.
+        averaged = divisors[0].new_zeros(len(self._stages))
+        averaged[:len(divisors)] = torch.stack(list(divisors))
+        all_reduce(averaged, 'mean')
+        return averaged.clamp(min=1)
+
+    def _on_rois(self, maps: Sequence[Tensor], rois: Tensor, stage: int,
+                 view: TeacherView) -> Dict[str, Tensor]:
+        """What the teacher's RoI head makes of the student's RoIs."""
+        theirs = view[self._their_maps][0].output
+        if len(theirs[0]) != len(maps[0]):
+            raise ValueError(
+                f'the student\'s {self.module} looks at {len(maps[0])} '
+                f'images, the teacher\'s {self.teacher_module} at '
+                f'{len(theirs[0])}: RoIs cannot be handed over between them. '
+                'Distil features instead (knowledge FPNFeatures)')
+        forward = getattr(self._their_head, self._branch.forward)
+        fields: Dict[str, Any] = dict(rois=rois)
+        if 'stage' in _fields(forward):
+            fields['stage'] = self._their_stages[stage]
+
+        def look() -> Dict[str, Tensor]:
+            # mmcv has no RoIAlign in bfloat16, and RoIs are rounded to the
+            # maps' precision.
+            exact = [
+                m.float() if m.dtype == torch.bfloat16 else m for m in theirs
+            ]
+            return forward(x=exact, **fields)
+
+        key = (self.module, self.teacher_module, self._branch.forward, stage)
+        return view.memo(key, lambda: view.run(look))
+
+    def _scores(self, ours: Sequence, theirs: Dict[str, Tensor],
+                labels: Tensor) -> tuple:
+        student = ours[0]
+        return student, theirs['cls_score'], None, _count(
+            len(student), student)
+
+    def _boxes(self, ours: Sequence, theirs: Dict[str, Tensor],
+               labels: Tensor) -> tuple:
+        student, teacher = (
+            deltas.unflatten(1, (-1, 4))
+            for deltas in (ours[1], theirs['bbox_pred']))
+        weight = theirs['cls_score'].float().softmax(-1)[:, :-1]
+        if teacher.shape[1] == 1:
+            weight = weight.sum(-1, keepdim=True)
+        return student, teacher, weight, weight.sum()
+
+    def _masks(self, ours: Tensor, theirs: Dict[str, Tensor],
+               labels: Tensor) -> tuple:
+        of_each = torch.arange(len(labels), device=labels.device)
+        student, teacher = (
+            masks[of_each, labels].unsqueeze(-1)
+            for masks in (ours, theirs['mask_preds']))
+        return student, teacher, None, _count(student.numel(), student)
+
+
+def _latest(captured: Captured, name: str, at: int, count: int) -> tuple:
+    """Inputs of the latest call whose input ``at`` is of ``count`` RoIs."""
+    for call in reversed(captured[name]):
+        if len(call.inputs) > at and len(call.inputs[at]) == count:
+            return call.inputs
+    raise ValueError(
+        f'the student\'s {name} was given no input of {count} RoIs, for '
+        'which its head has answered: RoIHeadOutputs cannot read it. Distil '
+        'features instead (knowledge FPNFeatures)')
+
+
+def _count(number: int, like: Tensor) -> Tensor:
+    # Filled on the device; a copy would wait for it.
+    return like.new_full((), number, dtype=torch.float32)
+
+
+def _fields(method: Callable) -> set:
+    return set(inspect.signature(method).parameters)
+
+
+def _box_code(head: nn.Module) -> dict:
+    coder = head.bbox_coder
+    return dict(
+        coder=type(coder).__name__,
+        means=tuple(coder.means),
+        stds=tuple(coder.stds),
+        class_agnostic=head.reg_class_agnostic)

@@ -1,0 +1,44 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from typing import Optional, Union
+
+from mmw2s.registry import KNOWLEDGE
+from .dense_head import DenseHeadOutputs
+
+__all__ = ['RPNOutputs']
+
+
+@KNOWLEDGE.register_module()
+class RPNOutputs(DenseHeadOutputs):
+    """Objectness or box deltas of a region proposal network.
+
+    A dense head with the one class "object", which models of any classes
+    have in common. By default its outputs are compared on the anchors that
+    the teacher would propose: an untrained RPN calls each of 200,000 anchors
+    an object with a probability of a half, and all of them together would
+    drown the task in the first steps.
+
+    Args:
+        output (str): ``'scores'`` or ``'boxes'``. Defaults to ``'scores'``.
+        module (str): The student's RPN. Defaults to ``'rpn_head'``.
+        teacher_module (str, optional): The teacher's. Defaults to the same
+            name.
+        anchors (str or int): ``'all'``, or the number of anchors an image of
+            which the teacher is surest. Defaults to 2000, as many as mmdet's
+            RPNs take into their NMS.
+        positive_thr (float): As in :class:`DenseHeadOutputs`.
+            Defaults to 0.05.
+    """
+
+    by_class = False
+
+    def __init__(self,
+                 output: str = 'scores',
+                 module: str = 'rpn_head',
+                 teacher_module: Optional[str] = None,
+                 anchors: Union[str, int] = 2000,
+                 positive_thr: float = 0.05) -> None:
+        super().__init__(output, module, teacher_module, anchors, positive_thr)
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return 'rpn' if self.output == 'scores' else 'rpn_box'

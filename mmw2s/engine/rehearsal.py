@@ -1,0 +1,115 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""A run that is driven step by step and leaves nothing behind."""
+import copy
+import time
+from itertools import cycle, islice
+from typing import Any, List, NamedTuple, Optional, Sequence
+
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+
+from .hooks import WeakTeacherDistillHook
+from .launch import build_runner
+
+__all__ = ['Rehearsal', 'Trained']
+
+
+class Trained(NamedTuple):
+    """What some steps took and gave.
+
+    Attributes:
+        ms (float): Milliseconds a step.
+        peak_mib (float, optional): The most memory that was allocated on the
+            GPU meanwhile. None without one: a CPU's memory is not tracked.
+        losses (dict): What the last step returned, for the log.
+    """
+    ms: float
+    peak_mib: Optional[float]
+    losses: dict
+
+
+class _Ready(Exception):
+    """Leaves the training loop before its first step."""
+
+
+class _LeaveHook(Hook):
+    """Ends ``runner.train()`` once all other hooks are ready to train."""
+
+    priority = 'LOWEST'
+
+    def before_train_epoch(self, runner) -> None:
+        raise _Ready
+
+
+class Rehearsal:
+    """A run that is set up as for training, then driven step by step.
+
+    A step is that of MMEngine's training loops, every hook included but those
+    that write logs and checkpoints. Loading data is no part of it.
+
+    Args:
+        cfg (Config): A config; it is copied.
+        work_dir (str): A folder that is thrown away afterwards. Its name must
+            differ from that of another rehearsal in the same process.
+
+    Attributes:
+        runner (Runner): The run.
+        hook (WeakTeacherDistillHook, optional): The one that it has. Its
+            fields may be changed up to :meth:`begin`.
+    """
+
+    def __init__(self, cfg: Config, work_dir: str) -> None:
+        cfg = copy.deepcopy(cfg)
+        cfg.work_dir = work_dir
+        # Runs that share a name share a message hub.
+        cfg.experiment_name = work_dir
+        cfg.resume = False
+        # A backend of the visualizer may tell the world of a new run.
+        cfg.visualizer = None
+        cfg.merge_from_dict({
+            'default_hooks.logger': None,
+            'default_hooks.checkpoint': None
+        })
+        self.runner = build_runner(cfg)
+        self.hook = next((h for h in self.runner.hooks
+                          if isinstance(h, WeakTeacherDistillHook)), None)
+
+    def begin(self) -> None:
+        """Do all that precedes the first step."""
+        self.runner.register_hook(_LeaveHook())
+        try:
+            self.runner.train()
+        except _Ready:
+            self.runner.model.train()
+
+    def batches(self, count: int) -> List[Any]:
+        """So many batches of the training set, read anew if it has fewer."""
+        return list(islice(cycle(self.runner.train_dataloader), count))
+
+    def train(self, batches: Sequence[Any]) -> Trained:
+        """Train a step on each of the batches, and time them."""
+        # A preprocessor may change its batch, which others want to see too.
+        batches = copy.deepcopy(batches)
+        on_gpu = torch.cuda.is_available()
+        if on_gpu:
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+        began = time.perf_counter()
+        for batch in batches:
+            losses = self._step(batch)
+        if on_gpu:
+            torch.cuda.synchronize()
+        ms = 1000 * (time.perf_counter() - began) / len(batches)
+        peak = torch.cuda.max_memory_allocated() / 2**20 if on_gpu else None
+        return Trained(ms, peak, losses)
+
+    def _step(self, batch: Any) -> dict:
+        runner, loop = self.runner, self.runner.train_loop
+        given = dict(batch_idx=loop.iter, data_batch=batch)
+        runner.call_hook('before_train_iter', **given)
+        losses = runner.model.train_step(
+            batch, optim_wrapper=runner.optim_wrapper)
+        runner.call_hook('after_train_iter', **given, outputs=losses)
+        loop._iter += 1
+        return losses

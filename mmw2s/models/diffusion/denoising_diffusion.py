@@ -1,0 +1,286 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import inspect
+import re
+from typing import Any, List, Optional, Sequence, Tuple, Union
+
+import torch
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS
+from torch import Tensor
+
+from mmw2s.compatibility import require
+from .fixed_noise import fixed_noise, fixed_timesteps, generators
+from .parameterisation import KINDS, convert, min_snr_weight, target_of
+
+__all__ = ['DenoisingDiffusion']
+
+
+@MODELS.register_module()
+class DenoisingDiffusion(BaseModel):
+    r"""A diffusion model on images (`DDPM <https://arxiv.org/abs/2006.11239>`_).
+
+    The denoiser and the noise schedule are components of diffusers, named by
+    their path, as in ``dict(type='diffusers.UNet2DModel', ...)``; a
+    denoiser of one's own needs the call and the ``config`` of that one. With
+    a label a sample it is conditional on the class.
+
+    The modes of the forward, which takes images of shape (B, C, H, W) in
+    [-1, 1]:
+
+    - ``'loss'``: at random timesteps, the mean squared error of what the
+      scheduler's ``prediction_type`` names (``'epsilon'``, ``'sample'``,
+      ``'v_prediction'``).
+    - ``'predict'``: each data sample gets ``denoising_error``, the mean
+      squared error of the noise, at a timestep and with noise that follow
+      from its ``sample_idx``: the same for every model. Where it has a
+      ``sample_seed``, an image is generated from that seed: ``generated``,
+      uint8 of shape (C, H, W), and ``sampler``, how it was made.
+    - ``'tensor'``: what the denoiser gives, at random timesteps.
+
+    Args:
+        denoiser (dict): Config of the denoiser.
+        scheduler (dict): Config of the noise schedule, a
+            ``diffusers.DDPMScheduler``. Defaults to its own defaults, a
+            linear one of 1,000 steps.
+        sampler (dict): Config of the scheduler that images are generated
+            with. It takes over the noise schedule.
+            Defaults to ``dict(type='diffusers.DDIMScheduler')``.
+        sampling_steps (int): Its steps. Defaults to 50.
+        num_classes (int, optional): Of a conditional model. Defaults to None.
+        min_snr_gamma (float, optional): Weight the loss by
+            :func:`~.parameterisation.min_snr_weight`. Defaults to None.
+        data_preprocessor (dict): It should bring images to [-1, 1], which the
+            default does for images of 8 bits.
+        init_cfg (dict, optional): As in MMEngine. Defaults to None.
+
+    Raises:
+        ImportError: If diffusers is not installed.
+        ValueError: If the parts do not fit each other, or in a forward if
+            the images do not fit the denoiser.
+    """
+
+    def __init__(self,
+                 denoiser: dict,
+                 scheduler: dict = dict(type='diffusers.DDPMScheduler'),
+                 sampler: dict = dict(type='diffusers.DDIMScheduler'),
+                 sampling_steps: int = 50,
+                 num_classes: Optional[int] = None,
+                 min_snr_gamma: Optional[float] = None,
+                 data_preprocessor: dict = dict(
+                     type='ImgDataPreprocessor', mean=[127.5], std=[127.5]),
+                 init_cfg: Optional[dict] = None) -> None:
+        require('diffusers', 'diffusion', 'DenoisingDiffusion')
+        super().__init__(data_preprocessor, init_cfg)
+        self.denoiser = MODELS.build(denoiser)
+        self.scheduler = MODELS.build(scheduler)
+        self.num_classes = num_classes
+        self.min_snr_gamma = min_snr_gamma
+        self.sampling_steps = sampling_steps
+        sampler = dict(sampler)
+        kind = sampler.pop('type')
+        self.sampler = MODELS.get(kind).from_config(self.scheduler.config,
+                                                    **sampler)
+        self.register_buffer(
+            'alphas_cumprod', self.scheduler.alphas_cumprod, persistent=False)
+        self._check_parts()
+
+    @property
+    def image_shape(self) -> Tuple[int, int, int]:
+        """Channels, height and width of the images."""
+        config = self.denoiser.config
+        size = config.sample_size
+        size = (size, size) if isinstance(size, int) else tuple(size)
+        return (config.in_channels, *size)
+
+    @property
+    def prediction_type(self) -> str:
+        """What the denoiser predicts."""
+        return self.scheduler.config.prediction_type
+
+    @property
+    def sampler_name(self) -> str:
+        """How images are generated, as in ``'ddim50'``."""
+        name = re.sub('(Multistep|Singlestep)?Scheduler$', '',
+                      type(self.sampler).__name__)
+        return f'{name.lower()}{self.sampling_steps}'
+
+    def _check_parts(self) -> None:
+        config = self.denoiser.config
+        if self.prediction_type not in KINDS:
+            raise ValueError('scheduler.prediction_type should be one of '
+                             f'{", ".join(KINDS)}, but got '
+                             f'{self.prediction_type!r}')
+        if config.sample_size is None:
+            raise ValueError('denoiser.sample_size should be the size of the '
+                             'images, but is not given')
+        channels, *size = self.image_shape
+        if config.out_channels not in (None, channels):
+            raise ValueError(
+                'denoiser.out_channels should be its in_channels '
+                f'({channels}), but is {config.out_channels}: a learned '
+                'variance is not supported')
+        # Each level but the first halves the size; transformers have patches.
+        levels = len(getattr(config, 'block_out_channels', [0]))
+        factor = 2**(levels - 1) * getattr(config, 'patch_size', 1)
+        if any(side % factor for side in size):
+            raise ValueError(
+                f'denoiser.sample_size should be a multiple of {factor}, '
+                f'by which the denoiser makes its maps smaller, but is '
+                f'{size[0]} x {size[1]}: pad the images or take fewer levels')
+        known = getattr(config, 'num_class_embeds', self.num_classes)
+        if known != self.num_classes:
+            raise ValueError(
+                f'num_classes is {self.num_classes}, but denoiser.'
+                f'num_class_embeds is {known}: give both the same number, or '
+                'neither for an unconditional model')
+        for name in ('mean', 'std'):
+            value = getattr(self.data_preprocessor, name, torch.zeros(1))
+            if not value.is_meta and (value != 127.5).any():
+                raise ValueError(
+                    f'data_preprocessor.{name} should be [127.5], which '
+                    'brings images of 8 bits to [-1, 1], but is '
+                    f'{value.flatten().tolist()}')
+
+    # -- the forward -----------------------------------------------------
+
+    def forward(self,
+                inputs: Tensor,
+                data_samples: Optional[list] = None,
+                mode: str = 'tensor') -> Any:
+        """See the class."""
+        if inputs.shape[1:] != self.image_shape:
+            raise ValueError(
+                f'the denoiser is for images of {_size(self.image_shape)}, '
+                f'but got {_size(inputs.shape[1:])}: bring the data to its '
+                'in_channels and sample_size, or change those')
+        if mode == 'predict':
+            return self.predict(inputs, data_samples or [])
+        labels = self._labels(data_samples)
+        noise = torch.randn_like(inputs)
+        t = torch.randint(
+            len(self.alphas_cumprod), (len(inputs), ), device=inputs.device)
+        prediction = self.denoise(
+            self.scheduler.add_noise(inputs, noise, t), t, labels)
+        if mode == 'tensor':
+            return prediction
+        if mode != 'loss':
+            raise ValueError('mode should be "loss", "predict" or "tensor", '
+                             f'but got {mode!r}')
+        alphas = self.alphas_cumprod[t]
+        target = target_of(self.prediction_type, inputs, noise, alphas)
+        error = (prediction.float() - target).square()
+        if self.min_snr_gamma is not None:
+            error = error * min_snr_weight(alphas, self.min_snr_gamma,
+                                           self.prediction_type)
+        return dict(loss_denoising=error.mean())
+
+    def denoise(self,
+                noisy: Tensor,
+                t: Tensor,
+                labels: Optional[Tensor] = None) -> Tensor:
+        """What the denoiser predicts, shape (B, C, H, W).
+
+        Args:
+            noisy (Tensor): Noisy images, shape (B, C, H, W).
+            t (Tensor): Timesteps, shape (B, ).
+            labels (Tensor, optional): Classes, shape (B, ).
+        """
+        # By position, so that a forward hook sees all of it.
+        return self.denoiser(noisy, t, labels, return_dict=False)[0]
+
+    @torch.no_grad()
+    def predict(self, inputs: Tensor, data_samples: list) -> list:
+        """Fill in the data samples, see the class."""
+        if len(data_samples) != len(inputs) or any('sample_idx' not in s
+                                                   for s in data_samples):
+            raise ValueError(
+                'images are evaluated at noise that follows from their '
+                'number, but the data samples have no sample_idx: pack them '
+                'with PackImage')
+        index = [sample.sample_idx for sample in data_samples]
+        noise = fixed_noise(index, self.image_shape).to(inputs)
+        t = fixed_timesteps(index, len(self.alphas_cumprod)).to(inputs.device)
+        noisy = self.scheduler.add_noise(inputs, noise, t)
+        prediction = self.denoise(noisy, t, self._labels(data_samples))
+        found = convert(prediction, noisy, self.alphas_cumprod[t],
+                        self.prediction_type, 'epsilon')
+        errors = (found.float() - noise).square().flatten(1).mean(1)
+        for sample, error in zip(data_samples, errors):
+            sample.denoising_error = error
+        asked = [s for s in data_samples if 'sample_seed' in s]
+        if asked:
+            images = self.sample([s.sample_seed for s in asked],
+                                 self._labels(asked))
+            for sample, image in zip(asked, images):
+                sample.generated = image
+                sample.sampler = self.sampler_name
+        return data_samples
+
+    def _labels(self, data_samples: Optional[list]) -> Optional[Tensor]:
+        if self.num_classes is None:
+            return None
+        if not data_samples or any('gt_label' not in s for s in data_samples):
+            raise ValueError(
+                'the model is conditional on the class (num_classes='
+                f'{self.num_classes}), but the data have no gt_label')
+        return torch.cat([sample.gt_label for sample in data_samples])
+
+    # -- generating ------------------------------------------------------
+
+    @torch.no_grad()
+    def sample(self,
+               seeds: Sequence[int],
+               labels: Optional[Union[Tensor, List[int]]] = None) -> Tensor:
+        """Generate an image from each seed.
+
+        An image follows from its seed, whatever else is in the batch; on
+        another device up to rounding. The run's random numbers are left
+        alone.
+
+        Args:
+            seeds (Sequence[int]): One an image.
+            labels (Tensor or list[int], optional): Their classes. Defaults to
+                None, which gives a conditional model seed modulo classes.
+
+        Returns:
+            Tensor: uint8, shape (len(seeds), C, H, W), in the order of
+            channels that the model is trained in.
+        """
+        device = self.alphas_cumprod.device
+        if labels is None and self.num_classes is not None:
+            labels = [seed % self.num_classes for seed in seeds]
+        if labels is not None:
+            labels = torch.as_tensor(labels, device=device)
+        sampler = self.sampler
+        sampler.set_timesteps(self.sampling_steps, device=device)
+        fields = {}
+        if 'generator' in inspect.signature(sampler.step).parameters:
+            fields['generator'] = generators(seeds)
+        images = fixed_noise(seeds, self.image_shape).to(device)
+        images = images * sampler.init_noise_sigma
+        for t in sampler.timesteps:
+            prediction = self.denoise(
+                sampler.scale_model_input(images, t), t.expand(len(images)),
+                labels)
+            images = sampler.step(
+                prediction.float(), t, images, return_dict=False, **fields)[0]
+        return (images * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
+
+    def save_pretrained(self, folder: str) -> None:
+        """Write denoiser and scheduler as diffusers reads them.
+
+        A ``UNet2DModel`` can be opened as a whole, by
+        ``DDPMPipeline.from_pretrained(folder)``, and every denoiser by
+        ``from_pretrained(folder, subfolder='unet')`` of its class.
+        """
+        from diffusers import DDPMPipeline, UNet2DModel
+        if isinstance(self.denoiser, UNet2DModel):
+            pipeline = DDPMPipeline(self.denoiser, self.scheduler)
+            pipeline.save_pretrained(folder)
+        else:
+            self.denoiser.save_pretrained(f'{folder}/unet')
+            self.scheduler.save_pretrained(f'{folder}/scheduler')
+
+
+def _size(shape: Sequence[int]) -> str:
+    return f'{shape[0]} x ' + ' x '.join(map(str, shape[1:]))

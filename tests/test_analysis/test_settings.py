@@ -1,0 +1,78 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import json
+
+import pytest
+
+from mmw2s.analysis.settings import (compare_settings, plot_teacher_strength,
+                                     save, teacher_share)
+
+SLOW = [.1, .2, .3, .4, .5]
+FAST = [.3, .4, .5, .5, .5]
+
+
+@pytest.fixture
+def result(write_run):
+    base = [write_run('b0', SLOW), write_run('b1', [0] + SLOW)]
+    return compare_settings(
+        base,
+        dict(
+            fast=[
+                write_run('f0', FAST, teacher=.45, stop_epoch=2),
+                write_run('f1', SLOW, teacher=.45, stop_epoch=4)
+            ],
+            useless=[write_run('u', [.1, .2, .2], teacher=.1)]),
+        targets=[.4])
+
+
+def test_a_row_has_the_median_the_extremes_and_the_speedup(result):
+    header, rows = result.table().header, result.table().rows
+    assert header[3] == 'epochs to 0.4'
+    assert [row[0] for row in rows] == ['baseline', 'fast', 'useless']
+    assert [row[1] for row in rows] == ['2', '2', '1']
+    assert rows[0][3] == '4.5 (4 to 5)'
+    assert rows[1][3] == '3 (2 to 4): 1.50x'
+
+
+def test_a_target_that_a_setting_never_reaches_gives_a_bound(result):
+    assert result.table().rows[2][3] == 'never: < 1.50x'
+
+
+def test_a_row_says_how_strong_the_teacher_was_and_when_it_went(result):
+    rows = result.table().rows
+    assert [row[2] for row in rows] == ['', '0.90', '0.20']
+    assert [row[-1] for row in rows] == ['', '3 (2 to 4)', 'never']
+
+
+def test_a_row_has_the_best_and_the_last_score(result):
+    assert [row[-3:-1] for row in result.table().rows] == [['0.5', '0.5'],
+                                                           ['0.5', '0.5'],
+                                                           ['0.2', '0.2']]
+
+
+def test_a_weak_teacher_has_a_share_below_one_where_less_is_better(write_run):
+    result = compare_settings(
+        [write_run('b', [3., 2.], metric='loss')],
+        {'s': [write_run('w', [2., 2.], metric='loss', teacher=4.)]})
+    assert teacher_share(result.comparisons['s']) == .5
+
+
+def test_the_table_is_saved_with_all_numbers_behind_it(result, tmp_path):
+    save(result, str(tmp_path / 'out'), teacher_strength=True)
+    text = (tmp_path / 'out' / 'settings.md').read_text()
+    assert '| fast | 2 | 0.90 | 3 (2 to 4): 1.50x |' in text
+    behind = json.loads((tmp_path / 'out' / 'settings.json').read_text())
+    assert len(behind['fast']['w2s']) == 2
+    assert (tmp_path / 'out' / 'teacher_strength.png').stat().st_size > 5000
+
+
+def test_without_a_teachers_score_there_is_nothing_to_draw(
+        write_run, tmp_path):
+    result = compare_settings([write_run('b', SLOW)],
+                              {'s': [write_run('w', FAST)]})
+    with pytest.raises(ValueError, match='score'):
+        plot_teacher_strength(result, str(tmp_path / 'x.png'))
+
+
+def test_no_setting_is_refused(write_run):
+    with pytest.raises(ValueError, match='at least one setting'):
+        compare_settings([write_run('b', SLOW)], {})

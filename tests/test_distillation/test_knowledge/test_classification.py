@@ -1,0 +1,354 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import pytest
+import torch
+from builders import view_of
+from mmpretrain.structures import DataSample
+from tiny_classifiers import CLASSES, batch, build, classifier
+from torch import nn
+
+from mmw2s.distillation import Capture, FrozenTeacher
+from mmw2s.distillation.distiller import Distiller
+from mmw2s.distillation.knowledge import ClassLogits, HiddenFeatures
+from mmw2s.distillation.knowledge.classification import _as_maps
+from mmw2s.distillation.terms import build_terms
+from mmw2s.registry import SCHEDULES
+
+VIT = dict(
+    type='VisionTransformer',
+    arch=dict(
+        embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=16),
+    img_size=16,
+    patch_size=4)
+DEIT = dict(VIT, type='DistilledVisionTransformer')
+CONVNEXT = dict(
+    type='ConvNeXt',
+    stem_patch_size=2,
+    arch=dict(depths=[1, 1, 1, 1], channels=[8, 8, 8, 16]))
+TOKENS = dict(backbone=VIT, neck=None, in_channels=16)
+HEADS = dict(
+    linear=classifier(),
+    stacked=classifier(type='StackedLinearClsHead', mid_channels=[8]),
+    vit=classifier(type='VisionTransformerClsHead', **TOKENS),
+    vit_hidden=classifier(
+        type='VisionTransformerClsHead', hidden_dim=8, **TOKENS),
+    deit=classifier(
+        type='DeiTClsHead', backbone=DEIT, neck=None, in_channels=16),
+    convnext=classifier(backbone=CONVNEXT, neck=None, in_channels=16),
+    efficientformer=classifier(
+        type='EfficientFormerClsHead', distillation=False),
+    levit=classifier(type='LeViTClsHead', distillation=False),
+    multi_label=classifier(type='MultiLabelLinearClsHead'),
+    csra=dict(
+        classifier(neck=None),
+        head=dict(
+            type='CSRAClsHead',
+            num_classes=3,
+            in_channels=32,
+            num_heads=1,
+            lam=0.1)))
+
+
+def teacher_of(cfg, path=None, classes=None, seed=1):
+    """A frozen classifier, whose checkpoint may name its classes."""
+    model = build(cfg, seed)
+    for name, p in model.head.named_parameters():  # some begin at 0
+        nn.init.normal_(p, generator=torch.Generator().manual_seed(seed))
+    meta = dict(dataset_meta=dict(classes=classes)) if classes else {}
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
+    return FrozenTeacher(
+        dict(model=cfg, default_scope='mmpretrain'), str(path))
+
+
+@pytest.fixture
+def distil(tmp_path):
+    """One step of a student with a teacher; its pairs and its losses."""
+
+    def step(student,
+             teacher,
+             loss=dict(type='KDLoss'),
+             classes=None,
+             samples=None,
+             **knowledge):
+        if isinstance(teacher, dict):
+            teacher = teacher_of(teacher, tmp_path / 'teacher.pth')
+        terms = build_terms(
+            [dict(knowledge=dict(type='ClassLogits', **knowledge), loss=loss)])
+        model = build(student).train()
+        terms[0].knowledge.match_classes(teacher, classes)
+        distiller = Distiller(model, teacher, terms,
+                              SCHEDULES.build(dict(type='Constant', value=1.)))
+        distiller.bind(100, 10)
+        distiller.set_progress(0)
+        inputs, plain = batch()
+        samples = samples or plain
+        measured = []
+        task = model(inputs, samples, mode='loss')
+        losses = distiller.losses(inputs, samples, task, measured)
+        distiller.remove()
+        return measured[0].pair, losses, model, teacher
+
+    return step
+
+
+# -- heads ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize('kind', HEADS)
+def test_logits_of_every_head_are_those_that_it_trains_and_predicts_with(
+        distil, kind):
+    pair, losses, model, teacher = distil(HEADS[kind], HEADS[kind])
+    assert pair.student.shape == pair.teacher.shape == (4, 3)
+    assert list(losses) == ['loss_kd_logits']
+    # What the teacher predicts from: probabilities of these logits.
+    predicted = teacher.model(*batch(), mode='predict')
+    multi_label = kind in ('multi_label', 'csra')
+    expected = pair.teacher.sigmoid() if multi_label else \
+        pair.teacher.softmax(-1)
+    torch.testing.assert_close(
+        torch.stack([sample.pred_score for sample in predicted]), expected)
+    losses['loss_kd_logits'].backward()
+    assert any(p.grad is not None and p.grad.abs().sum() > 0
+               for p in model.head.parameters())
+    assert all(p.grad is None for p in teacher.model.parameters())
+
+
+def test_the_mean_of_a_distilled_teachers_two_heads_is_taken(distil):
+    cfg = classifier(type='EfficientFormerClsHead', distillation=True)
+    pair, _, _, teacher = distil(classifier(), cfg)
+    head, (inputs, _) = teacher.model.head, batch()
+    feats = teacher.model.extract_feat(inputs)[-1]
+    torch.testing.assert_close(pair.teacher,
+                               (head.head(feats) + head.dist_head(feats)) / 2)
+
+
+def test_teachers_of_another_architecture_are_paired(distil):
+    assert distil(HEADS['vit'], HEADS['linear'])[0].teacher.shape == (4, 3)
+
+
+class TwoHeads(nn.Module):
+    """Gives two scores, as Conformer's head does."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(32, 3), nn.Linear(32, 3)
+        self.num_classes = 3
+
+    def forward(self, feats):
+        return self.first(feats[-1]), self.second(feats[-1])
+
+    def loss(self, feats, data_samples):
+        return dict(loss=sum(x.mean() for x in self(feats)))
+
+    predict = forward
+
+
+def test_an_unusual_head_is_refused_by_the_field_that_helps(distil):
+    cfg = classifier()
+    cfg['head'] = TwoHeads()
+    with pytest.raises(
+            ValueError,
+            match="student's head gives a tuple, not logits .* by "
+            r'ClassLogits\.module$'):
+        distil(cfg, classifier())
+    pair, *_ = distil(
+        cfg, classifier(), module='head.first', teacher_module='head.fc')
+    assert pair.name == 'head.first'
+
+
+def test_a_model_without_that_module_is_told_the_field(distil):
+    with pytest.raises(
+            ValueError,
+            match='student .* no module "haed"; there are: head.* '
+            r'ClassLogits\.module and teacher_module'):
+        distil(classifier(), classifier(), module='haed')
+
+
+def test_softmax_and_multi_label_heads_are_not_mixed(distil):
+    with pytest.raises(ValueError, match='teacher head has sigmoid'):
+        distil(HEADS['linear'], HEADS['multi_label'])
+
+
+# -- classes -------------------------------------------------------------
+
+
+def test_another_number_of_classes_is_refused(distil):
+    with pytest.raises(
+            ValueError, match="has 5 classes, the student's 3: logits are "):
+        distil(classifier(), classifier(num_classes=5))
+
+
+def test_a_number_that_no_head_tells_is_compared_on_the_first_batch(distil):
+    other = dict(HEADS['csra'], head=dict(HEADS['csra']['head']))
+    other['head']['num_classes'] = 5
+    with pytest.raises(ValueError, match="has 5 classes, the student's 3"):
+        distil(HEADS['csra'], other)
+
+
+def test_a_teacher_of_more_classes_is_matched_by_their_names(distil, tmp_path):
+    names = ('ant', 'elk', 'cat', 'fox', 'dog')
+    cfg = classifier(num_classes=5)
+    plain = teacher_of(cfg, tmp_path / 'a.pth', names)
+    teacher = teacher_of(cfg, tmp_path / 'a.pth', names)
+    pair, *_ = distil(classifier(), teacher, classes=CLASSES)
+    inputs, samples = batch()
+    full = plain.model(inputs, mode='tensor')
+    assert torch.equal(pair.teacher, full[:, [2, 4, 1]])
+    assert teacher.classes == CLASSES
+    # So it is scored as a classifier of the student's classes.
+    predicted = teacher.model(inputs, samples, mode='predict')
+    assert all(sample.num_classes == 3 for sample in predicted)
+
+
+def test_the_same_classes_in_another_order_are_matched_too(distil, tmp_path):
+    teacher = teacher_of(classifier(), tmp_path / 'a.pth', CLASSES[::-1])
+    pair, *_ = distil(classifier(), teacher, classes=list(CLASSES))
+    full = teacher_of(classifier(), tmp_path / 'a.pth').model(batch()[0])
+    assert torch.equal(pair.teacher, full.flip(1))
+
+
+@pytest.mark.parametrize('names', [CLASSES, None, ('ant', 'elk', 'cat')])
+def test_a_teacher_that_does_not_know_all_of_them_is_left_alone(
+        tmp_path, names):
+    teacher = teacher_of(classifier(), tmp_path / 'a.pth', names)
+    ClassLogits().match_classes(teacher, CLASSES)
+    assert not teacher.model.head._forward_hooks
+    assert teacher.classes == names
+    ClassLogits().match_classes(teacher, None)
+
+
+# -- labels --------------------------------------------------------------
+
+
+def test_labels_go_with_the_pair_as_indices(distil):
+    pair, losses, *_ = distil(
+        classifier(), classifier(), loss=dict(type='DKDLoss'))
+    assert pair.target.tolist() == [0, 1, 2, 0]
+    assert losses['loss_kd_logits'] > 0
+
+
+def test_soft_labels_are_preferred_as_the_heads_own_loss_does(distil):
+    scores = torch.rand(4, 3).softmax(-1)
+    samples = [
+        DataSample().set_gt_label(0).set_gt_score(score) for score in scores
+    ]
+    pair, losses, *_ = distil(
+        classifier(), classifier(), dict(type='PLDLoss'), samples=samples)
+    assert torch.equal(pair.target, scores)
+    assert losses['loss_kd_logits'] > 0
+
+
+def test_several_labels_a_sample_are_no_target(distil):
+    heads = [HEADS['multi_label']] * 2
+    samples = [DataSample().set_gt_label([0, 2]) for _ in range(4)]
+    loss = dict(type='QualityFocalKDLoss')
+    assert distil(*heads, loss, samples=samples)[0].target is None
+    with pytest.raises(ValueError, match='DKDLoss needs one label a sample'):
+        distil(*heads, dict(type='DKDLoss'), samples=samples)
+
+
+# -- label smoothing -----------------------------------------------------
+
+
+@pytest.mark.parametrize('loss, warned', [
+    (dict(type='KDLoss'), True),
+    (dict(type='KDLoss', temperature=4.), True),
+    (dict(type='KDLoss', temperature=1.), False),
+    (dict(type='PLDLoss'), False),
+])
+def test_a_smoothed_teacher_at_a_high_temperature_is_warned_about(
+        distil, capsys, loss, warned):
+    smoothed = classifier(
+        loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1))
+    distil(classifier(), smoothed, loss)
+    assert ('label smoothing (0.1)' in capsys.readouterr().out) is warned
+
+
+def test_the_loss_is_found_where_logits_are_taken_from_a_layer(distil, capsys):
+    smoothed = classifier(
+        loss=dict(type='LabelSmoothLoss', label_smooth_val=0.2))
+    distil(classifier(), smoothed, module='head.fc')
+    assert 'label smoothing (0.2)' in capsys.readouterr().out
+
+
+def test_a_plain_teacher_is_not_warned_about(distil, capsys):
+    smoothed = classifier(
+        loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1))
+    distil(smoothed, classifier())
+    assert 'smoothing' not in capsys.readouterr().out
+
+
+# -- hidden features -----------------------------------------------------
+
+
+@pytest.fixture
+def hidden(tmp_path):
+    """The pairs of one batch of two classifiers."""
+
+    def step(student, teacher, module, teacher_module, size=(16, 16)):
+        knowledge = HiddenFeatures(module, teacher_module)
+        model = build(student).train()
+        teacher = teacher_of(teacher, tmp_path / 'teacher.pth')
+        knowledge.check(model, teacher.model)
+        inputs = torch.randn(2, 3, *size)
+        capture = Capture(model, [module], 'student')
+        capture.open()
+        model(inputs, mode='tensor')
+        captured = capture.close()
+        view = view_of(
+            teacher, [teacher_module], inputs=inputs, samples=batch(2)[1])
+        return knowledge.pairs(captured, view), captured[module], view
+
+    return step
+
+
+def test_stages_are_paired_as_they_are(hidden):
+    pairs, captured, view = hidden(HEADS['linear'], HEADS['linear'],
+                                   'backbone.layer3', 'backbone.layer3')
+    assert [pair.name for pair in pairs] == ['backbone.layer3[0]']
+    assert pairs[0].student is captured[0].output
+    assert pairs[0].teacher is view['backbone.layer3'][0].output
+
+
+def test_tokens_become_the_maps_that_they_are_of(hidden):
+    pairs, captured, view = hidden(HEADS['vit'], HEADS['deit'],
+                                   'backbone.layers.0', 'backbone.layers.1')
+    pair, = pairs
+    assert pair.student.shape == pair.teacher.shape == (2, 16, 4, 4)
+    tokens = captured[0].output  # the class token first
+    assert tokens.shape == (2, 17, 16)
+    for row in range(4):
+        for column in range(4):
+            assert torch.equal(pair.student[:, :, row, column],
+                               tokens[:, 1 + 4 * row + column])
+    assert torch.equal(pair.teacher[:, :, 0, 0],
+                       view['backbone.layers.1'][0].output[:, 2])
+    pair.student.sum().backward()
+
+
+def test_other_architectures_are_resized_and_projected(hidden):
+    pairs, _, _ = hidden(HEADS['vit'], HEADS['linear'], 'backbone.layers.1',
+                         'backbone.layer4')
+    assert pairs[0].student.shape == pairs[0].teacher.shape == (2, 16, 4, 4)
+    assert not pairs[0].teacher.requires_grad
+
+
+def test_what_a_block_gives_beside_its_tokens_is_passed_over():
+    tokens = torch.randn(2, 8, 3)
+    maps = _as_maps('stage', (tokens, (2, 4)), (16, 32))
+    assert [m.shape for m in maps] == [(2, 3, 2, 4)]
+
+
+@pytest.mark.parametrize('tokens, size', [(1, (16, 32)), (7, (16, 16)),
+                                          (8, (16, 16))])
+def test_tokens_that_are_no_grid_of_the_pictures_are_refused(tokens, size):
+    with pytest.raises(
+            ValueError, match=f'block gives {tokens} tokens, which are no'):
+        _as_maps('block', torch.zeros(1, tokens, 4), size)
+
+
+def test_a_vector_is_refused_with_the_field_that_helps(hidden):
+    with pytest.raises(
+            ValueError,
+            match=r'backbone gives a tensor of shape \(2, 16\), neither .* '
+            'by HiddenFeatures.module'):
+        hidden(HEADS['vit'], HEADS['linear'], 'backbone', 'backbone')

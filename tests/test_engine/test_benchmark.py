@@ -1,0 +1,186 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import copy
+import json
+import os.path as osp
+import runpy
+import sys
+import time
+
+import pytest
+from builders import build, save
+from mmengine.optim import OptimWrapper
+from toys import retinanet, run_config, write_pictures
+
+from mmw2s.distillation.teacher import FrozenTeacher
+from mmw2s.distillation.teacher_view import TeacherView
+from mmw2s.engine import WeakTeacherDistillHook
+from mmw2s.engine.benchmark import _configs, _peaks, benchmark
+from mmw2s.engine.rehearsal import Rehearsal
+from mmw2s.engine.step_cost import AGAIN, BASELINE, FLOOR, OFF, ON
+
+TOOL = osp.join(
+    osp.dirname(__file__), '..', '..', 'tools', 'analysis_tools',
+    'benchmark.py')
+BATCHES = 2
+
+
+@pytest.fixture
+def cfg(tmp_path, monkeypatch):
+    """A run with a hook that would stop at once, by itself."""
+    monkeypatch.setattr('mmw2s.engine.benchmark.BATCHES', BATCHES)
+    (tmp_path / 'data').mkdir()
+    save(build(retinanet(18)), tmp_path / 't.pth')
+    hook = dict(
+        type='WeakTeacherDistillHook',
+        teacher=dict(
+            config=dict(default_scope='mmdet', model=retinanet(18)),
+            checkpoint=str(tmp_path / 't.pth')),
+        stop=dict(type='At', iter=1))
+    return run_config(
+        write_pictures(tmp_path / 'data'),
+        tmp_path / 'run',
+        epochs=1,
+        model=retinanet(18),
+        hooks=[dict(type='ChannelsLastHook'), hook])
+
+
+def test_a_slow_teacher_shows_while_it_is_on_and_not_after_the_stop(
+        cfg, tmp_path, monkeypatch):
+    run = TeacherView._run
+
+    def slow(view):
+        time.sleep(0.3)
+        return run(view)
+
+    monkeypatch.setattr(TeacherView, '_run', slow)
+    before = copy.deepcopy(cfg.to_dict())
+    result = benchmark(cfg, steps=3)
+    assert list(result.ms) == [BASELINE, FLOOR, ON, AGAIN, OFF]
+    assert all(len(ms) == 3 for ms in result.ms.values())
+    least = {mode: min(ms) for mode, ms in result.ms.items()}
+    assert least[FLOOR] > 300 and least[ON] > 300
+    assert least[BASELINE] < 300 and least[AGAIN] < 300 and least[OFF] < 300
+    assert result.teacher_parts > 100 and result.teacher_parts_left == 0
+    assert result.peak_mib == {}
+    assert result.facts['batch_shapes'] == [(2, 3, 64, 64)]
+    assert result.facts['versions']['torch']
+    assert cfg.to_dict() == before and not (tmp_path / 'run').exists()
+
+
+def test_the_students_differ_in_nothing_but_the_hook_and_stand_still(cfg):
+    cfg.randomness.seed = None
+    plain, ours = _configs(cfg)
+    assert [h.type for h in plain.custom_hooks] == ['ChannelsLastHook']
+    plain.custom_hooks = ours.custom_hooks
+    assert plain.to_dict() == ours.to_dict()
+    assert ours.optim_wrapper.optimizer.lr == 0.
+    assert ours.randomness.seed == 0
+
+
+def test_with_accumulation_every_mode_gets_a_whole_update(cfg, monkeypatch):
+    cfg.optim_wrapper.update(type='BF16OptimWrapper', accumulative_counts=2)
+    done = dict(step=0, update=0)
+    step, update = Rehearsal._step, OptimWrapper.step
+
+    def counted_step(self, batch):
+        done['step'] += 1
+        return step(self, batch)
+
+    def counted_update(self, **kwargs):
+        done['update'] += 1
+        assert done['step'] % 2 == 0  # the last of its mode
+        return update(self, **kwargs)
+
+    monkeypatch.setattr(Rehearsal, '_step', counted_step)
+    monkeypatch.setattr(OptimWrapper, 'step', counted_update)
+    result = benchmark(cfg, steps=2)
+    units = 2 * BATCHES + 3 * (BATCHES + 2) + 2 + 2 * (BATCHES + 2)
+    assert done == dict(step=2 * units, update=units)
+    assert result.facts['accumulative_counts'] == 2
+    assert result.facts['optim_wrapper'] == 'BF16OptimWrapper'
+
+
+def test_the_bare_forward_goes_no_deeper_than_the_knowledges_need(
+        cfg, monkeypatch):
+    cfg.custom_hooks[1].distill = [
+        dict(
+            knowledge=dict(type='FPNFeatures'),
+            loss=dict(type='PKDLoss', loss_weight=1.))
+    ]
+    reached = []
+    freeze = FrozenTeacher._freeze
+
+    def watched(self):
+        freeze(self)
+        for name in ('neck', 'bbox_head.retina_cls'):
+            self.model.get_submodule(name).register_forward_hook(
+                lambda *_, name=name: reached.append(name))
+
+    monkeypatch.setattr(FrozenTeacher, '_freeze', watched)
+    benchmark(cfg, steps=1)
+    # First steps, rounds of two modes, and the one before the stop.
+    assert reached == ['neck'] * (BATCHES + 2 * (BATCHES + 1) + 1)
+
+
+def test_a_teacher_that_is_kept_is_seen(cfg, monkeypatch):
+    kept = []
+    detach = WeakTeacherDistillHook._detach
+
+    def leaking(self, runner):
+        if self.distiller is not None:
+            kept.append(next(self.distiller.teacher.model.parameters()))
+        detach(self, runner)
+
+    monkeypatch.setattr(WeakTeacherDistillHook, '_detach', leaking)
+    assert benchmark(cfg, steps=1).teacher_parts_left == 1
+
+
+def test_what_the_other_student_holds_is_taken_off_the_peak():
+    # Empty 1, student 10, with teacher 13; peaks 5 above what is allocated.
+    taken = {
+        mode: [(1., peak - 2.), (1., peak)]
+        for mode, peak in {
+            BASELINE: 29.,
+            FLOOR: 29.5,
+            ON: 30.,
+            AGAIN: 26.,
+            OFF: 26.
+        }.items()
+    }
+    peaks = _peaks(
+        taken, empty=1., with_baseline=11., with_teacher=24., after_stop=21.)
+    assert peaks == {BASELINE: 16., FLOOR: 19.5, ON: 20., AGAIN: 16., OFF: 16.}
+
+
+def test_a_config_without_the_hook_is_refused(cfg):
+    cfg.custom_hooks = []
+    with pytest.raises(ValueError, match='but this config has none'):
+        benchmark(cfg)
+
+
+def test_at_least_one_step_is_asked_for(cfg):
+    with pytest.raises(ValueError, match='steps should be at least 1'):
+        benchmark(cfg, steps=0)
+
+
+def test_the_tool_writes_every_time_into_a_file(cfg, tmp_path, monkeypatch,
+                                                capsys):
+    cfg.dump(str(tmp_path / 'toy.py'))
+    out = tmp_path / 'cost.json'
+    monkeypatch.setattr(sys, 'argv', [
+        TOOL,
+        str(tmp_path / 'toy.py'), '--steps', '2', '--amp', '--out',
+        str(out)
+    ])
+    runpy.run_path(TOOL, run_name='__main__')
+    assert 'after the stop / baseline, again' in capsys.readouterr().out
+    content = json.loads(out.read_text())
+    assert len(content['modes'][OFF]['ms']) == 2
+    assert content['facts']['config'] == 'toy.py'
+    assert content['facts']['optim_wrapper'] == 'BF16OptimWrapper'
+
+
+def test_the_tool_ends_with_one_clear_line(monkeypatch):
+    monkeypatch.setattr(sys, 'argv', [TOOL, 'nowhere.py'])
+    with pytest.raises(SystemExit, match='benchmark.py: error: mmw2s has no'):
+        runpy.run_path(TOOL, run_name='__main__')

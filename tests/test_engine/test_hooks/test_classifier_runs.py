@@ -1,0 +1,228 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""mmpretrain's classifiers through the Runner."""
+import json
+import os.path as osp
+import random
+
+import pytest
+import torch
+from mmengine.runner import Runner
+from tiny_classifiers import NORM, classifier, run_config
+
+from mmw2s.distillation.record import RECORD_NAME
+
+CAFFE = dict(mean=[100., 110., 120.], std=[50., 60., 70.], to_rgb=True)
+MIXED = dict(
+    NORM,
+    batch_augments=dict(augments=[
+        dict(type='Mixup', alpha=0.8),
+        dict(type='CutMix', alpha=1.)
+    ]))
+
+
+@pytest.fixture(scope='module')
+def teacher(tmp_path_factory):
+    """The hook's `teacher` field, with a checkpoint that MMEngine wrote."""
+    work_dir = tmp_path_factory.mktemp('teacher')
+    model = classifier(data_preprocessor=CAFFE)
+    train(run_config(work_dir, epochs=1, model=model))
+    return dict(
+        config=dict(default_scope='mmpretrain', model=model),
+        checkpoint=str(work_dir / 'epoch_1.pth'))
+
+
+def train(cfg):
+    cfg.experiment_name = f'{random.random()}'
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+def hook(teacher, **fields):
+    return dict(type='WeakTeacherDistillHook', teacher=teacher, **fields)
+
+
+def rows(work_dir, event):
+    with open(osp.join(str(work_dir), RECORD_NAME)) as file:
+        return [r for r in map(json.loads, file) if r['event'] == event]
+
+
+def scalars(runner):
+    path = osp.join(runner.log_dir, 'vis_data', 'scalars.json')
+    return [row for row in map(json.loads, open(path)) if 'loss' in row]
+
+
+def test_a_teacher_alone_is_enough_and_the_surpassed_one_is_taken_off(
+        teacher, tmp_path):
+    cfg = run_config(tmp_path, epochs=12, hooks=[hook(teacher)])
+    cfg.custom_hooks[0].schedule = dict(type='Constant', value=1.)
+    runner = train(cfg)
+    (scored, ), (stop, ) = rows(tmp_path, 'teacher'), rows(tmp_path, 'stop')
+    assert scored['metric'] == 'accuracy/top1'
+    assert 'surpassed the teacher in 2 validations' in stop['reason']
+    assert stop['student'] > stop['teacher'] == scored['score']
+    logged = ['loss_kd_logits' in row for row in scalars(runner)]
+    assert logged == [True] * stop['iter'] + [False] * (48 - stop['iter'])
+    first = scalars(runner)[0]
+    assert first['w2s/temperature_logits'] == 6.
+
+
+def test_the_teacher_sees_the_very_pictures_that_mixup_and_cutmix_made(
+        teacher, tmp_path, monkeypatch):
+    seen, handles = [], []
+
+    def watch(self, student, teacher, *args):
+        for model, name in ((student, 'student'), (teacher.model, 'teacher')):
+            handles.append(
+                model.backbone.register_forward_pre_hook(
+                    lambda _, inputs, name=name: seen.append(
+                        (name, inputs[0].clone()))))
+        original(self, student, teacher, *args)
+
+    from mmw2s.distillation.distiller import Distiller
+    original = Distiller.__init__
+    monkeypatch.setattr(Distiller, '__init__', watch)
+    train(
+        run_config(
+            tmp_path,
+            epochs=1,
+            model=classifier(8, data_preprocessor=MIXED),
+            hooks=[
+                hook(
+                    teacher,
+                    schedule=dict(type='Constant', value=1.),
+                    stop=dict(type='At', iter=100))
+            ]))
+    pairs = list(zip(seen[::2], seen[1::2]))[:4]
+    mean, std = torch.tensor(CAFFE['mean']), torch.tensor(CAFFE['std'])
+    mean, std = mean.view(3, 1, 1), std.view(3, 1, 1)
+    for (first, ours), (second, theirs) in pairs:
+        assert (first, second) == ('student', 'teacher')
+        pixels = (theirs * std + mean).flip(1)
+        torch.testing.assert_close(pixels, ours * 60 + 120, rtol=0, atol=1e-3)
+    # They were mixed: of whole numbers, averages are none.
+    parts = [(ours * 60 + 120).frac().abs() for (_, ours), _ in pairs]
+    assert any(((part > 0.01) & (part < 0.99)).any() for part in parts)
+
+
+def test_soft_labels_of_mixup_reach_a_loss_that_needs_labels(
+        teacher, tmp_path, monkeypatch):
+    from mmw2s.models import DKDLoss
+    given, compute = [], DKDLoss.compute
+
+    def spy(self, *args, target):
+        given.append(target)
+        return compute(self, *args, target=target)
+
+    monkeypatch.setattr(DKDLoss, 'compute', spy)
+    train(
+        run_config(
+            tmp_path,
+            epochs=1,
+            model=classifier(8, data_preprocessor=MIXED),
+            hooks=[
+                hook(
+                    teacher,
+                    distill=[
+                        dict(
+                            knowledge=dict(type='ClassLogits'),
+                            loss=dict(type='DKDLoss', loss_weight='auto'))
+                    ],
+                    schedule=dict(type='Constant', value=1.),
+                    stop=dict(type='At', iter=100))
+            ]))
+    assert len(given) == 4
+    for target in given:
+        assert target.shape == (4, 3)
+        torch.testing.assert_close(target.sum(1), torch.ones(4))
+    assert any(((target > 0) & (target < 1)).any() for target in given)
+
+
+def test_training_losses_can_decide_for_classifiers_too(teacher, tmp_path):
+    stop = dict(type='SurpassOnTrain', interval=2, min_looks=2, margin=-99.)
+    train(
+        run_config(
+            tmp_path,
+            model=classifier(8, data_preprocessor=MIXED),
+            hooks=[
+                hook(
+                    teacher,
+                    schedule=dict(type='Constant', value=1.),
+                    stop=stop)
+            ]))
+    assert rows(tmp_path, 'stop')[0]['iter'] == 4
+
+
+def test_a_teacher_of_another_task_is_refused(tmp_path):
+    from toys import retinanet
+    detector = dict(
+        config=dict(default_scope='mmdet', model=retinanet(18)),
+        checkpoint=None)
+    with pytest.raises(ValueError, match='teacher .* has no module "head"'):
+        train(run_config(tmp_path, hooks=[hook(detector)]))
+
+
+def test_a_teacher_of_more_classes_is_scored_on_the_students(
+        tmp_path, teacher):
+    names = ('ant', 'elk', 'cat', 'fox', 'dog')
+    model = classifier(num_classes=5, data_preprocessor=CAFFE)
+    checkpoint = torch.load(teacher['checkpoint'], weights_only=False)
+    weights = checkpoint['state_dict']
+    # The teacher of three classes with two more, that are always likelier.
+    wide = dict(weights=torch.zeros(5, 32), bias=torch.full((5, ), 99.))
+    for i, column in ((2, 0), (4, 1), (1, 2)):  # cat, dog, elk
+        wide['weights'][i] = weights['head.fc.weight'][column]
+        wide['bias'][i] = weights['head.fc.bias'][column]
+    weights['head.fc.weight'], weights['head.fc.bias'] = wide.values()
+    checkpoint['meta']['dataset_meta']['classes'] = names
+    torch.save(checkpoint, tmp_path / 'wide.pth')
+    wide = dict(
+        config=dict(default_scope='mmpretrain', model=model),
+        checkpoint=str(tmp_path / 'wide.pth'))
+    for name, given in (('plain', teacher), ('wide', wide)):
+        train(run_config(tmp_path / name, epochs=1, hooks=[hook(given)]))
+    plain, matched = (
+        rows(tmp_path / name, 'teacher')[0]['score']
+        for name in ('plain', 'wide'))
+    assert matched == plain
+
+
+@pytest.mark.parametrize('own, raises', [(1., True), (float('nan'), False)])
+def test_only_a_loss_of_ours_that_is_not_finite_ends_the_run(
+        teacher, tmp_path, monkeypatch, own, raises):
+    # mmpretrain's heads call their loss as the sum of all is called.
+    monkeypatch.setattr('mmw2s.models.losses.KDLoss.compute',
+                        lambda self, student, *_: student.sum() * float('nan'))
+    monkeypatch.setattr(
+        'mmpretrain.models.heads.LinearClsHead.loss',
+        lambda self, feats, _: dict(loss=self(feats).sum() * own))
+    cfg = run_config(
+        tmp_path,
+        epochs=1,
+        hooks=[hook(teacher, stop=dict(type='At', iter=3))])
+    if raises:
+        with pytest.raises(FloatingPointError, match='loss_kd_logits is not'):
+            train(cfg)
+    else:  # the gradient scaler's affair
+        train(cfg)
+
+
+def test_a_weight_of_the_task_is_logged_in_full_and_fades(teacher, tmp_path):
+    cfg = run_config(
+        tmp_path,
+        epochs=1,
+        model=classifier(8, type='StackedLinearClsHead', mid_channels=[8]),
+        hooks=[
+            hook(
+                teacher,
+                task_weight=0.,
+                schedule=dict(
+                    type='WarmupHoldDecay', hold=1, decay=1, unit='iter'))
+        ])
+    cfg.log_level = 'INFO'
+    cfg.default_hooks.logger.interval = 1
+    runner = train(cfg)
+    losses = [row['loss'] for row in scalars(runner)]
+    log = open(osp.join(runner.log_dir, f'{runner.timestamp}.log')).read()
+    assert 'task_weight=0.0' in log
+    assert losses[0] == 0 < losses[2]

@@ -1,0 +1,70 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import json
+
+import pytest
+from rich.console import Console
+
+from mmw2s.engine.step_cost import AGAIN, BASELINE, FLOOR, OFF, ON, StepCost
+
+
+def cost(peak_mib=None, left=0):
+    """Rounds in one of which the machine was ten times slower."""
+    return StepCost(
+        ms={
+            BASELINE: [100., 1000., 100., 110., 100.],
+            FLOOR: [120., 1200., 120., 132., 120.],
+            ON: [123., 1230., 123., 135.3, 123.],
+            AGAIN: [200., 100., 100.],
+            OFF: [200., 100., 101.]
+        },
+        peak_mib=peak_mib or {},
+        teacher_parts=12,
+        teacher_parts_left=left,
+        facts=dict(cpu_count=2))
+
+
+def printed(result):
+    console = Console(record=True, width=100)
+    result.print(console)
+    return console.export_text()
+
+
+def test_ratios_are_taken_round_by_round():
+    ratio = cost().ratio(ON, FLOOR)
+    assert ratio == pytest.approx((1.025, 1.025, 1.025))
+    assert cost().ratio(OFF, AGAIN) == pytest.approx((1., 1., 1.005))
+
+
+@pytest.mark.parametrize('speedup, share, net', [(2., 0., 2.),
+                                                 (2., 1., 2 / 1.23),
+                                                 (1.5, .5, 1.5 / 1.115)])
+def test_the_net_speedup_follows_from_what_a_step_costs(speedup, share, net):
+    assert cost().net_speedup(speedup, share) == pytest.approx(net)
+
+
+def test_tables_have_medians_quartiles_ratios_and_goals():
+    text = printed(cost())
+    rows = [line.split() for line in text.splitlines()]
+    assert ['baseline', '100.0', '100.0', '-', '110.0', 'not',
+            'measured'] in rows
+    assert '1.025 - 1.025   <= 1.02' in text
+    assert ['2x', '1.89x', '1.79x', '1.63x'] in rows
+    assert "A CPU's memory cannot be told by mode" in text
+    assert '0 of 12 modules and tensors of the teacher' in text
+
+
+def test_peak_memory_is_shown_where_it_was_measured():
+    text = printed(cost({mode: 321.4 for mode in cost().ms}, left=3))
+    assert text.count('321 MiB') == 5 and 'CPU' not in text
+    assert '3 of 12' in text
+
+
+def test_the_json_has_every_single_time():
+    content = json.loads(cost().to_json())
+    assert content['modes'][ON]['ms'] == cost().ms[ON]
+    assert content['modes'][ON]['median'] == 123.
+    assert content['modes'][ON]['peak_mib'] is None
+    name = 'distillation on / baseline + teacher forward'
+    assert content['ratios'][name]['median'] == pytest.approx(1.025)
+    assert content['facts'] == dict(cpu_count=2)
+    assert content['teacher_parts_left'] == 0

@@ -1,0 +1,216 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""The hook in runs of a tiny Faster R-CNN."""
+import json
+import os.path as osp
+import random
+
+import pytest
+import torch
+from builders import build, save
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from tiny_two_stage import cascade_rcnn, faster_rcnn
+from toys import CLASSES, retinanet, run_config, write_pictures
+
+from mmw2s.distillation import FrozenTeacher
+from mmw2s.distillation.record import RECORD_NAME
+
+ON = dict(type='Constant', value=1.)
+KEYS = ['loss_kd_fpn', 'loss_kd_rpn', 'loss_kd_roi_cls']
+
+
+@pytest.fixture(scope='module')
+def pictures(tmp_path_factory):
+    return write_pictures(tmp_path_factory.mktemp('pictures'))
+
+
+@pytest.fixture(scope='module')
+def teacher_of(tmp_path_factory):
+    """Makes the hook's `teacher` field of a model."""
+
+    def make(cfg):
+        path = tmp_path_factory.mktemp('teacher') / 'teacher.pth'
+        return dict(
+            config=dict(default_scope='mmdet', model=cfg),
+            checkpoint=save(
+                build(cfg, 1), path, dataset_meta=dict(classes=CLASSES)))
+
+    return make
+
+
+class Watch(Hook):
+    """Notes the losses of each step, and seeds it if asked to."""
+
+    def __init__(self, seeded):
+        self.seeded, self.seen = seeded, []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if self.seeded:
+            torch.manual_seed(runner.iter)
+
+    def after_train_iter(self,
+                         runner,
+                         batch_idx,
+                         data_batch=None,
+                         outputs=None):
+        self.seen.append({k: v.item() for k, v in outputs.items()})
+
+
+def train(cfg, seeded=False):
+    """The trained weights, and the losses of each step."""
+    cfg.experiment_name = f'{random.random()}'
+    runner = Runner.from_cfg(cfg)
+    watch = Watch(seeded)
+    runner.register_hook(watch)
+    runner.train()
+    return runner.model.state_dict(), watch.seen
+
+
+def student(pictures, work_dir, teacher=None, epochs=1, **hook):
+    hooks = [dict(type='WeakTeacherDistillHook', teacher=teacher, **hook)
+             ] if teacher else []
+    # Fewer RoIs than there are proposals, so that chance decides.
+    return run_config(
+        pictures,
+        work_dir,
+        epochs=epochs,
+        model=faster_rcnn(50, sampled=8),
+        hooks=hooks)
+
+
+def kd(step):
+    return [key for key in step if key.startswith('loss_kd_')]
+
+
+def assert_same(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for key in ours:
+        assert torch.equal(ours[key], theirs[key]), key
+
+
+def test_a_teacher_alone_distils_features_proposals_and_rois(
+        pictures, teacher_of, tmp_path):
+    cfg = student(pictures, tmp_path, teacher_of(faster_rcnn(18)), epochs=2)
+    _, seen = train(cfg)
+    assert kd(seen[0]) == KEYS
+    assert all(seen[0][key] > 0 for key in KEYS)
+    assert kd(seen[-1]) == []  # faded by 30 % of the run
+    with open(osp.join(str(tmp_path), RECORD_NAME)) as file:
+        events = [json.loads(line)['event'] for line in file]
+    assert events[0] == 'teacher' and 'stop' in events
+
+
+def test_the_choice_for_a_cascade_is_the_same(pictures, teacher_of, tmp_path):
+    cfg = student(
+        pictures, tmp_path, teacher_of(cascade_rcnn(18)), schedule=ON)
+    cfg.model = cascade_rcnn(50)
+    _, seen = train(cfg)
+    assert kd(seen[0]) == KEYS
+
+
+def test_at_strength_0_training_is_bit_equal(pictures, teacher_of, tmp_path):
+    later = dict(
+        type='Linear', start=0., end=1., begin=1000, length=9, unit='iter')
+    plain, _ = train(student(pictures, tmp_path / 'plain'))
+    hooked, _ = train(
+        student(
+            pictures,
+            tmp_path / 'hooked',
+            teacher_of(faster_rcnn(18)),
+            schedule=later,
+            stop=dict(type='SurpassTeacher', latest=None)))
+    assert_same(plain, hooked)
+
+
+def test_looking_at_training_losses_leaves_the_sampling_alone(
+        pictures, teacher_of, tmp_path):
+    later = dict(
+        type='Linear', start=0., end=1., begin=1000, length=9, unit='iter')
+    plain, _ = train(student(pictures, tmp_path / 'plain'))
+    hooked, _ = train(
+        student(
+            pictures,
+            tmp_path / 'hooked',
+            teacher_of(faster_rcnn(18, sampled=8)),
+            schedule=later,
+            stop=dict(
+                type='SurpassOnTrain', interval=1, margin=9., latest=None)))
+    assert_same(plain, hooked)
+
+
+def test_from_the_stop_on_training_is_bit_equal(pictures, teacher_of,
+                                                tmp_path):
+    # MMEngine saves no random state, and the sampler draws numbers.
+    distilled, seen = train(
+        student(
+            pictures,
+            tmp_path / 'w2s',
+            teacher_of(faster_rcnn(18)),
+            epochs=2,
+            schedule=ON,
+            stop=dict(type='At', epoch=1)),
+        seeded=True)
+    assert [bool(kd(step)) for step in seen] == [True] * 4 + [False] * 4
+    cfg = student(pictures, tmp_path / 'plain', epochs=2)
+    cfg.resume, cfg.load_from = True, str(tmp_path / 'w2s' / 'epoch_1.pth')
+    assert_same(distilled, train(cfg, seeded=True)[0])
+
+
+def test_of_a_teacher_of_another_kind_the_features_are_distilled(
+        pictures, teacher_of, tmp_path):
+    cfg = student(
+        pictures,
+        tmp_path,
+        teacher_of(retinanet(18, channels=16)),
+        schedule=ON)
+    cfg.log_level = 'INFO'
+    _, seen = train(cfg)
+    assert kd(seen[0]) == KEYS[:1]
+    log, = (p.read_text() for p in tmp_path.glob('*/*.log'))
+    assert 'goes without RPNOutputs: the teacher (RetinaNet) has no module' \
+        in log
+    assert 'goes without RoIHeadOutputs: ' in log
+    assert 'pairs 3 levels of a common stride' in log
+    assert "maps have 8 channels, the teacher's 16" in log
+
+
+@pytest.mark.parametrize('loss', [
+    dict(type='DKDLoss', alpha=1., beta=0.25),
+    dict(type='DISTLoss'),
+])
+def test_losses_of_softmax_scores_take_rois_and_their_labels(
+        pictures, teacher_of, tmp_path, loss):
+    _, seen = train(
+        student(
+            pictures,
+            tmp_path,
+            teacher_of(faster_rcnn(18)),
+            schedule=ON,
+            distill=[
+                dict(knowledge=dict(type='RoIHeadOutputs'), loss=loss),
+                dict(
+                    knowledge=dict(type='RoIHeadOutputs', output='boxes'),
+                    loss=dict(type='BoxKDLoss'))
+            ]))
+    assert kd(seen[0]) == ['loss_kd_roi_cls', 'loss_kd_roi_box']
+    assert all(0 < seen[0][key] < 100 for key in kd(seen[0]))
+
+
+def test_channels_last_is_refused_for_it_would_give_wrong_values(
+        pictures, tmp_path):
+    cfg = student(pictures, tmp_path)
+    cfg.custom_hooks = [dict(type='ChannelsLastHook')]
+    with pytest.raises(
+            ValueError,
+            match='the FasterRCNN has operators of '
+            'mmcv .*leave ChannelsLastHook out'):
+        train(cfg)
+
+
+def test_a_two_stage_teacher_keeps_the_channels_first(tmp_path):
+    path = save(build(faster_rcnn(18)), tmp_path / 'teacher.pth')
+    teacher = FrozenTeacher(
+        dict(default_scope='mmdet', model=faster_rcnn(18)), path)
+    one_stage = build(retinanet(18)).to(memory_format=torch.channels_last)
+    teacher.follow(one_stage)
+    assert all(p.is_contiguous() for p in teacher.model.parameters())

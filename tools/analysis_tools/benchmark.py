@@ -1,0 +1,61 @@
+#!/usr/bin/env python
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Measure what distilling costs a training step, on and after the stop."""
+import argparse
+import os
+import os.path as osp
+import sys
+
+from mmengine.config import DictAction
+
+from mmw2s.engine.benchmark import benchmark
+from mmw2s.engine.launch import enable_amp, load_config
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog='Nothing is written into the work_dir.')
+    parser.add_argument(
+        'config', help='a config file, or the name of one of mmw2s')
+    parser.add_argument(
+        '--steps',
+        type=int,
+        default=50,
+        help='steps of each mode that count (default: 50)')
+    parser.add_argument(
+        '--out', help='JSON file for every single time, versions and hardware')
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        cfg = load_config(args.config, args.cfg_options)
+        if args.amp:
+            enable_amp(cfg)
+        if args.out:  # before any work is done that could be lost
+            os.makedirs(osp.dirname(osp.abspath(args.out)), exist_ok=True)
+        result = benchmark(cfg, args.steps)
+    except (OSError, ValueError) as error:
+        sys.exit(f'benchmark.py: error: {error}')
+    result.print()
+    if args.out:
+        with open(args.out, 'w', encoding='utf-8') as file:
+            file.write(result.to_json())
+        print(f'Written: {args.out}')
+    if result.teacher_parts_left:
+        sys.exit('benchmark.py: error: the teacher is not gone after the stop')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,66 @@
+#!/usr/bin/env python
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Compare several settings of a distillation with the same baselines."""
+import argparse
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from mmw2s.analysis.settings import compare_settings, save
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog='Example: compare_settings.py work_dirs/base_s* '
+        '--setting "features only" work_dirs/feat_s* '
+        '--setting "logits only" work_dirs/logits_s* --out work_dirs/report')
+    parser.add_argument(
+        'baseline', nargs='+', help='work_dirs without a teacher, one a seed')
+    parser.add_argument(
+        '--setting',
+        nargs='+',
+        action='append',
+        required=True,
+        metavar=('NAME', 'RUN'),
+        help='a name and the work_dirs of its runs; give it once a setting')
+    parser.add_argument('--metric', help='e.g. coco/bbox_mAP')
+    parser.add_argument(
+        '--rule', choices=['greater', 'less'], help='which side is better')
+    parser.add_argument(
+        '--target',
+        nargs='+',
+        help="values as 0.3, or shares as 90%% of the baselines' best "
+        '(median over seeds); default: 80%% 90%% 95%%')
+    parser.add_argument(
+        '--teacher-strength',
+        action='store_true',
+        help="with --out: draw speed-ups against the teachers' scores")
+    parser.add_argument('--out', help='folder for settings.md and .json')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    settings = {name: runs for name, *runs in args.setting}
+    try:
+        for name, runs in settings.items():
+            if not runs:
+                raise ValueError(f'--setting "{name}" names no run')
+        result = compare_settings(args.baseline, settings, args.target,
+                                  args.metric, args.rule)
+    except (OSError, ValueError) as error:
+        sys.exit(f'compare_settings.py: {error}.')
+    cells = result.table()
+    table = Table(*cells.header, title=cells.title)
+    for row in cells.rows:
+        table.add_row(*row)
+    Console().print(table)
+    if args.out:
+        save(result, args.out, args.teacher_strength)
+        print(f'Written into {args.out}.')
+
+
+if __name__ == '__main__':
+    main()
