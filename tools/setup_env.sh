@@ -14,9 +14,10 @@ Makes an environment in which mmw2s runs, or brings one up to date.
     --check           only look whether the machine will do, change nothing
     -h, --help        show this text
 
-Steps: build tools, general packages, torch, torchvision, OpenMMLab packages,
-mmcv's ops (compiled once, minutes; the wheel is kept), mmw2s itself (editable),
-final check. A second call only repeats the final check.
+Steps: build tools, general packages, torch, torchvision, packages for
+diffusion, OpenMMLab packages, mmcv's ops (compiled once, minutes; the wheel is
+kept), mmw2s itself (editable), final check. A second call only repeats the
+final check.
 
 Checked before anything long begins:
     python      3.11, 3.12 or 3.13, what the pinned packages support
@@ -59,6 +60,9 @@ PACKAGES=(numpy==2.4.6 scipy==1.17.1 matplotlib==3.11.2 pillow==13.0.0
     einops==0.8.2 importlib-metadata==10.2.0 mat4py==0.6.0 modelindex==0.0.2
     pyyaml==6.0.3 rich==15.0.0 six==1.17.0 termcolor==3.3.0
     terminaltables==3.1.10 tqdm==4.70.1 yapf==0.43.0 pytest==9.2.0)
+# After torch, which they would bring along in a build of their choice.
+DIFFUSION=(diffusers==0.42.1 huggingface-hub==2.4.0 safetensors==0.8.0
+    torchmetrics==1.9.0 lightning-utilities==0.15.3)
 DISK_CPU_GB=6
 DISK_CUDA_GB=18
 
@@ -265,7 +269,8 @@ import torch  # noqa: E402
 
 names = ('torchvision numpy scipy cv2 matplotlib rich pycocotools sklearn '
          'mmengine mmcv mmcv.ops mmdet mmdet.models mmdet.datasets '
-         'mmdet.evaluation mmpretrain mmpretrain.models mmw2s')
+         'mmdet.evaluation mmpretrain mmpretrain.models diffusers '
+         'torchmetrics mmw2s')
 for name in names.split():
     with contextlib.redirect_stdout(io.StringIO()):  # greetings
         importlib.import_module(name)
@@ -463,6 +468,7 @@ install_all() {
     step "general packages" pip_install "${PACKAGES[@]}"
     install_torch
     install_torchvision
+    step "packages for diffusion" pip_install "${DIFFUSION[@]}"
     step "OpenMMLab packages" pip_install --no-deps "${OPENMMLAB[@]}"
     install_ops
     step "mmw2s, editable" pip_install --no-deps --no-build-isolation \

@@ -128,6 +128,33 @@ def default_temperature() -> dict:
     return dict(type='Linear', start=6., end=1., length=0.3, unit='run')
 
 
-def default_stop(has_validation: bool) -> dict:
-    """Surpass the teacher in validation, or in training without one."""
+def default_stop(has_validation: bool,
+                 max_iters: int,
+                 comparable: bool = True) -> dict:
+    """Surpass the teacher in validation, or in training without one.
+
+    Args:
+        has_validation (bool): Whether the run validates.
+        max_iters (int): Its length.
+        comparable (bool): Whether the teacher can be scored on the run's
+            data, see :func:`same_number_of_classes`. If it cannot, the middle
+            of the run is the end, which is where the others give up too.
+            Defaults to True.
+    """
+    if not comparable:
+        return dict(type='At', iter=max_iters // 2)
     return dict(type='SurpassTeacher' if has_validation else 'SurpassOnTrain')
+
+
+def same_number_of_classes(student: nn.Module, teacher: nn.Module) -> bool:
+    """Whether two models, as far as they tell, know as many classes."""
+    ours, theirs = (_num_classes(model) for model in (student, teacher))
+    return None in (ours, theirs) or ours == theirs
+
+
+def _num_classes(model: nn.Module) -> Optional[int]:
+    head = getattr(model, 'roi_head', model)
+    head = getattr(head, 'bbox_head', getattr(head, 'head', None))
+    if isinstance(head, nn.ModuleList):  # the stages of a cascade
+        head = head[-1]
+    return getattr(head, 'num_classes', None)

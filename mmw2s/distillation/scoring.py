@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmw2s.analysis.record import scalar_metrics
+from mmw2s.cache import cache_folder
 from .rng import preserved_rng
 from .teacher import FrozenTeacher
 
@@ -132,9 +133,8 @@ def _cache_path(teacher: FrozenTeacher, runner: Runner) -> Optional[str]:
         digest.update(key.encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(
             torch.uint8).numpy().tobytes())
-    caches = os.environ.get('XDG_CACHE_HOME', osp.expanduser('~/.cache'))
-    root = os.environ.get('MMW2S_CACHE', osp.join(caches, 'mmw2s'))
-    return osp.join(root, 'teacher_scores', f'{digest.hexdigest()[:32]}.json')
+    return osp.join(
+        cache_folder('teacher_scores'), f'{digest.hexdigest()[:32]}.json')
 
 
 def _annotation_files(cfg: Any, root: str = '') -> Iterator[str]:

@@ -4,11 +4,12 @@ from builders import TinyModel, build
 from mmengine.logging import MMLogger
 from tiny_classifiers import build as build_classifier
 from tiny_classifiers import classifier
-from tiny_two_stage import c4, faster_rcnn
+from tiny_two_stage import c4, cascade_rcnn, faster_rcnn
 from toys import retinanet
 
 from mmw2s.distillation.defaults import (default_distill, default_schedule,
-                                         default_stop, default_temperature)
+                                         default_stop, default_temperature,
+                                         same_number_of_classes)
 from mmw2s.distillation.stop_rules import SurpassOnTrain, SurpassTeacher
 from mmw2s.distillation.terms import build_terms
 from mmw2s.registry import SCHEDULES, STOP_RULES
@@ -138,5 +139,21 @@ def test_the_temperature_falls_from_6_to_1_while_it_distils():
 
 
 def test_without_validation_the_training_losses_decide():
-    assert isinstance(STOP_RULES.build(default_stop(True)), SurpassTeacher)
-    assert isinstance(STOP_RULES.build(default_stop(False)), SurpassOnTrain)
+    for has_validation, kind in ((True, SurpassTeacher), (False,
+                                                          SurpassOnTrain)):
+        assert isinstance(
+            STOP_RULES.build(default_stop(has_validation, 100)), kind)
+
+
+def test_a_teacher_that_cannot_be_scored_is_held_to_the_middle_of_the_run():
+    rule = STOP_RULES.build(default_stop(True, 100, comparable=False))
+    rule.bind(100, 10)
+    assert rule.at(49) is None and rule.at(50) is not None
+
+
+@pytest.mark.parametrize('kind', [retinanet, faster_rcnn, cascade_rcnn])
+def test_models_of_other_numbers_of_classes_are_told_apart(kind):
+    two, also_two, five = (build(kind(18, num_classes=n)) for n in (2, 2, 5))
+    assert same_number_of_classes(two, also_two)
+    assert not same_number_of_classes(two, five)
+    assert same_number_of_classes(two, TinyModel())  # it does not tell

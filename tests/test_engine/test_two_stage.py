@@ -174,6 +174,22 @@ def test_of_a_teacher_of_another_kind_the_features_are_distilled(
     assert "maps have 8 channels, the teacher's 16" in log
 
 
+def test_a_teacher_of_other_classes_is_not_scored_and_ends_halfway(
+        pictures, teacher_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        'mmw2s.engine.hooks.weak_teacher_distill_hook.score_teacher',
+        lambda *args: pytest.fail('scored'))
+    other = teacher_of(faster_rcnn(18, num_classes=5))
+    _, seen = train(
+        student(pictures, tmp_path / 'default', other, schedule=ON))
+    assert [kd(step) for step in seen] == [KEYS[:2]] * 2 + [[]] * 2
+    for kind in ('SurpassTeacher', 'SurpassOnTrain'):
+        cfg = student(pictures, tmp_path, other, stop=dict(type=kind))
+        with pytest.raises(
+                ValueError, match=f'stop={kind} compares .*another number'):
+            train(cfg)
+
+
 @pytest.mark.parametrize('loss', [
     dict(type='DKDLoss', alpha=1., beta=0.25),
     dict(type='DISTLoss'),

@@ -8,6 +8,7 @@ from .roi_head import RoIHeadOutputs
 from .rpn import RPNOutputs
 
 __all__ = [
-    'Captured', 'ClassLogits', 'Denoising', 'DenoisingFeatures', 'DenseHeadOutputs', 'FPNFeatures',
-    'HiddenFeatures', 'Knowledge', 'Pair', 'RPNOutputs', 'RoIHeadOutputs'
+    'Captured', 'ClassLogits', 'Denoising', 'DenoisingFeatures',
+    'DenseHeadOutputs', 'FPNFeatures', 'HiddenFeatures', 'Knowledge', 'Pair',
+    'RPNOutputs', 'RoIHeadOutputs'
 ]

@@ -14,7 +14,7 @@ from torch import nn
 
 from mmw2s.analysis.record import scalar_metrics
 from mmw2s.distillation.defaults import (default_distill, default_schedule,
-                                         default_stop)
+                                         default_stop, same_number_of_classes)
 from mmw2s.distillation.distiller import Distiller, Measured
 from mmw2s.distillation.record import RunRecord
 from mmw2s.distillation.rng import preserved_rng
@@ -154,13 +154,6 @@ class WeakTeacherDistillHook(Hook):
                     logger='current')
                 return
         student = _inner(runner.model)
-        stop_cfg = self.stop_cfg or default_stop(runner.val_loop is not None)
-        self._stop = STOP_RULES.build(stop_cfg)
-        if self._stop.needs_validation and runner.val_loop is None:
-            raise ValueError(
-                f'stop={type(self._stop).__name__} decides on validations, '
-                'but the run has none: configure val_dataloader, val_cfg and '
-                'val_evaluator, or use stop=dict(type="SurpassOnTrain")')
         with preserved_rng():
             teacher = FrozenTeacher.from_cfg(self.teacher_cfg)
             teacher.follow(student)
@@ -176,6 +169,11 @@ class WeakTeacherDistillHook(Hook):
         teacher.check_classes(
             classes,
             strict=any(t.knowledge.by_class for t in self.distiller.terms))
+        comparable = same_number_of_classes(student, teacher.model)
+        stop_cfg = self.stop_cfg or default_stop(runner.val_loop is not None,
+                                                 runner.max_iters, comparable)
+        self._stop = STOP_RULES.build(stop_cfg)
+        self._refuse_stop(runner, comparable)
         length = (runner.max_iters, len(runner.train_dataloader))
         self.distiller.bind(*length)
 
@@ -206,6 +204,22 @@ class WeakTeacherDistillHook(Hook):
         if record is not None:
             self.distiller.load_state_dict(self._loaded_state)
             self._replay(runner)
+
+    def _refuse_stop(self, runner: Runner, comparable: bool) -> None:
+        """Refuse a rule that lacks what it decides on."""
+        name = type(self._stop).__name__
+        if self._stop.needs_validation and runner.val_loop is None:
+            raise ValueError(
+                f'stop={name} decides on validations, but the run has none: '
+                'configure val_dataloader, val_cfg and val_evaluator, or use '
+                'stop=dict(type="SurpassOnTrain")')
+        if not comparable and (self._stop.needs_teacher_score
+                               or self._stop.train_loss_interval is not None):
+            raise ValueError(
+                f'stop={name} compares the student with its teacher on the '
+                'run\'s data, but the teacher knows another number of '
+                'classes: use stop=dict(type="At", ...), or a SurpassTeacher '
+                'with a number as its teacher_score')
 
     def _replay(self, runner: Runner) -> None:
         """Bring the stop rule to where the record ends."""

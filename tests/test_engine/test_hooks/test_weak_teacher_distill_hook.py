@@ -9,7 +9,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from entries import FPN
+from entries import CLS, FPN
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.registry import HOOKS, MODELS
@@ -238,7 +238,8 @@ def test_a_teacher_of_other_classes_is_refused_before_it_is_scored(
         config=dict(default_scope='mmdet', model=retinanet(18, num_classes=5)),
         checkpoint=None)
     with pytest.raises(ValueError, match='has 5 classes, the student\'s 2'):
-        train(run_config(pictures, tmp_path, hooks=[hook(other)]))
+        train(
+            run_config(pictures, tmp_path, hooks=[hook(other, distill=[CLS])]))
 
 
 def test_the_same_number_of_classes_under_other_names_is_refused(

@@ -1,0 +1,20 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+# The weak teacher of w2s_ddpm_slim_cifar10.py: width 16 with one block a
+# level. About 4 minutes on one core of a CPU.
+_base_ = [
+    '../_base_/models/ddpm_unet_slim.py',
+    '../_base_/datasets/cifar10_diffusion.py',
+    '../_base_/schedules/diffusion_2k.py'
+]
+custom_imports = dict(
+    imports=['mmw2s', 'mmw2s.datasets.local_cifar10'],
+    allow_failed_imports=False)
+
+max_iters = 1000
+train_cfg = dict(max_iters=max_iters)
+train_dataloader = dict(batch_size=32, num_workers=1)
+val_dataloader = dict(batch_size=100, dataset=dict(indices=1000))
+test_dataloader = val_dataloader
+optim_wrapper = dict(type='BF16OptimWrapper')
+
+custom_hooks = [dict(type='TimeToTargetHook')]

@@ -1,0 +1,26 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+# The pair of arXiv 2604.15451 on CIFAR-10: a diffusion model of width 128 with
+# 3 blocks a level, helped by one of width 64 with 2, which is trained before:
+#
+#   python tools/train.py configs/diffusion/ddpm_64-2_cifar10.py
+#
+# For one GPU; its baseline is this config with tools/train.py --no-distill.
+_base_ = [
+    '_base_/models/ddpm_unet_cifar10.py',
+    '_base_/datasets/cifar10_fid_10k.py',
+    '_base_/schedules/diffusion_20k.py', '_base_/w2s_diffusion.py'
+]
+custom_imports = dict(
+    imports=['mmw2s', 'mmw2s.datasets.local_cifar10'],
+    allow_failed_imports=False)
+
+model = dict(
+    denoiser=dict(
+        block_out_channels=(128, 256, 256, 256), layers_per_block=3))
+optim_wrapper = dict(type='BF16OptimWrapper')
+
+custom_hooks = _base_.custom_hooks
+custom_hooks[0].teacher = dict(
+    config='{{ fileDirname }}/diffusion/ddpm_64-2_cifar10.py',
+    checkpoint='work_dirs/ddpm_64-2_cifar10/iter_20000.pth')
+custom_hooks[1].targets = {'diffusion/fid_10k_ddim50': [100., 80., 60.]}

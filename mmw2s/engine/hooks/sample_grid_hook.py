@@ -1,0 +1,60 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from typing import Dict, Optional
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+from mmw2s.models.diffusion.grid import image_grid
+
+__all__ = ['SampleGridHook']
+
+
+@HOOKS.register_module()
+class SampleGridHook(Hook):
+    """Shows a grid of generated images at each validation.
+
+    They go to all backends of the visualizer as ``samples``. The seeds are
+    the same each time, so that one can see how images become clearer. With an
+    ``EMAHook`` they are those of the averaged model.
+
+    Args:
+        num (int): Number of images. Defaults to 64.
+        seed (int): The first of their seeds. Defaults to 0.
+
+    Raises:
+        ValueError: Before anything runs, for a model without ``sample``.
+    """
+
+    # Before EMAHook gives the model its own weights back.
+    priority = 'ABOVE_NORMAL'
+
+    def __init__(self, num: int = 64, seed: int = 0) -> None:
+        if not (isinstance(num, int) and num > 0):
+            raise ValueError('SampleGridHook.num should be a positive number, '
+                             f'but got {num!r}')
+        self.num, self.seed = num, seed
+
+    def before_run(self, runner: Runner) -> None:
+        """Refuse a model that generates no images."""
+        model = _inner(runner)
+        if not hasattr(model, 'sample'):
+            raise ValueError(
+                f'SampleGridHook needs a model that generates images, such as '
+                f'DenoisingDiffusion, but got a {type(model).__name__}')
+
+    @master_only
+    def after_val_epoch(self,
+                        runner: Runner,
+                        metrics: Optional[Dict[str, float]] = None) -> None:
+        """Generate the grid and show it."""
+        seeds = range(self.seed, self.seed + self.num)
+        runner.visualizer.add_image(
+            'samples', image_grid(_inner(runner).sample(seeds)), runner.iter)
+
+
+def _inner(runner: Runner):
+    model = runner.model
+    return model.module if is_model_wrapper(model) else model

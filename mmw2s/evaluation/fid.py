@@ -1,0 +1,137 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from typing import Any, Dict, List, Optional, Sequence
+
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.registry import DATASETS, METRICS, MODELS
+from torch import Tensor
+
+from mmw2s.compatibility import require
+from .distances import frechet_distance, kernel_distance
+from .reference import Reference, moments, reference_of
+
+__all__ = ['FID']
+
+_MEASURES = ('fid', 'kid')
+
+
+@METRICS.register_module()
+class FID(BaseMetric):
+    """How far generated images are from real ones; less is better.
+
+    The Frechet distance (`FID <https://arxiv.org/abs/1706.08500>`_) and the
+    kernel distance (`KID <https://arxiv.org/abs/1801.01401>`_) of Inception
+    features. FID is biased by the number of samples and depends on the
+    sampler, so both are in its name: ``diffusion/fid_10k_ddim50``. KID is
+    unbiased and does with fewer samples.
+
+    The images are those that the model has put into its data samples as
+    ``generated``: ask for them by ``PackImage(generate=num_samples)`` in the
+    pipeline of the validation set. Features are computed on all ranks.
+
+    Args:
+        num_samples (int): Of the generated images.
+        reference (dict): Config of the data set of real images, of 8 bits, in
+            the order red, green, blue. Its features are computed once and
+            cached.
+        measures (Sequence[str]): ``'fid'``, ``'kid'`` or both.
+            Defaults to ``('fid', )``.
+        extractor (dict): What gives the features, a module with the
+            attributes ``dims`` (their number) and ``fingerprint`` (which
+            tells it from others). Defaults to
+            ``dict(type='InceptionFeatures')``.
+        batch_size (int): Real images at a time. Defaults to 64.
+        collect_device (str): As in MMEngine. Defaults to ``'cpu'``.
+        prefix (str, optional): As in MMEngine. Defaults to None, which is
+            ``'diffusion'``.
+
+    Raises:
+        ValueError: If there are too few images for a covariance, which needs
+            more images than features.
+    """
+
+    default_prefix = 'diffusion'
+
+    def __init__(self,
+                 num_samples: int,
+                 reference: dict,
+                 measures: Sequence[str] = ('fid', ),
+                 extractor: dict = dict(type='InceptionFeatures'),
+                 batch_size: int = 64,
+                 collect_device: str = 'cpu',
+                 prefix: Optional[str] = None) -> None:
+        super().__init__(collect_device, prefix)
+        if not measures or not set(measures) <= set(_MEASURES):
+            raise ValueError('FID.measures should name some of '
+                             f'{", ".join(_MEASURES)}, but got {measures!r}')
+        require('scipy', 'diffusion', 'FID')
+        if 'kid' in measures:
+            require('torchmetrics', 'diffusion', 'KID')
+        self.num_samples, self.measures = num_samples, tuple(measures)
+        self.batch_size = batch_size
+        self.extractor = MODELS.build(extractor).eval()
+        self._reference_cfg = reference
+        self._reference: Optional[Reference] = None
+        self._check_count('num_samples', num_samples)
+        self._check_count('reference', len(DATASETS.build(reference)))
+
+    def _check_count(self, what: str, count: int) -> None:
+        least = self.extractor.dims + 1 if 'fid' in self.measures else 2
+        if count < least:
+            raise ValueError(
+                f'FID.{what} should be {least} images or more, but is '
+                f'{count}: ' +
+                (f'a covariance of {self.extractor.dims} features needs them. '
+                 'With fewer take measures=("kid", )'
+                 if least > 2 else 'a distance of sets needs them'))
+
+    @torch.no_grad()
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Compute the features of the images generated in this batch."""
+        made = [s for s in data_samples if 'generated' in s]
+        features: List[Tensor] = []
+        if made:
+            images = torch.stack([s['generated'] for s in made])
+            self._device, self._sampler = images.device, made[0]['sampler']
+            self.extractor.to(images.device)
+            with torch.autocast(images.device.type, enabled=False):
+                features = list(self.extractor(images).float().cpu())
+        # One for each sample: by their number those that a sampler has
+        # repeated are told apart.
+        self.results += [
+            features.pop(0) if 'generated' in s else None
+            for s in data_samples
+        ]
+
+    def evaluate(self, size: int) -> dict:
+        """As in MMEngine; the real images are seen to on all ranks."""
+        made = [r for r in self.results if r is not None]
+        if not made:
+            raise ValueError(
+                'FID got no generated images: ask for them in the pipeline of '
+                f'the validation set, PackImage(generate={self.num_samples})')
+        if self._reference is None:
+            self._reference = reference_of(
+                DATASETS.build(self._reference_cfg), self.extractor,
+                self._device, self.batch_size)
+        return super().evaluate(size)
+
+    def compute_metrics(
+            self, results: List[Optional[Tensor]]) -> Dict[str, float]:
+        """The distances to the real images."""
+        features = torch.stack([r for r in results if r is not None])
+        if len(features) != self.num_samples:
+            raise ValueError(
+                f'FID.num_samples is {self.num_samples}, but the validation '
+                f'set gives {len(features)} generated images: check '
+                'PackImage.generate and the length of that set')
+        real = self._reference
+        count = self.num_samples
+        suffix = f'{count // 1000}k' if count % 1000 == 0 else str(count)
+        scores = {}
+        for measure in self.measures:
+            score = frechet_distance(*moments(features), real.mean, real.cov) \
+                if measure == 'fid' else kernel_distance(features,
+                                                         real.features)
+            scores[f'{measure}_{suffix}_{self._sampler}'] = score
+        return scores

@@ -1,0 +1,128 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Statistics of the real images that generated ones are compared with."""
+import hashlib
+import logging
+import os
+import os.path as osp
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+import torch
+from mmengine.dist import (broadcast_object_list, collect_results, get_dist_info,
+                           is_main_process)
+from mmengine.logging import print_log
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from mmw2s.cache import cache_folder
+
+__all__ = ['Reference', 'moments', 'reference_of']
+
+#: Features that are kept for KID, evenly spaced.
+MOST_FEATURES = 10000
+
+
+class Reference(NamedTuple):
+    """What is kept of a set of real images.
+
+    Attributes:
+        mean (np.ndarray): Of the features, shape (D, ).
+        cov (np.ndarray): Of the features, shape (D, D).
+        features (Tensor): Some of them, shape (M, D).
+    """
+    mean: np.ndarray
+    cov: np.ndarray
+    features: Tensor
+
+
+def moments(features: Tensor) -> tuple:
+    """Mean and covariance in float64, of features of shape (N, D)."""
+    features = features.double().numpy()
+    return features.mean(0), np.cov(features, rowvar=False)
+
+
+def reference_of(dataset: Dataset, extractor: nn.Module, device: Any,
+                 batch_size: int) -> Reference:
+    """Statistics of a data set, computed once on all ranks and kept.
+
+    They are cached under a hash of all pixels and of the extractor in
+    ``$MMW2S_CACHE`` (by default ``~/.cache/mmw2s``).
+
+    Args:
+        dataset (Dataset): Gives ``inputs``, uint8 of shape (C, H, W).
+        extractor (nn.Module): With a ``fingerprint``.
+        device (Any): Where features are computed.
+        batch_size (int): Images at a time.
+    """
+    path = [_cache_path(dataset, extractor) if is_main_process() else None]
+    broadcast_object_list(path)
+    found = [_read(path[0]) if is_main_process() else None]
+    broadcast_object_list(found)
+    if found[0] is not None:
+        return found[0]
+    print_log(
+        f'Features of {len(dataset)} real images are computed, once for this '
+        'set',
+        logger='current')
+    rank, world_size = get_dist_info()
+    own = range(rank, len(dataset), world_size)
+    features = []
+    for start in range(0, len(own), batch_size):
+        images = torch.stack(
+            [_pixels(dataset, i) for i in own[start:start + batch_size]])
+        features += list(extractor(images.to(device)).float().cpu())
+    # Ranks with one image less repeat their last, which is dropped again.
+    features += features[-1:] * (-len(dataset) // -world_size - len(own))
+    features = [collect_results(features, len(dataset))]
+    if is_main_process():
+        features = torch.stack(features[0])
+        step = -(-len(features) // MOST_FEATURES)
+        found = [Reference(*moments(features), features[::step].clone())]
+        _write(path[0], found[0])
+    broadcast_object_list(found)
+    return found[0]
+
+
+def _pixels(dataset: Dataset, index: int) -> Tensor:
+    pixels = dataset[index]['inputs']
+    if pixels.dtype != torch.uint8:
+        raise ValueError('FID.reference should give images of 8 bits, but '
+                         f'gives {pixels.dtype}: leave normalisation out of '
+                         'its pipeline')
+    return pixels
+
+
+def _cache_path(dataset: Dataset, extractor: nn.Module) -> str:
+    digest = hashlib.sha256(extractor.fingerprint.encode())
+    for index in range(len(dataset)):
+        pixels = _pixels(dataset, index)
+        digest.update(str(tuple(pixels.shape)).encode())
+        digest.update(pixels.contiguous().numpy().tobytes())
+    return osp.join(
+        cache_folder('real_images'), f'{digest.hexdigest()[:32]}.npz')
+
+
+def _read(path: str) -> Optional[Reference]:
+    if not osp.exists(path):
+        return None
+    with np.load(path) as found:
+        return Reference(found['mean'], found['cov'],
+                         torch.from_numpy(found['features']))
+
+
+def _write(path: str, reference: Reference) -> None:
+    try:
+        os.makedirs(osp.dirname(path), exist_ok=True)
+        with open(f'{path}.{os.getpid()}', 'wb') as file:
+            np.savez(
+                file,
+                mean=reference.mean,
+                cov=reference.cov,
+                features=reference.features.numpy())
+        os.replace(f'{path}.{os.getpid()}', path)
+    except OSError as error:  # no reason to end the run
+        print_log(
+            f'Features of the real images could not be kept for later runs '
+            f'({error}); $MMW2S_CACHE names another folder',
+            logger='current',
+            level=logging.WARNING)

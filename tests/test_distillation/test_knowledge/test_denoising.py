@@ -1,0 +1,175 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import pytest
+import torch
+from mmengine.registry import MODELS
+from tiny_diffusion import batch, build, diffusion
+from torch.testing import assert_close
+
+from mmw2s.distillation import FrozenTeacher
+from mmw2s.distillation.defaults import default_distill
+from mmw2s.distillation.distiller import Distiller
+from mmw2s.distillation.knowledge import Denoising, DenoisingFeatures
+from mmw2s.distillation.schedules import Constant
+from mmw2s.distillation.terms import build_terms
+from mmw2s.models.diffusion import convert, min_snr_weight
+
+KD = dict(knowledge=dict(type='Denoising'), loss=dict(type='MSEKDLoss'))
+FEATURES = dict(
+    knowledge=dict(type='DenoisingFeatures'),
+    loss=dict(type='PKDLoss', loss_weight=1.))
+
+
+def distil(student, teacher, entries=(KD, ), seed=5, count=4):
+    """Task losses, distillation losses, and the noise of one step."""
+    frozen = FrozenTeacher(dict(model=diffusion(4)), checkpoint=None)
+    frozen.model = teacher.eval()
+    distiller = Distiller(student, frozen, build_terms(list(entries)),
+                          Constant(1.))
+    distiller.bind(10, 10)
+    distiller.set_progress(0)
+    inputs, samples = batch(count)
+    torch.manual_seed(seed)
+    task = student.train()(inputs, samples, mode='loss')
+    losses = distiller.losses(inputs, samples, task)
+    distiller.remove()
+    torch.manual_seed(seed)
+    noise, t = torch.randn_like(inputs), torch.randint(100, (count, ))
+    return losses, student.scheduler.add_noise(inputs, noise, t), t, samples
+
+
+def test_the_teacher_sees_the_students_noisy_images():
+    student, teacher = build(diffusion(12)), build(diffusion(8), 1)
+    losses, noisy, t, _ = distil(student, teacher)
+    expected = (student.denoise(noisy, t) -
+                teacher.denoise(noisy, t)).square().mean()
+    assert_close(losses['loss_kd_denoising'], expected)
+    losses['loss_kd_denoising'].backward()
+    assert student.denoiser.conv_in.weight.grad.abs().sum() > 0
+    assert all(p.grad is None for p in teacher.parameters())
+
+
+def test_classes_are_handed_over_too():
+    student, teacher = (
+        build(diffusion(8, classes=3), seed) for seed in (0, 1))
+    losses, noisy, t, samples = distil(student, teacher)
+    labels = torch.cat([s.gt_label for s in samples])
+    expected = (student.denoise(noisy, t, labels) -
+                teacher.denoise(noisy, t, labels)).square().mean()
+    assert_close(losses['loss_kd_denoising'], expected)
+
+
+@pytest.mark.parametrize('ours, theirs, kind, common', [
+    ('sample', 'sample', 'auto', 'sample'),
+    ('sample', 'epsilon', 'auto', 'epsilon'),
+    ('epsilon', 'v_prediction', 'auto', 'epsilon'),
+    ('epsilon', 'epsilon', 'v_prediction', 'v_prediction'),
+])
+def test_models_that_predict_different_things_are_compared_as_one(
+        ours, theirs, kind, common):
+    student = build(diffusion(12, kind=ours))
+    teacher = build(diffusion(8, kind=theirs), 1)
+    entry = dict(KD, knowledge=dict(type='Denoising', kind=kind))
+    losses, noisy, t, _ = distil(student, teacher, [entry])
+    alphas = student.alphas_cumprod[t]
+    a, b = (
+        convert(m.denoise(noisy, t), noisy, alphas, m.prediction_type, common)
+        for m in (student, teacher))
+    assert_close(losses['loss_kd_denoising'], (a - b).square().mean())
+
+
+def test_timesteps_are_weighted_where_asked():
+    student, teacher = build(diffusion(12)), build(diffusion(8), 1)
+    entry = dict(KD, knowledge=dict(type='Denoising', min_snr_gamma=5.))
+    losses, noisy, t, _ = distil(student, teacher, [entry])
+    weight = min_snr_weight(student.alphas_cumprod[t], 5., 'epsilon')
+    error = (student.denoise(noisy, t) - teacher.denoise(noisy, t)).square()
+    assert_close(losses['loss_kd_denoising'], (weight * error).mean())
+    assert weight.min() < 1
+
+
+@pytest.mark.parametrize('entries', [(FEATURES, ), (KD, FEATURES),
+                                     (FEATURES, KD)])
+def test_features_are_those_of_the_same_noisy_images(entries):
+    # Of the same weights, maps differ only where the noise does.
+    student, teacher = (build(diffusion(8)) for _ in range(2))
+    losses = distil(student, teacher, entries)[0]
+    for loss in losses.values():
+        assert_close(loss, torch.tensor(0.), atol=1e-5, rtol=0)
+    other = distil(student, build(diffusion(8), 1), entries)[0]
+    assert other['loss_kd_denoising_features'] > 1e-2
+
+
+def test_the_teachers_denoiser_runs_once_and_no_deeper_than_needed(
+        monkeypatch):
+    student, teacher = build(diffusion(8)), build(diffusion(8), 1)
+    called = []
+    for name in ('mid_block', 'up_blocks.0', 'conv_out'):
+        teacher.denoiser.get_submodule(name).register_forward_hook(
+            lambda *_, name=name: called.append(name))
+    distil(student, teacher, [FEATURES])
+    assert called == ['mid_block']
+    distil(student, teacher, [FEATURES, KD])
+    assert called[1:] == ['mid_block', 'up_blocks.0', 'conv_out']
+
+
+def test_no_random_number_is_drawn(monkeypatch):
+    states = []
+    losses = Distiller.losses
+
+    def watched(*args):
+        states.append(torch.get_rng_state())
+        found = losses(*args)
+        states.append(torch.get_rng_state())
+        return found
+
+    monkeypatch.setattr(Distiller, 'losses', watched)
+    distil(build(diffusion(8)), build(diffusion(8), 1), [KD, FEATURES])
+    assert torch.equal(*states)
+
+
+def test_it_is_the_default_of_diffusion_models():
+    student = build(diffusion())
+    entry, = default_distill(student)
+    assert entry['knowledge'] == dict(type='Denoising')
+    assert MODELS.get(entry['loss']['type']).__name__ == 'MSEKDLoss'
+
+
+# -- refusals ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize('knowledge', [Denoising, DenoisingFeatures])
+@pytest.mark.parametrize('theirs, message', [
+    (diffusion(denoiser=dict(sample_size=16)), r'\(1, 16, 16\) images'),
+    (diffusion(denoiser=dict(in_channels=3, out_channels=3)),
+     r'\(3, 8, 8\) images'),
+    (diffusion(classes=3), 'has 3 classes, the student None'),
+    (diffusion(schedule=dict(num_train_timesteps=50)), '50 timesteps'),
+    (diffusion(schedule=dict(beta_schedule='squaredcos_cap_v2')),
+     'another noise schedule'),
+    (diffusion(
+        denoiser=dict(),
+        data_preprocessor=dict(
+            type='ImgDataPreprocessor',
+            mean=[127.5],
+            std=[127.5],
+            bgr_to_rgb=True)), 'red and blue'),
+])
+def test_a_teacher_that_sees_other_noisy_images_is_refused(
+        knowledge, theirs, message):
+    with pytest.raises(ValueError, match=message):
+        knowledge().check(build(diffusion()), build(theirs))
+
+
+def test_other_models_are_refused():
+    model = build(diffusion())
+    other = torch.nn.Module()
+    other.denoiser = model.denoiser
+    with pytest.raises(ValueError, match='teacher is a Module, not a Denois'):
+        Denoising().check(model, other)
+    with pytest.raises(ValueError, match='no module "unet"'):
+        Denoising(module='unet').check(model, model)
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(ValueError, match='auto, epsilon, sample, v_pred'):
+        Denoising(kind='noise')
