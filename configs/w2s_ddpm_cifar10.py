@@ -6,8 +6,7 @@
 #
 # For one GPU; its baseline is this config with tools/train.py --no-distill.
 _base_ = [
-    '_base_/models/ddpm_unet_cifar10.py',
-    '_base_/datasets/cifar10_fid_10k.py',
+    '_base_/models/ddpm_unet_cifar10.py', '_base_/datasets/cifar10_fid_10k.py',
     '_base_/schedules/diffusion_20k.py', '_base_/w2s_diffusion.py'
 ]
 custom_imports = dict(
@@ -15,8 +14,7 @@ custom_imports = dict(
     allow_failed_imports=False)
 
 model = dict(
-    denoiser=dict(
-        block_out_channels=(128, 256, 256, 256), layers_per_block=3))
+    denoiser=dict(block_out_channels=(128, 256, 256, 256), layers_per_block=3))
 optim_wrapper = dict(type='BF16OptimWrapper')
 
 custom_hooks = _base_.custom_hooks

@@ -1,11 +1,14 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import subprocess
+import sys
+
 import pytest
 from builders import build
 from tiny_two_stage import faster_rcnn
 from toys import retinanet
 
 from mmw2s.compatibility import (check_versions, installed_versions,
-                                 reads_channels_first)
+                                 reads_channels_first, require)
 
 GOOD = dict(torch='2.13.0+cpu', mmengine='0.10.12', mmcv='2.3.6')
 
@@ -55,3 +58,18 @@ def test_models_with_operators_of_mmcv_read_their_maps_channels_first():
     deformable['backbone'].update(
         dcn=dict(type='DCNv2'), stage_with_dcn=(False, False, False, True))
     assert reads_channels_first(build(deformable))
+
+
+def test_a_package_that_only_a_part_needs_is_named_with_its_extra():
+    require('torch', 'diffusion', 'Part')
+    with pytest.raises(ImportError) as error:
+        require('no_such_package', 'diffusion', 'Part')
+    assert 'Part needs the package no_such_package' in str(error.value)
+    assert 'pip install "mmw2s[diffusion]"' in str(error.value)
+
+
+def test_importing_mmw2s_imports_nothing_that_only_parts_need():
+    code = ('import sys; import mmw2s; assert not {"diffusers", '
+            '"torchmetrics", "scipy", "sklearn", "mmpretrain"} & '
+            'set(sys.modules)')
+    subprocess.run([sys.executable, '-c', code], check=True)

@@ -17,6 +17,8 @@ import mmw2s
 from mmw2s.analysis.record import read_rows
 from mmw2s.distillation.record import RECORD_NAME
 from mmw2s.engine import TimeToTargetHook, WeakTeacherDistillHook
+from mmw2s.evaluation import FID
+from mmw2s.models import DenoisingDiffusion
 from mmw2s.registry import KNOWLEDGE, SCHEDULES, STOP_RULES
 
 ROOT = Path(__file__).parents[1]
@@ -156,12 +158,17 @@ def test_fields_and_defaults_in_the_user_guide_are_those_of_the_code(
     assert seen == ours
 
 
-@pytest.mark.parametrize('section, fields', [
-    ('`WeakTeacherDistillHook`',
-     list(inspect.signature(WeakTeacherDistillHook).parameters)[:-1]),
-    ('`teacher`', mmw2s.distillation.FrozenTeacher.fields()),
-    ('`TimeToTargetHook`', list(
-        inspect.signature(TimeToTargetHook).parameters)),
-])
+@pytest.mark.parametrize(
+    'section, fields',
+    [
+        ('`WeakTeacherDistillHook`',
+         list(inspect.signature(WeakTeacherDistillHook).parameters)[:-1]),
+        ('`teacher`', mmw2s.distillation.FrozenTeacher.fields()),
+        ('`TimeToTargetHook`',
+         list(inspect.signature(TimeToTargetHook).parameters)),
+        ('Diffusion', list(inspect.signature(DenoisingDiffusion).parameters)),
+        # All but those of every metric.
+        ('`FID`', list(inspect.signature(FID).parameters)[:-2]),
+    ])
 def test_the_user_guide_lists_every_field(section, fields):
     assert [row[0].strip('`') for row in rows_of(section)] == fields

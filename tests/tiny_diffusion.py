@@ -62,8 +62,11 @@ def batch(count: int = 4, channels: int = 1, size: int = 8, **meta):
     for i in range(count):
         sample = BaseDataElement(
             metainfo=dict(
-                sample_idx=i, **{key: value + i
-                                 for key, value in meta.items()}))
+                sample_idx=i,
+                **{
+                    key: value + i
+                    for key, value in meta.items()
+                }))
         sample.gt_label = torch.tensor([i % 3])
         samples.append(sample)
     return inputs * 2 - 1, samples
@@ -88,6 +91,7 @@ def run_config(work_dir,
             train_dataloader=loader,
             val_dataloader=dict(
                 loader,
+                batch_size=32,
                 dataset=dict(type='Digits', split='val', indices=32),
                 sampler=dict(type='DefaultSampler', shuffle=False)),
             val_evaluator=dict(type='DenoisingLoss'),
@@ -97,9 +101,9 @@ def run_config(work_dir,
                 type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-3)),
             log_processor=dict(by_epoch=False),
             default_hooks=dict(
-                logger=dict(type='LoggerHook', interval=1),
+                logger=dict(type='LoggerHook', interval=10),
                 checkpoint=dict(
-                    type='CheckpointHook', by_epoch=False, interval=4)),
+                    type='CheckpointHook', by_epoch=False, interval=100)),
             custom_hooks=list(hooks),
             log_level='WARNING',
             randomness=dict(seed=0)))

@@ -62,9 +62,9 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
-    folder = args.out or osp.join(
-        'work_dirs',
-        osp.splitext(osp.basename(args.config))[0], 'samples')
+    folder = args.out or osp.join('work_dirs',
+                                  osp.splitext(osp.basename(args.config))[0],
+                                  'samples')
     try:
         cfg = load_config(args.config, args.cfg_options)
         model = load_model(cfg, args.checkpoint).to(get_device())

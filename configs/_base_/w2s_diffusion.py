@@ -30,7 +30,7 @@ custom_hooks = [
         # on end, and after half of the run in any case.
         stop=dict(
             type='SurpassTeacher',
-            metric='diffusion/denoising_loss',
+            metric='diffusion/denoising_mse',
             consecutive=2,
             latest=0.5)),
     # No targets yet: it notes the clocks and all metrics of each validation.

@@ -1,6 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-# The weak teacher of w2s_ddpm_digits.py: width 16 with one block a level. About
-# a minute on one core of a CPU.
+# The weak teacher of w2s_ddpm_digits.py: width 16 with one block a level. Two
+# minutes on one core of a CPU.
 _base_ = [
     '../_base_/models/ddpm_unet_slim.py', '../_base_/datasets/digits.py',
     '../_base_/schedules/diffusion_2k.py'

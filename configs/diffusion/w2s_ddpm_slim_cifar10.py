@@ -24,4 +24,4 @@ custom_hooks = _base_.custom_hooks
 custom_hooks[0].teacher = dict(
     config='{{ fileDirname }}/ddpm_slim_cifar10.py',
     checkpoint='work_dirs/ddpm_slim_cifar10/iter_1000.pth')
-custom_hooks[1].targets = {'diffusion/denoising_loss': [0.15, 0.12, 0.10]}
+custom_hooks[1].targets = {'diffusion/denoising_mse': [0.15, 0.12, 0.10]}

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from .compare_runs import compare
 from .comparison import Comparison, Target
+from .operating_band import HIGH, LOW
 from .report import to_json
 from .run import Run
 from .tables import Table
@@ -40,13 +41,14 @@ class SettingsTable:
         """A row a setting: seeds, epochs to each target, best and last.
 
         Epochs are medians over seeds with the least and the most in brackets,
-        then the speed-up of the medians. Best and last are medians too.
+        then the speed-up of the medians. Best and last are medians too. A
+        teacher's strength is its share of the baseline's best.
         """
         first = self.first
         metric = first.metric
-        header = ['setting', 'seeds', 'teacher / best']
-        header += [f'epochs to {t.label}' for t in first.targets]
-        header += ['best', 'last', 'off at epoch']
+        header = ['setting', 'seeds', 'teacher']
+        header += [t.label.replace(' of baseline', '') for t in first.targets]
+        header += ['best', 'last', 'off at']
         rows = [['baseline', str(len(first.baselines)), ''] +
                 [_epochs(first, t, 'baseline') for t in first.targets] +
                 [*_quality(first, first.baselines, metric), '']]
@@ -62,7 +64,7 @@ class SettingsTable:
                 *_quality(result, result.w2s, metric),
                 _switch_off(result.w2s)
             ])
-        return Table(f'{metric} by setting', header, rows)
+        return Table(f'Epochs to targets of {metric}', header, rows)
 
     def to_markdown(self) -> str:
         """The table, with the notes that hold for its runs."""
@@ -117,16 +119,10 @@ def compare_settings(baselines: Sequence[Union[str, Run]],
 
 
 def teacher_share(result: Comparison) -> Optional[float]:
-    """The teacher's score as a share of the baselines' median best.
-
-    Where less is better, the other way round: a share below 1 is always a
-    teacher that is weaker.
-    """
-    score = result.teacher_score()
-    best = result.median_best(result.baselines)
-    if not score or not best:
-        return None
-    return score / best if result.rule == 'greater' else best / score
+    """How good the teacher is against the baselines' median best, see
+    :func:`~mmw2s.analysis.operating_band.judge_teacher`."""
+    judged = result.judge_teacher()
+    return judged and judged.share
 
 
 def plot_teacher_strength(result: SettingsTable, path: str) -> None:
@@ -165,8 +161,9 @@ def plot_teacher_strength(result: SettingsTable, path: str) -> None:
                 textcoords='offset points',
                 color=color)
     ax.axhline(1, color='#808080', linewidth=1)
-    ax.axvline(1, color='#808080', linewidth=1, linestyle=':')
-    ax.set_xlabel(f"teacher's {result.first.metric} / baseline's best")
+    ax.axvspan(LOW, HIGH, color='#808080', alpha=.12, linewidth=0)
+    ax.set_xlabel(f"teacher's {result.first.metric} / baseline's best "
+                  f'(shaded: {LOW:g} to {HIGH:g})')
     ax.set_ylabel('speed-up in epochs (medians)')
     ax.spines[['top', 'right']].set_visible(False)
     ax.legend(frameon=False)
@@ -198,7 +195,7 @@ def _epochs(result: Comparison, target: Target, side: str) -> str:
     costs = result.costs(target, side, 'epoch')
     text = _number(median(costs))
     if len(costs) > 1:
-        text += f' ({_number(min(costs))} to {_number(max(costs))})'
+        text += f' ({_number(min(costs))}-{_number(max(costs))})'
     return text
 
 
@@ -223,6 +220,6 @@ def _switch_off(runs: List[Run]) -> str:
         return 'never'
     text = f'{median(epochs):.3g}'
     if epochs[0] != epochs[-1]:
-        text += f' ({epochs[0]:.3g} to {epochs[-1]:.3g})'
+        text += f' ({epochs[0]:.3g}-{epochs[-1]:.3g})'
     return text if len(epochs) == len(runs) else \
         f'{text}, {len(runs) - len(epochs)} never'

@@ -8,6 +8,9 @@ from mmengine.hooks import CheckpointHook
 
 __all__ = ['infer_rule', 'is_reached', 'first_at_target']
 
+# Of diffusion models, which MMEngine knows nothing of.
+_LESS = re.compile(r'(^|/)(fid_|kid_|denoising_mse$)')
+
 
 def infer_rule(metric: str, rule: Optional[str] = None) -> str:
     """Tell whether greater or smaller values of a metric are better.
@@ -16,7 +19,7 @@ def infer_rule(metric: str, rule: Optional[str] = None) -> str:
         metric (str): Name of the metric, e.g. ``'coco/bbox_mAP'``.
         rule (str, optional): 'greater' or 'less'. None: inferred from the
             name as MMEngine's ``CheckpointHook`` does it for ``save_best``;
-            of FID and KID less is better.
+            of diffusion models' metrics less is better.
 
     Returns:
         str: 'greater' or 'less'.
@@ -27,7 +30,7 @@ def infer_rule(metric: str, rule: Optional[str] = None) -> str:
     if rule not in ('greater', 'less', None):
         raise ValueError(
             f'rule should be "greater", "less" or None, but got {rule!r}')
-    if rule is None and re.search(r'(^|/)(fid|kid)_', metric):
+    if rule is None and _LESS.search(metric):
         return 'less'
     try:
         # MMEngine keeps its lists of names in this hook; asking it keeps the

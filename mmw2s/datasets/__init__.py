@@ -6,6 +6,5 @@ from .image_folder import ImageFolder
 from .pack_image import PackImage
 
 __all__ = [
-    'Digits', 'ImageFolder', 'PackImage', 'write_cifar10',
-    'write_digit_scenes'
+    'Digits', 'ImageFolder', 'PackImage', 'write_cifar10', 'write_digit_scenes'
 ]

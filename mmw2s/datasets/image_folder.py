@@ -35,8 +35,8 @@ class ImageFolder(BaseDataset):
                  data_root: str,
                  size: int,
                  grey: bool = False,
-                 pipeline: Sequence[Union[dict, Any]] = (dict(
-                     type='PackImage'), ),
+                 pipeline: Sequence[Union[dict,
+                                          Any]] = (dict(type='PackImage'), ),
                  **kwargs: Any) -> None:
         self.size, self.grey = size, grey
         super().__init__(
@@ -70,8 +70,7 @@ class ImageFolder(BaseDataset):
             image = image.convert('L' if self.grey else 'RGB')
         side = min(image.size)
         left, top = ((length - side) // 2 for length in image.size)
-        image = image.resize((self.size, self.size),
-                             Image.Resampling.LANCZOS,
-                             box=(left, top, left + side, top + side))
-        info['img'] = np.asarray(image)
+        image = image.crop((left, top, left + side, top + side))
+        image = image.resize((self.size, self.size), Image.Resampling.LANCZOS)
+        info['img'] = np.array(image)
         return self.pipeline(info)

@@ -105,8 +105,8 @@ def write_samples(model: nn.Module,
         images = model.sample([seed + i for i in batch],
                               None if label is None else [label] * len(batch))
         for i, image in zip(batch, images.permute(0, 2, 3, 1).cpu().numpy()):
-            pixels = Image.fromarray(image.squeeze(-1) if image.shape[-1] ==
-                                     1 else image)
+            pixels = Image.fromarray(
+                image.squeeze(-1) if image.shape[-1] == 1 else image)
             pixels.save(f'{path(i)}.part', 'png')
             os.replace(f'{path(i)}.part', path(i))
     if grid:

@@ -15,10 +15,11 @@ class DenoisingLoss(BaseMetric):
     The mean squared error of the noise over the validation images, each at
     one timestep and with one noise that follow from its number: the same in
     each validation, for each model, and in each run. It costs a forward of
-    the denoiser an image, and gives ``diffusion/denoising_loss``.
+    the denoiser an image, and gives ``diffusion/denoising_mse``.
 
     Models that predict the image or v are converted to the noise, so that all
-    can be compared.
+    can be compared. (It is no "loss" by name, for MMEngine logs such as
+    averages over validations.)
 
     Args:
         collect_device (str): As in MMEngine. Defaults to ``'cpu'``.
@@ -39,4 +40,4 @@ class DenoisingLoss(BaseMetric):
 
     def compute_metrics(self, results: List[float]) -> Dict[str, float]:
         """Average over the images."""
-        return dict(denoising_loss=sum(results) / len(results))
+        return dict(denoising_mse=sum(results) / len(results))

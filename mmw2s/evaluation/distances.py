@@ -58,7 +58,8 @@ def kernel_distance(ours: Tensor,
     values = []
     for _ in range(subsets):
         a, b = (
-            features[torch.randperm(len(features), generator=generator)
-                     [:size]].double() for features in (ours, theirs))
+            features[torch.randperm(len(features),
+                                    generator=generator)[:size]].double()
+            for features in (ours, theirs))
         values.append(poly_mmd(a, b).item())
     return sum(values) / len(values)

@@ -2,6 +2,8 @@
 from typing import Any, Dict, List, Optional, Sequence
 
 import torch
+from mmengine.device import get_device
+from mmengine.dist import all_reduce
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import DATASETS, METRICS, MODELS
 from torch import Tensor
@@ -82,8 +84,8 @@ class FID(BaseMetric):
                 f'FID.{what} should be {least} images or more, but is '
                 f'{count}: ' +
                 (f'a covariance of {self.extractor.dims} features needs them. '
-                 'With fewer take measures=("kid", )'
-                 if least > 2 else 'a distance of sets needs them'))
+                 'With fewer take measures=("kid", )' if least >
+                 2 else 'a distance of sets needs them'))
 
     @torch.no_grad()
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -92,34 +94,34 @@ class FID(BaseMetric):
         features: List[Tensor] = []
         if made:
             images = torch.stack([s['generated'] for s in made])
-            self._device, self._sampler = images.device, made[0]['sampler']
+            self._sampler = made[0]['sampler']
             self.extractor.to(images.device)
             with torch.autocast(images.device.type, enabled=False):
                 features = list(self.extractor(images).float().cpu())
-        # One for each sample: by their number those that a sampler has
-        # repeated are told apart.
+        # One for each sample, empty without an image: by their number those
+        # that a sampler has repeated are told apart.
         self.results += [
-            features.pop(0) if 'generated' in s else None
+            features.pop(0) if 'generated' in s else torch.empty(0)
             for s in data_samples
         ]
 
     def evaluate(self, size: int) -> dict:
         """As in MMEngine; the real images are seen to on all ranks."""
-        made = [r for r in self.results if r is not None]
-        if not made:
+        made = torch.tensor(sum(len(r) > 0 for r in self.results))
+        all_reduce(made)
+        if made == 0:
             raise ValueError(
                 'FID got no generated images: ask for them in the pipeline of '
                 f'the validation set, PackImage(generate={self.num_samples})')
         if self._reference is None:
             self._reference = reference_of(
                 DATASETS.build(self._reference_cfg), self.extractor,
-                self._device, self.batch_size)
+                get_device(), self.batch_size)
         return super().evaluate(size)
 
-    def compute_metrics(
-            self, results: List[Optional[Tensor]]) -> Dict[str, float]:
+    def compute_metrics(self, results: List[Tensor]) -> Dict[str, float]:
         """The distances to the real images."""
-        features = torch.stack([r for r in results if r is not None])
+        features = torch.stack([r for r in results if len(r)])
         if len(features) != self.num_samples:
             raise ValueError(
                 f'FID.num_samples is {self.num_samples}, but the validation '

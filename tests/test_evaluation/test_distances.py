@@ -57,10 +57,14 @@ def plain_kid(x, y):
 
     x, y = x.double().numpy(), y.double().numpy()
     n, m = len(x), len(y)
-    same = sum(k(a, b) for i, a in enumerate(x)
-               for j, b in enumerate(x) if i != j) / (n * (n - 1))
-    same += sum(k(a, b) for i, a in enumerate(y)
-                for j, b in enumerate(y) if i != j) / (m * (m - 1))
+    same = sum(
+        k(a, b) for i, a in enumerate(x)
+        for j, b in enumerate(x) if i != j) / (
+            n * (n - 1))
+    same += sum(
+        k(a, b) for i, a in enumerate(y)
+        for j, b in enumerate(y) if i != j) / (
+            m * (m - 1))
     return same - 2 * np.mean([k(a, b) for a in x for b in y])
 
 

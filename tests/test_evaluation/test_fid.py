@@ -2,9 +2,8 @@
 import copy
 
 import pytest
-import torch
 from mmengine.registry import METRICS
-from tiny_extractor import Corners, Noise, images
+from tiny_extractor import Corners, images
 
 from mmw2s import compatibility
 from mmw2s.analysis.targets import infer_rule
@@ -104,12 +103,8 @@ def test_another_number_of_images_than_announced_is_refused():
 def test_a_missing_package_is_told_before_training(monkeypatch):
     real = compatibility.importlib.util.find_spec
     monkeypatch.setattr(
-        compatibility.importlib.util, 'find_spec',
-        lambda name: None if name == 'torchmetrics' else real(name))
+        compatibility.importlib.util, 'find_spec', lambda name: None
+        if name == 'torchmetrics' else real(name))
     assert metric()
     with pytest.raises(ImportError, match='KID needs .* torchmetrics'):
         metric(measures=('kid', ))
-
-
-def test_the_real_images_of_the_tests_are_noise():
-    assert len(Noise()) == 40 and Noise().images.dtype == torch.uint8

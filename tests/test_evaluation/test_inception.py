@@ -45,8 +45,7 @@ def test_a_plain_file_is_given_large_images_about_zero(tmp_path):
 
 
 def test_a_file_that_scales_itself_is_given_the_images(tmp_path):
-    found = extractor(Scaling(),
-                      tmp_path)(torch.full((2, 1, 8, 8), 7).byte())
+    found = extractor(Scaling(), tmp_path)(torch.full((2, 1, 8, 8), 7).byte())
     assert found.tolist() == [[7.] * 3] * 2  # grey becomes three channels
 
 

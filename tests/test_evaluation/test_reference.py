@@ -49,8 +49,8 @@ def test_few_of_the_features_are_kept_evenly_spaced(monkeypatch):
     dataset, extractor = Noise(), Corners()
     found = look(dataset, extractor)
     assert torch.equal(found.features, extractor(dataset.images[::3]))
-    np.testing.assert_allclose(
-        found.mean, extractor(dataset.images).double().mean(0))
+    np.testing.assert_allclose(found.mean,
+                               extractor(dataset.images).double().mean(0))
 
 
 def test_a_cache_that_cannot_be_written_does_not_end_the_run(monkeypatch):

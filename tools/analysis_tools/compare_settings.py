@@ -4,6 +4,7 @@
 import argparse
 import sys
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -53,7 +54,7 @@ def main() -> None:
     except (OSError, ValueError) as error:
         sys.exit(f'compare_settings.py: {error}.')
     cells = result.table()
-    table = Table(*cells.header, title=cells.title)
+    table = Table(*cells.header, title=cells.title, box=box.SIMPLE_HEAD)
     for row in cells.rows:
         table.add_row(*row)
     Console().print(table)

@@ -68,10 +68,10 @@ class Denoising(Knowledge):
         for call, theirs in zip(calls, replayed[self.teacher_module]):
             noisy, t = call.inputs[:2]
             alphas = self._alphas[t]
-            student, teacher = (
-                convert(output[0], noisy, alphas, kind, self._common)
-                for output, kind in zip((call.output,
-                                         theirs.output), self._kinds))
+            student, teacher = (convert(output[0], noisy, alphas, kind,
+                                        self._common)
+                                for output, kind in zip((
+                                    call.output, theirs.output), self._kinds))
             weight = None
             if self.min_snr_gamma is not None:
                 weight = min_snr_weight(alphas, self.min_snr_gamma,
@@ -149,9 +149,10 @@ def _refuse_other_diffusion(student: nn.Module, teacher: nn.Module) -> None:
         ('images of (channels, height, width)', student.image_shape,
          teacher.image_shape, 'images of the same size and channels'),
         ('classes', student.num_classes, teacher.num_classes,
-         'the same classes, or none for both'),
-        ('timesteps', len(student.alphas_cumprod),
-         len(teacher.alphas_cumprod), 'the same noise schedule')):
+         'the same classes, or none for both'), ('timesteps',
+                                                 len(student.alphas_cumprod),
+                                                 len(teacher.alphas_cumprod),
+                                                 'the same noise schedule')):
         if ours != theirs:
             raise ValueError(
                 f'the teacher has {theirs} {what}, the student {ours}, but '

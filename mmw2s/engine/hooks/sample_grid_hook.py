@@ -51,8 +51,9 @@ class SampleGridHook(Hook):
                         metrics: Optional[Dict[str, float]] = None) -> None:
         """Generate the grid and show it."""
         seeds = range(self.seed, self.seed + self.num)
-        runner.visualizer.add_image(
-            'samples', image_grid(_inner(runner).sample(seeds)), runner.iter)
+        runner.visualizer.add_image('samples',
+                                    image_grid(_inner(runner).sample(seeds)),
+                                    runner.iter)
 
 
 def _inner(runner: Runner):

@@ -17,7 +17,7 @@ __all__ = ['DenoisingDiffusion']
 
 @MODELS.register_module()
 class DenoisingDiffusion(BaseModel):
-    r"""A diffusion model on images (`DDPM <https://arxiv.org/abs/2006.11239>`_).
+    """A diffusion model of images, `DDPM <https://arxiv.org/abs/2006.11239>`_.
 
     The denoiser and the noise schedule are components of diffusers, named by
     their path, as in ``dict(type='diffusers.UNet2DModel', ...)``; a
@@ -205,14 +205,15 @@ class DenoisingDiffusion(BaseModel):
         found = convert(prediction, noisy, self.alphas_cumprod[t],
                         self.prediction_type, 'epsilon')
         errors = (found.float() - noise).square().flatten(1).mean(1)
+        # Copies: whoever pickles a view writes the whole batch.
         for sample, error in zip(data_samples, errors):
-            sample.denoising_error = error
+            sample.denoising_error = error.clone()
         asked = [s for s in data_samples if 'sample_seed' in s]
         if asked:
             images = self.sample([s.sample_seed for s in asked],
                                  self._labels(asked))
             for sample, image in zip(asked, images):
-                sample.generated = image
+                sample.generated = image.clone()
                 sample.sampler = self.sampler_name
         return data_samples
 

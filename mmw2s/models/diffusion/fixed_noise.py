@@ -21,8 +21,8 @@ def fixed_noise(seeds: Sequence[int], shape: Sequence[int]) -> Tensor:
 
     That of a seed is the same in whatever batch and on whatever rank.
     """
-    return torch.stack([torch.randn(shape, generator=g)
-                        for g in generators(seeds)])
+    return torch.stack(
+        [torch.randn(shape, generator=g) for g in generators(seeds)])
 
 
 def fixed_timesteps(numbers: Sequence[int], num_timesteps: int) -> Tensor:

@@ -2,6 +2,7 @@
 import math
 
 import numpy as np
+import torch.nn.functional as F
 from torch import Tensor
 
 __all__ = ['image_grid']
@@ -14,9 +15,10 @@ def image_grid(images: Tensor) -> np.ndarray:
         images (Tensor): uint8, shape (N, C, H, W), C being 1 or 3.
 
     Returns:
-        np.ndarray: uint8, shape (rows * H, columns * W, 3); black where no
-        image is left.
+        np.ndarray: uint8, shape (rows * (H + 2), columns * (W + 2), 3); black
+        between the images and where none is left.
     """
+    images = F.pad(images, (0, 2, 0, 2))
     count, _, height, width = images.shape
     columns = math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)

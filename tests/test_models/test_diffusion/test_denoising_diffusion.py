@@ -1,7 +1,4 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-import subprocess
-import sys
-
 import diffusers
 import pytest
 import torch
@@ -61,10 +58,7 @@ def test_min_snr_weights_timesteps_where_much_of_the_image_is_left():
 def test_cosine_schedule_is_taken():
     model = build(diffusion(schedule=dict(beta_schedule='squaredcos_cap_v2')))
     assert_close(
-        model.alphas_cumprod[49],
-        torch.tensor(0.5),
-        rtol=0.05,
-        atol=0)
+        model.alphas_cumprod[49], torch.tensor(0.5), rtol=0.05, atol=0)
 
 
 def test_labels_reach_a_conditional_denoiser():
@@ -85,8 +79,9 @@ def test_mmpretrains_data_samples_do_too():
     structures = pytest.importorskip('mmpretrain.structures')
     inputs, _ = batch()
     samples = [
-        structures.DataSample(metainfo=dict(
-            sample_idx=i, sample_seed=i)).set_gt_label(i % 3) for i in range(4)
+        structures.DataSample(
+            metainfo=dict(sample_idx=i, sample_seed=i)).set_gt_label(i % 3)
+        for i in range(4)
     ]
     model = build(diffusion(classes=3)).eval()
     assert model(inputs, samples, mode='loss')['loss_denoising'] > 0
@@ -129,7 +124,8 @@ def test_errors_are_of_the_noise_whatever_is_predicted(kind):
             left = model.alphas_cumprod[t].view(-1, 1, 1, 1)
             a, s = left.sqrt(), (1 - left).sqrt()
             return (dict(
-                epsilon=noisy / s, sample=noisy * 0,
+                epsilon=noisy / s,
+                sample=noisy * 0,
                 v_prediction=a * noisy / s)[kind], )
 
     images = inputs.square().flatten(1).mean(1)
@@ -195,8 +191,7 @@ def test_ddim_gives_the_images_of_diffusers_own_pipeline():
         output_type='np').images
     # The first draw of a seed is the noise that both begin with.
     ours = model.sample([3]).permute(0, 2, 3, 1) / 255.
-    assert_close(
-        ours, torch.from_numpy(theirs).float(), atol=2 / 255, rtol=0)
+    assert_close(ours, torch.from_numpy(theirs).float(), atol=2 / 255, rtol=0)
 
 
 def test_classes_are_taken_in_turns(monkeypatch):
@@ -216,8 +211,7 @@ def test_it_opens_in_diffusers(tmp_path):
     pipeline = diffusers.DDPMPipeline.from_pretrained(tmp_path)
     inputs, _ = batch()
     t = torch.tensor([1, 2, 3, 4])
-    assert_close(
-        pipeline.unet(inputs, t).sample, model.denoise(inputs, t))
+    assert_close(pipeline.unet(inputs, t).sample, model.denoise(inputs, t))
     assert_close(pipeline.scheduler.alphas_cumprod, model.alphas_cumprod)
 
 
@@ -258,8 +252,7 @@ def test_parts_that_do_not_fit_are_refused_when_it_is_built(cfg, message):
         build(cfg)
 
 
-@pytest.mark.parametrize('images', [
-    dict(size=16), dict(channels=3)])
+@pytest.mark.parametrize('images', [dict(size=16), dict(channels=3)])
 def test_images_that_do_not_fit_are_refused(images):
     inputs, samples = batch(**images)
     with pytest.raises(ValueError, match='1 x 8 x 8, but got'):
@@ -273,12 +266,4 @@ def test_an_unknown_mode_is_refused():
 
 def test_checkpoints_hold_the_denoiser_alone():
     assert all(
-        key.startswith('denoiser.') for key in build(diffusion()).state_dict()
-    )
-
-
-def test_importing_it_does_not_import_diffusers():
-    code = ('import sys; import mmw2s; assert not {"diffusers", '
-            '"torchmetrics", "mmpretrain"} & set(sys.modules)')
-    subprocess.run([sys.executable, '-c', code], check=True)
-
+        key.startswith('denoiser.') for key in build(diffusion()).state_dict())

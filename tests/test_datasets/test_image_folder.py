@@ -1,0 +1,60 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import numpy as np
+import pytest
+from mmengine.registry import DATASETS
+from PIL import Image
+
+
+def write(folder, name, colour, size=(8, 8)):
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.new('RGB', size, colour).save(folder / name)
+
+
+def read(folder, **fields):
+    return DATASETS.build(
+        dict(**{
+            'type': 'ImageFolder',
+            'data_root': str(folder),
+            'size': 8,
+            **fields
+        }))
+
+
+def test_images_are_red_green_blue_in_the_order_of_their_names(tmp_path):
+    write(tmp_path, 'b.png', (0, 0, 255))
+    write(tmp_path, 'a.png', (255, 0, 0))
+    (tmp_path / 'notes.txt').write_text('')
+    dataset = read(tmp_path)
+    assert len(dataset) == 2
+    assert dataset[0]['inputs'][:, 0, 0].tolist() == [255, 0, 0]
+    assert dataset[1]['data_samples'].sample_idx == 1
+    assert 'gt_label' not in dataset[0]['data_samples']
+
+
+def test_sub_folders_are_classes(tmp_path):
+    write(tmp_path, 'dog/0.png', 'white')
+    write(tmp_path, 'cat/0.png', 'black')
+    dataset = read(tmp_path)
+    assert dataset.metainfo['classes'] == ('cat', 'dog')
+    assert [d['data_samples'].gt_label.item() for d in dataset] == [0, 1]
+    assert dataset[1]['inputs'].min() == 255
+
+
+def test_the_middle_is_taken_and_resized(tmp_path):
+    image = np.zeros((20, 60, 3), np.uint8)
+    image[:, 20:40] = 200
+    Image.fromarray(image).save(tmp_path / '0.png')
+    found = read(tmp_path, size=10)[0]['inputs']
+    assert found.shape == (3, 10, 10) and (found == 200).all()
+
+
+def test_grey_gives_one_channel(tmp_path):
+    write(tmp_path, '0.png', (90, 90, 90))
+    assert read(tmp_path, grey=True)[0]['inputs'].shape == (1, 8, 8)
+
+
+def test_an_empty_or_missing_folder_is_told(tmp_path):
+    with pytest.raises(FileNotFoundError, match='has none'):
+        read(tmp_path)
+    with pytest.raises(FileNotFoundError, match='does not exist'):
+        read(tmp_path / 'none')

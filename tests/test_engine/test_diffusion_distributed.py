@@ -1,0 +1,66 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""A diffusion model on two processes by tools/dist_train.sh, on gloo."""
+import json
+import os
+import os.path as osp
+import subprocess
+import sys
+
+import pytest
+from tiny_diffusion import diffusion, run_config
+
+ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
+
+pytestmark = pytest.mark.slow
+
+
+def metrics(folder, processes):
+    """What the validation gives for a model that does not learn."""
+    cfg = run_config(
+        folder / str(processes),
+        2,
+        hooks=[dict(type='TimeToTargetHook'),
+               dict(type='SampleGridHook')],
+        model=diffusion(8),
+        val_evaluator=[
+            dict(type='DenoisingLoss'),
+            dict(
+                type='FID',
+                num_samples=17,
+                reference=dict(type='Digits', indices=33),
+                extractor=dict(type='Corners', dims=8),
+                batch_size=5)
+        ])
+    cfg.train_cfg.val_interval = 2
+    cfg.optim_wrapper.optimizer.lr = 0.
+    cfg.val_dataloader.dataset.update(
+        indices=33, pipeline=[dict(type='PackImage', generate=17)])
+    cfg.val_dataloader.batch_size = 4
+    cfg.custom_imports = dict(imports=['mmw2s', 'tiny_extractor'])
+    cfg.dump(str(folder / f'{processes}.py'))
+    env = dict(
+        os.environ,
+        OMP_NUM_THREADS='1',
+        PYTHON=sys.executable,
+        PYTHONPATH=os.pathsep.join([osp.join(ROOT, 'tests'), ROOT]),
+        MMW2S_CACHE=str(folder / f'cache{processes}'),
+        PORT=str(29500 + os.getpid() % 200))
+    done = subprocess.run([
+        'bash',
+        osp.join(ROOT, 'tools', 'dist_train.sh'),
+        str(folder / f'{processes}.py'),
+        str(processes)
+    ],
+                          env=env,
+                          capture_output=True,
+                          text=True,
+                          timeout=600)
+    assert done.returncode == 0, done.stderr[-9000:]
+    with open(folder / str(processes) / 'time_to_target.json') as file:
+        return json.load(file)['history'][0]['metrics']
+
+
+def test_two_processes_give_the_scores_of_one(tmp_path):
+    one, two = (metrics(tmp_path, n) for n in (1, 2))
+    assert set(one) == {'diffusion/denoising_mse', 'diffusion/fid_17_ddim4'}
+    assert two == pytest.approx(one, rel=1e-4)

@@ -1,0 +1,68 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import cv2
+import pytest
+import torch
+from mmengine.runner import Runner
+from tiny_diffusion import run_config
+
+from mmw2s.engine.hooks import SampleGridHook
+from mmw2s.models.diffusion.grid import image_grid
+
+GRID = dict(type='SampleGridHook', num=4, seed=2)
+EMA = dict(type='EMAHook', momentum=0.5)
+
+
+def train(work_dir, hooks, name='run'):
+    cfg = run_config(work_dir / name, iters=4, hooks=hooks)
+    cfg.experiment_name = f'{work_dir.name}_{name}'
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+def shown(work_dir):
+    path, = work_dir.rglob('samples_4.png')
+    return torch.from_numpy(cv2.imread(str(path))[..., ::-1].copy()).int()
+
+
+def test_a_grid_is_shown_at_each_validation(tmp_path):
+    model = train(tmp_path, [GRID]).model.eval()
+    expected = torch.from_numpy(image_grid(model.sample(range(2, 6)))).int()
+    assert (shown(tmp_path) - expected).abs().max() <= 1
+
+
+def test_training_is_what_it_is_without(tmp_path):
+    with_grid, without = (train(tmp_path, hooks, name).model.state_dict()
+                          for name, hooks in (('with', [GRID]), ('without',
+                                                                 [])))
+    assert all(torch.equal(with_grid[key], without[key]) for key in without)
+
+
+def test_images_are_those_of_the_averaged_model(tmp_path):
+    runner = train(tmp_path, [GRID, EMA])
+    saved = torch.load(tmp_path / 'run' / 'iter_4.pth', weights_only=False)
+    found = shown(tmp_path)
+    distances = []
+    for key in ('state_dict', 'ema_state_dict'):  # averaged, then its own
+        weights = saved[key]
+        if key != 'state_dict':
+            weights = {
+                k[len('module.'):]: v
+                for k, v in weights.items() if k.startswith('module.')
+            }
+        runner.model.load_state_dict(weights)
+        grid = image_grid(runner.model.eval().sample(range(2, 6)))
+        distances.append((found - torch.from_numpy(grid).int()).abs().max())
+    assert distances[0] <= 1 < distances[1]
+
+
+def test_a_model_that_generates_nothing_is_refused(tmp_path):
+    runner = train(tmp_path, [])
+    runner.model.__class__ = torch.nn.Module
+    with pytest.raises(ValueError, match='generates images.*a Module'):
+        SampleGridHook().before_run(runner)
+
+
+def test_no_image_at_all_is_refused():
+    with pytest.raises(ValueError, match='positive number, but got 0'):
+        SampleGridHook(num=0)
