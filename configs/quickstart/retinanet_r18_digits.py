@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-# The weak teacher of the quick start: a ResNet-18 of a quarter of the width.
+# The weak teacher of the quick start: a ResNet-18 of half the width.
 _base_ = [
     '../_base_/models/retinanet_r50_slim.py',
     '../_base_/datasets/digit_scenes.py', '../_base_/schedules/adamw_20e.py',
@@ -8,15 +8,15 @@ _base_ = [
 custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
 
 model = dict(
-    backbone=dict(depth=18, base_channels=16),
-    neck=dict(in_channels=[16, 32, 64, 128], out_channels=64, num_outs=3),
+    backbone=dict(depth=18, base_channels=32),
+    neck=dict(in_channels=[32, 64, 128, 256], out_channels=64, num_outs=3),
     bbox_head=dict(
         num_classes=10,
         in_channels=64,
         feat_channels=64,
         anchor_generator=dict(octave_base_scale=2, strides=[8, 16, 32])))
 
-max_epochs = 10
+max_epochs = 8
 train_cfg = dict(max_epochs=max_epochs)
 param_scheduler = _base_.param_scheduler
 param_scheduler[1].update(T_max=max_epochs, end=max_epochs)

@@ -23,7 +23,7 @@ param_scheduler[1].update(T_max=max_epochs, end=max_epochs)
 custom_hooks = _base_.custom_hooks
 custom_hooks[0].teacher = dict(
     config='{{ fileDirname }}/retinanet_r18_digits.py',
-    checkpoint='work_dirs/quickstart/teacher/epoch_10.pth')
+    checkpoint='work_dirs/quickstart/teacher/epoch_8.pth')
 custom_hooks[1].targets = {'coco/bbox_mAP': [0.2, 0.3, 0.4, 0.5]}
 default_hooks = dict(
     channels_last=dict(type='ChannelsLastHook'),

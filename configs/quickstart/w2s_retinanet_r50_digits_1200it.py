@@ -20,7 +20,7 @@ param_scheduler[1] = dict(
     end=max_iters)
 custom_hooks = _base_.custom_hooks
 custom_hooks[0].teacher = dict(
-    config='{{ fileDirname }}/retinanet_r18_half_digits.py',
+    config='{{ fileDirname }}/retinanet_r18_digits_16e.py',
     checkpoint='work_dirs/digits/teacher/epoch_7.pth')
 log_processor = dict(by_epoch=False)
 default_hooks = dict(
