@@ -48,9 +48,9 @@ def test_a_slow_teacher_shows_while_it_is_on_and_not_after_the_stop(
         cfg, tmp_path, monkeypatch):
     run = TeacherView._run
 
-    def slow(view):
+    def slow(view, forward):
         time.sleep(0.3)
-        return run(view)
+        return run(view, forward)
 
     monkeypatch.setattr(TeacherView, '_run', slow)
     before = copy.deepcopy(cfg.to_dict())
