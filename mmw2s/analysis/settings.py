@@ -82,12 +82,10 @@ class SettingsTable:
 
     def to_json(self) -> str:
         """Every comparison in full, by name of the setting."""
-        return json.dumps(
-            {
-                name: json.loads(to_json(result))
-                for name, result in self.comparisons.items()
-            },
-            indent=1)
+        return json.dumps({
+            name: json.loads(to_json(result))
+            for name, result in self.comparisons.items()
+        })
 
 
 def compare_settings(baselines: Sequence[Union[str, Run]],
