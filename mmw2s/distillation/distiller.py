@@ -59,13 +59,12 @@ class Distiller:
         self._mapping = InputMapping(student.data_preprocessor,
                                      teacher.model.data_preprocessor)
         knowledges = [term.knowledge for term in self.terms]
-        self._student = Capture(
-            student, (name for k in knowledges for name in k.student_modules),
-            'student')
-        self._teacher = Capture(
-            teacher.model,
-            (name for k in knowledges for name in k.teacher_modules),
-            'teacher')
+        self._student = Capture(student, (name for k in knowledges
+                                          for name in k.student_modules),
+                                'student')
+        self._teacher = Capture(teacher.model, (name for k in knowledges
+                                                for name in k.teacher_modules),
+                                'teacher')
         self._training_form = [
             t.knowledge.teacher_module for t in self.terms
             if t.knowledge.training_form
