@@ -17,7 +17,9 @@ from .plots import plot_curves
 from .run import TIME_UNITS, UNITS, Run, cost
 from .tables import SIDES, tables
 
-__all__ = ['to_markdown', 'to_json', 'print_tables', 'save', 'write_report']
+__all__ = [
+    'to_markdown', 'to_json', 'to_dict', 'print_tables', 'save', 'write_report'
+]
 
 
 def print_tables(result: Comparison,
@@ -102,7 +104,12 @@ def to_markdown(
 
 
 def to_json(result: Comparison) -> str:
-    """All numbers of a comparison; null stands for "not reached"."""
+    """All numbers of a comparison as JSON, see :func:`to_dict`."""
+    return json.dumps(to_dict(result), indent=1)
+
+
+def to_dict(result: Comparison) -> Dict[str, Any]:
+    """All numbers of a comparison; None stands for "not reached"."""
 
     def finite(value: float) -> Optional[float]:
         return value if math.isfinite(value) else None
@@ -138,31 +145,29 @@ def to_json(result: Comparison) -> str:
             history=run.history)
 
     judged = result.judge_teacher()
-    return json.dumps(
-        dict(
-            metric=result.metric,
-            rule=result.rule,
-            teacher_score=result.teacher_score(),
-            teacher_judged=judged and judged._asdict(),
-            verdict=result.verdict(),
-            notes=result.notes,
-            targets=[
-                dict(
-                    value=t.value,
-                    label=t.label,
-                    **{name: side(t, name)
-                       for name in SIDES},
-                    speedup={u: factor(result.speedup(t, u))
-                             for u in UNITS},
-                    speedup_with_teacher={
-                        u: factor(result.speedup(t, u, True))
-                        for u in TIME_UNITS
-                    } if result.teacher else None) for t in result.targets
-            ],
-            baselines=[run(r) for r in result.baselines],
-            w2s=[run(r) for r in result.w2s],
-            teacher=run(result.teacher) if result.teacher else None),
-        indent=1)
+    return dict(
+        metric=result.metric,
+        rule=result.rule,
+        teacher_score=result.teacher_score(),
+        teacher_judged=judged and judged._asdict(),
+        verdict=result.verdict(),
+        notes=result.notes,
+        targets=[
+            dict(
+                value=t.value,
+                label=t.label,
+                **{name: side(t, name)
+                   for name in SIDES},
+                speedup={u: factor(result.speedup(t, u))
+                         for u in UNITS},
+                speedup_with_teacher={
+                    u: factor(result.speedup(t, u, True))
+                    for u in TIME_UNITS
+                } if result.teacher else None) for t in result.targets
+        ],
+        baselines=[run(r) for r in result.baselines],
+        w2s=[run(r) for r in result.w2s],
+        teacher=run(result.teacher) if result.teacher else None)
 
 
 def save(result: Comparison,

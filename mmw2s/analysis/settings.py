@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from .compare_runs import compare
 from .comparison import Comparison, Target
 from .operating_band import HIGH, LOW
-from .report import to_json
+from .report import to_dict
 from .run import Run
 from .tables import Table
 
@@ -83,7 +83,7 @@ class SettingsTable:
     def to_json(self) -> str:
         """Every comparison in full, by name of the setting."""
         return json.dumps({
-            name: json.loads(to_json(result))
+            name: to_dict(result)
             for name, result in self.comparisons.items()
         })
 

@@ -9,11 +9,11 @@ from typing import Any, Callable, Dict, List, Sequence, Set, Tuple
 
 import torch
 from mmengine.config import Config
-from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 from mmw2s.analysis.run_facts import describe_run
 from mmw2s.registry import SCHEDULES
+from .inner_model import inner_model
 from .launch import remove_distillation
 from .rehearsal import Rehearsal, Trained
 from .step_cost import AGAIN, BASELINE, FLOOR, OFF, ON, StepCost
@@ -168,8 +168,7 @@ class _Floor:
 
     def __init__(self, baseline: Rehearsal, distilling: Rehearsal) -> None:
         self._baseline, self._hook = baseline, distilling.hook
-        model = baseline.runner.model
-        self._student = model.module if is_model_wrapper(model) else model
+        self._student = inner_model(baseline.runner.model)
         #: Shapes of the batches, as the students see them.
         self.shapes: Set[Tuple[int, ...]] = set()
 

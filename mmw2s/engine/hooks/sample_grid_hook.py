@@ -3,10 +3,10 @@ from typing import Dict, Optional
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from mmw2s.engine.inner_model import inner_model
 from mmw2s.models.diffusion.grid import image_grid
 
 __all__ = ['SampleGridHook']
@@ -39,7 +39,7 @@ class SampleGridHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Refuse a model that generates no images."""
-        model = _inner(runner)
+        model = inner_model(runner.model)
         if not hasattr(model, 'sample'):
             raise ValueError(
                 f'SampleGridHook needs a model that generates images, such as '
@@ -51,11 +51,5 @@ class SampleGridHook(Hook):
                         metrics: Optional[Dict[str, float]] = None) -> None:
         """Generate the grid and show it."""
         seeds = range(self.seed, self.seed + self.num)
-        runner.visualizer.add_image('samples',
-                                    image_grid(_inner(runner).sample(seeds)),
-                                    runner.iter)
-
-
-def _inner(runner: Runner):
-    model = runner.model
-    return model.module if is_model_wrapper(model) else model
+        images = inner_model(runner.model).sample(seeds)
+        runner.visualizer.add_image('samples', image_grid(images), runner.iter)

@@ -7,7 +7,6 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
@@ -22,6 +21,7 @@ from mmw2s.distillation.scoring import score_teacher
 from mmw2s.distillation.stop_rules import StopRule
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.terms import build_terms
+from mmw2s.engine.inner_model import inner_model
 from mmw2s.engine.missed_validation import MissedValidationHook
 from mmw2s.engine.step_times import StepTimes
 from mmw2s.registry import SCHEDULES, STOP_RULES, check_fields
@@ -153,7 +153,7 @@ class WeakTeacherDistillHook(Hook):
                     'off.',
                     logger='current')
                 return
-        student = _inner(runner.model)
+        student = inner_model(runner.model)
         with preserved_rng():
             teacher = FrozenTeacher.from_cfg(self.teacher_cfg)
             teacher.follow(student)
@@ -307,8 +307,9 @@ class WeakTeacherDistillHook(Hook):
             return
         if not self._reached:
             raise RuntimeError(
-                f'the forward of {type(_inner(runner.model)).__name__} in '
-                'loss mode never reached the hook, so nothing is distilled. '
+                'the forward of '
+                f'{type(inner_model(runner.model)).__name__} in loss mode '
+                'never reached the hook, so nothing is distilled. '
                 'Its train_step should call the model itself (as '
                 'BaseModel.train_step does), not one of its methods')
         self._refuse_non_finite(runner, outputs or {})
@@ -430,10 +431,6 @@ class WeakTeacherDistillHook(Hook):
                 if k.startswith((_SCALARS, 'train/loss_kd_'))
         ]:
             del scalars[key]
-
-
-def _inner(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model
 
 
 def _ms(value: Optional[float]) -> str:

@@ -22,10 +22,11 @@ class DISTLoss(DistillationLoss):
         \gamma \, mean_c (1 - r(p^S_{\cdot c}, p^T_{\cdot c})))
 
     with Pearson's correlation :math:`r` over the classes of a sample, and
-    over the samples of a class; where one of the two does not vary, it counts
-XX The second term is taken over the samples
-    of the call, so it depends on how a batch is split over accelerators. With
-    ``avg_factor`` both are summed over the samples and divided by it.
+    over the samples of a class; where one of the two does not vary,
+    :math:`1 - r` is taken as 1/2, where neither does as 0. The second term is
+    taken over the samples of the call, so it depends on how a batch is split
+    over accelerators. With ``avg_factor`` both are summed over the samples
+    and divided by it.
 
     Shapes: logits (..., C), all other axes taken together as samples;
     ``weight`` broadcastable to (...) makes sums, means and correlations over

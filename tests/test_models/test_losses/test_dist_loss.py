@@ -81,3 +81,10 @@ def test_a_scaled_and_shifted_student_is_as_good():
 def test_a_negative_field_is_refused(field):
     with pytest.raises(ValueError, match=f'{field} should be >'):
         DISTLoss(**{field: -1.})
+
+
+def test_what_does_not_vary_is_half_way_between_like_and_unlike():
+    flat, varied = torch.zeros(4, 3), torch.randn(4, 3)
+    loss = DISTLoss(gamma=0.)
+    torch.testing.assert_close(loss(flat, varied), torch.tensor(.5))
+    assert loss(flat, flat) == 0

@@ -1,0 +1,17 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from mmengine.model import MMDistributedDataParallel
+from torch import nn
+
+from mmw2s.engine.inner_model import inner_model
+
+
+def test_a_plain_model_is_itself():
+    model = nn.Linear(1, 1)
+    assert inner_model(model) is model
+
+
+def test_a_wrapper_is_taken_off():
+    wrapper = MMDistributedDataParallel.__new__(MMDistributedDataParallel)
+    nn.Module.__init__(wrapper)
+    wrapper.module = nn.Linear(1, 1)
+    assert inner_model(wrapper) is wrapper.module
