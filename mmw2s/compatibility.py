@@ -6,7 +6,7 @@ import names, so the check asks the modules and not pip.
 """
 import importlib
 import importlib.util
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 from packaging.version import Version
 
@@ -61,15 +61,38 @@ def check_versions(versions: Dict[str, Optional[str]]) -> None:
             'environment with versions that work together.')
 
 
-def reads_channels_first(model: Any) -> bool:
-    """Whether a model has operators of mmcv's own, such as RoIAlign.
+def mmcv_operators(model: Any) -> List[str]:
+    """Names of the operators of mmcv's own in a model, such as RoIAlign.
 
     They take every map for one that is contiguous, and of a map with the
     channels last they give wrong values without a word.
     """
-    return any(
-        type(module).__module__.startswith('mmcv.ops')
-        for module in model.modules())
+    return sorted({
+        type(module).__name__
+        for module in model.modules()
+        if type(module).__module__.startswith('mmcv.ops')
+    })
+
+
+def refuse_bfloat16(model: Any) -> None:
+    """Refuse to train a model in bfloat16 that has operators without it.
+
+    Raises:
+        ValueError: If it has operators of mmcv's own.
+    """
+    operators = mmcv_operators(model)
+    if next(model.parameters()).device.type == 'cpu':
+        # Deformable attention is made of PyTorch's own operators there.
+        operators = [
+            name for name in operators
+            if name != 'MultiScaleDeformableAttention'
+        ]
+    if operators:
+        raise ValueError(
+            f'the {type(model).__name__} cannot be trained in bfloat16, which '
+            f'mmcv\'s operators ({", ".join(operators)}) and its NMS do not '
+            'have: use OptimWrapper (float32), or on a GPU AmpOptimWrapper '
+            '(float16)')
 
 
 def require(package: str, extra: str, owner: str) -> None:

@@ -4,11 +4,12 @@ import sys
 
 import pytest
 from builders import build
+from mmcv.ops import MultiScaleDeformableAttention
 from tiny_two_stage import faster_rcnn
 from toys import retinanet
 
 from mmw2s.compatibility import (check_versions, installed_versions,
-                                 reads_channels_first, require)
+                                 mmcv_operators, refuse_bfloat16, require)
 
 GOOD = dict(torch='2.13.0+cpu', mmengine='0.10.12', mmcv='2.3.6')
 
@@ -51,13 +52,26 @@ def test_all_problems_are_told_at_once():
     assert 'mmcv should be 2.0.0rc4 or newer' in message
 
 
-def test_models_with_operators_of_mmcv_read_their_maps_channels_first():
-    assert reads_channels_first(build(faster_rcnn()))
-    assert not reads_channels_first(build(retinanet()))
+def test_operators_of_mmcv_are_found_and_refused_in_bfloat16():
+    assert mmcv_operators(build(faster_rcnn())) == ['RoIAlign']
+    assert mmcv_operators(build(retinanet())) == []
+    refuse_bfloat16(build(retinanet()))
     deformable = retinanet(50)
     deformable['backbone'].update(
         dcn=dict(type='DCNv2'), stage_with_dcn=(False, False, False, True))
-    assert reads_channels_first(build(deformable))
+    with pytest.raises(
+            ValueError,
+            match='the RetinaNet cannot be trained in bfloat16, .*'
+            r'\(ModulatedDeformConv2dPack\).*use OptimWrapper'):
+        refuse_bfloat16(build(deformable))
+
+
+def test_deformable_attention_has_bfloat16_on_a_cpu():
+    attention = MultiScaleDeformableAttention(16, 2)
+    refuse_bfloat16(attention)
+    attention.to('meta')
+    with pytest.raises(ValueError, match='MultiScaleDeformableAttention'):
+        refuse_bfloat16(attention)
 
 
 def test_a_package_that_only_a_part_needs_is_named_with_its_extra():

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-# Sets everything up and runs the tests: bash tools/run_tests.sh [--active]
-# [pytest arguments]. -m "not slow" leaves out what takes more than 10 s.
+# Sets everything up and runs the tests: bash tools/run_tests.sh [--active |
+# --stack original] [pytest arguments]. -m "not slow" leaves out what takes
+# more than 10 s; --stack original is the suite on OpenMMLab's own releases.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -11,6 +12,14 @@ if [[ ${1-} == --active ]]; then
     shift
     setup=(--active)
     PY=${VIRTUAL_ENV:-${CONDA_PREFIX:-}}/bin/python
+elif [[ ${1-} == --stack ]]; then
+    setup=(--stack "${2-}")
+    if [[ ${2-} == original ]]; then
+        PY=$ROOT/.venv-original/bin/python
+        # mmengine 0.10 reads its own checkpoints as torch < 2.6 did.
+        export TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1
+    fi
+    shift $(($# > 1 ? 2 : 1))
 fi
 bash "$ROOT/tools/setup_env.sh" "${setup[@]}"
 

@@ -6,11 +6,16 @@ usage() {
     cat <<'HELP'
 Makes an environment in which mmw2s runs, or brings one up to date.
 
-    bash tools/setup_env.sh [--active] [--python PYTHON] [--check]
+    bash tools/setup_env.sh [--stack STACK] [--active] [--python PYTHON]
+                            [--check]
 
-    --active          use the environment that is active instead of .venv in
-                      the checkout; a torch >= 2.5 found there is kept
-    --python PYTHON   make .venv with this Python (3.11, 3.12 or 3.13)
+    --stack STACK     the OpenMMLab packages: "onedl", the maintained forks
+                      (default), in .venv in the checkout; or "original", the
+                      last releases of OpenMMLab itself, in .venv-original
+    --active          use the environment that is active instead; a
+                      torch >= 2.5 found there is kept
+    --python PYTHON   make the environment with this Python (3.11, 3.12 or
+                      3.13; 3.11 for the original packages)
     --check           only look whether the machine will do, change nothing
     -h, --help        show this text
 
@@ -20,8 +25,8 @@ kept), mmw2s itself (editable), final check. A second call only repeats the
 final check.
 
 Checked before anything long begins:
-    python      3.11, 3.12 or 3.13, what the pinned packages support
-    venv        Python's venv and ensurepip, to make .venv
+    python      a version that the pinned packages support
+    venv        Python's venv and ensurepip, to make the environment
     active      with --active: that an environment is active
     compiler    a C++17 compiler (g++, or what CXX names), for mmcv's ops
     headers     Python.h, for the same
@@ -44,17 +49,28 @@ HELP
 
 # ---------------------------------------------------------------- the pins
 # Versions that were measured to work together. Change them here only.
-PYTHONS=(3.11 3.12 3.13)
 BUILD_TOOLS=(pip==26.3 setuptools==81.0.0 wheel==0.48.0 ninja==1.13.2
     packaging==26.3)
 TORCH=2.13.0
 TORCHVISION=0.28.0
-MMCV=onedl-mmcv==2.3.6
 # They name their dependencies too widely (opencv with a display, old numpy):
 # installed without, and what they need is in PACKAGES.
-OPENMMLAB=(onedl-mmengine==0.10.12 onedl-mmdetection==3.5.1
-    onedl-mmpretrain==1.3.6 imaug==0.4.3)
-PACKAGES=(numpy==2.4.6 scipy==1.17.1 matplotlib==3.11.2 pillow==13.0.0
+stack_onedl() {
+    VENV=.venv
+    PYTHONS=(3.11 3.12 3.13)
+    NUMPY=2.4.6
+    MMCV=onedl-mmcv==2.3.6
+    OPENMMLAB=(onedl-mmengine==0.10.12 onedl-mmdetection==3.5.1
+        onedl-mmpretrain==1.3.6 imaug==0.4.3)
+}
+stack_original() {
+    VENV=.venv-original
+    PYTHONS=(3.11)
+    NUMPY=2.2.6 # 2.3 has dropped what mmdet uses
+    MMCV=mmcv==2.1.0 # mmdet refuses 2.2
+    OPENMMLAB=(mmengine==0.10.7 mmdet==3.3.0 mmpretrain==1.2.0)
+}
+PACKAGES=(scipy==1.17.1 matplotlib==3.11.2 pillow==13.0.0
     opencv-python-headless==4.14.0.94 scikit-image==0.26.0 imageio==2.38.1
     scikit-learn==1.9.1 shapely==2.2.0 pycocotools==2.0.11 addict==2.4.0
     einops==0.8.2 importlib-metadata==10.2.0 mat4py==0.6.0 modelindex==0.0.2
@@ -139,9 +155,15 @@ version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'; }
 supported() { [[ " ${PYTHONS[*]} " == *" $1 "* ]]; }
 
 # ---------------------------------------------------------------- arguments
-ACTIVE=false CHECK=false BASE=
+STACK=onedl ACTIVE=false CHECK=false BASE=
 while (($#)); do
     case $1 in
+        --stack)
+            [[ ${2-} == onedl || ${2-} == original ]] || die \
+                "--stack should be onedl or original, but is \"${2-}\""
+            STACK=$2
+            shift
+            ;;
         --active) ACTIVE=true ;;
         --check) CHECK=true ;;
         --python)
@@ -157,17 +179,19 @@ while (($#)); do
     esac
     shift
 done
+"stack_$STACK"
+PACKAGES+=("numpy==$NUMPY")
 
 # ---------------------------------------------------------------- checks
 if $ACTIVE; then
     PREFIX=${VIRTUAL_ENV:-${CONDA_PREFIX:-}}
     [[ -n $PREFIX ]] || die "--active needs an environment that is active" \
-        "activate one (venv or conda), or leave --active out to get .venv"
+        "activate one (venv or conda), or leave --active out to get $VENV"
     PY=$PREFIX/bin/python
     BASE=$PY
     HOME_OF_ENV=$PREFIX
 else
-    PREFIX=$ROOT/.venv
+    PREFIX=$ROOT/$VENV
     PY=$PREFIX/bin/python
     HOME_OF_ENV=$ROOT
 fi
@@ -485,7 +509,7 @@ fi
 # the machine having a GPU.
 state=$({
     cat "${BASH_SOURCE[0]}"
-    echo "$ROOT $GPU"
+    echo "$ROOT $GPU $STACK"
 } | cksum)
 if [[ -f $STAMP && $(<"$STAMP") == "$state" ]]; then
     say "$PREFIX is up to date; final check ..."

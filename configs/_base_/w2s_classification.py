@@ -18,17 +18,17 @@ custom_hooks = [
         distill=[
             dict(
                 knowledge=dict(type='ClassLogits'),
-                loss=dict(type='KDLoss', loss_weight=1.),
+                loss=dict(type='KDLoss', loss_weight=3.),
                 # Soft targets first: the temperature falls with the strength.
                 temperature=dict(
-                    type='Linear', start=6., end=1., length=0.3, unit='run')),
+                    type='Linear', start=6., end=1., length=0.5, unit='run')),
         ],
-        # Warm-up, full strength up to 15 % of the run, 0 at 30 %.
+        # Warm-up, full strength up to 20 % of the run, 0 at 50 %.
         schedule=dict(
             type='WarmupHoldDecay',
             warmup=0.02,
-            hold=0.13,
-            decay=0.15,
+            hold=0.18,
+            decay=0.3,
             unit='run'),
         # For good when the student has beaten the teacher in two validations
         # on end, and after half of the run in any case.

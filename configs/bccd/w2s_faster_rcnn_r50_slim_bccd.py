@@ -10,13 +10,34 @@ model = dict(roi_head=dict(bbox_head=dict(num_classes=3)))
 # mmcv has no RoIAlign in bfloat16.
 optim_wrapper = dict(type='OptimWrapper')
 
+# 12 epochs of 26 iterations, validated every half epoch.
+max_iters = 312
+train_cfg = dict(
+    _delete_=True,
+    type='IterBasedTrainLoop',
+    max_iters=max_iters,
+    val_interval=13)
+param_scheduler = _base_.param_scheduler
+param_scheduler[1] = dict(
+    type='CosineAnnealingLR',
+    eta_min_ratio=0.05,
+    by_epoch=False,
+    begin=0,
+    T_max=max_iters,
+    end=max_iters)
+
 custom_hooks = _base_.custom_hooks
 custom_hooks[0].teacher = dict(
     config='{{ fileDirname }}/faster_rcnn_r18_slim_bccd.py',
     checkpoint='work_dirs/bccd_faster_rcnn/teacher_s0/epoch_10.pth')
 custom_hooks[1].targets = {'coco/bbox_mAP': [0.30, 0.35, 0.40, 0.44]}
 
+log_processor = dict(by_epoch=False)
 default_hooks = dict(
     logger=dict(interval=13),
-    checkpoint=dict(max_keep_ckpts=2, save_best='coco/bbox_mAP'))
+    checkpoint=dict(
+        by_epoch=False,
+        interval=78,
+        max_keep_ckpts=1,
+        save_best='coco/bbox_mAP'))
 randomness = dict(seed=0)

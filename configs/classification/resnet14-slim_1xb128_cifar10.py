@@ -1,6 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 # The weak teacher of w2s_resnet18-slim_1xb128_cifar10.py: three stages instead
-# of four, of an eighth of the width, and a short schedule.
+# of four, and a short schedule.
 _base_ = [
     'mmpretrain::_base_/models/resnet18_cifar.py',
     '../_base_/datasets/cifar10_bs128.py',
@@ -14,12 +14,12 @@ custom_imports = dict(
 model = dict(
     backbone=dict(
         num_stages=3,
-        strides=(1, 2, 2),
+        strides=(2, 2, 2),
         dilations=(1, 1, 1),
         out_indices=(2, ),
-        stem_channels=8,
-        base_channels=8),
-    head=dict(in_channels=32))
+        stem_channels=16,
+        base_channels=16),
+    head=dict(in_channels=64))
 
 max_epochs = 10
 train_cfg = dict(max_epochs=max_epochs)
@@ -27,5 +27,5 @@ param_scheduler = _base_.param_scheduler
 param_scheduler[1].update(T_max=max_epochs, end=max_epochs)
 
 custom_hooks = [dict(type='ChannelsLastHook'), dict(type='TimeToTargetHook')]
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=2))
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=-1))
 randomness = dict(seed=0)

@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-# A ResNet-18 of a quarter of the width, from scratch on CIFAR-10: about a
-# minute an epoch on one core of a CPU. Its baseline is this config with
-# tools/train.py --no-distill.
+# A ResNet-18 of a quarter of the width, whose first stage halves the picture
+# already, from scratch on CIFAR-10: about 15 seconds an epoch on one core of a
+# CPU. Its baseline is this config with tools/train.py --no-distill.
 _base_ = [
     'mmpretrain::_base_/models/resnet18_cifar.py',
     '../_base_/datasets/cifar10_bs128.py',
@@ -13,13 +13,32 @@ custom_imports = dict(
     allow_failed_imports=False)
 
 model = dict(
-    backbone=dict(stem_channels=16, base_channels=16),
+    backbone=dict(strides=(2, 2, 2, 2), stem_channels=16, base_channels=16),
     head=dict(in_channels=128))
+
+# 20 epochs of 390 iterations, validated every half epoch.
+max_iters = 7800
+train_cfg = dict(
+    _delete_=True,
+    type='IterBasedTrainLoop',
+    max_iters=max_iters,
+    val_interval=195)
+param_scheduler = _base_.param_scheduler
+param_scheduler[1] = dict(
+    type='CosineAnnealingLR',
+    eta_min=0.,
+    by_epoch=False,
+    begin=0,
+    T_max=max_iters,
+    end=max_iters)
 
 custom_hooks = _base_.custom_hooks + [dict(type='ChannelsLastHook')]
 custom_hooks[0].teacher = dict(
     config='{{ fileDirname }}/resnet14-slim_1xb128_cifar10.py',
     checkpoint='work_dirs/cifar10/teacher_s0/epoch_10.pth')
 custom_hooks[1].targets = {'accuracy/top1': [60., 70., 80., 85., 88.]}
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=2))
+log_processor = dict(by_epoch=False)
+default_hooks = dict(
+    checkpoint=dict(by_epoch=False, interval=max_iters // 10,
+                    max_keep_ckpts=1))
 randomness = dict(seed=0)

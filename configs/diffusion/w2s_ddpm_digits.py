@@ -16,6 +16,8 @@ model = dict(
         down_block_types=('DownBlock2D', 'DownBlock2D'),
         up_block_types=('UpBlock2D', 'UpBlock2D')))
 
+train_cfg = dict(val_interval=50)
+
 default_scope = 'mmengine'
 custom_hooks = _base_.custom_hooks
 custom_hooks[0].teacher = dict(

@@ -1,11 +1,11 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-from . import knowledge, schedules, stop_rules
+from . import dynamic_temperature, knowledge, schedules, stop_rules
 from .capture import Capture
 from .distiller import Distiller
 from .record import RunRecord
 from .teacher import FrozenTeacher
 
 __all__ = [
-    'Capture', 'Distiller', 'FrozenTeacher', 'RunRecord', 'knowledge',
-    'schedules', 'stop_rules'
+    'Capture', 'Distiller', 'FrozenTeacher', 'RunRecord',
+    'dynamic_temperature', 'knowledge', 'schedules', 'stop_rules'
 ]

@@ -3,6 +3,7 @@
 import difflib
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional
 
+import torch
 from torch import nn
 
 __all__ = ['Call', 'Capture', 'find_module']
@@ -59,7 +60,9 @@ class Capture:
         self.names = tuple(dict.fromkeys(names))
         modules = [find_module(model, name, owner) for name in self.names]
         self._handles = [
-            module.register_forward_hook(self._note_as(name))
+            # A compiled model calls it between two graphs.
+            module.register_forward_hook(
+                torch.compiler.disable(self._note_as(name)))
             for name, module in zip(self.names, modules)
         ]
 

@@ -1,6 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Joins what is transferred, how it is compared and how strongly."""
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from functools import partial
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
 
 import torch
 from mmengine.dist import all_reduce
@@ -42,12 +43,17 @@ class Distiller:
                  terms: Sequence[Term],
                  schedule: Schedule,
                  task_weight: float = 1.0) -> None:
+        if getattr(schedule, 'needs_target', False):
+            raise ValueError(
+                f'schedule={type(schedule).__name__} is no strength: give it '
+                'to an entry of distill as its temperature')
         self.teacher = teacher
         self.terms = list(terms)
         self.schedule = schedule
         self.task_weight = task_weight
         self.strength = 0.
-        self.temperatures: Dict[str, float] = {}
+        self.temperatures: Dict[str, Union[float, Tensor]] = {}
+        self._iteration = 0
         self.is_first_batch = True
         #: Calls of the teacher's modules that the latest batch needed, with
         #: the last of which its forward ended.
@@ -88,6 +94,7 @@ class Distiller:
     def set_strength(self, strength: float, iteration: int) -> None:
         """Take a given strength and the temperatures of the iteration."""
         self.strength = strength
+        self._iteration = iteration
         self.temperatures = {
             term.key: term.temperature.value(iteration)
             for term in self.terms if term.temperature is not None
@@ -145,21 +152,19 @@ class Distiller:
             pairs = term.knowledge.pairs(captured, view)
             if self.is_first_batch:
                 self._refuse_non_finite(pairs)
-            parts = [
-                term.loss(
-                    pair.student,
-                    pair.teacher,
-                    weight=pair.weight,
-                    avg_factor=pair.avg_factor,
-                    temperature=self.temperatures.get(term.key),
-                    **self._labels(term, pair)) for pair in pairs
-            ]
+                _refuse_without_gradient(term, pairs)
+            compare = partial(self._compare, term)
+            if term.knowledge.adapters is not None:
+                pairs = term.knowledge.adapters.fit(pairs, compare)
+            parts = [compare(pair) for pair in pairs]
             if measured is not None:
                 measured += [
                     Measured(term.key, pair, part.item())
                     for pair, part in zip(pairs, parts)
                 ]
             raw[term.key] = sum(parts)
+            if term.temperature is not None:
+                term.temperature.update(self._iteration, pairs)
         self.is_first_batch = False
         weights = self._auto_weights(task_losses, raw)
         joined = self._weighted(task_losses) if self.task_weight != 1 else {}
@@ -214,11 +219,16 @@ class Distiller:
             for t, kd in zip(auto, means[1:])
         }
 
-    @staticmethod
-    def _labels(term: Term, pair: Pair) -> Dict[str, Optional[Tensor]]:
+    def _compare(self, term: Term, pair: Pair) -> Tensor:
         # A loss of one's own need not know of labels.
         needed = getattr(term.loss, 'needs_target', False)
-        return dict(target=pair.target) if needed else {}
+        return term.loss(
+            pair.student,
+            pair.teacher,
+            weight=pair.weight,
+            avg_factor=pair.avg_factor,
+            temperature=self.temperatures.get(term.key),
+            **(dict(target=pair.target) if needed else {}))
 
     def _refuse_non_finite(self, pairs: Sequence[Pair]) -> None:
         # On the first batch only: looking makes the host wait for the device.
@@ -230,18 +240,26 @@ class Distiller:
                     'its normalisation, and teacher.precision')
 
     def state_dict(self) -> dict:
-        """State of the automatic weights, as plain numbers."""
-        return {
-            t.key: t.auto_weight.state_dict()
-            for t in self.terms if t.auto_weight is not None
-        }
+        """What automatic weights, temperatures and adapters have learnt."""
+        states = {term.key: term.state_dict() for term in self.terms}
+        return {key: state for key, state in states.items() if state}
 
     def load_state_dict(self, state: dict) -> None:
         for term in self.terms:
-            if term.auto_weight is not None and term.key in state:
-                term.auto_weight.load_state_dict(state[term.key])
+            term.load_state_dict(state.get(term.key, {}))
 
     def remove(self) -> None:
         """Take every hook off both models."""
         self._student.remove()
         self._teacher.remove()
+
+
+def _refuse_without_gradient(term: Term, pairs: Sequence[Pair]) -> None:
+    if pairs and not any(pair.student.requires_grad for pair in pairs):
+        raise ValueError(
+            f'no gradient reaches the student through {term.key}: '
+            f'{pairs[0].name} is frozen, or is within a part that activation '
+            'checkpointing computes without one. Name in the knowledge a '
+            'module that is trained; in activation_checkpointing, layers that '
+            'are given one feature map (backbone.layer2), not a whole neck or '
+            'head')

@@ -8,7 +8,7 @@ import logging
 import math
 from abc import ABCMeta, abstractmethod
 from numbers import Real
-from typing import Optional
+from typing import Any, Optional, Sequence
 
 from mmengine.logging import print_log
 
@@ -20,9 +20,10 @@ UNITS = ('epoch', 'iter', 'run')
 class Schedule(metaclass=ABCMeta):
     """A value for each iteration, a pure function of the iteration.
 
-    Nothing needs to be saved for a run to be resumed. Spans are given in
-    epochs, in iterations or as a share of the whole run (0 to 1), and turn
-    into iterations, rounded, once :meth:`bind` says how long the run is.
+    Nothing needs to be saved for a run to be resumed; a temperature that
+    learns (:meth:`update`) has a ``state_dict`` and ``load_state_dict``. Spans
+    are given in epochs, in iterations or as a share of the whole run (0 to 1),
+    and turn into iterations, rounded, once :meth:`bind` says how long it is.
 
     Args:
         unit (str): Unit of the spans: 'epoch', 'iter' or 'run'. Defaults to
@@ -93,6 +94,9 @@ class Schedule(metaclass=ABCMeta):
         Raises:
             RuntimeError: If the schedule is not bound to a run.
         """
+
+    def update(self, iter: int, pairs: Sequence[Any]) -> None:
+        """See what the loss whose temperature this is has just compared."""
 
     def _iters(self, span: float) -> int:
         if self._max_iters is None:

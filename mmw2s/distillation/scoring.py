@@ -20,6 +20,7 @@ from mmw2s.analysis.record import scalar_metrics
 from mmw2s.cache import cache_folder
 from .rng import preserved_rng
 from .teacher import FrozenTeacher
+from .teacher_view import teacher_named
 
 __all__ = ['score_teacher']
 
@@ -69,7 +70,8 @@ def _measure(teacher: FrozenTeacher, runner: Runner) -> Dict[str, float]:
     device = next(iter(teacher.model.parameters())).device
     with torch.autocast(device.type, enabled=False):
         for batch in loader:
-            outputs = teacher.model.val_step(batch)
+            with teacher_named(teacher):
+                outputs = teacher.model.val_step(batch)
             evaluator.process(data_samples=outputs, data_batch=batch)
     return scalar_metrics(evaluator.evaluate(len(loader.dataset)))
 

@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
-from mmw2s.compatibility import reads_channels_first
+from mmw2s.compatibility import mmcv_operators
 from mmw2s.registry import check_fields
 from .checkpoint import load_weights
 from .stopwatch import Stopwatch
@@ -134,7 +134,7 @@ class FrozenTeacher:
     def follow(self, student: nn.Module) -> 'FrozenTeacher':
         """Move to the student's device, and take its memory layout."""
         self.model.to(next(student.parameters()).device)
-        if not reads_channels_first(self.model) and any(
+        if not mmcv_operators(self.model) and any(
                 p.dim() == 4 and not p.is_contiguous()
                 for p in student.parameters()):
             self.model.to(memory_format=torch.channels_last)

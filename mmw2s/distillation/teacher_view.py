@@ -89,7 +89,9 @@ class TeacherView:
         # Not mode='tensor', in which mmdet calls the forward of its heads past
         # their hooks. Of predict only what is asked for is reached, no
         # post-processing.
-        self._teacher.model(self.inputs, self._data_samples, mode='predict')
+        with teacher_named(self._teacher):
+            self._teacher.model(
+                self.inputs, self._data_samples, mode='predict')
 
     @torch.no_grad()
     def _run(self, forward: Callable[[], Any]) -> Dict[str, List[Call]]:
@@ -143,6 +145,17 @@ class TeacherView:
             losses = teacher.model(
                 self.inputs, self._data_samples, mode='loss')
         return teacher.model.parse_losses(losses)[0]
+
+
+@contextmanager
+def teacher_named(teacher: FrozenTeacher) -> Iterator[None]:
+    """Say of a failed assertion of the teacher's forward whose it is."""
+    try:
+        yield
+    except AssertionError as error:
+        raise ValueError(
+            f'the teacher {teacher.name} cannot take the pictures of the run '
+            f'({error}). Is it for pictures of another size?') from error
 
 
 @contextmanager

@@ -34,6 +34,23 @@ class Term(NamedTuple):
     auto_weight: Optional[AutoWeight]
     temperature: Optional[Schedule]
 
+    def state_dict(self) -> dict:
+        """What its parts have learnt, as plain numbers and tensors."""
+        state: dict = {}
+        for part in self._learning():
+            state.update(part.state_dict())
+        return state
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take a state; that of other parts is passed over."""
+        for part in self._learning():
+            if state.keys() >= part.state_dict().keys():
+                part.load_state_dict(state)
+
+    def _learning(self) -> list:
+        parts = (self.auto_weight, self.temperature, self.knowledge.adapters)
+        return [part for part in parts if hasattr(part, 'state_dict')]
+
 
 def build_terms(cfgs: Sequence[dict]) -> List[Term]:
     """Build the entries of the hook's ``distill`` field.
@@ -68,17 +85,23 @@ def build_terms(cfgs: Sequence[dict]) -> List[Term]:
                                                    len(cfgs) + 1)
                        if f'{key}_{n}' not in taken)
         loss, *rest = _build_loss(owner, cfg)
-        if getattr(loss, 'needs_target', False) and \
-                not knowledge.gives_target:
-            raise ValueError(
-                f'{owner}: {type(loss).__name__} needs labels, but '
-                f'{type(knowledge).__name__} gives none: use a loss without '
-                'them, such as KDLoss')
-        terms.append(Term(key, knowledge, loss, *rest))
+        term = Term(key, knowledge, loss, *rest)
+        if not knowledge.gives_target:
+            _refuse_labels(owner, term)
+        terms.append(term)
     if not terms:
         raise ValueError('distill should name at least one knowledge and its '
                          'loss, but is empty')
     return terms
+
+
+def _refuse_labels(owner: str, term: Term) -> None:
+    for part, instead in ((term.loss, 'a loss without them, such as KDLoss'),
+                          (term.temperature, 'another schedule')):
+        if getattr(part, 'needs_target', False):
+            raise ValueError(
+                f'{owner}: {type(part).__name__} needs labels, but '
+                f'{type(term.knowledge).__name__} gives none: use {instead}')
 
 
 def _build_loss(owner: str, cfg: dict):

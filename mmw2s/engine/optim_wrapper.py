@@ -8,6 +8,11 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.runner import autocast
 
+from mmw2s.compatibility import refuse_bfloat16
+from .inner_model import inner_model
+
+__all__ = ['BF16OptimWrapper']
+
 
 @OPTIM_WRAPPERS.register_module()
 class BF16OptimWrapper(OptimWrapper):
@@ -19,13 +24,17 @@ class BF16OptimWrapper(OptimWrapper):
     only the forward of training runs under autocast, validation does not.
 
     Note:
-        mmcv's kernels have no bfloat16 version. On a CPU this rules out
-        two-stage detectors, for RoIAlign; on CUDA the focal loss too: use
+        mmcv's kernels have no bfloat16 version. This rules out two-stage
+        detectors, for RoIAlign and NMS; on CUDA the focal loss too: use
         ``AmpOptimWrapper`` (float16) there.
 
     Args:
         **kwargs: Those of :class:`mmengine.optim.OptimWrapper`.
     """
+
+    #: As ``AmpOptimWrapper`` names it.
+    cast_dtype = torch.bfloat16
+    _accepted = False
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
@@ -33,6 +42,12 @@ class BF16OptimWrapper(OptimWrapper):
 
         Args:
             model (nn.Module): The model that is trained.
+
+        Raises:
+            ValueError: For a model with operators of mmcv's own.
         """
-        with super().optim_context(model), autocast(dtype=torch.bfloat16):
+        if not self._accepted:
+            refuse_bfloat16(inner_model(model))
+            self._accepted = True
+        with super().optim_context(model), autocast(dtype=self.cast_dtype):
             yield

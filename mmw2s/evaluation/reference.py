@@ -11,6 +11,7 @@ import torch
 from mmengine.dist import (broadcast_object_list, collect_results,
                            get_dist_info, is_main_process)
 from mmengine.logging import print_log
+from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -69,7 +70,8 @@ def reference_of(dataset: Dataset, extractor: nn.Module, device: Any,
     rank, world_size = get_dist_info()
     own = range(rank, len(dataset), world_size)
     features = []
-    for start in range(0, len(own), batch_size):
+    for start in track(
+            range(0, len(own), batch_size), disable=not is_main_process()):
         images = torch.stack(
             [_pixels(dataset, i) for i in own[start:start + batch_size]])
         features += list(extractor(images.to(device)).float().cpu())

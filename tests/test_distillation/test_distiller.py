@@ -275,6 +275,33 @@ def test_a_state_of_other_entries_is_passed_over(distil):
     distil(entry(FPN, loss_loss_weight='auto')).load_state_dict({})
 
 
+def test_what_follows_the_labels_is_refused_as_a_strength(distil):
+    with pytest.raises(
+            ValueError, match='schedule=DynamicTemperature is no strength'):
+        distil(FPN, schedule=dict(type='DynamicTemperature'))
+
+
+# -- trained adapters ----------------------------------------------------
+
+
+def test_trained_adapters_learn_beside_the_student(distil, student, tmp_path):
+    wide = teacher_of(retinanet(18, channels=12), tmp_path / 'wide.pth')
+    trained = dict(FPN, knowledge=dict(type='FPNFeatures', adapter='trained'))
+    distiller = distil(trained, teacher=wide)
+    own = [p.clone() for p in student.parameters()]
+    losses, measured = [], []
+    for i in range(20):
+        _, kd = step(distiller, student, i, measured=measured)
+        losses.append(kd['loss_kd_fpn'].item())
+    assert losses[-1] < losses[0]
+    assert measured[0].pair.student.shape == measured[0].pair.teacher.shape
+    kd['loss_kd_fpn'].backward()
+    assert all(map(torch.equal, student.parameters(), own))
+    assert student.neck.lateral_convs[0].conv.weight.grad.abs().sum() > 0
+    saved = distiller.state_dict()['loss_kd_fpn']['adapters']
+    assert [s['weight'].shape for s in saved.values()] == [(12, 8, 1, 1)] * 3
+
+
 # -- refused in the first batch ------------------------------------------
 
 

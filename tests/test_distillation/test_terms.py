@@ -124,3 +124,16 @@ def test_a_loss_that_needs_labels_is_refused_where_none_are_given():
         build_terms([dict(FPN, loss=dict(type='DKDLoss'))])
     logits = dict(knowledge=dict(type='ClassLogits'))
     assert len(build_terms([dict(logits, loss=dict(type='PLDLoss'))])) == 1
+
+
+def test_a_temperature_that_needs_labels_is_refused_where_none_are_given():
+    dynamic = dict(type='DynamicTemperature')
+    with pytest.raises(
+            ValueError,
+            match=r'distill\[0\]: DynamicTemperature needs labels, but '
+            'FPNFeatures gives none'):
+        build_terms([entry(FPN, loss_type='CWDLoss', temperature=dynamic)])
+    logits = dict(
+        knowledge=dict(type='ClassLogits'), loss=dict(type='DKDLoss'))
+    term, = build_terms([entry(logits, temperature=dynamic)])
+    assert term.state_dict() == dict(temperature=4.)

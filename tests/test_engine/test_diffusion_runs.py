@@ -129,6 +129,68 @@ def test_teacher_alone_fades_by_itself(teacher, tmp_path):
     assert stop['iter'] == 6 and 'reached 0' in stop['reason']
 
 
+class Noise(Hook):
+    """Keeps the random numbers' state, or goes on from one that it is told.
+
+    MMEngine does not, so that a resumed run draws other noise.
+    """
+
+    def __init__(self, resume_from=None):
+        self.resume_from, self.states = resume_from, {}
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if self.resume_from is not None:
+            torch.set_rng_state(self.resume_from[runner.iter])
+            self.resume_from = None
+        self.states[runner.iter] = torch.get_rng_state()
+
+
+def test_with_the_same_noise_a_resumed_run_is_the_unbroken_one(
+        teacher, tmp_path):
+    entry = dict(
+        knowledge=dict(type='DenoisingFeatures', adapter='trained'),
+        loss=dict(type='PKDLoss'))
+    cfg = run_config(
+        tmp_path,
+        12,
+        hooks=[
+            w2s(
+                teacher,
+                distill=[entry],
+                schedule=dict(type='Constant', value=1.),
+                # Beaten from the first validation on.
+                stop=dict(
+                    type='SurpassTeacher',
+                    metric='diffusion/denoising_mse',
+                    teacher_score=9.,
+                    latest=None)),
+            dict(
+                type='EMAHook',
+                ema_type='MomentumAnnealingEMA',
+                momentum=0.01,
+                gamma=2)
+        ],
+        **{'default_hooks.checkpoint.interval': 4})
+
+    def decisions():
+        return rows(tmp_path, 'val'), rows(tmp_path, 'stop')[0]['iter']
+
+    noise = Noise()
+    train(copy.deepcopy(cfg), noise)
+    whole = torch.load(tmp_path / 'iter_12.pth', weights_only=False)
+    decided = decisions()
+    assert decided[1] == 8 and whole['ema_state_dict']['steps'] == 12
+    cfg.resume = True
+    for cut in (8, 4):  # after the stop, and before it
+        cfg.load_from = str(tmp_path / f'iter_{cut}.pth')
+        train(copy.deepcopy(cfg), Noise(noise.states))
+        resumed = torch.load(tmp_path / 'iter_12.pth', weights_only=False)
+        for key in ('state_dict', 'ema_state_dict', 'optimizer'):
+            torch.testing.assert_close(
+                resumed[key], whole[key], rtol=0, atol=0, msg=key)
+        assert decisions() == decided
+
+
 def test_strength_0_changes_nothing(teacher, tmp_path):
     off = w2s(teacher, schedule=dict(type='Constant', value=0.))
     states = [

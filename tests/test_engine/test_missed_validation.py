@@ -2,6 +2,7 @@
 import pytest
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
 from mmengine.testing.runner_test_case import RunnerTestCase
 
 from mmw2s.engine.missed_validation import (MissedValidationHook,
@@ -120,6 +121,7 @@ def test_a_fresh_run_is_not_validated_before_training(toy):
 
 def test_a_stop_decided_by_the_missed_validation_holds_at_once(toy):
 
+    @HOOKS.register_module(force=True)
     class Stop(Hook):
 
         def after_val_epoch(self, runner, metrics=None):
@@ -128,7 +130,7 @@ def test_a_stop_decided_by_the_missed_validation_holds_at_once(toy):
     train(toy, config(toy, BY_EPOCH), Witness(8), [])
     witness = Witness()
     cfg = config(toy, BY_EPOCH, resume=True)
-    cfg.custom_hooks = [dict(type=Stop)]
+    cfg.custom_hooks = [dict(type='Stop')]
     train(toy, cfg, witness, [])
     assert witness.validated == [8]
     assert witness.trained == []

@@ -6,6 +6,7 @@ from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
+from tiny_two_stage import faster_rcnn
 
 pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason='mmcv has no bfloat16 kernels on CUDA')
@@ -58,3 +59,11 @@ def test_the_checkpoint_of_the_optimizer_is_that_of_a_plain_one(detector):
     _, plain = train_step(detector, 'OptimWrapper')
     _, wrapper = train_step(detector, 'BF16OptimWrapper')
     assert wrapper.state_dict().keys() == plain.state_dict().keys()
+
+
+def test_operators_without_bfloat16_are_refused_before_the_first_forward(
+        detector):
+    two_stage = MODELS.build(faster_rcnn())
+    two_stage.register_forward_pre_hook(lambda *_: pytest.fail('called'))
+    with pytest.raises(ValueError, match='RoIAlign.*use OptimWrapper'):
+        train_step(two_stage, 'BF16OptimWrapper')

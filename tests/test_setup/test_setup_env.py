@@ -44,7 +44,7 @@ def setup(tmp_path):
             stderr=subprocess.STDOUT,
             universal_newlines=True,
             timeout=60)
-        assert not (tools.parent / '.venv').exists()
+        assert not list(tools.parent.glob('.venv*'))
         return result
 
     return run
@@ -70,9 +70,24 @@ def test_an_unknown_argument_is_refused(setup):
     assert refused(setup('--actve'), 'unknown argument "--actve"')
 
 
+def test_an_unknown_stack_is_refused(setup):
+    assert refused(setup('--stack', 'mm'), 'onedl or original', '"mm"')
+
+
 def test_a_wrong_python_is_refused_with_the_ones_that_do(setup):
     result = setup('--check', '--python', 'old', fake=dict(old='echo 3.8'))
     assert refused(result, 'one of 3.11 3.12 3.13, but old is 3.8')
+
+
+def test_the_original_packages_need_a_python_of_their_own(setup):
+    result = setup(
+        '--stack',
+        'original',
+        '--check',
+        '--python',
+        'new',
+        fake=dict(new='echo 3.13'))
+    assert refused(result, 'one of 3.11, but new is 3.13')
 
 
 def test_a_python_that_does_not_run_is_refused(setup):

@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 # Faster R-CNN for small pictures and a CPU, trained from scratch: half the
-# channels of the usual neck and a quarter of its RoI head, GN in the neck, no
-# level below stride 8, a quarter of the RoIs.
+# channels of the usual backbone and neck and a quarter of its RoI head, GN in
+# the neck, no level below stride 8, a quarter of the RoIs.
 norm_cfg = dict(type='GN', num_groups=32, requires_grad=True)
 model = dict(
     type='FasterRCNN',
@@ -15,6 +15,7 @@ model = dict(
         type='ResNet',
         depth=50,
         num_stages=4,
+        base_channels=32,
         out_indices=(0, 1, 2, 3),
         frozen_stages=-1,
         norm_cfg=dict(type='BN', requires_grad=True),
@@ -23,7 +24,7 @@ model = dict(
         init_cfg=None),
     neck=dict(
         type='FPN',
-        in_channels=[256, 512, 1024, 2048],
+        in_channels=[128, 256, 512, 1024],
         out_channels=128,
         start_level=1,
         norm_cfg=norm_cfg,

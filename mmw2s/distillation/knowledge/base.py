@@ -25,6 +25,9 @@ class Pair(NamedTuple):
         avg_factor (Tensor, optional): What the loss is divided by, 0-dim.
         target (Tensor, optional): The labels, for losses that need them:
             class indices (N,), or soft labels (N, C) as mixup gives them.
+        adapter (Tensor, optional): The weight, one of the knowledge's
+            ``adapters``, that brings the student's maps to the teacher's
+            channels.
     """
     name: str
     student: Tensor
@@ -32,6 +35,7 @@ class Pair(NamedTuple):
     weight: Optional[Tensor] = None
     avg_factor: Optional[Tensor] = None
     target: Optional[Tensor] = None
+    adapter: Optional[Tensor] = None
 
 
 class Knowledge:
@@ -56,6 +60,8 @@ class Knowledge:
     training_form = False
     #: Whether the pairs have a ``target``, which some losses need.
     gives_target = False
+    #: Trained adapters, which some pairs name.
+    adapters = None
 
     def __init__(self,
                  module: str,

@@ -130,7 +130,7 @@ class HiddenFeatures(FPNFeatures):
     and the class token and the distillation token before them left out. All
     the rest is :class:`FPNFeatures`: where sizes or channels of two
     architectures differ, the teacher's maps are resized and the wider ones
-    projected.
+    projected, or the student's adapted.
 
     Args:
         module (str): The student's module, such as ``'backbone.layer4'``,
@@ -141,6 +141,7 @@ class HiddenFeatures(FPNFeatures):
         levels (Sequence[int], optional): For a module that gives several
             maps, as :class:`FPNFeatures` has it. Defaults to None.
         seed (int): Of the random projections. Defaults to 0.
+        adapter (str): As in :class:`FPNFeatures`. Defaults to ``'fixed'``.
     """
 
     name = 'hidden'
@@ -149,8 +150,9 @@ class HiddenFeatures(FPNFeatures):
                  module: str = 'backbone',
                  teacher_module: Optional[str] = None,
                  levels: Optional[Sequence[int]] = None,
-                 seed: int = 0) -> None:
-        super().__init__(module, teacher_module, levels, seed)
+                 seed: int = 0,
+                 adapter: str = 'fixed') -> None:
+        super().__init__(module, teacher_module, levels, seed, adapter)
 
     def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
         size = view.inputs.shape[2:]

@@ -102,6 +102,7 @@ class DenoisingFeatures(FPNFeatures):
         levels (Sequence[int], optional): As in :class:`FPNFeatures`.
             Defaults to None.
         seed (int): Of the random projections. Defaults to 0.
+        adapter (str): As in :class:`FPNFeatures`. Defaults to ``'fixed'``.
         denoiser (str): The denoiser, in both models.
             Defaults to ``'denoiser'``.
     """
@@ -113,8 +114,9 @@ class DenoisingFeatures(FPNFeatures):
                  teacher_module: Optional[str] = None,
                  levels: Optional[Sequence[int]] = None,
                  seed: int = 0,
+                 adapter: str = 'fixed',
                  denoiser: str = 'denoiser') -> None:
-        super().__init__(module, teacher_module, levels, seed)
+        super().__init__(module, teacher_module, levels, seed, adapter)
         self.denoiser = denoiser
 
     @property
@@ -122,8 +124,8 @@ class DenoisingFeatures(FPNFeatures):
         return (self.module, self.denoiser)
 
     def check(self, student: nn.Module, teacher: nn.Module) -> None:
-        """Compare images, classes and noise schedules too."""
-        super().check(student, teacher)
+        """Compare images, classes and noise schedules."""
+        self.modules_of(student, teacher)
         _refuse_other_diffusion(student, teacher)
         self._their_denoiser = find_module(teacher, self.denoiser, 'teacher')
 
@@ -166,6 +168,11 @@ def _refuse_other_diffusion(student: nn.Module, teacher: nn.Module) -> None:
             f'image is left, {ours[len(ours) // 2]:.4f} of the student\'s), '
             'but both are given the same noisy images. Use a teacher trained '
             'with the student\'s scheduler')
+    if student.class_dropout and not teacher.class_dropout:
+        raise ValueError(
+            'the student is trained without some of the labels '
+            f'(class_dropout={student.class_dropout}), but the teacher, which '
+            'is given the same, was not. Use a teacher with a class_dropout')
     swapped = [
         getattr(m.data_preprocessor, '_channel_conversion', False)
         for m in (student, teacher)

@@ -1,13 +1,13 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmw2s.registry import KNOWLEDGE
 from ..teacher_view import TeacherView
+from .adapter import ChannelAdapters, random_projection
 from .base import Captured, Knowledge, Pair
 
 __all__ = ['FPNFeatures']
@@ -21,12 +21,14 @@ class FPNFeatures(Knowledge):
     one stride, which on the same pictures are maps of one size, are paired;
     those that only one model has are left out.
 
-    Maps of different channels are compared in the space of the narrower one:
-    the other is multiplied by a fixed random matrix with entries from
-    N(0, 1 / C), C being its own channels, which keeps angles and distances to
-    a good approximation (`Random projections
+    Maps of different channels are compared, by default, in the space of the
+    narrower one: the other is multiplied by a fixed random matrix with
+    entries from N(0, 1 / C), C being its own channels, which keeps angles and
+    distances to a good approximation (`Random projections
     <https://doi.org/10.1090/conm/026/737400>`_). It has no parameters and
-    follows from a seed, so all ranks and resumed runs have the same one.
+    follows from a seed, so all ranks and resumed runs have the same one. Or
+    the student's maps are brought to the teacher's channels by a trained
+    convolution, see :class:`~.adapter.ChannelAdapters`.
 
     Args:
         module (str): The student's module that gives a map or a sequence of
@@ -38,6 +40,9 @@ class FPNFeatures(Knowledge):
             the teacher's map is brought to the student's. Defaults to None,
             which takes all levels of a common stride.
         seed (int): Of the random projections. Defaults to 0.
+        adapter (str): What makes up for different channels: ``'fixed'``
+            random projections, or ``'trained'`` ones. Defaults to
+            ``'fixed'``.
     """
 
     name = 'fpn'
@@ -46,17 +51,32 @@ class FPNFeatures(Knowledge):
                  module: str = 'neck',
                  teacher_module: Optional[str] = None,
                  levels: Optional[Sequence[int]] = None,
-                 seed: int = 0) -> None:
+                 seed: int = 0,
+                 adapter: str = 'fixed') -> None:
         super().__init__(module, teacher_module)
         if levels is not None and not (levels and all(
                 isinstance(i, int) and i >= 0 for i in levels)):
             raise ValueError('FPNFeatures.levels should name at least one '
                              'level, counted from 0 at the finest, but got '
                              f'{levels!r}')
+        if adapter not in ('fixed', 'trained'):
+            raise ValueError(f'{type(self).__name__}.adapter should be '
+                             f'"fixed" or "trained", but got {adapter!r}')
         self.levels = levels
         self.seed = seed
+        if adapter == 'trained':
+            self.adapters = ChannelAdapters(seed)
         self._projections: Dict[Tuple[int, int, int], Tensor] = {}
         self._told: set = set()
+
+    def check(self, student: nn.Module, teacher: nn.Module) -> None:
+        """Refuse diffusion models, of which each draws its own noise."""
+        if hasattr(student, 'alphas_cumprod'):  # DenoisingDiffusion
+            raise ValueError(
+                f'{type(self).__name__} would pair the student\'s maps with '
+                'the teacher\'s of other noise: use DenoisingFeatures for '
+                'diffusion models')
+        super().check(student, teacher)
 
     def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
         pairs = []
@@ -67,8 +87,7 @@ class FPNFeatures(Knowledge):
                 name = f'{self.module}[{i}]'
                 if i != j:
                     name += f' ({self.teacher_module}[{j}])'
-                pairs.append(
-                    Pair(name, *self._fitted(i, name, student[i], teacher[j])))
+                pairs.append(self._fitted(i, name, student[i], teacher[j]))
         return pairs
 
     def _common_levels(self, student: Sequence[Tensor],
@@ -107,7 +126,7 @@ class FPNFeatures(Knowledge):
         return common
 
     def _fitted(self, level: int, name: str, student: Tensor,
-                teacher: Tensor) -> Tuple[Tensor, Tensor]:
+                teacher: Tensor) -> Pair:
         """The two maps at one size and with one number of channels."""
         ours, theirs = student.shape[1], teacher.shape[1]
         if student.shape[2:] != teacher.shape[2:]:
@@ -116,23 +135,29 @@ class FPNFeatures(Knowledge):
                 f'{_sizes([teacher])} to the student\'s {_sizes([student])} '
                 '(in the first batch)')
             teacher = _resize(teacher, student.shape[2:])
-        if ours != theirs:
-            self._tell(
-                'channels', f'{name}: the student\'s maps have {ours} '
-                f'channels, the teacher\'s {theirs}; a random projection '
-                'brings the wider ones to the others\' channels')
-            if ours > theirs:
-                student = self._project(level, student, theirs)
-            else:
-                teacher = self._project(level, teacher, ours)
-        return student, teacher
+        if ours == theirs:
+            return Pair(name, student, teacher)
+        trained = self.adapters is not None
+        self._tell(
+            'channels', f'{name}: the student\'s maps have {ours} channels, '
+            f'the teacher\'s {theirs}; ' +
+            ('a trained convolution brings the student\'s to the teacher\'s '
+             'channels' if trained else 'a random projection brings the wider '
+             'ones to the others\' channels'))
+        if trained:
+            weight = self.adapters.weight(level, student, theirs)
+            return Pair(name, student, teacher, adapter=weight)
+        if ours > theirs:
+            student = self._project(level, student, theirs)
+        else:
+            teacher = self._project(level, teacher, ours)
+        return Pair(name, student, teacher)
 
     def _project(self, level: int, maps: Tensor, channels: int) -> Tensor:
         key = (level, channels, maps.shape[1])
         if key not in self._projections:
-            generator = torch.Generator().manual_seed(self.seed + level)
-            matrix = torch.randn(*key[1:], 1, 1, generator=generator)
-            self._projections[key] = matrix.to(maps.device) / key[2]**0.5
+            matrix = random_projection(self.seed + level, key[2], channels)
+            self._projections[key] = matrix.to(maps.device)
         return F.conv2d(maps, self._projections[key].to(maps.dtype))
 
     def _tell(self, what: str, message: str) -> None:

@@ -4,7 +4,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from mmw2s.compatibility import reads_channels_first
+from mmw2s.compatibility import mmcv_operators
 
 __all__ = ['ChannelsLastHook']
 
@@ -29,9 +29,10 @@ class ChannelsLastHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Convert in place, for training as for evaluation alone."""
-        if reads_channels_first(runner.model):
+        operators = mmcv_operators(runner.model)
+        if operators:
             raise ValueError(
                 f'the {type(runner.model).__name__} has operators of mmcv '
-                '(RoIAlign, deformable convolutions), which give wrong values '
-                'for maps with the channels last: leave ChannelsLastHook out')
+                f'({", ".join(operators)}), which give wrong values for maps '
+                'with the channels last: leave ChannelsLastHook out')
         runner.model.to(memory_format=torch.channels_last)

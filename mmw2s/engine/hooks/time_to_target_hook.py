@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import numbers
 import os.path as osp
-from typing import Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 import torch
 from mmengine.dist import broadcast_object_list, is_main_process
@@ -13,6 +13,7 @@ from mmw2s.analysis.record import (FILENAME, read_record, scalar_metrics,
 from mmw2s.analysis.run_facts import describe_run
 from mmw2s.analysis.targets import first_at_target, infer_rule
 from mmw2s.engine.clock import Clock
+from mmw2s.engine.data_wait import DataWaitHook
 from mmw2s.engine.missed_validation import MissedValidationHook
 
 __all__ = ['TimeToTargetHook']
@@ -32,7 +33,9 @@ class TimeToTargetHook(Hook):
       training, all ranks together; incomplete batches count as full ones),
       ``train_seconds`` (since the first training epoch began, validations
       excluded), ``wall_seconds`` (since ``before_train``, with validations
-      and whatever other hooks do, e.g. scoring a teacher) and ``metrics``.
+      and whatever other hooks do, e.g. scoring a teacher), ``data_wait``
+      (share of the training time since the validation before that was spent
+      waiting for data; null where there was none) and ``metrics``.
     - ``targets``: for each target the first validation that reached it, or
       null. Other targets can be asked for afterwards.
     - ``finished``: whether training came to its end.
@@ -84,6 +87,7 @@ class TimeToTargetHook(Hook):
         self._metrics_seen = False
         self._loaded_clock: Optional[dict] = None
         self._saved_iter: Optional[int] = None
+        self._data_wait = DataWaitHook()
         self._missed: Optional[MissedValidationHook] = None
 
     def before_run(self, runner) -> None:
@@ -92,6 +96,7 @@ class TimeToTargetHook(Hook):
             self._missed = MissedValidationHook(
                 lambda: [row['iter'] for row in self.history])
             runner.register_hook(self._missed)
+            runner.register_hook(self._data_wait)
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Keep the clocks; whether this is a resume is not known yet."""
@@ -120,6 +125,7 @@ class TimeToTargetHook(Hook):
             if moved:
                 runner.logger.info('The record of an earlier run in this '
                                    f'work_dir was renamed to {moved}.')
+        self._data_wait.reset(self._train.seconds)
         self._write(runner)
         if self.stop_at_target and self._all_reached():
             self._stop(runner)
@@ -127,6 +133,13 @@ class TimeToTargetHook(Hook):
     def before_train_epoch(self, runner) -> None:
         """Start the clock of the training proper."""
         self._train.start()
+
+    def before_train_iter(self,
+                          runner,
+                          batch_idx: int,
+                          data_batch: Any = None) -> None:
+        """Note that the batch is there."""
+        self._data_wait.end()
 
     def before_val(self, runner) -> None:
         """Take the validation out of the training time."""
@@ -143,15 +156,21 @@ class TimeToTargetHook(Hook):
             return
         metrics = scalar_metrics(metrics or {})
         self._warn_of_unknown_metrics(runner, metrics)
-        iters = runner.iter
+        iters, train_seconds = runner.iter, self._train.seconds
+        data_wait = self._data_wait.share(train_seconds)
+        if data_wait is not None:
+            runner.logger.info(f'{data_wait:.1%} of the training time since '
+                               'the last validation went into waiting for '
+                               'data.')
         # A validation of the same iteration that is run again replaces the
         # earlier one.
         self.history = [row for row in self.history if row['iter'] < iters]
         self.history.append(
             dict(
                 **self._position(iters),
-                train_seconds=self._train.seconds,
+                train_seconds=train_seconds,
                 wall_seconds=self._wall.seconds,
+                data_wait=data_wait,
                 metrics=metrics))
         self._write(runner)
 

@@ -4,6 +4,7 @@ import math
 from typing import Any, Dict, List, Optional, Sequence, Set, Union
 
 import torch
+from mmengine._strategy import SingleDeviceStrategy
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
@@ -12,6 +13,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmw2s.analysis.record import scalar_metrics
+from mmw2s.compatibility import refuse_bfloat16
 from mmw2s.distillation.defaults import (default_distill, default_schedule,
                                          default_stop, same_number_of_classes)
 from mmw2s.distillation.distiller import Distiller, Measured
@@ -153,6 +155,7 @@ class WeakTeacherDistillHook(Hook):
                     'off.',
                     logger='current')
                 return
+        self._refuse_run(runner)
         student = inner_model(runner.model)
         with preserved_rng():
             teacher = FrozenTeacher.from_cfg(self.teacher_cfg)
@@ -197,13 +200,29 @@ class WeakTeacherDistillHook(Hook):
                 score=scores.get('teacher'),
                 metrics=metrics,
                 seconds=seconds)
+        # A compiled model calls it after its graphs.
         self._handle = student.register_forward_hook(
-            self._join_losses, with_kwargs=True)
+            torch.compiler.disable(self._join_losses), with_kwargs=True)
         self._reached = False
         self._describe(distill, stop_cfg, scores)
         if record is not None:
             self.distiller.load_state_dict(self._loaded_state)
             self._replay(runner)
+
+    @staticmethod
+    def _refuse_run(runner: Runner) -> None:
+        """Refuse what is known not to work, or was never seen to."""
+        strategy = getattr(runner, 'strategy', None)
+        # DDP and FSDP descend from it.
+        if strategy is not None and not isinstance(strategy,
+                                                   SingleDeviceStrategy):
+            raise ValueError(
+                'WeakTeacherDistillHook works with SingleDeviceStrategy, '
+                'DDPStrategy and FSDPStrategy, but the run has '
+                f'{type(strategy).__name__}: use one of those, or leave the '
+                'hook out')
+        if getattr(runner.optim_wrapper, 'cast_dtype', None) is torch.bfloat16:
+            refuse_bfloat16(inner_model(runner.model))
 
     def _refuse_stop(self, runner: Runner, comparable: bool) -> None:
         """Refuse a rule that lacks what it decides on."""
@@ -359,7 +378,7 @@ class WeakTeacherDistillHook(Hook):
         self._detach(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Save the automatic weights: plain numbers under a key of ours."""
+        """Save what the distillation has learnt, under a key of ours."""
         state = self.distiller.state_dict() if self.distiller else {}
         if state:
             checkpoint[_STATE] = state

@@ -9,8 +9,9 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from mmw2s.compatibility import require
+from .checks import check_parts
 from .fixed_noise import fixed_noise, fixed_timesteps, generators
-from .parameterisation import KINDS, convert, min_snr_weight, target_of
+from .parameterisation import convert, min_snr_weight, target_of
 
 __all__ = ['DenoisingDiffusion']
 
@@ -47,6 +48,12 @@ class DenoisingDiffusion(BaseModel):
             Defaults to ``dict(type='diffusers.DDIMScheduler')``.
         sampling_steps (int): Its steps. Defaults to 50.
         num_classes (int, optional): Of a conditional model. Defaults to None.
+        class_dropout (float): Share of the labels that are replaced in
+            training by one more class, which stands for none. Defaults to 0.
+        guidance_scale (float): How far images are generated away from what
+            is predicted without a class (`classifier-free guidance
+            <https://arxiv.org/abs/2207.12598>`_), which takes a second
+            forward. It needs a ``class_dropout``. Defaults to 1: not at all.
         min_snr_gamma (float, optional): Weight the loss by
             :func:`~.parameterisation.min_snr_weight`. Defaults to None.
         data_preprocessor (dict): It should bring images to [-1, 1], which the
@@ -65,6 +72,8 @@ class DenoisingDiffusion(BaseModel):
                  sampler: dict = dict(type='diffusers.DDIMScheduler'),
                  sampling_steps: int = 50,
                  num_classes: Optional[int] = None,
+                 class_dropout: float = 0.,
+                 guidance_scale: float = 1.,
                  min_snr_gamma: Optional[float] = None,
                  data_preprocessor: dict = dict(
                      type='ImgDataPreprocessor', mean=[127.5], std=[127.5]),
@@ -72,8 +81,14 @@ class DenoisingDiffusion(BaseModel):
         require('diffusers', 'diffusion', 'DenoisingDiffusion')
         super().__init__(data_preprocessor, init_cfg)
         self.denoiser = MODELS.build(denoiser)
+        for module in self.denoiser.modules():
+            # Every block of a DiT drops labels by itself, unseen by a teacher.
+            if type(module).__name__ == 'LabelEmbedding':
+                module.dropout_prob = 0.
         self.scheduler = MODELS.build(scheduler)
         self.num_classes = num_classes
+        self.class_dropout = class_dropout
+        self.guidance_scale = guidance_scale
         self.min_snr_gamma = min_snr_gamma
         self.sampling_steps = sampling_steps
         sampler = dict(sampler)
@@ -82,7 +97,7 @@ class DenoisingDiffusion(BaseModel):
                                                     **sampler)
         self.register_buffer(
             'alphas_cumprod', self.scheduler.alphas_cumprod, persistent=False)
-        self._check_parts()
+        check_parts(self)
 
     @property
     def image_shape(self) -> Tuple[int, int, int]:
@@ -99,47 +114,12 @@ class DenoisingDiffusion(BaseModel):
 
     @property
     def sampler_name(self) -> str:
-        """How images are generated, as in ``'ddim50'``."""
+        """How images are generated, as in ``'ddim50_cfg1.5'``."""
         name = re.sub('(Multistep|Singlestep)?Scheduler$', '',
                       type(self.sampler).__name__)
-        return f'{name.lower()}{self.sampling_steps}'
-
-    def _check_parts(self) -> None:
-        config = self.denoiser.config
-        if self.prediction_type not in KINDS:
-            raise ValueError('scheduler.prediction_type should be one of '
-                             f'{", ".join(KINDS)}, but got '
-                             f'{self.prediction_type!r}')
-        if config.sample_size is None:
-            raise ValueError('denoiser.sample_size should be the size of the '
-                             'images, but is not given')
-        channels, *size = self.image_shape
-        if config.out_channels not in (None, channels):
-            raise ValueError(
-                'denoiser.out_channels should be its in_channels '
-                f'({channels}), but is {config.out_channels}: a learned '
-                'variance is not supported')
-        # Each level but the first halves the size; transformers have patches.
-        levels = len(getattr(config, 'block_out_channels', [0]))
-        factor = 2**(levels - 1) * getattr(config, 'patch_size', 1)
-        if any(side % factor for side in size):
-            raise ValueError(
-                f'denoiser.sample_size should be a multiple of {factor}, '
-                f'by which the denoiser makes its maps smaller, but is '
-                f'{size[0]} x {size[1]}: pad the images or take fewer levels')
-        known = getattr(config, 'num_class_embeds', self.num_classes)
-        if known != self.num_classes:
-            raise ValueError(
-                f'num_classes is {self.num_classes}, but denoiser.'
-                f'num_class_embeds is {known}: give both the same number, or '
-                'neither for an unconditional model')
-        for name in ('mean', 'std'):
-            value = getattr(self.data_preprocessor, name, torch.zeros(1))
-            if not value.is_meta and (value != 127.5).any():
-                raise ValueError(
-                    f'data_preprocessor.{name} should be [127.5], which '
-                    'brings images of 8 bits to [-1, 1], but is '
-                    f'{value.flatten().tolist()}')
+        guided = '' if self.guidance_scale == 1 else \
+            f'_cfg{self.guidance_scale:g}'
+        return f'{name.lower()}{self.sampling_steps}{guided}'
 
     # -- the forward -----------------------------------------------------
 
@@ -156,6 +136,10 @@ class DenoisingDiffusion(BaseModel):
         if mode == 'predict':
             return self.predict(inputs, data_samples or [])
         labels = self._labels(data_samples)
+        if mode == 'loss' and self.class_dropout:
+            dropped = torch.rand_like(labels, dtype=torch.float)
+            labels = labels.where(dropped >= self.class_dropout,
+                                  self.num_classes)
         noise = torch.randn_like(inputs)
         t = torch.randint(
             len(self.alphas_cumprod), (len(inputs), ), device=inputs.device)
@@ -260,12 +244,21 @@ class DenoisingDiffusion(BaseModel):
         images = fixed_noise(seeds, self.image_shape).to(device)
         images = images * sampler.init_noise_sigma
         for t in sampler.timesteps:
-            prediction = self.denoise(
+            prediction = self._guided(
                 sampler.scale_model_input(images, t), t.expand(len(images)),
                 labels)
             images = sampler.step(
                 prediction.float(), t, images, return_dict=False, **fields)[0]
         return (images * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
+
+    def _guided(self, noisy: Tensor, t: Tensor,
+                labels: Optional[Tensor]) -> Tensor:
+        prediction = self.denoise(noisy, t, labels)
+        if self.guidance_scale == 1:
+            return prediction
+        free = self.denoise(noisy, t,
+                            labels.new_full(labels.shape, self.num_classes))
+        return free + self.guidance_scale * (prediction - free)
 
     def save_pretrained(self, folder: str) -> None:
         """Write denoiser and scheduler as diffusers reads them.

@@ -46,7 +46,7 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
                 teacher: Tensor,
                 weight: Optional[Tensor] = None,
                 avg_factor: Optional[AvgFactor] = None,
-                temperature: Optional[float] = None,
+                temperature: Union[float, Tensor, None] = None,
                 target: Optional[Tensor] = None) -> Tensor:
         """Compare the student's tensor with the teacher's.
 
@@ -58,8 +58,8 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
             avg_factor (float or Tensor, optional): What the sum is divided
                 by. It counts things, so values below 1 are taken as 1.
                 Defaults to None, the normaliser that the subclass documents.
-            temperature (float, optional): Replaces the one of the
-                constructor in this call. Defaults to None.
+            temperature (float or Tensor, optional): Replaces the one of the
+                constructor in this call; 0-dim. Defaults to None.
             target (Tensor, optional): The labels, for a loss that
                 ``needs_target``: class indices of the shape of the logits
                 without their last axis, or soft labels of the logits' own
@@ -166,6 +166,8 @@ def check_map(x: Tensor) -> None:
 
 
 def _check_temperature(temperature: Optional[float]) -> Optional[float]:
+    if isinstance(temperature, Tensor):  # looking would wait for the device
+        return temperature
     if temperature is not None and not 0 < temperature < math.inf:
         raise ValueError('the temperature should be a finite number > 0, but '
                          f'got {temperature}')

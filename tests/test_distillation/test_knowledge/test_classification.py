@@ -68,11 +68,16 @@ def distil(tmp_path):
              loss=dict(type='KDLoss'),
              classes=None,
              samples=None,
+             temperature=None,
              **knowledge):
         if isinstance(teacher, dict):
             teacher = teacher_of(teacher, tmp_path / 'teacher.pth')
-        terms = build_terms(
-            [dict(knowledge=dict(type='ClassLogits', **knowledge), loss=loss)])
+        terms = build_terms([
+            dict(
+                knowledge=dict(type='ClassLogits', **knowledge),
+                loss=loss,
+                temperature=temperature)
+        ])
         model = build(student).train()
         terms[0].knowledge.match_classes(teacher, classes)
         distiller = Distiller(model, teacher, terms,
@@ -244,6 +249,12 @@ def test_several_labels_a_sample_are_no_target(distil):
     assert distil(*heads, loss, samples=samples)[0].target is None
     with pytest.raises(ValueError, match='DKDLoss needs one label a sample'):
         distil(*heads, dict(type='DKDLoss'), samples=samples)
+    with pytest.raises(ValueError, match='temperature=DynamicTemperature nee'):
+        distil(
+            *heads,
+            dict(type='KDLoss'),
+            samples=samples,
+            temperature=dict(type='DynamicTemperature'))
 
 
 # -- label smoothing -----------------------------------------------------

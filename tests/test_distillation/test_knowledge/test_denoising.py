@@ -8,7 +8,8 @@ from torch.testing import assert_close
 from mmw2s.distillation import FrozenTeacher
 from mmw2s.distillation.defaults import default_distill
 from mmw2s.distillation.distiller import Distiller
-from mmw2s.distillation.knowledge import Denoising, DenoisingFeatures
+from mmw2s.distillation.knowledge import (Denoising, DenoisingFeatures,
+                                          FPNFeatures, HiddenFeatures)
 from mmw2s.distillation.schedules import Constant
 from mmw2s.distillation.terms import build_terms
 from mmw2s.models.diffusion import convert, min_snr_weight
@@ -58,6 +59,18 @@ def test_classes_are_handed_over_too():
     assert_close(losses['loss_kd_denoising'], expected)
 
 
+def test_the_teacher_is_not_told_the_labels_that_are_dropped():
+    cfg = diffusion(classes=4, num_classes=3, class_dropout=0.5)
+    student, teacher = build(cfg), build(cfg, 1)
+    told = []
+    for model in (student, teacher):
+        model.denoiser.register_forward_pre_hook(
+            lambda module, inputs: told.append(inputs[2]))
+    distil(student, teacher, count=16)
+    assert torch.equal(*told)
+    assert 0 < (told[0] == 3).sum() < 16
+
+
 @pytest.mark.parametrize('ours, theirs, kind, common', [
     ('sample', 'sample', 'auto', 'sample'),
     ('sample', 'epsilon', 'auto', 'epsilon'),
@@ -97,6 +110,17 @@ def test_features_are_those_of_the_same_noisy_images(entries):
         assert_close(loss, torch.tensor(0.), atol=1e-5, rtol=0)
     other = distil(student, build(diffusion(8), 1), entries)[0]
     assert other['loss_kd_denoising_features'] > 1e-2
+
+
+def test_features_of_other_channels_can_have_a_trained_adapter():
+    knowledge = dict(type='DenoisingFeatures', adapter='trained')
+    student, teacher = build(diffusion(12)), build(diffusion(8), 1)
+    fixed = distil(student, teacher, [FEATURES])[0]
+    trained = distil(student, teacher,
+                     [dict(FEATURES, knowledge=knowledge)])[0]
+    assert trained != fixed
+    trained['loss_kd_denoising_features'].backward()
+    assert student.denoiser.conv_in.weight.grad.abs().sum() > 0
 
 
 def test_the_teachers_denoiser_runs_once_and_no_deeper_than_needed(
@@ -168,6 +192,20 @@ def test_other_models_are_refused():
         Denoising().check(model, other)
     with pytest.raises(ValueError, match='no module "unet"'):
         Denoising(module='unet').check(model, model)
+
+
+def test_a_teacher_that_knows_no_image_without_a_label_is_refused():
+    student = build(diffusion(classes=4, num_classes=3, class_dropout=0.5))
+    with pytest.raises(ValueError, match='Use a teacher with a class_dropout'):
+        Denoising().check(student, build(diffusion(classes=3)))
+
+
+@pytest.mark.parametrize('knowledge', [FPNFeatures, HiddenFeatures])
+def test_features_of_other_noise_are_refused(knowledge):
+    model = build(diffusion())
+    for module in ('neck', 'denoiser.mid_block'):
+        with pytest.raises(ValueError, match='use DenoisingFeatures'):
+            knowledge(module).check(model, model)
 
 
 def test_an_unknown_kind_is_refused():

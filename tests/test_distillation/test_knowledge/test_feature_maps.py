@@ -185,6 +185,26 @@ def test_a_projection_is_one_for_all_steps_and_ranks_and_follows_the_seed():
     assert not torch.allclose(a.teacher, b.teacher)
 
 
+@pytest.mark.parametrize('ours, theirs', [(4, 32), (32, 4)])
+def test_with_trained_adapters_the_maps_are_those_of_the_models(ours, theirs):
+    student = maps((8, 8), (4, 4), channels=ours)
+    teacher = maps((8, 8), (4, 4), channels=theirs, seed=1)
+    pairs = paired(student, teacher, adapter='trained')
+    for pair, s, t in zip(pairs, student, teacher):
+        assert pair.student is s and pair.teacher is t
+        assert pair.adapter.shape == (theirs, ours, 1, 1)
+    pair, = paired([student[0]], [student[1]], levels=[0], adapter='trained')
+    assert pair.adapter is None
+
+
+def test_another_adapter_is_refused():
+    with pytest.raises(
+            ValueError,
+            match='FPNFeatures.adapter should be "fixed" or "trained", but '
+            "got 'conv'"):
+        FPNFeatures(adapter='conv')
+
+
 def test_what_is_left_out_or_projected_is_logged_once(capsys):
     MMLogger.get_instance('told')
     knowledge = FPNFeatures()

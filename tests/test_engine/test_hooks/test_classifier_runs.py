@@ -67,8 +67,29 @@ def test_a_teacher_alone_is_enough_and_the_surpassed_one_is_taken_off(
     assert first['w2s/temperature_logits'] == 6.
 
 
-def test_the_teacher_sees_the_very_pictures_that_mixup_and_cutmix_made(
-        teacher, tmp_path, monkeypatch):
+def mixed(cfg):
+    """mixup and CutMix, in the student's data preprocessor."""
+    cfg.model.data_preprocessor.batch_augments = MIXED['batch_augments']
+
+
+def augmented(cfg):
+    """All that happens before, and what else is usual."""
+    cfg.train_dataloader.sampler = dict(type='RepeatAugSampler')
+    cfg.train_dataloader.dataset.pipeline.insert(
+        0,
+        dict(
+            type='RandAugment',
+            policies='timm_increasing',
+            num_policies=2,
+            total_level=10,
+            magnitude_level=9))
+    cfg.model.head.loss = dict(type='LabelSmoothLoss', label_smooth_val=0.1)
+    cfg.custom_hooks.append(dict(type='EMAHook'))
+
+
+@pytest.mark.parametrize('augment', [mixed, augmented])
+def test_the_teacher_sees_the_very_pictures_that_augmentation_made(
+        teacher, tmp_path, monkeypatch, augment):
     seen, handles = [], []
 
     def watch(self, student, teacher, *args):
@@ -82,17 +103,17 @@ def test_the_teacher_sees_the_very_pictures_that_mixup_and_cutmix_made(
     from mmw2s.distillation.distiller import Distiller
     original = Distiller.__init__
     monkeypatch.setattr(Distiller, '__init__', watch)
-    train(
-        run_config(
-            tmp_path,
-            epochs=1,
-            model=classifier(8, data_preprocessor=MIXED),
-            hooks=[
-                hook(
-                    teacher,
-                    schedule=dict(type='Constant', value=1.),
-                    stop=dict(type='At', iter=100))
-            ]))
+    cfg = run_config(
+        tmp_path,
+        epochs=1,
+        hooks=[
+            hook(
+                teacher,
+                schedule=dict(type='Constant', value=1.),
+                stop=dict(type='At', iter=100))
+        ])
+    augment(cfg)
+    train(cfg)
     pairs = list(zip(seen[::2], seen[1::2]))[:4]
     mean, std = torch.tensor(CAFFE['mean']), torch.tensor(CAFFE['std'])
     mean, std = mean.view(3, 1, 1), std.view(3, 1, 1)
@@ -102,7 +123,21 @@ def test_the_teacher_sees_the_very_pictures_that_mixup_and_cutmix_made(
         torch.testing.assert_close(pixels, ours * 60 + 120, rtol=0, atol=1e-3)
     # They were mixed: of whole numbers, averages are none.
     parts = [(ours * 60 + 120).frac().abs() for (_, ours), _ in pairs]
-    assert any(((part > 0.01) & (part < 0.99)).any() for part in parts)
+    fractions = any(((part > 0.01) & (part < 0.99)).any() for part in parts)
+    assert fractions is (augment is mixed)
+
+
+def test_it_is_the_averaged_student_that_has_to_surpass_the_teacher(
+        teacher, tmp_path):
+    # Of so slow an average, which stays what it was before training.
+    ema = dict(type='EMAHook', momentum=1e-9)
+    cfg = run_config(tmp_path, epochs=12, hooks=[hook(teacher), ema])
+    cfg.custom_hooks[0].update(
+        schedule=dict(type='Constant', value=1.),
+        stop=dict(type='SurpassTeacher', latest=None))
+    train(cfg)
+    scores = [row['metrics']['accuracy/top1'] for row in rows(tmp_path, 'val')]
+    assert len(scores) == 12 and not rows(tmp_path, 'stop')
 
 
 def test_soft_labels_of_mixup_reach_a_loss_that_needs_labels(
@@ -138,6 +173,38 @@ def test_soft_labels_of_mixup_reach_a_loss_that_needs_labels(
     assert any(((target > 0) & (target < 1)).any() for target in given)
 
 
+def test_a_dynamic_temperature_is_logged_and_survives_a_resume(
+        teacher, tmp_path):
+    distill = [
+        dict(
+            knowledge=dict(type='ClassLogits'),
+            loss=dict(type='KDLoss', loss_weight='auto'),
+            temperature=dict(type='DynamicTemperature', start=5., low=1.))
+    ]
+    runs = {}
+    for name in ('unbroken', 'cut'):
+        cfg = run_config(
+            tmp_path / name,
+            epochs=3,
+            hooks=[
+                hook(
+                    teacher,
+                    distill=distill,
+                    schedule=dict(type='Constant', value=1.),
+                    stop=dict(type='At', iter=100))
+            ])
+        cfg.train_dataloader.sampler.shuffle = False
+        if name == 'cut':
+            cfg.resume = True
+            cfg.load_from = str(tmp_path / 'unbroken' / 'epoch_2.pth')
+        runs[name] = [
+            row['w2s/temperature_logits'] for row in scalars(train(cfg))
+        ]
+    whole, rest = runs.values()
+    assert whole[0] == 5. and 1 < whole[-1] < whole[2] < 5
+    assert rest == whole[8:]
+
+
 def test_training_losses_can_decide_for_classifiers_too(teacher, tmp_path):
     stop = dict(type='SurpassOnTrain', interval=2, min_looks=2, margin=-99.)
     train(
@@ -160,6 +227,32 @@ def test_a_teacher_of_another_task_is_refused(tmp_path):
         checkpoint=None)
     with pytest.raises(ValueError, match='teacher .* has no module "head"'):
         train(run_config(tmp_path, hooks=[hook(detector)]))
+
+
+@pytest.mark.parametrize(
+    'stop',
+    [
+        dict(type='SurpassTeacher'),  # scores it before training
+        dict(type='At', iter=3),
+    ])
+def test_a_teacher_of_another_input_size_is_refused_by_name(tmp_path, stop):
+    mixer = classifier(
+        backbone=dict(
+            type='MlpMixer',
+            arch=dict(
+                embed_dims=16,
+                num_layers=1,
+                tokens_mlp_dims=8,
+                channels_mlp_dims=8),
+            img_size=32,
+            patch_size=4),
+        neck=dict(type='GlobalAveragePooling', dim=1),
+        in_channels=16)
+    given = dict(
+        config=dict(default_scope='mmpretrain', model=mixer), checkpoint=None)
+    message = r'teacher \S+ cannot take the pictures .*\(32, 32\)'
+    with pytest.raises(ValueError, match=message):
+        train(run_config(tmp_path, hooks=[hook(given, stop=stop)]))
 
 
 def test_a_teacher_of_more_classes_is_scored_on_the_students(

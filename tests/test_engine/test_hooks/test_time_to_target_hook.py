@@ -12,7 +12,7 @@ import pytest
 import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
+from mmengine.registry import DATASETS, HOOKS, METRICS
 from mmengine.testing.runner_test_case import RunnerTestCase
 
 from mmw2s.engine.hooks.time_to_target_hook import TimeToTargetHook
@@ -40,9 +40,10 @@ class Sleep(Hook):
 
     def __init__(self, stages, seconds):
         for stage in stages:
-            setattr(self, stage, lambda runner: time.sleep(seconds))
+            setattr(self, stage, lambda *_, **__: time.sleep(seconds))
 
 
+@METRICS.register_module()
 class MeanOutput(BaseMetric):
     """Rises steadily, because the toy loss asks for ever larger outputs.
 
@@ -75,7 +76,7 @@ def toy():
     for cfg in (case.epoch_based_cfg, case.iter_based_cfg):
         cfg.randomness = dict(seed=0)
         cfg.optim_wrapper.optimizer.lr = 1e-3
-        cfg.val_evaluator = dict(type=MeanOutput)
+        cfg.val_evaluator = dict(type='MeanOutput')
     case.epoch_based_cfg.train_cfg.max_epochs = 4
     case.epoch_based_cfg.default_hooks.checkpoint = SAVE_BEFORE_VALIDATION
     case.iter_based_cfg.train_cfg.val_interval = 3
@@ -107,7 +108,7 @@ def record(toy, name='time_to_target.json') -> dict:
 def untimed(history) -> list:
     return [{
         k: v
-        for k, v in row.items() if 'seconds' not in k
+        for k, v in row.items() if 'seconds' not in k and k != 'data_wait'
     } for row in history]
 
 
@@ -174,6 +175,22 @@ def test_validation_is_in_the_wall_clock_but_not_in_the_training_time(toy):
         assert row['wall_seconds'] > row['train_seconds'] + .2 + .1 * number
     assert rows[-1]['train_seconds'] < rows[-1]['wall_seconds'] - .6
     assert rows[0]['train_seconds'] < rows[1]['train_seconds']
+
+
+@pytest.mark.parametrize('loop', ['epoch', 'iter'])
+def test_the_share_of_time_that_data_were_waited_for_is_kept(
+        toy, loop, monkeypatch):
+    # Each of 4 steps an epoch takes 90 ms, and its three samples 30.
+    load = DATASETS.get('ToyDataset').__getitem__
+    monkeypatch.setattr(
+        DATASETS.get('ToyDataset'), '__getitem__', lambda self, i:
+        (time.sleep(.01), load(self, i))[1])
+    cfg = toy.epoch_based_cfg if loop == 'epoch' else toy.iter_based_cfg
+    train(toy, cfg, Sleep(['after_train_iter'], .09),
+          Sleep(['after_train_epoch', 'before_val', 'after_val'], .2))
+    for row in record(toy)['history']:
+        assert .1 < row['data_wait'] < .5
+    assert 'went into waiting for data' in log_of(toy)
 
 
 def test_only_finite_scalars_are_kept(toy):

@@ -205,6 +205,53 @@ def test_classes_are_taken_in_turns(monkeypatch):
     assert seen[0].tolist() == [1, 2, 0]
 
 
+def conditional(**fields):
+    """Knows three classes, and what an image without one is."""
+    return diffusion(classes=4, num_classes=3, class_dropout=0.5, **fields)
+
+
+def labels_seen(model, count=400):
+    """What the denoiser is told in a training step."""
+    seen = []
+    model.denoiser.register_forward_hook(
+        lambda module, inputs, output: seen.append(inputs[2]))
+    inputs, samples = batch(count)
+    model.train()(inputs, samples, mode='loss')
+    return seen[0], torch.cat([sample.gt_label for sample in samples])
+
+
+def test_some_labels_are_dropped_in_training_where_asked():
+    torch.manual_seed(0)
+    seen, given = labels_seen(build(conditional()))
+    dropped = seen == 3
+    assert dropped.float().mean() == pytest.approx(0.5, abs=0.1)
+    assert torch.equal(seen[~dropped], given[~dropped])
+    seen, given = labels_seen(build(diffusion(classes=3)))
+    assert torch.equal(seen, given)
+
+
+def test_a_transformer_drops_no_labels_by_itself():
+    model = build({**diffusion(classes=3), 'denoiser': DIT}).train()
+    noisy, t = torch.randn(64, 1, 8, 8), torch.full((64, ), 5)
+    labels = torch.full((64, ), 1)
+    one = model.denoise(noisy, t, labels)
+    assert_close(model.denoise(noisy, t, labels), one, rtol=0, atol=0)
+
+
+def test_guidance_goes_away_from_what_is_predicted_without_a_class():
+    model = build(conditional(guidance_scale=2.5)).eval()
+    assert model.sampler_name == 'ddim4_cfg2.5'
+    noisy, t = torch.randn(2, 1, 8, 8), torch.tensor([5, 5])
+    known = model.denoise(noisy, t, torch.tensor([0, 2]))
+    free = model.denoise(noisy, t, torch.tensor([3, 3]))
+    assert_close(
+        model._guided(noisy, t, torch.tensor([0, 2])),
+        2.5 * known - 1.5 * free)
+    plain = build(conditional()).eval()
+    assert plain.sampler_name == 'ddim4'
+    assert not torch.equal(model.sample([0, 1]), plain.sample([0, 1]))
+
+
 def test_it_opens_in_diffusers(tmp_path):
     model = build(diffusion()).eval()
     model.save_pretrained(tmp_path)
@@ -239,6 +286,9 @@ def test_a_missing_diffusers_is_told_with_what_to_install(monkeypatch):
     (diffusion(denoiser=dict(out_channels=2)), 'learned variance'),
     (diffusion(denoiser=dict(num_class_embeds=5)), 'num_class_embeds is 5'),
     (diffusion(num_classes=5), 'num_classes is 5'),
+    (diffusion(classes=3, class_dropout=0.1), 'one more with class_dropout'),
+    (diffusion(class_dropout=0.1), 'class_dropout should be a share'),
+    (diffusion(classes=3, guidance_scale=2.), 'guidance_scale needs'),
     (diffusion(kind='noise'), 'epsilon, sample, v_prediction'),
     (diffusion(
         data_preprocessor=dict(

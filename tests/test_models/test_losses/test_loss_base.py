@@ -212,6 +212,8 @@ def test_the_temperature_of_a_call_replaces_that_of_the_config(name, field):
     want = configured(student, teacher)
     assert not torch.equal(plain(student, teacher), want)
     assert torch.equal(plain(student, teacher, temperature=4.), want)
+    on_device = torch.tensor(4.)  # one that no host has to know
+    assert torch.equal(plain(student, teacher, temperature=on_device), want)
     # T^2 times the loss of the logits divided by T.
     torch.testing.assert_close(want, 16 * plain(student / 4, teacher / 4))
     for bad in (0., -1., float('nan')):

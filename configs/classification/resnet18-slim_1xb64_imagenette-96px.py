@@ -1,0 +1,19 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+# The weak teacher of w2s_resnet18_1xb64_imagenette-96px.py: a quarter of its
+# width.
+_base_ = [
+    'mmpretrain::_base_/models/resnet18.py',
+    '../_base_/datasets/imagenette_96px.py',
+    '../_base_/schedules/cifar10_30e.py',
+    'mmpretrain::_base_/default_runtime.py'
+]
+custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
+
+model = dict(
+    backbone=dict(stem_channels=16, base_channels=16),
+    head=dict(num_classes=10, in_channels=128, topk=(1, )))
+
+optim_wrapper = dict(optimizer=dict(lr=0.05))
+custom_hooks = [dict(type='ChannelsLastHook'), dict(type='TimeToTargetHook')]
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=-1))
+randomness = dict(seed=0)

@@ -1,0 +1,21 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+# The weak teacher of the CIFAR-100 students for a GPU: a short schedule.
+_base_ = [
+    'mmpretrain::_base_/models/resnet18_cifar.py',
+    '../_base_/datasets/cifar100_bs128.py',
+    '../_base_/schedules/cifar10_30e.py',
+    'mmpretrain::_base_/default_runtime.py'
+]
+custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
+
+model = dict(head=dict(num_classes=100))
+
+max_epochs = 12
+train_cfg = dict(max_epochs=max_epochs)
+param_scheduler = _base_.param_scheduler
+param_scheduler[1].update(T_max=max_epochs, end=max_epochs)
+
+train_dataloader = dict(num_workers=4)
+custom_hooks = [dict(type='ChannelsLastHook'), dict(type='TimeToTargetHook')]
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=-1))
+randomness = dict(seed=0)

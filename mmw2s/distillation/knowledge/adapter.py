@@ -1,0 +1,125 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from typing import Callable, Dict, List, NamedTuple, Sequence
+
+import torch
+import torch.nn.functional as F
+from mmengine.dist import all_reduce
+from torch import Tensor, nn
+
+from .base import Pair
+
+__all__ = ['ChannelAdapters', 'random_projection']
+
+_LR = 1e-3
+
+
+def random_projection(seed: int, channels: int, theirs: int) -> Tensor:
+    """A matrix with entries from N(0, 1 / channels).
+
+    Args:
+        seed (int): It follows from this alone.
+        channels (int): Those that it is applied to.
+        theirs (int): Those that it gives.
+
+    Returns:
+        Tensor: The weight of a 1x1 convolution, (theirs, channels, 1, 1).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    matrix = torch.randn(theirs, channels, 1, 1, generator=generator)
+    return matrix / channels**0.5
+
+
+class _Adapter(NamedTuple):
+    weight: nn.Parameter
+    optimizer: torch.optim.Optimizer
+
+
+class ChannelAdapters:
+    """1x1 convolutions from the student's channels to the teacher's.
+
+    There is one a level, made when it is first needed. It learns from the
+    distillation loss by an optimizer of its own, Adam with a learning rate of
+    0.001, whose steps do not depend on the loss's scale. In each batch it goes
+    first, on the student's maps without their graph; then the student's loss
+    takes it as a constant. So no adapter is in the student's parameters,
+    optimizer, DDP buckets or ``state_dict``, and none is touched by gradient
+    accumulation, clipping or the scaling of mixed precision. The gradients
+    are averaged over ranks.
+
+    Args:
+        seed (int): Of the random projections that they begin as.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._adapters: Dict[int, _Adapter] = {}
+        self._saved: Dict[int, dict] = {}
+
+    def weight(self, level: int, maps: Tensor, theirs: int) -> Tensor:
+        """The weight of a level's adapter, shape (theirs, C, 1, 1).
+
+        Args:
+            level (int): Which one.
+            maps (Tensor): The student's, shape (B, C, H, W).
+            theirs (int): The teacher's channels.
+        """
+        if level not in self._adapters:
+            weight = nn.Parameter(
+                random_projection(self._seed + level, maps.shape[1],
+                                  theirs).to(maps.device))
+            made = _Adapter(weight, torch.optim.Adam([weight], lr=_LR))
+            if level in self._saved:
+                saved = self._saved.pop(level)
+                weight.data.copy_(saved['weight'])
+                made.optimizer.load_state_dict(saved['optimizer'])
+            self._adapters[level] = made
+        return self._adapters[level].weight
+
+    def fit(self, pairs: Sequence[Pair],
+            compare: Callable[[Pair], Tensor]) -> List[Pair]:
+        """Train the adapters a step, and bring the student's maps through.
+
+        Args:
+            pairs (Sequence[Pair]): Those of a batch.
+            compare (Callable): The loss of a pair, 0-dim.
+        """
+        adapted = [pair for pair in pairs if pair.adapter is not None]
+        if adapted:
+            loss = sum(
+                compare(_through(pair.adapter, pair, pair.student.detach()))
+                for pair in adapted)
+            self._step(loss)
+        return [
+            pair if pair.adapter is None else _through(
+                pair.adapter.detach(), pair, pair.student) for pair in pairs
+        ]
+
+    def _step(self, loss: Tensor) -> None:
+        weights = [adapter.weight for adapter in self._adapters.values()]
+        grads = torch.autograd.grad(loss, weights, materialize_grads=True)
+        for (weight, optimizer), grad in zip(self._adapters.values(), grads):
+            all_reduce(grad, 'mean')
+            # A batch that overflows, as some do in 16 bits, teaches nothing.
+            weight.grad = grad.nan_to_num(0., 0., 0.)
+            optimizer.step()
+            optimizer.zero_grad()
+
+    def state_dict(self) -> Dict[str, dict]:
+        """Weights and their optimizers' states, for a checkpoint."""
+        made = {
+            level:
+            dict(weight=weight.detach(), optimizer=optimizer.state_dict())
+            for level, (weight, optimizer) in self._adapters.items()
+        }
+        return dict(adapters={**self._saved, **made})
+
+    def load_state_dict(self, state: Dict[str, dict]) -> None:
+        """Take over a state, before the first batch."""
+        self._saved = dict(state['adapters'])
+
+
+def _through(weight: Tensor, pair: Pair, maps: Tensor) -> Pair:
+    # In float32 as the losses: gradients are not scaled here, and autocast
+    # would keep a copy of the weight from before its step.
+    with torch.autocast(maps.device.type, enabled=False):
+        return pair._replace(student=F.conv2d(maps.float(), weight))
