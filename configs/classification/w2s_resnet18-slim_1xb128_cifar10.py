@@ -39,6 +39,6 @@ custom_hooks[0].teacher = dict(
 custom_hooks[1].targets = {'accuracy/top1': [60., 70., 80., 85., 88.]}
 log_processor = dict(by_epoch=False)
 default_hooks = dict(
-    checkpoint=dict(by_epoch=False, interval=max_iters // 10,
-                    max_keep_ckpts=1))
+    checkpoint=dict(
+        by_epoch=False, interval=max_iters // 10, max_keep_ckpts=1))
 randomness = dict(seed=0)

@@ -1,14 +1,13 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-# Only the hooks, for any kind of model that mmw2s knows. A config in the
-# Python style that inherits this module beside its own gives them their
-# values, e.g.:
+# Only the hooks, for any kind of model that mmw2s knows; what is distilled,
+# and how strongly, follows from that kind. A config in the Python style that
+# inherits this module beside its own gives them their values, e.g.:
 #
 #   with read_base():
 #       from .my_retinanet import *
 #       from mmw2s.configs.w2s import *
 #   custom_hooks[0].teacher = dict(config='my_teacher.py', checkpoint='t.pth')
 #   custom_hooks[1].targets = {'coco/bbox_mAP': [0.3]}
-from mmw2s.distillation.schedules import WarmupHoldDecay
 from mmw2s.distillation.stop_rules import SurpassTeacher
 from mmw2s.engine.hooks import TimeToTargetHook, WeakTeacherDistillHook
 
@@ -16,13 +15,6 @@ custom_hooks = [
     dict(
         type=WeakTeacherDistillHook,
         teacher=dict(config='my_teacher.py', checkpoint='my_teacher.pth'),
-        # Warm-up, full strength up to 15 % of the run, 0 at 30 %.
-        schedule=dict(
-            type=WarmupHoldDecay,
-            warmup=0.02,
-            hold=0.13,
-            decay=0.15,
-            unit='run'),
         # For good when the student has beaten the teacher in two validations
         # on end, and after half of the run in any case.
         stop=dict(type=SurpassTeacher, consecutive=2, latest=0.5)),

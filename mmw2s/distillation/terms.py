@@ -59,7 +59,7 @@ def build_terms(cfgs: Sequence[dict]) -> List[Term]:
     ``loss`` (config of a loss in ``MODELS``; ``loss_weight='auto'`` holds it
     at a share of the task loss), and optionally ``name`` (it is logged as
     ``loss_kd_<name>``), ``temperature`` (config of a schedule; for a
-    ``KDLoss`` that is given none, from 6 to 1 over the first 30 % of the run)
+    ``KDLoss`` that is given none, from 6 to 1 over the first half of the run)
     and ``auto_ratio`` (the share, 0.5 by default).
     """
     if isinstance(cfgs, dict):

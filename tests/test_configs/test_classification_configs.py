@@ -8,9 +8,11 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
+from tiny_classifiers import build as build_classifier
+from tiny_classifiers import classifier
 
 import mmw2s
-from mmw2s.distillation.defaults import default_schedule
+from mmw2s.distillation.defaults import default_distill, default_schedule
 from mmw2s.distillation.terms import build_terms
 
 ROOT = Path(__file__).parents[2] / 'configs'
@@ -125,11 +127,16 @@ def test_small_runs_are_in_bfloat16_with_the_channels_last(name):
 
 def test_the_piece_is_the_default_of_any_classifier():
     hook, _ = load('_base_/w2s_classification.py').custom_hooks
-    assert hook.schedule == default_schedule()
-    term, = build_terms(hook.distill)
-    assert term.key == 'loss_kd_logits'
-    term.temperature.bind(100, 10)
-    assert [term.temperature.value(i) for i in (0, 30)] == [6., 1.]
+    student = build_classifier(classifier())
+    assert hook.schedule == default_schedule(student)
+    (term, ), (default, ) = (
+        build_terms(distill)
+        for distill in (hook.distill, default_distill(student)))
+    assert term.key == default.key == 'loss_kd_logits'
+    assert term.loss.loss_weight == default.loss.loss_weight
+    for temperature in (term.temperature, default.temperature):
+        temperature.bind(100, 10)
+        assert [temperature.value(i) for i in (0, 50)] == [6., 1.]
 
 
 def test_imagenettes_classes_are_those_of_imagenet_under_its_names():

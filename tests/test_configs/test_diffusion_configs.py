@@ -91,7 +91,7 @@ def test_hook_is_the_default_and_fits_the_run(name):
     cfg = load(name)
     hook, = hooks(cfg, 'WeakTeacherDistillHook')
     assert hook.distill == default_distill(build(cfg)[0])
-    assert hook.schedule == default_schedule()
+    assert hook.schedule == default_schedule(build(cfg)[0])
     assert infer_rule(hook.stop.metric) == 'less'
     last = teacher_of(cfg).train_cfg.max_iters
     assert hook.teacher.checkpoint == (

@@ -124,7 +124,7 @@ def test_of_another_kind_of_model_nothing_is_guessed():
 
 
 def test_the_strength_warms_up_holds_and_has_faded_at_30_percent_of_the_run():
-    schedule = SCHEDULES.build(default_schedule())
+    schedule = SCHEDULES.build(default_schedule(build(retinanet(18))))
     schedule.bind(1000, 100)
     assert 0 < schedule.value(0) < schedule.value(9) < 1
     assert schedule.value(20) == schedule.value(149) == 1
@@ -132,10 +132,18 @@ def test_the_strength_warms_up_holds_and_has_faded_at_30_percent_of_the_run():
     assert schedule.zero_from() == 300
 
 
+def test_that_of_a_classifier_has_faded_at_half_of_the_run():
+    student = build_classifier(classifier())
+    schedule = SCHEDULES.build(default_schedule(student))
+    schedule.bind(1000, 100)
+    assert schedule.value(199) == 1 > schedule.value(350) > 0
+    assert schedule.zero_from() == 500
+
+
 def test_the_temperature_falls_from_6_to_1_while_it_distils():
     schedule = SCHEDULES.build(default_temperature())
     schedule.bind(100, 10)
-    assert [schedule.value(i) for i in (0, 15, 30)] == [6., 3.5, 1.]
+    assert [schedule.value(i) for i in (0, 25, 50)] == [6., 3.5, 1.]
 
 
 def test_without_validation_the_training_losses_decide():

@@ -60,7 +60,7 @@ class WeakTeacherDistillHook(Hook):
             model.
         schedule (dict, optional): Strength over the run, a factor of all
             distillation losses. Defaults to None: full after a short
-            warm-up.
+            warm-up, then fading by the middle of the run or earlier.
         stop (dict, optional): Until when. Defaults to None:
             ``SurpassTeacher``, or ``SurpassOnTrain`` in a run without
             validation.
@@ -91,7 +91,7 @@ class WeakTeacherDistillHook(Hook):
                              f'got {task_weight!r}')
         self.teacher_cfg = teacher
         self.distill_cfg = distill
-        self.schedule_cfg = schedule or default_schedule()
+        self.schedule_cfg = schedule
         self.stop_cfg = stop
         self.task_weight = task_weight
         # Fields are refused here, before data sets and models are built.
@@ -99,7 +99,8 @@ class WeakTeacherDistillHook(Hook):
             check_fields('teacher', teacher, FrozenTeacher.fields())
         if distill is not None:
             build_terms(distill)
-        SCHEDULES.build(self.schedule_cfg)
+        if schedule is not None:
+            SCHEDULES.build(schedule)
         if stop is not None:
             STOP_RULES.build(stop)
 
@@ -166,6 +167,7 @@ class WeakTeacherDistillHook(Hook):
         classes = meta.get('classes')
         for term in terms:
             term.knowledge.match_classes(teacher, classes)
+        self.schedule_cfg = self.schedule_cfg or default_schedule(student)
         self.distiller = Distiller(student, teacher, terms,
                                    SCHEDULES.build(self.schedule_cfg),
                                    self.task_weight)
