@@ -79,8 +79,8 @@ PACKAGES=(scipy==1.17.1 matplotlib==3.11.2 pillow==13.0.0
 # After torch, which they would bring along in a build of their choice.
 DIFFUSION=(diffusers==0.42.1 huggingface-hub==2.4.0 safetensors==0.8.0
     torchmetrics==1.9.0 lightning-utilities==0.15.3)
-# setuptools takes them instead of Python's own. With -O0 RoIAlign takes ten
-# times as long on a CPU; -g doubles the time to compile.
+# setuptools takes them instead of Python's own. Without -O2 NMS and RoIAlign
+# take twice as long on a CPU; with -g compiling does.
 OPS_FLAGS='-g0 -O2'
 DISK_CPU_GB=6
 DISK_CUDA_GB=18
