@@ -133,10 +133,13 @@ def test_ctrl_c_is_seen_behind_the_error_that_it_caused():
 def test_a_run_interrupted_says_how_to_resume_and_resumes(run, tmp_path):
     argv = [run, '--cfg-options', 'train_cfg.max_epochs=10000']
     work = tmp_path / 'work'
-    process = subprocess.Popen([sys.executable, TRAIN, *argv],
-                               stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE,
-                               universal_newlines=True)
+    # A shell has what it runs in the background ignore the signal.
+    process = subprocess.Popen(
+        [sys.executable, TRAIN, *argv],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     deadline = time.time() + 90
     while not (work / 'last_checkpoint').exists():
         assert time.time() < deadline and process.poll() is None
