@@ -15,6 +15,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import HOOKS, MODELS
 from mmengine.runner import Runner
 from toys import retinanet, run_config, write_pictures
+from works_with import train as train_watched
 
 import mmw2s
 from mmw2s.distillation.record import RECORD_NAME
@@ -62,30 +63,6 @@ def assert_same_weights(a, b):
     assert ours.keys() == theirs.keys()
     for key in ours:
         assert torch.equal(ours[key], theirs[key]), key
-
-
-class Spy(Hook):
-    """Notes, every iteration, what a test asks for."""
-    priority = 'LOWEST'
-
-    def __init__(self, look):
-        self.look, self.seen = look, []
-
-    def after_train_iter(self,
-                         runner,
-                         batch_idx,
-                         data_batch=None,
-                         outputs=None):
-        self.seen.append(self.look(runner, outputs))
-
-
-def train_watched(cfg, look):
-    cfg.experiment_name = f'{random.random()}'
-    runner = Runner.from_cfg(cfg)
-    spy = Spy(look)
-    runner.register_hook(spy)
-    runner.train()
-    return runner, spy.seen
 
 
 # -- the plug-and-play form ---------------------------------------------
