@@ -150,6 +150,7 @@ def on_a_rank(rank, folder):
         pair = pair_of(adapters, maps(3, i)[half], maps(5, i + 1)[half])
         adapters.fit([pair], compare())
     torch.save(pair.adapter.detach(), f'{folder}/{rank}.pth')
+    torch.distributed.destroy_process_group()
 
 
 def test_two_ranks_stay_equal_and_learn_what_one_would(tmp_path):

@@ -369,6 +369,7 @@ import torch.distributed as dist
 from mmengine.hooks import Hook
 from mmengine.testing.runner_test_case import RunnerTestCase
 from mmw2s.engine import TimeToTargetHook
+from mmw2s.engine.launch import shut_down_processes
 
 dist.init_process_group('gloo')
 rank = dist.get_rank()
@@ -400,6 +401,7 @@ for resume in (False, True):
         pass
 print('ITERS', [row['iter'] for row in hook.history])
 assert hook._results()[0]['reached']['samples'] == 12
+shut_down_processes()
 '''
 
 

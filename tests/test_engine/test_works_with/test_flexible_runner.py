@@ -23,6 +23,7 @@ from works_with import distilling, find, hooks_on, train
 
 from mmw2s.distillation.record import RECORD_NAME
 from mmw2s.engine import WeakTeacherDistillHook
+from mmw2s.engine.launch import shut_down_processes
 
 HERE = osp.dirname(osp.abspath(__file__))
 TESTS = osp.dirname(osp.dirname(HERE))
@@ -61,7 +62,7 @@ def one_process(monkeypatch):
         monkeypatch.setenv(name, value)
     torch_dist.init_process_group('gloo')
     yield
-    torch_dist.destroy_process_group()
+    shut_down_processes()
 
 
 def flexible(pictures, work_dir, teacher, strategy=None, **overrides):
@@ -132,7 +133,8 @@ import json
 import torch.distributed as torch_dist
 from mmengine.registry import FUNCTIONS
 from mmengine.runner import FlexibleRunner
-from test_flexible_runner import STRATEGIES, flexible
+from mmw2s.engine.launch import shut_down_processes
+from test_flexible_runner import flexible
 from works_with import train
 
 @FUNCTIONS.register_module()
@@ -152,6 +154,7 @@ for kind in ('DDP', 'FSDP'):
     seen[kind] = train(cfg, kind=FlexibleRunner)[1]
 if torch_dist.get_rank() == 0:
     json.dump(seen, open({str(tmp_path / 'seen.json')!r}, 'w'))
+shut_down_processes()
 ''')
     done = subprocess.run([
         sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2',
