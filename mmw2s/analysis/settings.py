@@ -81,11 +81,14 @@ class SettingsTable:
         return '\n'.join(lines + [''] + [f'- {n}' for n in notes]) + '\n'
 
     def to_json(self) -> str:
-        """Every comparison in full, by name of the setting."""
-        return json.dumps({
+        """The baselines, and every comparison with them by name of the
+        setting."""
+        settings = {
             name: to_dict(result)
             for name, result in self.comparisons.items()
-        })
+        }
+        baselines = [row.pop('baselines') for row in settings.values()]
+        return json.dumps(dict(baselines=baselines[0], settings=settings))
 
 
 def compare_settings(baselines: Sequence[Union[str, Run]],

@@ -61,7 +61,9 @@ def test_the_table_is_saved_with_all_numbers_behind_it(result, tmp_path):
     text = (tmp_path / 'out' / 'settings.md').read_text()
     assert '| fast | 2 | 0.90 | 3 (2-4): 1.50x |' in text
     behind = json.loads((tmp_path / 'out' / 'settings.json').read_text())
-    assert len(behind['fast']['w2s']) == 2
+    assert [run['name'] for run in behind['baselines']] == ['b0', 'b1']
+    assert len(behind['settings']['fast']['w2s']) == 2
+    assert 'baselines' not in behind['settings']['fast']
     assert (tmp_path / 'out' / 'teacher_strength.png').stat().st_size > 5000
 
 
