@@ -70,7 +70,10 @@ class InceptionFeatures(nn.Module):
         images = images.expand(-1, 3, -1, -1)
         if 'return_features' in str(network.forward.schema):
             return network(images, return_features=True)
-        return network((_resize(images.float()) - 128) / 128)
+        images = (_resize(images.float()) - 128) / 128
+        if images.device.type == 'cpu':  # a quarter faster there
+            images = images.contiguous(memory_format=torch.channels_last)
+        return network(images)
 
 
 def _of_package() -> Optional[str]:

@@ -4,11 +4,9 @@ import os.path as osp
 import runpy
 import sys
 
-import cv2
-import numpy as np
 import pytest
 
-from mmw2s.analysis import compare, plot_curves, write_report
+from mmw2s.analysis import compare, write_report
 
 TOOL = osp.join(
     osp.dirname(__file__), '..', '..', 'tools', 'analysis_tools',
@@ -74,28 +72,6 @@ def test_the_terminal_shows_tables_and_verdict(result, capsys):
     assert 'First at coco/bbox_mAP of 0.4' in shown
     assert 'reached' in shown and 'sooner at 0 of 2 targets' in shown
     assert 'Note: 2 seeds a side' in shown
-
-
-def test_the_curves_are_drawn_with_the_switch_off(write_run, tmp_path):
-
-    def orange_ring(**kwargs) -> int:
-        n = len(list(tmp_path.iterdir()))
-        result = compare([write_run(f'b{n}', SLOW)],
-                         [write_run(f'w{n}', FAST, **kwargs)])
-        path = str(tmp_path / f'{n}.png')
-        plot_curves(result, path)
-        picture = cv2.imread(path)[:, :, ::-1].astype(int)
-        return int((np.abs(picture - (0xD5, 0x5E, 0)).sum(2) < 40).sum())
-
-    plain = orange_ring()
-    assert plain > 500  # the curve itself
-    assert orange_ring(stop_epoch=2) > plain + 100
-
-
-def test_curves_of_runs_without_any_metric_can_be_drawn(write_run, tmp_path):
-    result = compare([write_run('b', SLOW)], [write_run('w', [None, None])])
-    plot_curves(result, str(tmp_path / 'curves.png'))
-    assert (tmp_path / 'curves.png').stat().st_size > 1000
 
 
 def test_write_report_leaves_three_files(write_run, tmp_path):

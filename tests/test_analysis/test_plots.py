@@ -1,0 +1,52 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import json
+
+import cv2
+import numpy as np
+
+from mmw2s.analysis import compare, plot_curves
+from mmw2s.analysis.plots import _Curves
+from mmw2s.analysis.run import Run
+
+SLOW = [.1, .2, .3, .4, .5]
+FAST = [.3, .4, .5, .5, .5]
+
+
+def test_the_curves_are_drawn_with_the_switch_off(write_run, tmp_path):
+
+    def orange_ring(**kwargs) -> int:
+        n = len(list(tmp_path.iterdir()))
+        result = compare([write_run(f'b{n}', SLOW)],
+                         [write_run(f'w{n}', FAST, **kwargs)])
+        path = str(tmp_path / f'{n}.png')
+        plot_curves(result, path)
+        picture = cv2.imread(path)[:, :, ::-1].astype(int)
+        return int((np.abs(picture - (0xD5, 0x5E, 0)).sum(2) < 40).sum())
+
+    plain = orange_ring()
+    assert plain > 500  # the curve itself
+    assert orange_ring(stop_epoch=2) > plain + 100
+
+
+def test_curves_of_runs_without_any_metric_can_be_drawn(write_run, tmp_path):
+    result = compare([write_run('b', SLOW)], [write_run('w', [None, None])])
+    plot_curves(result, str(tmp_path / 'curves.png'))
+    assert (tmp_path / 'curves.png').stat().st_size > 1000
+
+
+def test_the_median_is_drawn_where_all_seeds_were_validated(write_run):
+    folders = [
+        write_run('a', SLOW),
+        write_run('b', FAST),
+        write_run('c', FAST)
+    ]
+    record = f'{folders[2]}/time_to_target.json'
+    with open(record) as file:
+        content = json.load(file)
+    del content['history'][1]  # one validation less
+    with open(record, 'w') as file:
+        json.dump(content, file)
+    curves = _Curves('coco/bbox_mAP', 'wall_seconds', 60)
+    x, y = curves.median([Run.load(folder) for folder in folders])
+    np.testing.assert_allclose(x, np.array([12, 36, 48, 60]) / 60)
+    assert y == [.3, .5, .5, .5]

@@ -1,0 +1,42 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import pytest
+from mmengine.testing.runner_test_case import RunnerTestCase
+
+from mmw2s.analysis.run_facts import describe_run
+
+
+@pytest.fixture
+def toy():
+    case = RunnerTestCase('run')
+    case.setUp()
+    yield case
+    case.tearDown()
+
+
+def facts_of(toy, cfg) -> dict:
+    cfg.randomness = dict(seed=3)
+    cfg.train_dataloader.batch_size = 5
+    runner = toy.build_runner(cfg)
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    return describe_run(runner)
+
+
+def test_epochs_of_whole_batches(toy):
+    facts = facts_of(toy, toy.epoch_based_cfg)
+    assert facts['iters_per_epoch'] == 3  # of 12 pictures
+    assert facts['max_iters'] == 3 * facts['max_epochs']
+
+
+def test_an_epoch_of_iterations_may_end_inside_a_batch(toy):
+    facts = facts_of(toy, toy.iter_based_cfg)
+    assert facts['iters_per_epoch'] == pytest.approx(12 / 5)
+    assert facts['max_epochs'] is None
+
+
+def test_what_times_depend_on_is_told(toy, monkeypatch):
+    monkeypatch.setenv('OMP_NUM_THREADS', '5')
+    facts = facts_of(toy, toy.epoch_based_cfg)
+    assert facts['seed'] == 3 and facts['batch_size_per_device'] == 5
+    assert facts['world_size'] == len(facts['devices']) == 1
+    assert facts['omp_num_threads'] == '5'
+    assert facts['versions']['mmengine']

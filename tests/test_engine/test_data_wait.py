@@ -1,0 +1,45 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import pytest
+
+from mmw2s.engine import data_wait
+
+
+@pytest.fixture
+def now(monkeypatch):
+    """The time that the hook sees, to be set by a test."""
+    now = [100.]
+    monkeypatch.setattr(data_wait.time, 'perf_counter', lambda: now[0])
+    return now
+
+
+def test_the_share_is_that_between_a_step_and_the_next_batch(now):
+    hook = data_wait.DataWaitHook()
+    hook.before_train_epoch(None)
+    now[0] += 1  # the first batch
+    hook.end()
+    now[0] += 6  # a step
+    hook.after_train_iter(None, 0)
+    now[0] += 3  # the second batch
+    hook.end()
+    assert hook.share(10) == .4
+    now[0] += 5
+    hook.after_train_iter(None, 1)
+    now[0] += 5
+    hook.end()
+    assert hook.share(20) == .5
+
+
+def test_what_follows_the_last_step_is_no_waiting(now):
+    hook = data_wait.DataWaitHook()
+    hook.after_train_iter(None, 0)
+    now[0] += 100  # a validation
+    hook.after_val(None)
+    now[0] += 1
+    hook.end()
+    assert hook.share(10) == .1
+
+
+def test_where_no_time_has_passed_there_is_no_share(now):
+    hook = data_wait.DataWaitHook()
+    hook.reset(7)
+    assert hook.share(7) is None
