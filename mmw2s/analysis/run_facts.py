@@ -4,12 +4,33 @@ import os
 import os.path as osp
 import platform
 import sys
+from typing import Optional
 
 import torch
 from mmengine.dist import all_gather_object, get_world_size
 from mmengine.runner import EpochBasedTrainLoop
 
-__all__ = ['describe_run']
+__all__ = ['describe_run', 'iters_per_epoch']
+
+
+def iters_per_epoch(runner) -> float:
+    """Iterations in which all ranks together see the data set once.
+
+    A fraction where the loop counts iterations and a data set ends inside a
+    batch.
+    """
+    loader = runner.train_dataloader
+    batch_size = _batch_size(loader)
+    if isinstance(runner.train_loop, EpochBasedTrainLoop) or not batch_size:
+        return len(loader)
+    # An infinite sampler's length is that of the whole data set, however
+    # many ranks share it.
+    return len(loader.dataset) / (batch_size * get_world_size())
+
+
+def _batch_size(loader) -> Optional[int]:
+    return loader.batch_size or getattr(loader.batch_sampler, 'batch_size',
+                                        None)
 
 
 def describe_run(runner) -> dict:
@@ -19,26 +40,17 @@ def describe_run(runner) -> dict:
         runner (Runner): A runner that is about to train.
 
     Returns:
-        dict: JSON-ready facts. ``iters_per_epoch`` is a fraction where the
-        loop counts iterations and a data set ends inside a batch.
+        dict: JSON-ready facts.
     """
-    loader, loop = runner.train_dataloader, runner.train_loop
+    loop = runner.train_loop
     by_epoch = isinstance(loop, EpochBasedTrainLoop)
-    batch_size = loader.batch_size or getattr(loader.batch_sampler,
-                                              'batch_size', None)
-    world_size = get_world_size()
-    iters_per_epoch = len(loader)
-    if not by_epoch and batch_size:
-        # An infinite sampler's length is that of the whole data set, however
-        # many ranks share it.
-        iters_per_epoch = len(loader.dataset) / (batch_size * world_size)
     return dict(
         config=osp.basename(runner.cfg.filename or '') or None,
         seed=runner.seed,
-        world_size=world_size,
+        world_size=get_world_size(),
         devices=all_gather_object(_device_name()),
-        batch_size_per_device=batch_size,
-        iters_per_epoch=iters_per_epoch,
+        batch_size_per_device=_batch_size(runner.train_dataloader),
+        iters_per_epoch=iters_per_epoch(runner),
         max_epochs=loop.max_epochs if by_epoch else None,
         max_iters=loop.max_iters,
         # Only what this run has imported: nothing else can matter to it.

@@ -76,7 +76,7 @@ class Distiller:
             if t.knowledge.training_form
         ]
 
-    def bind(self, max_iters: int, iters_per_epoch: int) -> None:
+    def bind(self, max_iters: int, iters_per_epoch: float) -> None:
         """Tell the schedules how long the run is."""
         self.schedule.bind(max_iters, iters_per_epoch)
         for term in self.terms:

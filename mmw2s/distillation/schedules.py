@@ -42,23 +42,26 @@ class Schedule(metaclass=ABCMeta):
         self.unit = unit
         self._max_iters: Optional[int] = None
 
-    def bind(self, max_iters: int, iters_per_epoch: int) -> None:
+    def bind(self, max_iters: int, iters_per_epoch: float) -> None:
         """Take the length of the run; called once, before training.
 
         Warns when the schedule is longer than the run.
 
         Args:
             max_iters (int): Iterations of the whole run.
-            iters_per_epoch (int): Iterations of an epoch.
+            iters_per_epoch (float): Iterations of an epoch, a fraction
+                where it ends inside a batch.
 
         Raises:
-            ValueError: If one of them is not a positive integer.
+            ValueError: If one of them is not a positive number, or
+                ``max_iters`` not an integer.
         """
-        for name, given in (('max_iters', max_iters), ('iters_per_epoch',
-                                                       iters_per_epoch)):
-            if not (isinstance(given, int) and given > 0):
-                raise ValueError(f'{name} should be a positive integer, but '
-                                 f'got {given!r}')
+        if not (isinstance(max_iters, int) and max_iters > 0):
+            raise ValueError('max_iters should be a positive integer, but '
+                             f'got {max_iters!r}')
+        if not (isinstance(iters_per_epoch, Real) and iters_per_epoch > 0):
+            raise ValueError('iters_per_epoch should be a positive number, '
+                             f'but got {iters_per_epoch!r}')
         self._max_iters = max_iters
         self._iters_per_unit = dict(
             epoch=iters_per_epoch, iter=1, run=max_iters)[self.unit]

@@ -42,13 +42,13 @@ class StopRule:
 
     def bind(self,
              max_iters: int,
-             iters_per_epoch: int,
+             iters_per_epoch: float,
              teacher_metrics: Optional[Mapping[str, float]] = None) -> None:
         """Learn what is known only when training begins.
 
         Args:
             max_iters (int): Length of the run.
-            iters_per_epoch (int): Length of an epoch.
+            iters_per_epoch (float): Length of an epoch.
             teacher_metrics (Mapping[str, float], optional): The teacher's
                 score by every metric, where the rule wants it.
         """
@@ -95,7 +95,7 @@ class At(StopRule):
 
     def bind(self,
              max_iters: int,
-             iters_per_epoch: int,
+             iters_per_epoch: float,
              teacher_metrics: Optional[Mapping[str, float]] = None) -> None:
         self._at = self.iter if self.epoch is None else round(self.epoch *
                                                               iters_per_epoch)
@@ -181,7 +181,7 @@ class SurpassTeacher(StopRule):
 
     def bind(self,
              max_iters: int,
-             iters_per_epoch: int,
+             iters_per_epoch: float,
              teacher_metrics: Optional[Mapping[str, float]] = None) -> None:
         super().bind(max_iters, iters_per_epoch)
         if self.needs_teacher_score:

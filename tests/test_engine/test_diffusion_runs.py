@@ -223,6 +223,18 @@ def test_the_teacher_can_be_surpassed_by_fid(teacher, tmp_path):
     }
 
 
+def test_an_epoch_is_that_of_all_ranks(teacher, tmp_path, monkeypatch):
+    # An infinite sampler tells each rank the length of the whole data set.
+    monkeypatch.setattr('mmw2s.analysis.run_facts.get_world_size', lambda: 2)
+    hook = w2s(
+        teacher,
+        schedule=dict(type='Constant', value=1.),
+        stop=dict(type='At', epoch=1))
+    train(run_config(tmp_path, 8, hooks=[hook]))
+    stop, = rows(tmp_path, 'stop')
+    assert (stop['iter'], stop['epoch']) == (4, 1)
+
+
 def test_surpass_on_train_needs_no_validation(teacher, tmp_path):
     cfg = run_config(
         tmp_path,

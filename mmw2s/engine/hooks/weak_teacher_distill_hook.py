@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmw2s.analysis.record import scalar_metrics
+from mmw2s.analysis.run_facts import iters_per_epoch
 from mmw2s.compatibility import refuse_bfloat16
 from mmw2s.distillation.defaults import (default_distill, default_schedule,
                                          default_stop, same_number_of_classes)
@@ -179,7 +180,7 @@ class WeakTeacherDistillHook(Hook):
                                                  runner.max_iters, comparable)
         self._stop = STOP_RULES.build(stop_cfg)
         self._refuse_stop(runner, comparable)
-        length = (runner.max_iters, len(runner.train_dataloader))
+        length = (runner.max_iters, iters_per_epoch(runner))
         self.distiller.bind(*length)
 
         # A resumed run goes on against the score that it began with.
@@ -369,7 +370,7 @@ class WeakTeacherDistillHook(Hook):
         row = self.record.append(
             'val',
             runner.iter,
-            epoch=runner.iter / len(runner.train_dataloader),
+            epoch=runner.iter / iters_per_epoch(runner),
             metrics=scalar_metrics(metrics or {}))
         reason = self._stop.after(row)
         if reason is not None:
@@ -390,7 +391,7 @@ class WeakTeacherDistillHook(Hook):
                     reason: str,
                     done: Optional[int] = None) -> None:
         done = runner.iter if done is None else done
-        epoch = done / len(runner.train_dataloader)
+        epoch = done / iters_per_epoch(runner)
         scores = self._stop.scores()
         self._step_times.set_point(runner)
         step_ms = self._step_times.before
