@@ -1,11 +1,13 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import logging
+import time
 
 import pytest
 import torch
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
+from mmengine.testing.runner_test_case import RunnerTestCase
 from mmengine.visualization import Visualizer
 
 torch.set_num_threads(1)
@@ -21,3 +23,20 @@ def clean_state(tmp_path, monkeypatch):
     logging.shutdown()
     for kind in (MMLogger, MessageHub, Visualizer, DefaultScope):
         kind._instance_dict.clear()
+
+
+@pytest.fixture
+def toy():
+    """MMEngine's own toy runs, by epoch and by iteration."""
+    case = RunnerTestCase('run')
+    case.setUp()
+    yield case
+    case.tearDown()
+
+
+@pytest.fixture
+def now(monkeypatch):
+    """The time that all clocks show, to be set by a test."""
+    now = [100.]
+    monkeypatch.setattr(time, 'perf_counter', lambda: now[0])
+    return now

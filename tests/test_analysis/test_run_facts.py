@@ -1,16 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
-from mmengine.testing.runner_test_case import RunnerTestCase
 
 from mmw2s.analysis.run_facts import describe_run
-
-
-@pytest.fixture
-def toy():
-    case = RunnerTestCase('run')
-    case.setUp()
-    yield case
-    case.tearDown()
 
 
 def facts_of(toy, cfg) -> dict:

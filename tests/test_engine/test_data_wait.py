@@ -1,19 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-import pytest
-
-from mmw2s.engine import data_wait
-
-
-@pytest.fixture
-def now(monkeypatch):
-    """The time that the hook sees, to be set by a test."""
-    now = [100.]
-    monkeypatch.setattr(data_wait.time, 'perf_counter', lambda: now[0])
-    return now
+from mmw2s.engine.data_wait import DataWaitHook
 
 
 def test_the_share_is_that_between_a_step_and_the_next_batch(now):
-    hook = data_wait.DataWaitHook()
+    hook = DataWaitHook()
     hook.before_train_epoch(None)
     now[0] += 1  # the first batch
     hook.end()
@@ -30,7 +20,7 @@ def test_the_share_is_that_between_a_step_and_the_next_batch(now):
 
 
 def test_what_follows_the_last_step_is_no_waiting(now):
-    hook = data_wait.DataWaitHook()
+    hook = DataWaitHook()
     hook.after_train_iter(None, 0)
     now[0] += 100  # a validation
     hook.after_val(None)
@@ -40,6 +30,6 @@ def test_what_follows_the_last_step_is_no_waiting(now):
 
 
 def test_where_no_time_has_passed_there_is_no_share(now):
-    hook = data_wait.DataWaitHook()
+    hook = DataWaitHook()
     hook.reset(7)
     assert hook.share(7) is None

@@ -3,7 +3,6 @@ import pytest
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
-from mmengine.testing.runner_test_case import RunnerTestCase
 
 from mmw2s.engine.missed_validation import (MissedValidationHook,
                                             run_missed_validation)
@@ -52,14 +51,6 @@ class Witness(Hook):
     def _cut(self, iters):
         if iters == self.cut_at:
             raise Cut
-
-
-@pytest.fixture
-def toy():
-    case = RunnerTestCase('run')
-    case.setUp()
-    yield case
-    case.tearDown()
 
 
 def config(toy, train_cfg, **kwargs) -> Config:

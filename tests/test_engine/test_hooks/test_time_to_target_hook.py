@@ -13,7 +13,6 @@ import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS, HOOKS, METRICS
-from mmengine.testing.runner_test_case import RunnerTestCase
 
 from mmw2s.engine.hooks.time_to_target_hook import TimeToTargetHook
 
@@ -70,20 +69,17 @@ class MeanOutput(BaseMetric):
 
 
 @pytest.fixture
-def toy():
-    case = RunnerTestCase('run')
-    case.setUp()
-    for cfg in (case.epoch_based_cfg, case.iter_based_cfg):
+def toy(toy):
+    for cfg in (toy.epoch_based_cfg, toy.iter_based_cfg):
         cfg.randomness = dict(seed=0)
         cfg.optim_wrapper.optimizer.lr = 1e-3
         cfg.val_evaluator = dict(type='MeanOutput')
-    case.epoch_based_cfg.train_cfg.max_epochs = 4
-    case.epoch_based_cfg.default_hooks.checkpoint = SAVE_BEFORE_VALIDATION
-    case.iter_based_cfg.train_cfg.val_interval = 3
-    case.iter_based_cfg.default_hooks.checkpoint = dict(
+    toy.epoch_based_cfg.train_cfg.max_epochs = 4
+    toy.epoch_based_cfg.default_hooks.checkpoint = SAVE_BEFORE_VALIDATION
+    toy.iter_based_cfg.train_cfg.val_interval = 3
+    toy.iter_based_cfg.default_hooks.checkpoint = dict(
         type='CheckpointHook', interval=3, by_epoch=False)
-    yield case
-    case.tearDown()
+    return toy
 
 
 def train(toy, cfg, *others, resume=False, **hook):
