@@ -3,7 +3,7 @@
 # core of a CPU; its baseline is this config with tools/train.py --no-distill.
 _base_ = [
     '../_base_/models/ddpm_unet_slim.py',
-    '../_base_/datasets/cifar10_diffusion.py',
+    '../_base_/datasets/cifar10_kid_250.py',
     '../_base_/schedules/diffusion_2k.py', '../_base_/w2s_diffusion.py'
 ]
 custom_imports = dict(
@@ -15,9 +15,6 @@ model = dict(
 
 max_iters = 1000
 train_cfg = dict(max_iters=max_iters)
-train_dataloader = dict(batch_size=32, num_workers=1)
-val_dataloader = dict(batch_size=100, dataset=dict(indices=1000))
-test_dataloader = val_dataloader
 optim_wrapper = dict(type='BF16OptimWrapper')
 
 custom_hooks = _base_.custom_hooks

@@ -1,10 +1,10 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """What distilling costs a training step, while it is on and after it."""
 import copy
-import gc
 import os.path as osp
 import tempfile
 import weakref
+from functools import partial
 from typing import Any, Callable, Dict, List, Sequence, Set, Tuple
 
 import torch
@@ -15,6 +15,7 @@ from mmw2s.analysis.run_facts import describe_run
 from mmw2s.registry import SCHEDULES
 from .inner_model import inner_model
 from .launch import remove_distillation
+from .memory import allocated_mib, step_peak_mib
 from .rehearsal import Rehearsal, Trained
 from .step_cost import AGAIN, BASELINE, FLOOR, OFF, ON, StepCost
 
@@ -68,16 +69,18 @@ def benchmark(cfg: Config, steps: int = 50) -> StepCost:
     plain, cfg = _configs(cfg)
     _warm_up_device()
     with tempfile.TemporaryDirectory() as folder:
-        empty = _allocated()
+        empty = allocated_mib()
         baseline = Rehearsal(plain, osp.join(folder, 'baseline'))
         baseline.begin()
         # An update is the unit, or one mode might get all of them.
         count = getattr(baseline.runner.optim_wrapper, '_accumulative_counts',
                         1)
+        begun = allocated_mib()
         units = [[batch] * count for batch in baseline.batches(BATCHES)]
+        batches = allocated_mib() - begun
         for unit in units:
             baseline.train(unit)
-        with_baseline = _allocated()
+        with_baseline = allocated_mib()
 
         distilling = Rehearsal(cfg, osp.join(folder, 'distilling'))
         hook = distilling.hook
@@ -86,55 +89,42 @@ def benchmark(cfg: Config, steps: int = 50) -> StepCost:
         distilling.begin()
         for unit in units:
             distilling.train(unit)
-        with_teacher = _allocated()
+        with_both = allocated_mib()
         floor = _Floor(baseline, distilling)
-        taken = _rounds(
-            {
-                BASELINE: baseline.train,
-                FLOOR: floor.train,
-                ON: distilling.train
-            }, units, steps)
+        first = {
+            BASELINE: baseline.train,
+            FLOOR: floor.train,
+            ON: distilling.train
+        }
+        ms, peak_mib = _rounds(first, units, steps)
 
         watched = _watch(hook.distiller.teacher.model)
         distilling.train(units[0])
         hook.distiller.schedule = SCHEDULES.build(
             dict(type='Constant', value=0.))
         distilling.train(units[0])
-        after_stop = _allocated()
+        after_stop = allocated_mib()
         left = sum(ref() is not None for ref in watched)
-        taken.update(
-            _rounds({
-                AGAIN: baseline.train,
-                OFF: distilling.train
-            }, units, steps))
+        second = {AGAIN: baseline.train, OFF: distilling.train}
+        for taken, more in zip((ms, peak_mib), _rounds(second, units, steps)):
+            taken.update(more)
         facts = _facts(baseline, count, floor.shapes)
+    # What each run keeps from step to step, without the batches.
+    plain_mib = with_baseline - empty - batches
+    kept = {
+        BASELINE: plain_mib,
+        FLOOR: plain_mib + with_both - after_stop,
+        ON: with_both - with_baseline,
+        AGAIN: plain_mib,
+        OFF: after_stop - with_baseline
+    }
     return StepCost(
-        ms={
-            mode: [ms for ms, _ in values]
-            for mode, values in taken.items()
-        },
-        peak_mib=_peaks(taken, empty, with_baseline, with_teacher, after_stop),
+        ms=ms,
+        peak_mib={mode: kept[mode] + peak
+                  for mode, peak in peak_mib.items()},
         teacher_parts=len(watched),
         teacher_parts_left=left,
         facts=facts)
-
-
-def _peaks(taken: Dict[str, List[tuple]], empty: float, with_baseline: float,
-           with_teacher: float, after_stop: float) -> Dict[str, float]:
-    """Peak memory by mode, as if the other student were not there too."""
-    if taken[BASELINE][0][1] is None:
-        return {}
-    idle = {
-        BASELINE: with_teacher - with_baseline,
-        FLOOR: after_stop - with_baseline,
-        ON: with_baseline - empty,
-        AGAIN: after_stop - with_baseline,
-        OFF: with_baseline - empty
-    }
-    return {
-        mode: max(peak for _, peak in values) - idle[mode]
-        for mode, values in taken.items()
-    }
 
 
 def _configs(cfg: Config) -> Tuple[Config, Config]:
@@ -191,20 +181,28 @@ class _Floor:
         self.shapes.add(tuple(batch['inputs'].shape))
 
 
-def _rounds(modes: Dict[str, Callable[[Sequence[Any]], Trained]],
-            units: Sequence[Sequence[Any]],
-            steps: int) -> Dict[str, List[tuple]]:
-    """Milliseconds and peak memory of every mode in every round."""
+def _rounds(
+        modes: Dict[str, Callable[[Sequence[Any]], Trained]],
+        units: Sequence[Sequence[Any]],
+        steps: int) -> Tuple[Dict[str, List[float]], Dict[str, float]]:
+    """Milliseconds of every mode in every round, and what a step takes.
+
+    The latter is the most of all batches, in MiB beyond what stands.
+    """
     names = list(modes)
-    taken: Dict[str, List[tuple]] = {name: [] for name in names}
+    ms: Dict[str, List[float]] = {name: [] for name in names}
     for i in range(-len(units), steps):
         unit, first = units[i % len(units)], i % len(names)
         for name in names[first:] + names[:first]:
-            # Not its losses: they hold on to their graphs.
-            ms, peak_mib, _ = modes[name](unit)
+            taken = modes[name](unit).ms
             if i >= 0:
-                taken[name].append((ms, peak_mib))
-    return taken
+                ms[name].append(taken)
+    # By themselves: on a CPU it makes them slow to be watched.
+    peak_mib = {
+        name: max(step_peak_mib(partial(train, unit)) for unit in units)
+        for name, train in modes.items()
+    }
+    return ms, peak_mib
 
 
 def _watch(teacher: nn.Module) -> List[weakref.ref]:
@@ -229,14 +227,6 @@ def _warm_up_device() -> None:
     if torch.cuda.is_available():
         x = torch.ones(8, 8, device='cuda', requires_grad=True)
         (x @ x).sum().backward()
-
-
-def _allocated() -> float:
-    """MiB on the GPU that are in use; 0 without one."""
-    gc.collect()
-    if not torch.cuda.is_available():
-        return 0.
-    return torch.cuda.memory_allocated() / 2**20
 
 
 def _facts(baseline: Rehearsal, count: int, shapes: Set[tuple]) -> dict:

@@ -9,18 +9,19 @@ from rich.table import Table
 
 from mmw2s.distillation.distiller import Measured
 from .hooks import WeakTeacherDistillHook
+from .memory import allocated_mib, step_peak_mib
 from .rehearsal import Rehearsal
 
 __all__ = ['dry_run']
 
 
 def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
-    """Run three training steps of a config and say what they did.
+    """Run a few training steps of a config and say what they did.
 
     Prints the pairs that were matched (module, level, shape), the value of
-    every loss at full strength, the teacher's score, milliseconds a step with
-    and without the teacher, and on a GPU the peak memory. Writes nothing into
-    the work_dir.
+    every loss at full strength, the teacher's score, and milliseconds and peak
+    memory of a step with and without the teacher. Writes nothing into the
+    work_dir.
 
     Args:
         cfg (Config): A config with a ``WeakTeacherDistillHook``.
@@ -51,16 +52,17 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
             raise ValueError('the stop rule of this config ends the '
                              'distillation within its first two steps')
         teacher_ms = hook.distiller.teacher.stopwatch.ms
+        on_mib = allocated_mib() + step_peak_mib(lambda: run.train([second]))
         hook.after_train(run.runner)  # as a stop, but not said in the log
         off = run.train([third])
+        off_mib = allocated_mib() + step_peak_mib(lambda: run.train([third]))
 
     _print_losses(console, rows, losses)
     _print_teacher(console, hook)
     console.print(f'A step takes {on.ms:.0f} ms with the teacher (its forward '
                   f'{teacher_ms:.0f} ms) and {off.ms:.0f} ms without.')
-    if on.peak_mib is not None:
-        console.print(f'Peak memory: {on.peak_mib:.0f} MiB with the teacher, '
-                      f'{off.peak_mib:.0f} MiB without.')
+    console.print(f'Peak memory: {on_mib:.0f} MiB with the teacher, '
+                  f'{off_mib:.0f} MiB without.')
     console.print('Nothing was saved.')
 
 

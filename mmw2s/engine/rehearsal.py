@@ -3,7 +3,7 @@
 import copy
 import time
 from itertools import cycle, islice
-from typing import Any, List, NamedTuple, Optional, Sequence
+from typing import Any, List, NamedTuple, Sequence
 
 import torch
 from mmengine.config import Config
@@ -20,12 +20,9 @@ class Trained(NamedTuple):
 
     Attributes:
         ms (float): Milliseconds a step.
-        peak_mib (float, optional): The most memory that was allocated on the
-            GPU meanwhile. None without one: a CPU's memory is not tracked.
         losses (dict): What the last step returned, for the log.
     """
     ms: float
-    peak_mib: Optional[float]
     losses: dict
 
 
@@ -94,15 +91,13 @@ class Rehearsal:
         on_gpu = torch.cuda.is_available()
         if on_gpu:
             torch.cuda.synchronize()
-            torch.cuda.reset_peak_memory_stats()
         began = time.perf_counter()
         for batch in batches:
             losses = self._step(batch)
         if on_gpu:
             torch.cuda.synchronize()
         ms = 1000 * (time.perf_counter() - began) / len(batches)
-        peak = torch.cuda.max_memory_allocated() / 2**20 if on_gpu else None
-        return Trained(ms, peak, losses)
+        return Trained(ms, losses)
 
     def _step(self, batch: Any) -> dict:
         runner, loop = self.runner, self.runner.train_loop

@@ -44,7 +44,8 @@ class StepCost:
     Args:
         ms (dict[str, list[float]]): Milliseconds a step by mode, round by
             round. In a round all modes of a phase see the same batch.
-        peak_mib (dict[str, float]): Peak memory by mode, on a GPU.
+        peak_mib (dict[str, float]): Peak memory by mode, that of the tensors
+            of its own run.
         teacher_parts (int): Modules, weights, buffers and activations of the
             teacher that were watched.
         teacher_parts_left (int): Those still in memory after the stop.
@@ -79,7 +80,7 @@ class StepCost:
         """All of it, with medians and quartiles, as a JSON text."""
         modes = {mode: Spread.of(ms)._asdict() for mode, ms in self.ms.items()}
         for mode, summary in modes.items():
-            summary.update(peak_mib=self.peak_mib.get(mode), ms=self.ms[mode])
+            summary.update(peak_mib=self.peak_mib[mode], ms=self.ms[mode])
         return json.dumps(
             dict(
                 modes=modes,
@@ -99,12 +100,12 @@ class StepCost:
         modes = _table(f'Milliseconds a training step ({steps} rounds)',
                        'mode', 'median', 'quartiles', 'peak memory')
         for mode, ms in self.ms.items():
-            spread, peak = Spread.of(ms), self.peak_mib.get(mode)
+            spread = Spread.of(ms)
             modes.add_row(
                 mode,
                 f'{spread.median:.1f}',
                 f'{spread.low:.1f} - {spread.high:.1f}',
-                'not measured' if peak is None else f'{peak:.0f} MiB',
+                f'{self.peak_mib[mode]:.0f} MiB',
                 end_section=mode == ON)
         ratios = _table('Ratios, round by round', '', 'median', 'quartiles',
                         'goal')
@@ -123,9 +124,6 @@ class StepCost:
                 *(f'{self.net_speedup(speedup, s):.2f}x' for s in shares))
         for table in (modes, ratios, net):
             console.print(table)
-        if not self.peak_mib:
-            console.print("A CPU's memory cannot be told by mode: not "
-                          'measured.')
         console.print(f'{self.teacher_parts_left} of {self.teacher_parts} '
                       'modules and tensors of the teacher are in memory after '
                       'the stop.')

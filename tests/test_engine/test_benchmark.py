@@ -14,7 +14,7 @@ from toys import retinanet, run_config, write_pictures
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.teacher_view import TeacherView
 from mmw2s.engine import WeakTeacherDistillHook
-from mmw2s.engine.benchmark import _configs, _peaks, benchmark
+from mmw2s.engine.benchmark import _configs, benchmark
 from mmw2s.engine.rehearsal import Rehearsal
 from mmw2s.engine.step_cost import AGAIN, BASELINE, FLOOR, OFF, ON
 
@@ -61,7 +61,6 @@ def test_a_slow_teacher_shows_while_it_is_on_and_not_after_the_stop(
     assert least[FLOOR] > 300 and least[ON] > 300
     assert least[BASELINE] < 300 and least[AGAIN] < 300 and least[OFF] < 300
     assert result.teacher_parts > 100 and result.teacher_parts_left == 0
-    assert result.peak_mib == {}
     assert result.facts['batch_shapes'] == [(2, 3, 64, 64)]
     assert result.facts['versions']['torch']
     assert cfg.to_dict() == before and not (tmp_path / 'run').exists()
@@ -94,7 +93,7 @@ def test_with_accumulation_every_mode_gets_a_whole_update(cfg, monkeypatch):
     monkeypatch.setattr(Rehearsal, '_step', counted_step)
     monkeypatch.setattr(OptimWrapper, 'step', counted_update)
     result = benchmark(cfg, steps=2)
-    units = 2 * BATCHES + 3 * (BATCHES + 2) + 2 + 2 * (BATCHES + 2)
+    units = 2 * BATCHES + 3 * (2 * BATCHES + 2) + 2 + 2 * (2 * BATCHES + 2)
     assert done == dict(step=2 * units, update=units)
     assert result.facts['accumulative_counts'] == 2
     assert result.facts['optim_wrapper'] == 'BF16OptimWrapper'
@@ -118,8 +117,8 @@ def test_the_bare_forward_goes_no_deeper_than_the_knowledges_need(
 
     monkeypatch.setattr(FrozenTeacher, '_freeze', watched)
     benchmark(cfg, steps=1)
-    # First steps, rounds of two modes, and the one before the stop.
-    assert reached == ['neck'] * (BATCHES + 2 * (BATCHES + 1) + 1)
+    # First steps, rounds and memory of two modes, and that before the stop.
+    assert reached == ['neck'] * (BATCHES + 2 * (2 * BATCHES + 1) + 1)
 
 
 def test_a_teacher_that_is_kept_is_seen(cfg, monkeypatch):
@@ -135,21 +134,20 @@ def test_a_teacher_that_is_kept_is_seen(cfg, monkeypatch):
     assert benchmark(cfg, steps=1).teacher_parts_left == 1
 
 
-def test_what_the_other_student_holds_is_taken_off_the_peak():
-    # Empty 1, student 10, with teacher 13; peaks 5 above what is allocated.
-    taken = {
-        mode: [(1., peak - 2.), (1., peak)]
-        for mode, peak in {
-            BASELINE: 29.,
-            FLOOR: 29.5,
-            ON: 30.,
-            AGAIN: 26.,
-            OFF: 26.
-        }.items()
-    }
-    peaks = _peaks(
-        taken, empty=1., with_baseline=11., with_teacher=24., after_stop=21.)
-    assert peaks == {BASELINE: 16., FLOOR: 19.5, ON: 20., AGAIN: 16., OFF: 16.}
+def test_memory_is_that_of_the_own_run_and_the_teachers_part_goes(cfg):
+    cfg.custom_hooks[1].distill = [
+        dict(
+            knowledge=dict(type='FPNFeatures'),
+            loss=dict(type='PKDLoss', loss_weight=1.))
+    ]
+    peak = benchmark(cfg, steps=1).peak_mib
+    student = sum(p.nbytes for p in build(retinanet(18)).parameters()) / 2**20
+    # Weights of both; the student's gradients, and its momenta.
+    assert peak[BASELINE] > 3 * student
+    assert 0.9 < (peak[FLOOR] - peak[BASELINE]) / student < 1.5
+    assert peak[FLOOR] <= peak[ON] * 1.02
+    assert peak[AGAIN] == pytest.approx(peak[BASELINE], rel=0.02)
+    assert peak[OFF] == pytest.approx(peak[AGAIN], rel=0.02)
 
 
 def test_a_config_without_the_hook_is_refused(cfg):

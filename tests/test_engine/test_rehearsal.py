@@ -66,7 +66,7 @@ def test_a_batch_can_be_trained_on_again(rehearsal):
     batch, = rehearsal.batches(1)
     before = copy.deepcopy(batch)
     trained = rehearsal.train([batch, batch])
-    assert trained.ms > 0 and trained.peak_mib is None
+    assert trained.ms > 0
     assert 'loss_bbox' in trained.losses
     assert torch.equal(batch['inputs'][0], before['inputs'][0])
     assert set(batch['data_samples'][0].keys()) == set(
