@@ -15,7 +15,7 @@ from mmengine.registry import Registry, build_from_cfg
 
 __all__ = [
     'KNOWLEDGE', 'SCHEDULES', 'STOP_RULES', 'check_config', 'check_fields',
-    'find_class'
+    'find_class', 'is_kind'
 ]
 
 
@@ -50,6 +50,14 @@ def check_config(owner: str, cls: Any, cfg: dict) -> None:
     if all(p.kind is not p.VAR_KEYWORD for p in parameters):
         check_fields(owner, (k for k in cfg if k not in ('type', '_scope_')),
                      (p.name for p in parameters))
+
+
+def is_kind(module: Any, *names: str) -> bool:
+    """Whether an object is of one of these classes, or descends from one.
+
+    By name, so that the package that has the class need not be installed.
+    """
+    return any(cls.__name__ in names for cls in type(module).__mro__)
 
 
 def find_class(what: str, kind: Any, registry: Registry,

@@ -28,13 +28,21 @@ def images(count=40, seed=0, brightness=0):
 
 @DATASETS.register_module()
 class Noise(Dataset):
-    """Those images as a data set."""
+    """Those images as a data set; `kind` is what is wrong with them."""
 
-    def __init__(self, **fields):
+    def __init__(self, kind='', **fields):
+        self.kind = kind
         self.images = images(**fields)
 
     def __len__(self):
         return len(self.images)
 
     def __getitem__(self, index):
-        return dict(inputs=self.images[index])
+        image = self.images[index]
+        if self.kind == 'float':
+            image = image.float()
+        if self.kind == 'random':
+            image = torch.randint_like(image, 200)
+        if self.kind == 'mixed' and index % 2:
+            image = image[:, :3]
+        return dict(inputs=image)

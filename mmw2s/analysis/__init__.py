@@ -10,7 +10,7 @@ from .targets import first_at_target, infer_rule
 
 __all__ = [
     'Comparison', 'Run', 'choose_teacher', 'compare', 'first_at_target',
-    'infer_rule', 'plot_curves', 'save', 'write_report'
+    'infer_rule', 'plot_curves', 'print_tables', 'save', 'write_report'
 ]
 
 
@@ -21,7 +21,7 @@ def __getattr__(name: str):
     if name == 'plot_curves':
         from .plots import plot_curves
         return plot_curves
-    if name in ('save', 'write_report'):
+    if name in ('print_tables', 'save', 'write_report'):
         from . import report
         return getattr(report, name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

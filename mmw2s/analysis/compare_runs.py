@@ -1,7 +1,8 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Choose metric and targets, and compare two groups of runs."""
+import math
 import os.path as osp
-from typing import List, Optional, Sequence, Union
+from typing import Any, List, Optional, Sequence, Union
 
 from .comparison import Comparison, Target
 from .run import Run
@@ -38,11 +39,12 @@ def compare(baselines: Sequence[Union[str, Run]],
             metric's name or the runs' own targets say.
 
     Returns:
-        Comparison: With ``to_markdown()``, ``to_json()`` and ``print()``.
+        Comparison: To be shown by ``print_tables`` and written by ``save``.
 
     Raises:
         FileNotFoundError: If a folder holds no record.
-        ValueError: If the runs have no such metric, or a target is no number.
+        ValueError: If the runs have no such metric, a target is no number, a
+            run is given twice, or the sides are swapped.
     """
     baselines, w2s = _load(baselines), _load(w2s)
     teacher = _load([teacher])[0] if teacher is not None else None
@@ -50,6 +52,7 @@ def compare(baselines: Sequence[Union[str, Run]],
         raise ValueError('there should be at least one baseline and one '
                          f'weak-to-strong run, but got {len(baselines)} and '
                          f'{len(w2s)}')
+    _check_sides(baselines, w2s)
     runs = baselines + w2s
     metric = choose_metric(runs, metric)
     rule = choose_rule(runs, metric, rule)
@@ -69,9 +72,23 @@ def compare(baselines: Sequence[Union[str, Run]],
 
 def _load(runs: Sequence[Union[str, Run]]) -> List[Run]:
     return [
-        run if isinstance(run, Run) else Run.load(osp.expanduser(str(run)))
-        for run in runs
+        run if isinstance(run, Run) else Run.load(str(run)) for run in runs
     ]
+
+
+def _check_sides(baselines: List[Run], w2s: List[Run]) -> None:
+    taught = [run for run in baselines if run.teacher or run.stop]
+    if taught and not any(run.teacher or run.stop for run in w2s):
+        raise ValueError(
+            f'the baseline {taught[0].name} was trained with a weak teacher, '
+            'as its w2s_record.jsonl says, and no run of the other side was: '
+            'swap the sides')
+    seen = set()
+    for run in baselines + w2s:
+        path = run.path and osp.realpath(run.path)
+        if path in seen:
+            raise ValueError(f'the run {run.path} is given twice')
+        seen |= {path} - {None}
 
 
 def choose_metric(runs: Sequence[Run], metric: Optional[str] = None) -> str:
@@ -111,12 +128,15 @@ def _parse(target: Union[str, float], best: Optional[float],
     """Value and label of a target that may be a share of the best."""
     text = str(target).strip()
     try:
-        if not text.endswith('%'):
-            return float(text), f'{float(text):.4g}'
-        share = float(text[:-1]) / 100
+        number = float(text[:-1] if text.endswith('%') else text)
     except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
         raise ValueError('a target should be a number as 0.3 or a share as '
-                         f'90%, but got {target!r}') from None
+                         f'90%, but got {target!r}')
+    if not text.endswith('%'):
+        return number, f'{number:.4g}'
+    share = number / 100
     if best is None or best <= 0 or share <= 0:
         raise ValueError(
             f'a target of {text} needs a positive best of the baselines, but '
@@ -134,17 +154,29 @@ def _notes(baselines: List[Run], w2s: List[Run],
             batch_size_per_device='batch size',
             devices='device',
             omp_num_threads='OMP_NUM_THREADS',
+            precision='precision',
+            max_iters='length',
+            iters_per_epoch='iterations of an epoch',
             versions='versions').items():
-        values = []
-        for run in baselines + w2s:
-            if run.facts.get(key) not in values:
-                values.append(run.facts.get(key))
+        values = _values(baselines + w2s, key)
         if len(values) > 1:
             notes.append(f'The runs differ in {what} ({key}): ' +
                          ' / '.join(map(str, values)) + '.')
     for run in baselines + w2s:
         if not run.finished:
             notes.append(f'{run.name} has not finished.')
+    for run in baselines:
+        if run.teacher or run.stop:
+            notes.append(f'The baseline {run.name} had a teacher.')
+    for run in w2s:
+        if not run.teacher and not run.stop:
+            notes.append(f'{run.name} has no record of a teacher.')
+    for side in (baselines, w2s):
+        seeds = [run.facts.get('seed') for run in side]
+        for seed in dict.fromkeys(seeds):
+            same = [run.name for run, s in zip(side, seeds) if s == seed]
+            if seed is not None and len(same) > 1:
+                notes.append(f'{", ".join(same)} have the same seed, {seed}.')
     fewest = min(len(baselines), len(w2s))
     if fewest < 3:
         notes.append(f'{fewest} seed{"s" if fewest > 1 else ""} a side: '
@@ -153,3 +185,13 @@ def _notes(baselines: List[Run], w2s: List[Run],
         notes.append("The targets are shares of the baseline's best, chosen "
                      'after the runs.')
     return notes
+
+
+def _values(runs: List[Run], key: str) -> List[Any]:
+    """The different values of a fact, of the runs that tell it."""
+    told = [run.facts[key] for run in runs if key in run.facts]
+    if key == 'versions' and told:
+        # Earlier records name fewer packages.
+        names = [name for name in told[0] if all(name in v for v in told)]
+        told = [{name: v[name] for name in names} for v in told]
+    return [value for i, value in enumerate(told) if value not in told[:i]]

@@ -185,18 +185,3 @@ class Comparison:
         if score is None or best is None or best <= 0:
             return None
         return judge_teacher(score, best, self.rule)
-
-    def to_markdown(self, **kwargs) -> str:
-        """The full report, see :func:`mmw2s.analysis.report.to_markdown`."""
-        from .report import to_markdown
-        return to_markdown(self, **kwargs)
-
-    def to_json(self) -> str:
-        """All numbers of the report as a JSON text."""
-        from .report import to_json
-        return to_json(self)
-
-    def print(self) -> None:
-        """Print the tables to the terminal."""
-        from .report import print_tables
-        print_tables(self)

@@ -7,9 +7,7 @@ import os.path as osp
 from statistics import median
 from typing import Any, Dict, List, Optional, Sequence, Union
 
-from rich import box
 from rich.console import Console
-from rich.table import Table as RichTable
 
 from .compare_runs import compare
 from .comparison import Comparison, Speedup, Target
@@ -17,9 +15,7 @@ from .plots import plot_curves
 from .run import TIME_UNITS, UNITS, Run, cost
 from .tables import SIDES, tables
 
-__all__ = [
-    'to_markdown', 'to_json', 'to_dict', 'print_tables', 'save', 'write_report'
-]
+__all__ = ['to_markdown', 'to_dict', 'print_tables', 'save', 'write_report']
 
 
 def print_tables(result: Comparison,
@@ -27,16 +23,7 @@ def print_tables(result: Comparison,
     """Print verdict, tables and notes to the terminal."""
     console = console or Console()
     for table in tables(result):
-        shown = RichTable(
-            *table.header,
-            title=table.title,
-            title_justify='left',
-            box=box.SIMPLE_HEAD,
-            padding=0,
-            show_edge=False)
-        for row, following in zip(table.rows, table.rows[1:] + [['']]):
-            shown.add_row(*row, end_section=row[0] != following[0])
-        console.print(shown)
+        table.print(console)
         console.print()
     for line in result.verdict():
         console.print(line, highlight=False, markup=False)
@@ -80,13 +67,7 @@ def to_markdown(
     parts = [f'# {title}', '\n'.join(f'- {v}' for v in result.verdict())]
     parts += [f'![]({figure})' for figure in figures]
     for table in tables(result):
-        lines = [table.header, ['---'] * len(table.header)] + table.rows
-        parts += [
-            f'## {table.title}',
-            '\n'.join('| ' + ' | '.join(c.replace('|', '\\|')
-                                        for c in line) + ' |'
-                      for line in lines)
-        ]
+        parts += [f'## {table.title}', table.to_markdown()]
     parts.append(
         'Epochs and iterations are completed ones at the validation that '
         'first reached the target. Training time leaves validations out; the '
@@ -103,13 +84,9 @@ def to_markdown(
     return '\n\n'.join(parts) + '\n'
 
 
-def to_json(result: Comparison) -> str:
-    """All numbers of a comparison as JSON, see :func:`to_dict`."""
-    return json.dumps(to_dict(result), indent=1)
-
-
 def to_dict(result: Comparison) -> Dict[str, Any]:
-    """All numbers of a comparison; None stands for "not reached"."""
+    """All numbers of a comparison, ready for JSON; None stands for "not
+    reached"."""
 
     def finite(value: float) -> Optional[float]:
         return value if math.isfinite(value) else None
@@ -189,7 +166,7 @@ def save(result: Comparison,
     with open(osp.join(out_dir, 'report.md'), 'w', encoding='utf-8') as f:
         f.write(text)
     with open(osp.join(out_dir, 'report.json'), 'w', encoding='utf-8') as f:
-        f.write(to_json(result))
+        json.dump(to_dict(result), f, indent=1)
 
 
 def write_report(

@@ -32,6 +32,7 @@ class Run:
         targets (list[dict]): Targets the run itself was given.
         finished (bool): Whether training came to its end.
         events (list[dict]): Rows of ``w2s_record.jsonl``, if there are any.
+        path (str, optional): The file that it was read from.
     """
     name: str
     history: List[dict]
@@ -39,19 +40,23 @@ class Run:
     targets: List[dict] = field(default_factory=list)
     finished: bool = True
     events: List[dict] = field(default_factory=list)
+    path: Optional[str] = None
 
     @classmethod
     def load(cls, path: str, name: Optional[str] = None) -> 'Run':
         """Read a run.
 
         Args:
-            path (str): Its work_dir, or a ``time_to_target*.json`` file.
+            path (str): Its work_dir, or a ``time_to_target*.json`` file. One
+                that was set aside has no events: those of the folder are of a
+                later run.
             name (str, optional): Defaults to the name of the folder.
 
         Raises:
             FileNotFoundError: If there is no record of the run.
             ValueError: If the record cannot be read or has no validation.
         """
+        path = osp.expanduser(path)
         is_file = path.endswith('.json')
         folder = osp.dirname(path) or '.' if is_file else path
         record = path if is_file else osp.join(path, FILENAME)
@@ -73,7 +78,9 @@ class Run:
             facts=content.get('run', {}),
             targets=content.get('targets', []),
             finished=content.get('finished', False),
-            events=read_rows(osp.join(folder, 'w2s_record.jsonl')))
+            events=read_rows(osp.join(folder, 'w2s_record.jsonl'))
+            if osp.basename(record) == FILENAME else [],
+            path=record)
 
     @property
     def world_size(self) -> int:

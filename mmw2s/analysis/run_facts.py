@@ -56,10 +56,19 @@ def describe_run(runner) -> dict:
         # Only what this run has imported: nothing else can matter to it.
         versions={
             name: getattr(sys.modules.get(name), '__version__', None)
-            for name in ('torch', 'mmengine', 'mmcv', 'mmdet', 'mmw2s')
+            for name in ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet',
+                         'mmpretrain', 'diffusers', 'mmw2s')
         },
+        precision=_precision(runner.optim_wrapper),
         omp_num_threads=os.environ.get('OMP_NUM_THREADS'),
         cpu_count=os.cpu_count())
+
+
+def _precision(optim_wrapper) -> str:
+    """The kind of optimizer wrapper, and what it casts to."""
+    dtype = getattr(optim_wrapper, 'cast_dtype', None)
+    kind = type(optim_wrapper).__name__
+    return kind if dtype is None else f'{kind}, {dtype}'
 
 
 def _device_name() -> str:

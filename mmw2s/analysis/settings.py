@@ -5,6 +5,7 @@ import math
 import os
 import os.path as osp
 from dataclasses import dataclass
+from itertools import cycle
 from statistics import median
 from typing import Dict, List, Mapping, Optional, Sequence, Union
 
@@ -67,18 +68,18 @@ class SettingsTable:
         return Table(f'Epochs to targets of {metric}', header, rows)
 
     def to_markdown(self) -> str:
-        """The table, with the notes that hold for its runs."""
+        """The table, with the notes on its runs, each said once."""
         table = self.table()
-        dashes = ['---'] * len(table.header)
-        lines = [f'# {table.title}', '']
-        lines += [
-            f'| {" | ".join(row)} |'
-            for row in (table.header, dashes, *table.rows)
-        ]
-        # Most hold for all; each is said once.
-        notes = dict.fromkeys(n for c in self.comparisons.values()
-                              for n in c.notes)
-        return '\n'.join(lines + [''] + [f'- {n}' for n in notes]) + '\n'
+        notes: Dict[str, List[str]] = {}
+        for name, result in self.comparisons.items():
+            for note in result.notes:
+                notes.setdefault(note, []).append(name)
+        lines = [f'# {table.title}', '', table.to_markdown(), '']
+        for note, names in notes.items():
+            whose = '' if len(names) == len(
+                self.comparisons) else f'{", ".join(names)}: '
+            lines.append(f'- {whose}{note}')
+        return '\n'.join(lines) + '\n'
 
     def to_json(self) -> str:
         """The baselines, and every comparison with them by name of the
@@ -143,10 +144,10 @@ def plot_teacher_strength(result: SettingsTable, path: str) -> None:
     if not ordered:
         raise ValueError('none of these runs tells its teacher\'s score: '
                          'there is nothing to draw it against')
+    # One marker more than colours: thirty targets look different.
+    colors = cycle(('#0072B2', '#009E73', '#D55E00', '#CC79A7', '#E69F00'))
     for i, (target, color, marker) in enumerate(
-            zip(result.first.targets,
-                ('#0072B2', '#009E73', '#D55E00', '#CC79A7', '#E69F00'),
-                'osD^v')):
+            zip(result.first.targets, colors, cycle('osD^vP'))):
         points = [(teacher_share(c), c.speedup(c.targets[i], 'epoch'))
                   for c in ordered]
         points = [(x, up) for x, up in points if up.value is not None]

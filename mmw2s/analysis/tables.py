@@ -4,6 +4,10 @@ import math
 from statistics import median
 from typing import Dict, List, NamedTuple, Optional
 
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+
 from .comparison import Comparison, Target
 from .run import TIME_UNITS, UNITS, cost, time_unit
 
@@ -25,6 +29,26 @@ class Table(NamedTuple):
     title: str
     header: List[str]
     rows: List[List[str]]
+
+    def to_markdown(self) -> str:
+        """The cells alone, without the title."""
+        lines = [self.header, ['---'] * len(self.header), *self.rows]
+        return '\n'.join('| ' +
+                         ' | '.join(c.replace('|', '\\|') for c in line) + ' |'
+                         for line in lines)
+
+    def print(self, console: Optional[Console] = None) -> None:
+        """Print title and cells to the terminal."""
+        shown = RichTable(
+            *self.header,
+            title=self.title,
+            title_justify='left',
+            box=box.SIMPLE_HEAD,
+            padding=0,
+            show_edge=False)
+        for row, following in zip(self.rows, self.rows[1:] + [['']]):
+            shown.add_row(*row, end_section=row[0] != following[0])
+        (console or Console()).print(shown)
 
 
 class _Format:

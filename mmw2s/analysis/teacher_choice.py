@@ -128,7 +128,8 @@ def choose_teacher(run_dir: str,
     """Find the earliest checkpoint of a run that is a useful teacher.
 
     Args:
-        run_dir (str): The work_dir of the teacher's own training.
+        run_dir (str): The work_dir of the teacher's own training, or its
+            ``time_to_target.json``.
         student_best (float): What the student reaches at best without a
             teacher, by the same metric on the same data.
         metric (str, optional): Name of the metric. Defaults to None, chosen
@@ -143,7 +144,7 @@ def choose_teacher(run_dir: str,
     run = Run.load(run_dir)
     metric = choose_metric([run], metric)
     rule = choose_rule([run], metric, rule)
-    files = _checkpoints(run_dir)
+    files = _checkpoints(osp.dirname(run.path))
     candidates = []
     for row in run.rows(metric):
         score = row['metrics'][metric]

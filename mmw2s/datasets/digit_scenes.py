@@ -12,6 +12,7 @@ import numpy as np
 
 __all__ = ['write_digit_scenes']
 
+LEAST_HEIGHT, MOST_HEIGHT = 12, 40
 CLASSES = tuple(str(digit) for digit in range(10))
 # The scans come writer after writer: the last block holds other hands.
 NUM_TRAIN_SCANS = 1437
@@ -40,16 +41,21 @@ def write_digit_scenes(root: str,
         root (str): The folder to write.
         num_train (int): Number of training scenes.
         num_val (int): Number of validation scenes.
-        size (int): Side of a scene in pixels.
+        size (int): Side of a scene in pixels, 40 or more.
         seed (int): Seed of all that is drawn.
 
     Returns:
-        str: ``root``.
+        str: ``root``, as an absolute path.
 
     Raises:
         FileExistsError: If ``root`` holds something else, or scenes of other
             arguments.
+        ValueError: If a scene is too small for a digit.
     """
+    if size < MOST_HEIGHT:
+        raise ValueError(
+            f'size should be {MOST_HEIGHT} or more, the height of the largest '
+            f'digits, but got {size}')
     recipe = dict(
         description='digit scenes of mmw2s, after load_digits of scikit-learn',
         version=1,
@@ -57,7 +63,7 @@ def write_digit_scenes(root: str,
         num_val=num_val,
         size=size,
         seed=seed)
-    root = osp.abspath(root)
+    root = osp.abspath(osp.expanduser(root))
     if _is_written(root, recipe):
         return root
 
@@ -161,7 +167,8 @@ def draw_scene(
     drawn: List[int] = []
     for _ in range(rng.integers(3, 8)):
         index = int(rng.integers(len(scans)))
-        ink = _enlarge(scans[index], int(rng.integers(12, 41)))
+        ink = _enlarge(scans[index],
+                       int(rng.integers(LEAST_HEIGHT, MOST_HEIGHT + 1)))
         height, width = ink.shape
         for _ in range(20):  # attempts at a place that is not taken
             x1 = int(rng.integers(0, size - width + 1))

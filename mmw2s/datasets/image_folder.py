@@ -1,4 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import os
 from pathlib import Path
 from typing import Any, List, Sequence, Union
 
@@ -17,7 +18,8 @@ class ImageFolder(BaseDataset):
     """Images of a folder, cut to squares of one size.
 
     The middle of each image is taken and resized. Where all images lie in
-    sub-folders, these are the classes, in the order of their names.
+    sub-folders, these are the classes, in the order of their names. Links to
+    folders are followed.
 
     Args:
         data_root (str): The folder.
@@ -29,6 +31,7 @@ class ImageFolder(BaseDataset):
 
     Raises:
         FileNotFoundError: If there is no such folder, or no image in it.
+        ValueError: When an image is read that has more than 8 bits a channel.
     """
 
     def __init__(self,
@@ -46,8 +49,9 @@ class ImageFolder(BaseDataset):
         """Paths, with labels where there are classes."""
         root = Path(self.data_root)
         paths = sorted(
-            path for path in root.rglob('*')
-            if path.suffix.lower() in SUFFIXES)
+            Path(folder, name)
+            for folder, _, names in os.walk(root, followlinks=True)
+            for name in names if name.lower().endswith(SUFFIXES))
         if not paths:
             raise FileNotFoundError(
                 f'ImageFolder.data_root should be a folder with images '
@@ -67,6 +71,11 @@ class ImageFolder(BaseDataset):
         """Read an image and put it through the pipeline."""
         info = self.get_data_info(idx)
         with Image.open(info['img_path']) as image:
+            if image.mode.startswith(('I', 'F')):
+                raise ValueError(
+                    'ImageFolder needs images of 8 bits a channel, but '
+                    f'{info["img_path"]} has the mode {image.mode}, which '
+                    'Pillow would clip: convert it first')
             image = image.convert('L' if self.grey else 'RGB')
         side = min(image.size)
         left, top = ((length - side) // 2 for length in image.size)

@@ -13,8 +13,9 @@ class AutoWeight:
     .. math:: w = r \, \overline{L_{task}} / \overline{L_{kd}}
 
     with exponential moving averages of the two losses before weighting, as
-    plain numbers: no gradient flows through the weight. Everything stays on
-    the device.
+    plain numbers: no gradient flows through the weight. Losses that are not
+    finite, as some are under mixed precision, are no part of the averages.
+    Everything stays on the device.
 
     Args:
         ratio (float): The share r. Defaults to 0.5.
@@ -41,11 +42,11 @@ class AutoWeight:
             kd_loss (Tensor): 0-dim, averaged over ranks.
         """
         now = torch.stack([task_loss, kd_loss]).detach().float()
-        if self._means is None:
-            self._means = now
-        else:
-            self._means = self._means.to(now.device).lerp(
-                now, 1 - self.momentum)
+        old = torch.full_like(now, torch.nan) if self._means is None else \
+            self._means.to(now.device)
+        new = torch.where(old.isfinite(), old.lerp(now, 1 - self.momentum),
+                          now)
+        self._means = torch.where(now.isfinite().all(), new, old)
         task, kd = self._means
         return self.ratio * task / (kd + self.eps)
 

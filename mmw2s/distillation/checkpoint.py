@@ -9,7 +9,7 @@ from typing import Any, Tuple
 from urllib.parse import urlparse
 
 import torch
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import barrier
 
 __all__ = ['load_weights']
 
@@ -54,8 +54,9 @@ def _download(url: str) -> str:
     path = osp.join(folder, osp.basename(urlparse(url).path))
     # OpenMMLab's files carry the beginning of their sha256 in the name.
     found = re.search(r'-([0-9a-f]{8,})\.', osp.basename(path))
-    # The others come second, and find it there unless on another machine.
-    for our_turn in (is_main_process(), not is_main_process()):
+    # The others come second, and find it there. Launchers set LOCAL_RANK.
+    is_first = os.environ.get('LOCAL_RANK', '0') == '0'
+    for our_turn in (is_first, not is_first):
         if our_turn and not osp.exists(path):
             os.makedirs(folder, exist_ok=True)
             try:

@@ -6,21 +6,19 @@ from typing import List, Optional, Sequence
 from mmengine.logging import print_log
 from torch import nn
 
-from mmw2s.registry import KNOWLEDGE
+from mmw2s.registry import KNOWLEDGE, is_kind
 
 __all__ = ['default_distill', 'default_schedule', 'default_stop']
 
 
-def default_distill(student: nn.Module,
-                    teacher: Optional[nn.Module] = None) -> List[dict]:
+def default_distill(student: nn.Module, teacher: nn.Module) -> List[dict]:
     """The ``distill`` field for the kind of model that the student is.
 
     Args:
         student (nn.Module): The inner model.
-        teacher (nn.Module, optional): The teacher's. Of a detector, what it
-            cannot be compared with is left out and said in the log, such as
-            the scores of another kind of head or of other classes.
-            Defaults to None, which leaves nothing out.
+        teacher (nn.Module): The teacher's. Of a detector, what it cannot be
+            compared with is left out and said in the log, such as the scores
+            of another kind of head or of other classes.
 
     Raises:
         ValueError: If nothing is known about that kind of model, or nothing
@@ -30,12 +28,13 @@ def default_distill(student: nn.Module,
     if head is not None and hasattr(head, 'prior_generator'):
         return _comparable([
             _features(student, teacher, loss_weight=10.),
-            _dense_scores('DenseHeadOutputs', head)
+            _scores('DenseHeadOutputs', _has_sigmoid(head))
         ], student, teacher)
     if hasattr(student, 'rpn_head') or hasattr(student, 'roi_head'):
         entries = [_features(student, teacher, loss_weight=6.)]
         if hasattr(student, 'rpn_head'):
-            entries.append(_dense_scores('RPNOutputs', student.rpn_head))
+            entries.append(
+                _scores('RPNOutputs', _has_sigmoid(student.rpn_head)))
         if hasattr(student, 'roi_head'):
             entries.append(
                 dict(
@@ -43,14 +42,11 @@ def default_distill(student: nn.Module,
                     loss=dict(type='KDLoss', temperature=1., loss_weight=1.)))
         return _comparable(entries, student, teacher)
     if _is_classifier(student):
-        kinds = [cls.__name__ for cls in type(student.head).__mro__]
-        multi_label = 'MultiLabelClsHead' in kinds
         return [
-            dict(
-                knowledge=dict(type='ClassLogits'),
-                loss=dict(
-                    type='QualityFocalKDLoss' if multi_label else 'KDLoss',
-                    loss_weight=3.))
+            _scores(
+                'ClassLogits',
+                sigmoid=is_kind(student.head, 'MultiLabelClsHead'),
+                loss_weight=3.)
         ]
     if hasattr(student, 'alphas_cumprod'):  # DenoisingDiffusion
         return [
@@ -70,11 +66,11 @@ def _is_classifier(model: nn.Module) -> bool:
     return hasattr(getattr(model, 'head', None), 'pre_logits')
 
 
-def _features(student: nn.Module, teacher: Optional[nn.Module],
+def _features(student: nn.Module, teacher: nn.Module,
               loss_weight: float) -> dict:
     knowledge = dict(type='FPNFeatures')
     ours, theirs = ('neck' if hasattr(model, 'neck') else 'backbone'
-                    for model in (student, teacher or student))
+                    for model in (student, teacher))
     if ours != 'neck':
         knowledge['module'] = ours
     if theirs != ours:
@@ -84,20 +80,24 @@ def _features(student: nn.Module, teacher: Optional[nn.Module],
         loss=dict(type='PKDLoss', loss_weight=loss_weight))
 
 
-def _dense_scores(kind: str, head: nn.Module) -> dict:
-    sigmoid = getattr(head, 'use_sigmoid_cls', True)
+def _scores(kind: str, sigmoid: bool, loss_weight: float = 1.) -> dict:
+    if sigmoid:
+        return dict(
+            knowledge=dict(type=kind),
+            loss=dict(type='QualityFocalKDLoss', loss_weight=loss_weight))
     return dict(
         knowledge=dict(type=kind),
-        loss=dict(
-            type='QualityFocalKDLoss' if sigmoid else 'KDLoss',
-            loss_weight=1.))
+        loss=dict(type='KDLoss', loss_weight=loss_weight),
+        temperature=default_temperature())
+
+
+def _has_sigmoid(head: nn.Module) -> bool:
+    return getattr(head, 'use_sigmoid_cls', True)
 
 
 def _comparable(entries: Sequence[dict], student: nn.Module,
-                teacher: Optional[nn.Module]) -> List[dict]:
+                teacher: nn.Module) -> List[dict]:
     """The entries that the teacher fits; the log says why others do not."""
-    if teacher is None:
-        return list(entries)
     fitting, reasons = [], []
     for entry in entries:
         try:

@@ -79,11 +79,18 @@ class Distiller:
     def bind(self, max_iters: int, iters_per_epoch: float) -> None:
         """Tell the schedules how long the run is."""
         self.schedule.bind(max_iters, iters_per_epoch)
+        last = min(max_iters, self.schedule.zero_from() or max_iters) - 1
         for term in self.terms:
             hottest = getattr(term.loss, 'temperature', None)
             if term.temperature is not None:
                 term.temperature.bind(max_iters, iters_per_epoch)
-                hottest = max(map(term.temperature.value, (0, max_iters - 1)))
+                first_and_last = [term.temperature.value(i) for i in (0, last)]
+                if min(first_and_last) <= 0:
+                    raise ValueError(
+                        f'the temperature of {term.key} should stay above 0, '
+                        f'but goes from {first_and_last[0]:g} to '
+                        f'{first_and_last[1]:g} while the run distils')
+                hottest = max(first_and_last)
             if hottest is not None:
                 term.knowledge.check_temperature(hottest)
 
@@ -137,11 +144,12 @@ class Distiller:
         until: Dict[str, int] = {}
         for term in self.terms:
             first = term.knowledge.student_modules[0]
-            if not captured[first]:
+            if not captured.get(first):
                 raise RuntimeError(
                     f'the student\'s {first} was not called '
-                    'in its forward in loss mode: name in the knowledge of '
-                    f'{term.key} a module that is')
+                    'in its forward in loss mode, or the forward is the '
+                    'second of an iteration, which is not supported: name in '
+                    f'the knowledge of {term.key} a module that is called')
             for name, calls in term.knowledge.calls_needed(captured).items():
                 until[name] = max(calls, until.get(name, 0))
         self.until = until

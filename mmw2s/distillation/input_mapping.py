@@ -39,8 +39,9 @@ class InputMapping:
 
         Args:
             inputs (Tensor): Shape (B, C, H, W), normalised for the student.
-            data_samples (list, optional): With ``img_shape``, where images
-                were padded to a common size.
+            data_samples (list, optional): With ``img_shape`` and
+                ``batch_input_shape``, where images were padded to a common
+                size.
 
         Returns:
             Tensor: Shape (B, C, H, W), normalised for the teacher.
@@ -48,10 +49,17 @@ class InputMapping:
         if self.is_identity:
             return inputs
         mapped = inputs.flip(1) if self._flip else inputs
-        mapped = mapped * self._scale.to(inputs) + self._shift.to(inputs)
+        if self._scale.device != inputs.device:  # once: the device waits
+            self._scale = self._scale.to(inputs.device)
+            self._shift = self._shift.to(inputs.device)
+        mapped = mapped * self._scale.to(inputs.dtype) + \
+            self._shift.to(inputs.dtype)
         for image, sample in zip(mapped, data_samples or ()):
+            # Preprocessors that pad note the size of the batch; without it
+            # the image's may be that from before its augmentation.
             shape = getattr(sample, 'img_shape', None)
-            if shape is not None and shape[:2] != mapped.shape[2:]:
+            if shape is not None and 'batch_input_shape' in sample and \
+                    shape[:2] != mapped.shape[2:]:
                 image[:, shape[0]:] = self._pad_t
                 image[:, :, shape[1]:] = self._pad_t
         return mapped

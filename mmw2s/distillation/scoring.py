@@ -124,6 +124,8 @@ def _cache_path(teacher: FrozenTeacher, runner: Runner) -> Optional[str]:
         dict(
             model=teacher.cfg.model.to_dict(),
             preprocessor=teacher.cfg.get('data_preprocessor'),
+            # As they are given, by name where the student's are others.
+            classes=teacher.classes,
             data=copy.deepcopy(configs)))
     digest.update(
         json.dumps(described.to_dict(), sort_keys=True, default=str).encode())

@@ -58,7 +58,7 @@ class StopRule:
     def at(self, iteration: int) -> Optional[str]:
         """Why to stop once ``iteration`` iterations are complete, or None."""
         if self._latest_iter is not None and iteration >= self._latest_iter:
-            return (f'{self.latest:.0%} of the run are over, the latest point '
+            return (f'{self.latest:.0%} of the run is over, the latest point '
                     'that was set')
         return None
 
@@ -213,7 +213,8 @@ class SurpassTeacher(StopRule):
         if row['event'] != 'val':
             return None
         score = self._student = row['metrics'].get(self.metric)
-        if score is None and row['metrics'] and not self._warned:
+        if self.metric not in row['metrics'] and row['metrics'] and \
+                not self._warned:
             self._warned = True
             print_log(
                 f'SurpassTeacher.metric is {self.metric!r}, but the '

@@ -1,10 +1,11 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The frozen teacher: where it comes from, and whether it fits."""
 import importlib.util
+import inspect
 import logging
 import os.path as osp
 from contextlib import nullcontext
-from typing import Any, List, Mapping, Optional, Sequence, Union
+from typing import Any, Mapping, Optional, Sequence, Union
 
 import torch
 from mmengine.config import Config
@@ -14,7 +15,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 from mmw2s.compatibility import mmcv_operators
-from mmw2s.registry import check_fields
+from mmw2s.registry import check_config
 from .checkpoint import load_weights
 from .stopwatch import Stopwatch
 
@@ -75,8 +76,9 @@ class FrozenTeacher:
         self.cfg = _load_config(config)
         if cfg_options:
             self.cfg.merge_from_dict(cfg_options)
+        kind = self.cfg.model.get('type', 'teacher')
         self.name = config if isinstance(config, str) else \
-            self.cfg.model.get('type', 'teacher')
+            getattr(kind, '__name__', kind)
         self.declared_score = score
         self.classes: Optional[Sequence[str]] = None
         self.stopwatch = Stopwatch()
@@ -98,21 +100,33 @@ class FrozenTeacher:
     @classmethod
     def from_cfg(cls, cfg: Union[str, dict]) -> 'FrozenTeacher':
         """Build from the hook's ``teacher`` field: a config, or the fields."""
+        cls.check_cfg(cfg)
         if isinstance(cfg, str) or 'model' in cfg:
             return cls(cfg)
+        return cls(**cfg)
+
+    @classmethod
+    def check_cfg(cls, cfg: Union[str, dict]) -> None:
+        """Refuse a hook's ``teacher`` field by its form alone.
+
+        Raises:
+            TypeError: For an unknown field, naming the nearest.
+            ValueError: If there is no config, or one beside the fields.
+        """
+        if isinstance(cfg, str):
+            return
+        if 'model' in cfg:
+            beside = set(cfg) & set(inspect.signature(cls).parameters)
+            if beside:
+                raise ValueError(
+                    'teacher has the key "model" of a config beside '
+                    f'{", ".join(sorted(beside))}: put the model into '
+                    'teacher.config, config=dict(model=...)')
+            return
+        check_config('teacher', cls, cfg)
         if 'config' not in cfg:
             raise ValueError('teacher should be a config, or a dict with the '
                              f'key "config", but got {cfg!r}')
-        check_fields('teacher', cfg, cls.fields())
-        return cls(**cfg)
-
-    @staticmethod
-    def fields() -> List[str]:
-        """Names of the fields that the hook's ``teacher`` may have."""
-        return [
-            'config', 'checkpoint', 'score', 'precision', 'cfg_options',
-            'trust_checkpoint'
-        ]
 
     def _build(self) -> nn.Module:
         model_cfg = self.cfg.model.copy()
@@ -141,7 +155,7 @@ class FrozenTeacher:
         return self
 
     def check_classes(self, classes: Optional[Sequence[str]],
-                      strict: bool) -> None:
+                      strict: bool) -> bool:
         """Compare the classes it was trained on with the student's.
 
         Args:
@@ -150,12 +164,15 @@ class FrozenTeacher:
             strict (bool): Whether different ones are an error, for scores are
                 paired class by class, or worth a warning.
 
+        Returns:
+            bool: Whether they are the same, as far as they are known.
+
         Raises:
             ValueError: If they differ and ``strict``.
         """
         ours, theirs = classes, self.classes
         if ours is None or theirs is None or list(ours) == list(theirs):
-            return
+            return True
         differing = [
             f'{i}: {t!r} against {s!r}'
             for i, (t, s) in enumerate(zip(theirs, ours)) if t != s
@@ -170,6 +187,7 @@ class FrozenTeacher:
                 'of the same classes in the same order, or distil features '
                 'only (knowledge FPNFeatures)')
         print_log(message, logger='current', level=logging.WARNING)
+        return False
 
     def check_score(self, scores: Mapping[str, Any]) -> None:
         """Compare the measured score with the declared one.
@@ -182,7 +200,14 @@ class FrozenTeacher:
             ValueError: If they are more than 10 % apart.
         """
         declared, measured = self.declared_score, scores.get('teacher')
-        if declared is None or measured is None:
+        if declared is None:
+            return
+        if measured is None:
+            print_log(
+                f'teacher.score is {declared:.4f}, but the stop rule needs no '
+                'score, so none is measured and nothing is checked',
+                logger='current',
+                level=logging.WARNING)
             return
         if abs(measured - declared) > 0.1 * abs(declared):
             raise ValueError(

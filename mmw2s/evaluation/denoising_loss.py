@@ -17,9 +17,12 @@ class DenoisingLoss(BaseMetric):
     each validation, for each model, and in each run. It costs a forward of
     the denoiser an image, and gives ``diffusion/denoising_mse``.
 
-    Models that predict the image or v are converted to the noise, so that all
-    can be compared. (It is no "loss" by name, for MMEngine logs such as
-    averages over validations.)
+    Models that predict the image or v are converted to the noise. Compare
+    models of the same ``prediction_type`` by it: an error of the image becomes
+    one of the noise a / s times as large, which is without bound where there
+    is little noise, so that of a model that predicts the image the first
+    hundredth of the timesteps gives most of the score. (It is no "loss" by
+    name, for MMEngine logs such as averages over validations.)
 
     Args:
         collect_device (str): As in MMEngine. Defaults to ``'cpu'``.

@@ -3,14 +3,14 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import torch
 from mmengine.device import get_device
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, get_dist_info
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import DATASETS, METRICS, MODELS
 from torch import Tensor
 
 from mmw2s.compatibility import require
 from .distances import frechet_distance, kernel_distance
-from .reference import Reference, moments, reference_of
+from .reference import Reference, check_images, moments, reference_of
 
 __all__ = ['FID']
 
@@ -49,7 +49,8 @@ class FID(BaseMetric):
 
     Raises:
         ValueError: If there are too few images for a covariance, which needs
-            more images than features.
+            more images than features, or if the real images are not of 8
+            bits, of several sizes or random.
     """
 
     default_prefix = 'diffusion'
@@ -75,7 +76,9 @@ class FID(BaseMetric):
         self._reference_cfg = reference
         self._reference: Optional[Reference] = None
         self._check_count('num_samples', num_samples)
-        self._check_count('reference', len(DATASETS.build(reference)))
+        dataset = DATASETS.build(reference)
+        self._check_count('reference', len(dataset))
+        self._shape = check_images(dataset)
 
     def _check_count(self, what: str, count: int) -> None:
         least = self.extractor.dims + 1 if 'fid' in self.measures else 2
@@ -94,10 +97,19 @@ class FID(BaseMetric):
         features: List[Tensor] = []
         if made:
             images = torch.stack([s['generated'] for s in made])
+            if images.shape[1:] != self._shape:
+                raise ValueError(
+                    'FID.reference should give images of the shape of the '
+                    f'generated ones, {tuple(images.shape[1:])}, but gives '
+                    f'{self._shape}')
             self._sampler = made[0]['sampler']
             self.extractor.to(images.device)
             with torch.autocast(images.device.type, enabled=False):
-                features = list(self.extractor(images).float().cpu())
+                # Copies: whoever pickles a view writes the whole batch.
+                features = [
+                    row.clone()
+                    for row in self.extractor(images).float().cpu()
+                ]
         # One for each sample, empty without an image: by their number those
         # that a sampler has repeated are told apart.
         self.results += [
@@ -107,12 +119,19 @@ class FID(BaseMetric):
 
     def evaluate(self, size: int) -> dict:
         """As in MMEngine; the real images are seen to on all ranks."""
-        made = torch.tensor(sum(len(r) > 0 for r in self.results))
+        rank, world_size = get_dist_info()
+        # Without those that a sampler has repeated to fill up the last ranks.
+        made = torch.tensor(
+            sum(
+                len(row) > 0 for i, row in enumerate(self.results)
+                if i * world_size + rank < size))
         all_reduce(made)
-        if made == 0:
+        if made != self.num_samples:
             raise ValueError(
-                'FID got no generated images: ask for them in the pipeline of '
-                f'the validation set, PackImage(generate={self.num_samples})')
+                f'FID.num_samples is {self.num_samples}, but the validation '
+                f'set gives {made} generated images: ask for them in its '
+                f'pipeline, PackImage(generate={self.num_samples}), and check '
+                'the length of that set')
         if self._reference is None:
             self._reference = reference_of(
                 DATASETS.build(self._reference_cfg), self.extractor,
@@ -122,11 +141,6 @@ class FID(BaseMetric):
     def compute_metrics(self, results: List[Tensor]) -> Dict[str, float]:
         """The distances to the real images."""
         features = torch.stack([r for r in results if len(r)])
-        if len(features) != self.num_samples:
-            raise ValueError(
-                f'FID.num_samples is {self.num_samples}, but the validation '
-                f'set gives {len(features)} generated images: check '
-                'PackImage.generate and the length of that set')
         real = self._reference
         count = self.num_samples
         suffix = f'{count // 1000}k' if count % 1000 == 0 else str(count)

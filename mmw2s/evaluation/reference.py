@@ -4,12 +4,13 @@ import hashlib
 import logging
 import os
 import os.path as osp
-from typing import Any, NamedTuple, Optional
+from itertools import chain
+from typing import Any, NamedTuple, Optional, Tuple
 
 import numpy as np
 import torch
-from mmengine.dist import (broadcast_object_list, collect_results,
-                           get_dist_info, is_main_process)
+from mmengine.dist import (all_gather_object, broadcast_object_list,
+                           collect_results, get_dist_info, is_main_process)
 from mmengine.logging import print_log
 from rich.progress import track
 from torch import Tensor, nn
@@ -17,10 +18,12 @@ from torch.utils.data import Dataset
 
 from mmw2s.cache import cache_folder
 
-__all__ = ['Reference', 'moments', 'reference_of']
+__all__ = ['Reference', 'check_images', 'moments', 'reference_of']
 
 #: Features that are kept for KID, evenly spaced.
 MOST_FEATURES = 10000
+#: Images of a rank that are hashed at a time.
+STRETCH = 64
 
 
 class Reference(NamedTuple):
@@ -55,10 +58,13 @@ def reference_of(dataset: Dataset, extractor: nn.Module, device: Any,
         extractor (nn.Module): With a ``fingerprint``.
         device (Any): Where features are computed.
         batch_size (int): Images at a time.
+
+    Raises:
+        ValueError: If the images are no such, as of :func:`check_images`.
     """
-    path = [_cache_path(dataset, extractor) if is_main_process() else None]
-    broadcast_object_list(path)
-    found = [_read(path[0]) if is_main_process() else None]
+    check_images(dataset)
+    path = _cache_path(dataset, extractor)
+    found = [_read(path) if is_main_process() else None]
     broadcast_object_list(found)
     if found[0] is not None:
         return found[0]
@@ -74,7 +80,10 @@ def reference_of(dataset: Dataset, extractor: nn.Module, device: Any,
             range(0, len(own), batch_size), disable=not is_main_process()):
         images = torch.stack(
             [_pixels(dataset, i) for i in own[start:start + batch_size]])
-        features += list(extractor(images.to(device)).float().cpu())
+        # Copies: whoever pickles a view writes the whole batch.
+        features += [
+            row.clone() for row in extractor(images.to(device)).float().cpu()
+        ]
     # Ranks with one image less repeat their last, which is dropped again.
     most = -(-len(dataset) // world_size)
     features += features[-1:] * (most - len(own))
@@ -83,9 +92,43 @@ def reference_of(dataset: Dataset, extractor: nn.Module, device: Any,
         features = torch.stack(features[0])
         step = -(-len(features) // MOST_FEATURES)
         found = [Reference(*moments(features), features[::step].clone())]
-        _write(path[0], found[0])
+        _write(path, found[0])
     broadcast_object_list(found)
     return found[0]
+
+
+def check_images(dataset: Dataset, count: int = 16) -> Tuple[int, ...]:
+    """Look at the first images of a data set.
+
+    Args:
+        dataset (Dataset): Gives ``inputs``.
+        count (int): How many are looked at. Defaults to 16.
+
+    Returns:
+        tuple[int]: The shape of an image.
+
+    Raises:
+        ValueError: If they are not of 8 bits or of several sizes, or if one
+            is another each time that it is read.
+    """
+    shapes = set()
+    for index in range(min(count, len(dataset))):
+        pixels = _pixels(dataset, index)
+        if not torch.equal(pixels, _pixels(dataset, index)):
+            raise ValueError(
+                f'image {index} of FID.reference is another each time that it '
+                'is read: leave random transforms out of its pipeline')
+        shapes.add(tuple(pixels.shape))
+    _check_shapes(shapes)
+    return shapes.pop()
+
+
+def _check_shapes(shapes: set) -> None:
+    if len(shapes) > 1:
+        raise ValueError(
+            'FID.reference should give images of one size, but gives ' +
+            ' and '.join(map(str, sorted(shapes))) +
+            ': bring them to that of the generated images in its pipeline')
 
 
 def _pixels(dataset: Dataset, index: int) -> Tensor:
@@ -98,11 +141,22 @@ def _pixels(dataset: Dataset, index: int) -> Tensor:
 
 
 def _cache_path(dataset: Dataset, extractor: nn.Module) -> str:
+    """The file named by all images, which the ranks read together."""
     digest = hashlib.sha256(extractor.fingerprint.encode())
-    for index in range(len(dataset)):
-        pixels = _pixels(dataset, index)
-        digest.update(str(tuple(pixels.shape)).encode())
-        digest.update(pixels.contiguous().numpy().tobytes())
+    rank, world_size = get_dist_info()
+    shapes = set()
+    for start in range(0, len(dataset), STRETCH * world_size):
+        first = start + rank * STRETCH
+        # Arrays, for a pickled view of a tensor holds the whole of it.
+        own = [
+            _pixels(dataset, index).numpy()
+            for index in range(first, min(first + STRETCH, len(dataset)))
+        ]
+        for pixels in chain(*all_gather_object(own)):
+            shapes.add(pixels.shape)
+            digest.update(str(pixels.shape).encode())
+            digest.update(pixels.tobytes())
+    _check_shapes(shapes)
     return osp.join(
         cache_folder('real_images'), f'{digest.hexdigest()[:32]}.npz')
 

@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from mmw2s.analysis import compare
+from mmw2s.analysis import Run, compare
 
 # The hand-made runs spend 10 s of training and 2 s of validation an epoch.
 SLOW = [.1, .2, .3, .4, .5]
@@ -171,7 +171,7 @@ def test_differing_metrics_are_refused_with_those_there_are(write_run):
         compare([base], [w2s])
 
 
-@pytest.mark.parametrize('target', ['high', '%', 'x%'])
+@pytest.mark.parametrize('target', ['high', '%', 'x%', 'nan', 'inf', 'nan%'])
 def test_a_target_that_is_no_number_is_refused(write_run, target):
     with pytest.raises(ValueError, match='a number as 0.3 or a share as 90%'):
         compare([write_run('b', SLOW)], [write_run('w', FAST)],
@@ -193,12 +193,78 @@ def test_what_makes_runs_incomparable_is_noted(write_run):
     assert any(note.startswith('1 seed a side') for note in result.notes)
 
 
+@pytest.mark.parametrize('fact, values', [
+    ('max_iters', (300, 600)),
+    ('iters_per_epoch', (100, 50)),
+    ('precision', ('OptimWrapper', 'BF16OptimWrapper, torch.bfloat16')),
+])
+def test_runs_of_another_length_or_precision_are_noted(write_run, fact,
+                                                       values):
+    base = write_run('b', SLOW, **{fact: values[0]})
+    result = compare([base], [write_run('w', FAST, **{fact: values[1]})])
+    assert any(f'({fact}): {values[0]} / {values[1]}.' in note
+               for note in result.notes)
+    older = write_run('o', FAST)  # which does not tell it
+    assert not any(fact in note for note in compare([base], [older]).notes)
+
+
+def test_packages_that_earlier_records_do_not_name_make_no_difference():
+    old, new, other = (
+        Run('r', [dict(iter=1, metrics=dict(x=1.), wall_seconds=1.)],
+            dict(versions=versions))
+        for versions in (dict(torch='2.0'), dict(torch='2.0', diffusers='0.3'),
+                         dict(torch='2.1', diffusers='0.3')))
+
+    def notes(*sides):
+        result = compare(*sides, targets=[1], metric='x', rule='greater')
+        return [note for note in result.notes if 'versions' in note]
+
+    assert notes([old], [new]) == notes([new], [old]) == []
+    assert len(notes([old], [other])) == len(notes([other], [new])) == 1
+
+
+def test_swapped_sides_are_refused(write_run):
+    base, w2s = write_run('b', SLOW), write_run('w', FAST, teacher=.3)
+    with pytest.raises(ValueError, match='baseline w .*swap the sides'):
+        compare([w2s], [base])
+
+
+def test_two_runs_with_a_teacher_are_compared_and_that_is_noted(write_run):
+    runs = [[write_run(name, FAST, teacher=.3)] for name in ('v', 'w')]
+    assert 'The baseline v had a teacher.' in compare(*runs).notes
+
+
+def test_a_run_that_had_no_teacher_is_noted(write_run):
+    result = compare([write_run('b', SLOW)],
+                     [write_run('v', FAST),
+                      write_run('w', FAST, teacher=.3)])
+    assert [note for note in result.notes if 'record of a teacher' in note
+            ] == ['v has no record of a teacher.']
+
+
+def test_the_same_run_twice_is_refused(write_run):
+    base, w2s = write_run('b', SLOW), write_run('w', FAST)
+    for sides in (([base], [base]), ([base], [w2s, w2s + '/']),
+                  ([base, base + '/time_to_target.json'], [w2s])):
+        with pytest.raises(ValueError, match='given twice'):
+            compare(*sides)
+
+
+def test_equal_seeds_of_a_side_are_noted(write_run):
+    result = compare([write_run('b', SLOW, seed=1)], [
+        write_run(f'w{i}', FAST, seed=seed) for i, seed in enumerate([1, 2, 1])
+    ])
+    assert [note for note in result.notes
+            if 'same seed' in note] == ['w0, w2 have the same seed, 1.']
+
+
 def test_the_teachers_score_is_the_one_its_students_measured(write_run):
     base, teacher = write_run('b', SLOW), write_run('t', [.2, .35])
     assert compare([base], [write_run('w', FAST, teacher=.33)],
                    teacher).teacher_score() == .33
-    assert compare([base], [base], teacher).teacher_score() == .35
-    assert compare([base], [base]).teacher_score() is None
+    plain = write_run('p', FAST)
+    assert compare([base], [plain], teacher).teacher_score() == .35
+    assert compare([base], [plain]).teacher_score() is None
 
 
 @pytest.mark.parametrize('score, verdict', [(.3, 'too weak'), (.45, 'useful'),

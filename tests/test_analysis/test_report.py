@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from mmw2s.analysis import compare, write_report
+from mmw2s.analysis import compare, print_tables, write_report
+from mmw2s.analysis.report import to_dict, to_markdown
 
 TOOL = osp.join(
     osp.dirname(__file__), '..', '..', 'tools', 'analysis_tools',
@@ -35,7 +36,7 @@ def cells(text, first, second) -> list:
 
 
 def test_the_report_names_every_run_reached_or_not(result):
-    text = result.to_markdown()
+    text = to_markdown(result)
     assert cells(text, 'baseline', 'b0') == [
         'baseline', 'b0', '0', '4', '400', '40.0', '48.0', '0.0133', '0.4'
     ]
@@ -48,11 +49,11 @@ def test_the_report_names_every_run_reached_or_not(result):
 
 
 def test_the_report_states_the_setting(result):
-    assert '- b1: config None, seed 1, 1 x cpu' in result.to_markdown()
+    assert '- b1: config None, seed 1, 1 x cpu' in to_markdown(result)
 
 
 def test_the_json_has_null_for_not_reached(result):
-    content = json.loads(result.to_json())
+    content = json.loads(json.dumps(to_dict(result)))
     easy, hard = content['targets']
     assert easy['baseline']['median']['epoch'] == 4
     assert easy['w2s']['reached'] == 1
@@ -67,7 +68,7 @@ def test_the_json_has_null_for_not_reached(result):
 
 
 def test_the_terminal_shows_tables_and_verdict(result, capsys):
-    result.print()
+    print_tables(result)
     shown = capsys.readouterr().out
     assert 'First at coco/bbox_mAP of 0.4' in shown
     assert 'reached' in shown and 'sooner at 0 of 2 targets' in shown

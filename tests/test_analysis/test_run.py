@@ -4,6 +4,7 @@ import os.path as osp
 import pytest
 
 from mmw2s.analysis import Run
+from mmw2s.analysis.record import set_aside
 from mmw2s.analysis.run import cost, time_unit
 
 METRIC = 'coco/bbox_mAP'
@@ -35,6 +36,27 @@ def test_a_record_set_aside_can_be_named_itself(write_run):
     folder = write_run('a', [.1, .2])
     run = Run.load(osp.join(folder, 'time_to_target.json'), name='older')
     assert run.name == 'older' and len(run.history) == 2
+
+
+def test_a_record_set_aside_has_nothing_of_the_later_runs_teacher(
+        write_run, tmp_path):
+    folder = write_run('a', [.1])
+    moved = set_aside(osp.join(folder, 'time_to_target.json'))
+    write_run('later', [.2], teacher=.25, stop_epoch=1)
+    for name in ('time_to_target.json', 'w2s_record.jsonl'):
+        (tmp_path / 'later' / name).rename(tmp_path / 'a' / name)
+    older = Run.load(moved)
+    assert older.rows(METRIC)[0]['metrics'][METRIC] == .1
+    assert older.events == [] and older.teacher is None
+    assert Run.load(folder).teacher['score'] == .25
+
+
+def test_a_folder_at_home_can_be_named(write_run, tmp_path, monkeypatch):
+    write_run('a', [.1])
+    monkeypatch.setenv('HOME', str(tmp_path))
+    run = Run.load('~/a')
+    assert run.name == 'a'
+    assert run.path == str(tmp_path / 'a' / 'time_to_target.json')
 
 
 def test_a_folder_without_a_record_names_the_hook(write_run, tmp_path):

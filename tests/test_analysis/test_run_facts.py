@@ -8,6 +8,7 @@ def facts_of(toy, cfg) -> dict:
     cfg.randomness = dict(seed=3)
     cfg.train_dataloader.batch_size = 5
     runner = toy.build_runner(cfg)
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     runner._train_loop = runner.build_train_loop(runner._train_loop)
     return describe_run(runner)
 
@@ -31,3 +32,16 @@ def test_what_times_depend_on_is_told(toy, monkeypatch):
     assert facts['world_size'] == len(facts['devices']) == 1
     assert facts['omp_num_threads'] == '5'
     assert facts['versions']['mmengine']
+
+
+def test_precision_is_the_wrapper_and_what_it_casts_to(toy):
+    cfg = toy.epoch_based_cfg
+    assert facts_of(toy, cfg)['precision'] == 'OptimWrapper'
+    cfg.optim_wrapper.type = 'BF16OptimWrapper'
+    assert facts_of(toy,
+                    cfg)['precision'] == 'BF16OptimWrapper, torch.bfloat16'
+
+
+def test_all_packages_that_a_model_may_come_from_are_named(toy):
+    versions = facts_of(toy, toy.epoch_based_cfg)['versions']
+    assert {'mmdet', 'mmpretrain', 'diffusers', 'torchvision'} <= set(versions)

@@ -2,6 +2,7 @@
 import json
 
 import pytest
+from matplotlib.axes import Axes
 
 from mmw2s.analysis.settings import (compare_settings, plot_teacher_strength,
                                      save, teacher_share)
@@ -65,6 +66,42 @@ def test_the_table_is_saved_with_all_numbers_behind_it(result, tmp_path):
     assert len(behind['settings']['fast']['w2s']) == 2
     assert 'baselines' not in behind['settings']['fast']
     assert (tmp_path / 'out' / 'teacher_strength.png').stat().st_size > 5000
+
+
+def test_all_of_many_targets_are_drawn_each_in_its_own_way(
+        write_run, tmp_path, monkeypatch):
+    drawn = []
+    plot = Axes.plot
+
+    def spy(self, *args, **kwargs):
+        drawn.append((kwargs['color'], kwargs['marker']))
+        return plot(self, *args, **kwargs)
+
+    monkeypatch.setattr(Axes, 'plot', spy)
+    targets = [.05, .1, .15, .2, .25, .3, .35]
+    result = compare_settings([write_run('b', SLOW)],
+                              {'s': [write_run('w', FAST, teacher=.4)]},
+                              targets=targets)
+    plot_teacher_strength(result, str(tmp_path / 'x.png'))
+    assert len(set(drawn)) == len(drawn) == 7
+
+
+def test_shorter_schedules_can_be_settings(write_run):
+    result = compare_settings([write_run('b', SLOW, max_iters=500)],
+                              {'s': [write_run('w', FAST, max_iters=300)]})
+    assert result.table().rows[1][0] == 's'
+
+
+def test_a_note_says_whose_it_is_unless_it_holds_for_all(write_run):
+    lines = compare_settings(
+        [write_run('b', SLOW)], {
+            'with | bar': [write_run('w', FAST, teacher=.4, finished=False)],
+            'other': [write_run('v', FAST, teacher=.4)]
+        },
+        targets=[.4]).to_markdown().splitlines()
+    assert '- with | bar: w has not finished.' in lines
+    assert '- 1 seed a side: this says little about the spread.' in lines
+    assert any(line.startswith('| with \\| bar | 1 |') for line in lines)
 
 
 def test_without_a_teachers_score_there_is_nothing_to_draw(

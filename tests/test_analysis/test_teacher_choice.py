@@ -47,6 +47,15 @@ def test_the_earliest_epoch_in_the_band_is_chosen(run):
         f'teacher.checkpoint: {osp.join(folder, "epoch_4.pth")}'
 
 
+def test_the_record_itself_and_a_folder_at_home_can_be_named(
+        run, tmp_path, monkeypatch):
+    folder = run(files=every_epoch())
+    monkeypatch.setenv('HOME', str(tmp_path))
+    for path in (f'{folder}/time_to_target.json', '~/teacher'):
+        choice = choose_teacher(path, .4)
+        assert choice.chosen.checkpoint == osp.join(folder, 'epoch_4.pth')
+
+
 def test_where_less_is_better_the_curve_is_read_the_other_way_round(run):
     folder = run([200., 100., 70., 50.], every_epoch(4), metric='FID')
     with pytest.raises(ValueError, match='give rule='):

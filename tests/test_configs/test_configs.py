@@ -7,7 +7,8 @@ import mmdet.models  # noqa: F401
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import (DATASETS, HOOKS, METRICS, MODELS,
+                               OPTIM_WRAPPERS, init_default_scope)
 
 import mmw2s
 from mmw2s.distillation.defaults import default_distill
@@ -21,6 +22,9 @@ CONFIGS = sorted({
     ('classification', 'diffusion') and 'ddpm' not in p.name
 } - set(PIECES))
 W2S = [name for name in CONFIGS if osp.basename(name).startswith('w2s_')]
+EVERY_W2S = sorted(
+    p.relative_to(ROOT).as_posix() for p in ROOT.rglob('w2s_*.py')
+    if p.parent.name != '_base_')
 
 
 def load(name):
@@ -28,7 +32,10 @@ def load(name):
 
 
 def hooks(cfg, kind):
-    return [h for h in cfg.get('custom_hooks', []) if h['type'] == kind]
+    return [
+        h for h in cfg.get('custom_hooks', [])
+        if h['type'].split('.')[-1] == kind
+    ]
 
 
 def build(cfg):
@@ -73,6 +80,18 @@ def test_student_has_one_teacher_that_fits_it(name):
     assert teacher.model.neck.num_outs == student.model.neck.num_outs
 
 
+@pytest.mark.parametrize('name', EVERY_W2S)
+def test_the_checkpoint_lies_where_training_the_teacher_writes_it(name):
+    hook, = hooks(load(name), 'WeakTeacherDistillHook')
+    if hook.teacher.checkpoint == 'auto':
+        assert '::' in hook.teacher.config
+        return
+    folder = f'work_dirs/{Path(hook.teacher.config).stem}'
+    if name == 'quickstart/w2s_retinanet_r50_digits.py':
+        folder = 'work_dirs/quickstart/teacher'  # of tools/quickstart.sh
+    assert osp.dirname(hook.teacher.checkpoint) == folder
+
+
 def load_zoo(path):
     return Config.fromstring(f"_base_ = '{path}'", '.py')
 
@@ -110,7 +129,7 @@ def test_main_config_adds_nothing_but_hooks_to_the_zoo_config(name, zoo):
         key: value
         for key, value in ours.items() if theirs.get(key) != value
     }
-    assert set(added) == {'custom_imports', 'custom_hooks'}
+    assert set(added) == {'custom_hooks'}
     assert set(theirs) <= set(ours)
 
 
@@ -118,7 +137,8 @@ def test_main_config_adds_nothing_but_hooks_to_the_zoo_config(name, zoo):
 def test_what_is_distilled_is_what_the_hook_would_choose(name):
     cfg = load(name)
     hook, = hooks(cfg, 'WeakTeacherDistillHook')
-    assert hook.distill == default_distill(build(cfg))
+    model = build(cfg)
+    assert hook.distill == default_distill(model, model)
 
 
 def test_short_schedule_only_shortens():
@@ -151,6 +171,49 @@ def test_a_config_of_ones_own_can_inherit_only_the_hook(
     assert hook.distill == whole.distill
     # The piece itself is as it was for the next one that inherits it.
     assert load(piece).custom_hooks[0].teacher != hook.teacher
+
+
+def test_the_hooks_can_be_inherited_beside_a_base_with_imports(tmp_path):
+    (tmp_path /
+     'theirs.py').write_text("custom_imports = dict(imports=['json'])\n")
+    pieces = [p for p in PIECES if osp.basename(p).startswith('w2s_')]
+    assert len(pieces) == 4
+    for piece in pieces:
+        path = tmp_path / 'mine.py'
+        path.write_text("_base_ = ['theirs.py', "
+                        f"__import__('mmw2s').config('{piece}')]\n")
+        cfg = Config.fromfile(path)
+        assert cfg.custom_imports == dict(imports=['json'])
+        assert len(hooks(cfg, 'WeakTeacherDistillHook')) == 1
+
+
+def types_in(node):
+    if isinstance(node, dict):
+        if isinstance(node.get('type'), str):
+            yield node['type']
+        node = node.values()
+    if not isinstance(node, str) and hasattr(node, '__iter__'):
+        for child in node:
+            yield from types_in(child)
+
+
+@pytest.mark.parametrize('name', EVERY_W2S)
+def test_a_stock_train_script_finds_what_is_ours(name):
+    cfg = load(name)
+    if 'mmw2s' in cfg.get('custom_imports', {}).get('imports', []):
+        return
+    # Then only the hooks are ours, and their types name the package.
+    rest = cfg.to_dict()
+    rest['custom_hooks'] = [
+        h for h in cfg.custom_hooks if not h['type'].startswith('mmw2s.')
+    ]
+    ours = {
+        kind
+        for registry in (DATASETS, HOOKS, METRICS, MODELS, OPTIM_WRAPPERS)
+        for kind, cls in registry.module_dict.items()
+        if cls.__module__.startswith('mmw2s.')
+    }
+    assert not ours & set(types_in(rest))
 
 
 @pytest.mark.parametrize('name', ['bccd', 'coco_subset'])

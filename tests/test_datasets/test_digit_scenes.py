@@ -141,3 +141,15 @@ def test_mmdet_reads_the_scenes_with_the_shipped_config(tmp_path):
     assert sample.labels.tolist() == [
         a['category_id'] - 1 for a in expected if a['image_id'] == 1
     ]
+
+
+def test_scenes_too_small_for_a_digit_are_refused(tmp_path):
+    with pytest.raises(ValueError, match='40 or more.*got 39'):
+        small(tmp_path / 'a', size=39)
+    assert not list(tmp_path.iterdir())
+    small(tmp_path / 'a', size=40, num_train=40)
+
+
+def test_a_folder_at_home_can_be_named(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    assert small('~/a', num_train=1, num_val=1) == tmp_path / 'a'

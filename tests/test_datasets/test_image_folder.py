@@ -58,3 +58,18 @@ def test_an_empty_or_missing_folder_is_told(tmp_path):
         read(tmp_path)
     with pytest.raises(FileNotFoundError, match='does not exist'):
         read(tmp_path / 'none')
+
+
+def test_images_of_more_than_8_bits_are_refused(tmp_path):
+    Image.fromarray(np.full((8, 8), 1000, np.uint16)).save(tmp_path / '0.png')
+    with pytest.raises(ValueError, match='8 bits a channel.*mode I'):
+        read(tmp_path, grey=True)[0]
+
+
+def test_linked_folders_are_classes_too(tmp_path):
+    write(tmp_path, 'elsewhere/0.png', 'white')
+    write(tmp_path, 'data/cat/0.png', 'black')
+    (tmp_path / 'data/dog').symlink_to(tmp_path / 'elsewhere')
+    dataset = read(tmp_path / 'data')
+    assert dataset.metainfo['classes'] == ('cat', 'dog')
+    assert len(dataset) == 2

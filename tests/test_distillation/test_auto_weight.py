@@ -33,6 +33,18 @@ def test_a_loss_of_zero_gives_a_finite_weight():
     assert torch.isfinite(AutoWeight()(torch.tensor(1.), torch.tensor(0.)))
 
 
+@pytest.mark.parametrize('bad', [float('inf'), float('nan')])
+@pytest.mark.parametrize('at', [0, 1, 2])
+def test_a_loss_that_is_not_finite_does_not_spoil_its_averages(bad, at):
+    weight, without = AutoWeight(), AutoWeight()
+    for i in range(4):
+        losses = torch.tensor(1. + i), torch.tensor(2.)
+        if i == at:
+            weight(torch.tensor(bad), losses[1])
+        found = weight(*losses)
+        assert found == without(*losses)
+
+
 def test_its_state_survives_a_checkpoint(tmp_path):
     weight, resumed = AutoWeight(), AutoWeight()
     for i in range(5):

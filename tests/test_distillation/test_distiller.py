@@ -38,8 +38,8 @@ def distil(student, teacher):
             student, teacher, build_terms(entries),
             SCHEDULES.build(schedule or dict(type='Constant', value=1.)),
             **fields)
-        distiller.bind(100, 10)
         made.append(distiller)
+        distiller.bind(100, 10)
         return distiller
 
     yield make
@@ -240,6 +240,20 @@ def test_temperatures_follow_their_schedule(distil, student):
         assert distiller.temperatures == dict(loss_kd_hot=expected)
 
 
+@pytest.mark.parametrize('length, is_fine', [(0.5, False), (0.9, True)])
+def test_a_temperature_that_reaches_0_while_it_distils_is_refused(
+        distil, length, is_fine):
+    fall = dict(type='Linear', start=4., end=0., length=length, unit='run')
+    until_70 = dict(
+        type='WarmupHoldDecay', warmup=0., hold=0.6, decay=0.1, unit='run')
+    if is_fine:
+        distil(entry(SPY, temperature=fall), schedule=until_70)
+        return
+    with pytest.raises(
+            ValueError, match='should stay above 0, but goes from 4 to 0'):
+        distil(entry(SPY, temperature=fall), schedule=until_70)
+
+
 def test_auto_weight_holds_the_loss_at_its_share_of_the_task_loss(
         distil, student):
     distiller = distil(
@@ -316,6 +330,13 @@ def test_a_teacher_that_is_not_finite_is_refused_by_place(
             match=r'teacher RetinaNet gives values at '
             r'(neck|bbox_head\.\w+)\[0\] that are not finite'):
         step(distil(what, teacher=teacher), student)
+
+
+def test_a_second_forward_in_an_iteration_is_told(distil, student):
+    distiller = distil(CLS)
+    step(distiller, student)
+    with pytest.raises(RuntimeError, match='the second of an iteration'):
+        distiller.losses(*batch(), {})
 
 
 def test_a_module_that_is_not_called_in_loss_mode_is_refused(distil, student):

@@ -3,6 +3,8 @@ import pytest
 import torch
 from mmdet.models import DetDataPreprocessor
 from mmdet.structures import DetDataSample
+from mmpretrain.models import ClsDataPreprocessor
+from mmpretrain.structures import DataSample
 
 from mmw2s.distillation.input_mapping import InputMapping
 
@@ -79,6 +81,29 @@ def test_pixels_stay_where_they_are_whatever_the_teacher_pads_to():
     own = teacher(raw())['inputs']
     assert mapped.shape[2:] == (64, 64) and own.shape[2:] == (128, 128)
     assert torch.allclose(mapped, own[..., :64, :64], atol=1e-4)
+
+
+def test_a_shape_from_before_the_augmentation_pads_nothing():
+    # As mmpretrain's wrappers of torchvision's transforms leave it.
+    samples = [DataSample(metainfo=dict(img_shape=(32, 32)))]
+    student, teacher = (
+        ClsDataPreprocessor(mean=[mean] * 3, std=[50.] * 3)
+        for mean in (120., 100.))
+    batch = dict(
+        inputs=torch.full((1, 3, 64, 64), 110, dtype=torch.uint8),
+        data_samples=samples)
+    mapped = InputMapping(student, teacher)(**student(batch))
+    assert torch.allclose(mapped, teacher(batch)['inputs'])
+
+
+def test_the_constants_go_to_the_device_once():
+    mapping = InputMapping(
+        DetDataPreprocessor(**RGB), DetDataPreprocessor(**CAFFE))
+    inputs = torch.zeros(1, 3, 4, 4, device='meta')
+    mapping(inputs, None)
+    scale = mapping._scale
+    mapping(inputs, None)
+    assert scale.device.type == 'meta' and mapping._scale is scale
 
 
 def test_a_batch_without_data_samples_is_mapped_too():

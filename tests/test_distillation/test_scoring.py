@@ -118,6 +118,14 @@ def test_another_preprocessor_is_scored_anew(run, teacher_with, forwards):
     assert len(forwards) == 2
 
 
+def test_classes_taken_by_name_are_scored_apart(run, teacher_with):
+    # ClassLogits reorders a teacher's outputs and names them as they are then.
+    teacher = teacher_with()
+    before = module._cache_path(teacher, run())
+    teacher.classes = ('box', 'bar')
+    assert module._cache_path(teacher, run()) != before
+
+
 def test_a_preprocessor_beside_the_model_counts_too(run, teacher_with):
     paths = []
     for mean in (0., 1.):

@@ -118,6 +118,13 @@ def test_a_given_score_is_taken_as_it_is_and_nothing_is_measured():
     assert decisions(rule, [val(0.19), val(0.21)]) == [False, True]
 
 
+def test_a_metric_that_is_not_finite_is_not_called_unknown(caplog):
+    rule = surpass(teacher_score=0.3)
+    with caplog.at_level(logging.WARNING):
+        rule.after(dict(event='val', iter=1, metrics={MAP: None, 'k': 0.2}))
+    assert not caplog.records
+
+
 def test_with_a_given_score_a_metric_not_given_is_warned_of_once(caplog):
     rule = SurpassTeacher(metric='coco/mAP', teacher_score=0.2)
     rule.bind(100, 10)

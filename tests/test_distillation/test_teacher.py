@@ -4,6 +4,7 @@ import copy
 import pytest
 import torch
 from builders import build, save, teacher_of
+from mmdet.models import RetinaNet
 from mmengine.config import Config
 from toys import retinanet
 
@@ -210,18 +211,31 @@ def test_a_teacher_without_a_config_is_refused():
         FrozenTeacher.from_cfg(dict(checkpoint='a.pth'))
 
 
+def test_fields_beside_the_key_model_of_a_config_are_refused(tmp_path):
+    with pytest.raises(
+            ValueError, match='beside checkpoint, score: put the model into'):
+        FrozenTeacher.from_cfg(
+            dict(config(), load_from='b.pth', checkpoint='a.pth', score=0.9))
+
+
+def test_a_class_as_the_models_type_gives_its_name():
+    model = dict(SMALL, type=RetinaNet)
+    assert FrozenTeacher(config(model), None).name == 'RetinaNet'
+
+
+def test_a_declared_score_that_no_rule_asks_for_is_warned_of(said, tmp_path):
+    teacher = FrozenTeacher(config(), None, score=0.4)
+    said.clear()
+    teacher.check_score({})
+    assert 'teacher.score is 0.4000, but' in said[0]
+
+
 def test_an_unknown_field_is_refused_and_the_nearest_named():
     with pytest.raises(
             TypeError,
             match='teacher has no field "chekpoint": '
             'did you mean "checkpoint"'):
         FrozenTeacher.from_cfg(dict(config=config(), chekpoint='a.pth'))
-
-
-def test_its_fields_are_those_of_its_constructor():
-    import inspect
-    assert FrozenTeacher.fields() == list(
-        inspect.signature(FrozenTeacher).parameters)
 
 
 def test_an_unknown_precision_is_refused():

@@ -1,7 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import copy
+import pickle
 
 import pytest
+import torch
 from mmengine.registry import METRICS
 from tiny_extractor import Corners, images
 
@@ -70,6 +72,21 @@ def test_it_can_be_evaluated_again_and_copied():
     assert first == second
 
 
+def test_what_ranks_exchange_are_the_features_and_no_more():
+    fid = metric(dims=16)
+    fid.process(None, [dict(generated=x, sampler='ddim4') for x in images()])
+    whole, one = (len(pickle.dumps(x)) for x in (fid.results, torch.zeros(16)))
+    assert whole < 40 * one
+
+
+def test_an_image_that_a_sampler_has_repeated_counts_once():
+    fid = metric()
+    fid.process(None, [dict(generated=x, sampler='ddim4') for x in images()])
+    fid.results.append(fid.results[0])
+    found, = fid.evaluate(40).values()
+    assert found == pytest.approx(0, abs=1e-6)
+
+
 # -- refusals ----------------------------------------------------------------
 
 
@@ -79,6 +96,10 @@ def test_it_can_be_evaluated_again_and_copied():
     (dict(num_samples=1, measures=('kid', )), 'should be 2 images or more'),
     (dict(measures=('is', )), r"name some of fid, kid, but got \('is'"),
     (dict(measures=()), 'some of fid, kid'),
+    (dict(reference=dict(REAL, kind='float')), '8 bits.*leave normalisation'),
+    (dict(reference=dict(REAL, kind='random')), 'leave random transforms'),
+    (dict(reference=dict(REAL, kind='mixed')),
+     r'\(1, 3, 4\) and \(1, 4, 4\): bring them to that of the generated'),
 ])
 def test_too_little_is_refused_when_it_is_built(fields, message):
     with pytest.raises(ValueError, match=message):
@@ -98,6 +119,24 @@ def test_no_generated_image_is_told_with_how_to_ask_for_them():
 def test_another_number_of_images_than_announced_is_refused():
     with pytest.raises(ValueError, match='num_samples is 40, .* gives 39'):
         score(metric(), images(39))
+
+
+def test_every_rank_refuses_a_wrong_number(monkeypatch):
+    # None but the first one computes metrics.
+    monkeypatch.setattr('mmengine.evaluator.metric.is_main_process',
+                        lambda: False)
+    with pytest.raises(ValueError, match='num_samples is 40, .* gives 39'):
+        score(metric(), images(39))
+
+
+def test_generated_images_of_another_size_are_refused_with_the_first_batch():
+    fid = metric()
+    with pytest.raises(ValueError, match=r'\(1, 8, 8\), but gives \(1, 4, 4'):
+        fid.process(None, [
+            dict(
+                generated=torch.zeros(1, 8, 8, dtype=torch.uint8),
+                sampler='ddim4')
+        ])
 
 
 def test_a_missing_package_is_told_before_training(monkeypatch):

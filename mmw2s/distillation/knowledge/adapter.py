@@ -3,7 +3,7 @@ from typing import Callable, Dict, List, NamedTuple, Sequence
 
 import torch
 import torch.nn.functional as F
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce_params
 from torch import Tensor, nn
 
 from .base import Pair
@@ -97,8 +97,8 @@ class ChannelAdapters:
     def _step(self, loss: Tensor) -> None:
         weights = [adapter.weight for adapter in self._adapters.values()]
         grads = torch.autograd.grad(loss, weights, materialize_grads=True)
+        all_reduce_params(grads, op='mean')
         for (weight, optimizer), grad in zip(self._adapters.values(), grads):
-            all_reduce(grad, 'mean')
             # A batch that overflows, as some do in 16 bits, teaches nothing.
             weight.grad = grad.nan_to_num(0., 0., 0.)
             optimizer.step()

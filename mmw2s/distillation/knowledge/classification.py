@@ -6,7 +6,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmw2s.registry import KNOWLEDGE
+from mmw2s.registry import KNOWLEDGE, is_kind
 from ..capture import Call, find_module
 from ..teacher import FrozenTeacher
 from ..teacher_view import TeacherView
@@ -231,9 +231,7 @@ def _labels(samples: Any) -> Optional[Tensor]:
 
 
 def _activation(head: nn.Module) -> str:
-    # By the name, so that mmpretrain need not be there.
-    kinds = [cls.__name__ for cls in type(head).__mro__]
-    return 'sigmoid' if 'MultiLabelClsHead' in kinds else 'softmax'
+    return 'sigmoid' if is_kind(head, 'MultiLabelClsHead') else 'softmax'
 
 
 def _num_classes(head: nn.Module) -> Optional[int]:

@@ -5,14 +5,17 @@ import torch
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
-from mmw2s.registry import KNOWLEDGE
+from mmw2s.registry import KNOWLEDGE, is_kind
 from ..teacher_view import TeacherView
 from .base import Captured, Knowledge, Pair
 
 __all__ = ['DenseHeadOutputs']
 
-# Heads whose forward gives probabilities where the others give logits.
-_GIVES_PROBABILITIES = ('TOODHead', )
+# Its forward gives probabilities where the others give logits.
+_GIVES_PROBABILITIES = 'TOODHead'
+# They learn class scores at objects alone: elsewhere these mean nothing
+# without the objectness.
+_SCORES_AT_OBJECTS = ('YOLOXHead', 'AutoAssignHead')
 
 
 @KNOWLEDGE.register_module()
@@ -83,6 +86,11 @@ class DenseHeadOutputs(Knowledge):
                     'dense head with a prior_generator and scores apart: '
                     f'{type(self).__name__} cannot read it. Distil features '
                     'instead (knowledge FPNFeatures)')
+            if is_kind(head, *_SCORES_AT_OBJECTS):
+                raise ValueError(
+                    f'the {owner}\'s {name} is a {type(head).__name__}, whose '
+                    'class scores mean nothing where there is no object. '
+                    'Distil features instead (knowledge FPNFeatures)')
         self._refuse_difference(
             'classes', ours.num_classes, theirs.num_classes,
             'scores are paired class by class. Use a teacher trained on the '
@@ -242,7 +250,7 @@ def _box_code(head: nn.Module) -> dict:
 
 def _best_probability(scores: Tensor, head: nn.Module) -> Tensor:
     """Probability of the likeliest foreground class, shape (B, H, W, A)."""
-    if type(head).__name__ in _GIVES_PROBABILITIES:
+    if is_kind(head, _GIVES_PROBABILITIES):
         return scores.float().amax(-1)
     if _activation(head) == 'sigmoid':
         return scores.amax(-1).float().sigmoid()
@@ -251,6 +259,6 @@ def _best_probability(scores: Tensor, head: nn.Module) -> Tensor:
 
 
 def _to_logits(scores: Tensor, head: nn.Module) -> Tensor:
-    if type(head).__name__ in _GIVES_PROBABILITIES:
+    if is_kind(head, _GIVES_PROBABILITIES):
         return torch.logit(scores.float(), eps=1e-6)
     return scores

@@ -96,8 +96,7 @@ class WeakTeacherDistillHook(Hook):
         self.stop_cfg = stop
         self.task_weight = task_weight
         # Fields are refused here, before data sets and models are built.
-        if not isinstance(teacher, str) and 'model' not in teacher:
-            check_fields('teacher', teacher, FrozenTeacher.fields())
+        FrozenTeacher.check_cfg(teacher)
         if distill is not None:
             build_terms(distill)
         if schedule is not None:
@@ -172,10 +171,11 @@ class WeakTeacherDistillHook(Hook):
         self.distiller = Distiller(student, teacher, terms,
                                    SCHEDULES.build(self.schedule_cfg),
                                    self.task_weight)
-        teacher.check_classes(
+        same_names = teacher.check_classes(
             classes,
             strict=any(t.knowledge.by_class for t in self.distiller.terms))
-        comparable = same_number_of_classes(student, teacher.model)
+        comparable = same_names and same_number_of_classes(
+            student, teacher.model)
         stop_cfg = self.stop_cfg or default_stop(runner.val_loop is not None,
                                                  runner.max_iters, comparable)
         self._stop = STOP_RULES.build(stop_cfg)
@@ -215,6 +215,11 @@ class WeakTeacherDistillHook(Hook):
     @staticmethod
     def _refuse_run(runner: Runner) -> None:
         """Refuse what is known not to work, or was never seen to."""
+        if sum(isinstance(h, WeakTeacherDistillHook)
+               for h in runner.hooks) > 1:
+            raise ValueError(
+                'the run has more than one WeakTeacherDistillHook (look at '
+                'custom_hooks and default_hooks): keep one')
         strategy = getattr(runner, 'strategy', None)
         # DDP and FSDP descend from it.
         if strategy is not None and not isinstance(strategy,
@@ -239,9 +244,9 @@ class WeakTeacherDistillHook(Hook):
                                or self._stop.train_loss_interval is not None):
             raise ValueError(
                 f'stop={name} compares the student with its teacher on the '
-                'run\'s data, but the teacher knows another number of '
-                'classes: use stop=dict(type="At", ...), or a SurpassTeacher '
-                'with a number as its teacher_score')
+                'run\'s data, but the teacher knows other classes, or in '
+                'another order: use stop=dict(type="At", ...), or a '
+                'SurpassTeacher with a number as its teacher_score')
 
     def _replay(self, runner: Runner) -> None:
         """Bring the stop rule to where the record ends."""
@@ -367,6 +372,8 @@ class WeakTeacherDistillHook(Hook):
         """Record the validation and let the stop rule decide."""
         if self.distiller is None:
             return
+        if runner.iter in self._validated_iters(runner):
+            return  # once more, for a record of another hook's
         row = self.record.append(
             'val',
             runner.iter,

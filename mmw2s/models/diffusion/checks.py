@@ -18,6 +18,13 @@ def check_parts(model: nn.Module) -> None:
         raise ValueError('scheduler.prediction_type should be one of '
                          f'{", ".join(KINDS)}, but got '
                          f'{model.prediction_type!r}')
+    timesteps = len(model.alphas_cumprod)
+    if not 1 <= model.sampling_steps <= timesteps:
+        raise ValueError(
+            f'sampling_steps should be 1 to {timesteps}, the num_train_'
+            f'timesteps of the scheduler, but is {model.sampling_steps}')
+    if model.min_snr_gamma is not None:
+        _check_min_snr(model)
     if config.sample_size is None:
         raise ValueError('denoiser.sample_size should be the size of the '
                          'images, but is not given')
@@ -53,6 +60,12 @@ def check_parts(model: nn.Module) -> None:
             f'num_class_embeds is {known}: give both the same number '
             '(the latter one more with class_dropout), or neither for an '
             'unconditional model')
+    # A DiT adds the one more by itself.
+    known = getattr(config, 'num_embeds_ada_norm', model.num_classes)
+    if known != model.num_classes:
+        raise ValueError(
+            f'num_classes is {model.num_classes}, but denoiser.'
+            f'num_embeds_ada_norm is {known}: give both the same number')
     for name in ('mean', 'std'):
         value = getattr(model.data_preprocessor, name, torch.zeros(1))
         if not value.is_meta and (value != 127.5).any():
@@ -60,3 +73,16 @@ def check_parts(model: nn.Module) -> None:
                 f'data_preprocessor.{name} should be [127.5], which '
                 'brings images of 8 bits to [-1, 1], but is '
                 f'{value.flatten().tolist()}')
+
+
+def _check_min_snr(model: nn.Module) -> None:
+    if not model.min_snr_gamma > 0:
+        raise ValueError('min_snr_gamma should be above 0, or None, but is '
+                         f'{model.min_snr_gamma}')
+    last = model.alphas_cumprod[-1]
+    if model.prediction_type == 'epsilon' and not last.is_meta and last == 0:
+        raise ValueError(
+            'min_snr_gamma has no weight for the prediction of noise where '
+            'nothing is left of the image, as at the last timestep of this '
+            'scheduler (rescale_betas_zero_snr): take '
+            'prediction_type="v_prediction" or "sample"')

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmw2s.compatibility import require
 from .checks import check_parts
-from .fixed_noise import fixed_noise, fixed_timesteps, generators
+from .fixed_noise import draw_noise, fixed_noise, fixed_timesteps, generators
 from .parameterisation import convert, min_snr_weight, target_of
 
 __all__ = ['DenoisingDiffusion']
@@ -46,7 +46,8 @@ class DenoisingDiffusion(BaseModel):
         sampler (dict): Config of the scheduler that images are generated
             with. It takes over the noise schedule.
             Defaults to ``dict(type='diffusers.DDIMScheduler')``.
-        sampling_steps (int): Its steps. Defaults to 50.
+        sampling_steps (int): Its steps, at most those of the schedule.
+            Defaults to 50.
         num_classes (int, optional): Of a conditional model. Defaults to None.
         class_dropout (float): Share of the labels that are replaced in
             training by one more class, which stands for none. Defaults to 0.
@@ -91,10 +92,7 @@ class DenoisingDiffusion(BaseModel):
         self.guidance_scale = guidance_scale
         self.min_snr_gamma = min_snr_gamma
         self.sampling_steps = sampling_steps
-        sampler = dict(sampler)
-        kind = sampler.pop('type')
-        self.sampler = MODELS.get(kind).from_config(self.scheduler.config,
-                                                    **sampler)
+        self.sampler = _build_sampler(sampler, self.scheduler)
         self.register_buffer(
             'alphas_cumprod', self.scheduler.alphas_cumprod, persistent=False)
         check_parts(self)
@@ -208,7 +206,11 @@ class DenoisingDiffusion(BaseModel):
             raise ValueError(
                 'the model is conditional on the class (num_classes='
                 f'{self.num_classes}), but the data have no gt_label')
-        return torch.cat([sample.gt_label for sample in data_samples])
+        labels = torch.cat([sample.gt_label for sample in data_samples])
+        # The denoiser knows one class more with a class_dropout. That one must
+        # fail as others beyond do, for which a look-up needs no device sync.
+        known = torch.arange(self.num_classes, device=labels.device)
+        return known.index_select(0, labels)
 
     # -- generating ------------------------------------------------------
 
@@ -238,10 +240,11 @@ class DenoisingDiffusion(BaseModel):
             labels = torch.as_tensor(labels, device=device)
         sampler = self.sampler
         sampler.set_timesteps(self.sampling_steps, device=device)
-        fields = {}
+        # What a sampler adds on its way follows what it began with.
+        sources, fields = generators(seeds), {}
         if 'generator' in inspect.signature(sampler.step).parameters:
-            fields['generator'] = generators(seeds)
-        images = fixed_noise(seeds, self.image_shape).to(device)
+            fields['generator'] = sources
+        images = draw_noise(sources, self.image_shape).to(device)
         images = images * sampler.init_noise_sigma
         for t in sampler.timesteps:
             prediction = self._guided(
@@ -274,6 +277,24 @@ class DenoisingDiffusion(BaseModel):
         else:
             self.denoiser.save_pretrained(f'{folder}/unet')
             self.scheduler.save_pretrained(f'{folder}/scheduler')
+
+
+def _build_sampler(cfg: dict, scheduler: Any) -> Any:
+    """A sampler with the noise schedule of ``scheduler``."""
+    fields = dict(cfg)
+    kind = fields.pop('type', '')
+    found = MODELS.get(kind)
+    if found is None:
+        raise ValueError('sampler.type should be a scheduler of diffusers, as '
+                         f'"diffusers.DDIMScheduler", but got {kind!r}')
+    sampler, unused = found.from_config(
+        scheduler.config, return_unused_kwargs=True, **fields)
+    unknown = sorted(fields.keys() & unused)
+    if unknown:
+        raise ValueError(f'sampler has the unknown fields '
+                         f'{", ".join(unknown)}: {kind} is built with ' +
+                         ', '.join(inspect.signature(found).parameters))
+    return sampler
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -5,7 +5,7 @@ from typing import List, Sequence
 import torch
 from torch import Tensor
 
-__all__ = ['fixed_noise', 'fixed_timesteps', 'generators']
+__all__ = ['draw_noise', 'fixed_noise', 'fixed_timesteps', 'generators']
 
 # Multiples of the golden ratio fill an interval evenly, however many.
 _GOLDEN_RATIO = 0.6180339887498949
@@ -16,13 +16,19 @@ def generators(seeds: Sequence[int]) -> List[torch.Generator]:
     return [torch.Generator().manual_seed(int(seed)) for seed in seeds]
 
 
+def draw_noise(sources: Sequence[torch.Generator],
+               shape: Sequence[int]) -> Tensor:
+    """Standard normal noise, the next of each generator, shape
+    (len(sources), *shape)."""
+    return torch.stack([torch.randn(shape, generator=g) for g in sources])
+
+
 def fixed_noise(seeds: Sequence[int], shape: Sequence[int]) -> Tensor:
     """Standard normal noise, shape (len(seeds), *shape).
 
     That of a seed is the same in whatever batch and on whatever rank.
     """
-    return torch.stack(
-        [torch.randn(shape, generator=g) for g in generators(seeds)])
+    return draw_noise(generators(seeds), shape)
 
 
 def fixed_timesteps(numbers: Sequence[int], num_timesteps: int) -> Tensor:

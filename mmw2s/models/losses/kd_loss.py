@@ -25,7 +25,9 @@ class KDLoss(DistillationLoss):
     broadcastable to their shape without that axis.
 
     Args:
-        temperature (float): T, where a call gives none. Defaults to 1.0.
+        temperature (float): T, where a call gives none. An entry of the
+            hook's ``distill`` in which it is not set gives one that falls.
+            Defaults to 1.0.
         class_dim (int): Axis of the classes. Defaults to -1.
         loss_weight (float): Factor of the result. Defaults to 1.0.
     """

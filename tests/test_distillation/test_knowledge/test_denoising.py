@@ -153,7 +153,7 @@ def test_no_random_number_is_drawn(monkeypatch):
 
 def test_it_is_the_default_of_diffusion_models():
     student = build(diffusion())
-    entry, = default_distill(student)
+    entry, = default_distill(student, student)
     assert entry['knowledge'] == dict(type='Denoising')
     assert MODELS.get(entry['loss']['type']).__name__ == 'MSEKDLoss'
 

@@ -4,6 +4,7 @@ import copy
 import pytest
 import torch
 from builders import build, pairs_of, teacher_of, view_of
+from mmdet.models import TOODHead
 from tiny_heads import ATSS, FCOS, GFL, RETINA, SOFTMAX, TOOD
 
 from mmw2s.distillation.knowledge import DenseHeadOutputs
@@ -220,6 +221,22 @@ def test_probabilities_of_tood_are_turned_into_logits(pair_of):
     best = flat(view['bbox_head'][0].output[0], 2).amax(-1)
     expected = best[best >= 0.05].sum().clamp(min=1)
     assert torch.allclose(pairs[0].avg_factor, expected)
+
+
+def test_a_head_that_descends_from_toods_gives_probabilities_too(
+        pair_of, monkeypatch):
+
+    class Own(TOODHead):
+        pass
+
+    student, teacher = pair_of(TOOD)
+    plain, _, _ = pairs_of(DenseHeadOutputs(), student, teacher)
+    for model in (student, teacher.model):
+        monkeypatch.setattr(model.bbox_head, '__class__', Own)
+    own, _, _ = pairs_of(DenseHeadOutputs(), student, teacher)
+    for ours, theirs in zip(own, plain):
+        assert torch.equal(ours.teacher, theirs.teacher)
+        assert ours.avg_factor == theirs.avg_factor
 
 
 def test_logits_of_tood_stay_finite_at_0_and_1():

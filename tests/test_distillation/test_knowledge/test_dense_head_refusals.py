@@ -3,6 +3,7 @@ import copy
 
 import pytest
 from builders import build, pairs_of, teacher_of
+from mmdet.models import AutoAssignHead, YOLOXHead
 from tiny_heads import ATSS, FCOS, GFL, RETINA, SOFTMAX
 from torch import nn
 
@@ -88,6 +89,20 @@ def test_a_distribution_over_box_edges_is_not_taken_for_deltas():
 def test_another_activation_is_refused_with_both():
     assert "teacher head has softmax activation, the student's sigmoid" in \
         refusal(RETINA, SOFTMAX)
+
+
+@pytest.mark.parametrize('head', [YOLOXHead, AutoAssignHead])
+def test_scores_that_are_learnt_at_objects_alone_are_refused(head):
+    fields = dict(feat_channels=8, norm_cfg=None) if head is AutoAssignHead \
+        else dict(feat_channels=8, stacked_convs=1, strides=(8, ))
+
+    class Own(head):
+        pass
+
+    model = nn.Module()
+    model.bbox_head = Own(2, 8, **fields)
+    with pytest.raises(ValueError, match='Own, whose class scores mean noth'):
+        DenseHeadOutputs().check(model, model)
 
 
 def test_a_head_that_is_not_dense_is_refused_by_its_name():

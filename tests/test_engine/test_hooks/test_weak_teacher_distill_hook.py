@@ -230,12 +230,55 @@ def test_the_same_number_of_classes_under_other_names_is_refused(
     features = [
         dict(knowledge=dict(type='FPNFeatures'), loss=dict(type='PKDLoss'))
     ]
-    train(
-        run_config(
-            pictures,
-            tmp_path / 'features',
-            epochs=1,
-            hooks=[hook(swapped, distill=features)]))
+    cfg = run_config(
+        pictures,
+        tmp_path / 'features',
+        epochs=2,
+        hooks=[hook(swapped, distill=features)])
+    runner = train(cfg)
+    # Its score by the student's classes would say nothing of it.
+    assert rows(tmp_path / 'features', 'teacher')[0]['score'] is None
+    stop, = rows(tmp_path / 'features', 'stop')
+    assert stop['iter'] == runner.max_iters // 2
+    cfg.custom_hooks = [
+        hook(swapped, distill=features, stop=dict(type='SurpassTeacher'))
+    ]
+    with pytest.raises(ValueError, match='other classes, or in another order'):
+        train(cfg)
+
+
+def test_two_of_the_hooks_are_refused(pictures, teacher, tmp_path):
+    with pytest.raises(ValueError, match='more than one WeakTeacherDist'):
+        train(
+            run_config(
+                pictures, tmp_path, hooks=[hook(teacher),
+                                           hook(teacher)]))
+
+
+def test_a_validation_that_is_repeated_counts_once(pictures, teacher,
+                                                   tmp_path):
+
+    class Again(Hook):
+
+        def after_val_epoch(self, runner, metrics=None):
+            ours, = (
+                h for h in runner.hooks
+                if isinstance(h, WeakTeacherDistillHook))
+            ours.after_val_epoch(runner, metrics)
+
+    stop = dict(
+        type='SurpassTeacher',
+        metric='coco/bbox_mAP',
+        teacher_score=-1.,
+        latest=1.)
+    cfg = run_config(
+        pictures, tmp_path, epochs=3, hooks=[hook(teacher, stop=stop)])
+    cfg.experiment_name = f'{random.random()}'
+    runner = Runner.from_cfg(cfg)
+    runner.register_hook(Again(), priority='LOWEST')
+    runner.train()
+    validated = [row['iter'] for row in rows(tmp_path, 'val')]
+    assert len(validated) == len(set(validated)) == 2
 
 
 def test_a_metric_that_validation_does_not_give_is_refused(
@@ -265,6 +308,8 @@ def test_unknown_fields_name_the_nearest_one():
         HOOKS.build(hook('x', teachr='y'))
     with pytest.raises(TypeError, match='did you mean "checkpoint"'):
         HOOKS.build(hook(dict(config='x', chekpoint='y')))
+    with pytest.raises(ValueError, match='the key "config"'):
+        HOOKS.build(hook(dict(checkpoint='y')))
     with pytest.raises(TypeError, match='did you mean "consecutive"'):
         HOOKS.build(hook('x', stop=dict(type='SurpassTeacher', consecutiv=3)))
     with pytest.raises(KeyError, match='did you mean "SurpassTeacher"'):

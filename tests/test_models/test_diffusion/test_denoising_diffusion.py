@@ -194,6 +194,20 @@ def test_ddim_gives_the_images_of_diffusers_own_pipeline():
     assert_close(ours, torch.from_numpy(theirs).float(), atol=2 / 255, rtol=0)
 
 
+def test_ddpm_gives_the_images_of_diffusers_own_pipeline():
+    model = build(diffusion(sampler=dict(type='diffusers.DDPMScheduler')))
+    model.eval()
+    pipeline = diffusers.DDPMPipeline(model.denoiser, model.sampler)
+    pipeline.set_progress_bar_config(disable=True)
+    theirs = pipeline(
+        generator=torch.Generator().manual_seed(3),
+        num_inference_steps=4,
+        output_type='np').images
+    # What is added on the way is not the noise that both begin with again.
+    ours = model.sample([3]).permute(0, 2, 3, 1) / 255.
+    assert_close(ours, torch.from_numpy(theirs).float(), atol=2 / 255, rtol=0)
+
+
 def test_classes_are_taken_in_turns(monkeypatch):
     model = build(diffusion(classes=3)).eval()
     seen = []
@@ -228,6 +242,14 @@ def test_some_labels_are_dropped_in_training_where_asked():
     assert torch.equal(seen[~dropped], given[~dropped])
     seen, given = labels_seen(build(diffusion(classes=3)))
     assert torch.equal(seen, given)
+
+
+def test_a_label_of_the_data_cannot_stand_for_none():
+    model = build(conditional())
+    inputs, samples = batch()
+    samples[1].gt_label = torch.tensor([3])
+    with pytest.raises(IndexError, match='out of range'):
+        model(inputs, samples, mode='loss')
 
 
 def test_a_transformer_drops_no_labels_by_itself():
@@ -290,6 +312,22 @@ def test_a_missing_diffusers_is_told_with_what_to_install(monkeypatch):
     (diffusion(class_dropout=0.1), 'class_dropout should be a share'),
     (diffusion(classes=3, guidance_scale=2.), 'guidance_scale needs'),
     (diffusion(kind='noise'), 'epsilon, sample, v_prediction'),
+    (diffusion(sampler=dict(type='diffusers.DDIM')),
+     "sampler.type .* but got 'diffusers.DDIM'"),
+    (diffusion(sampler=dict(type='diffusers.DDIMScheduler', etaa=1, eta=0.5)),
+     'unknown fields eta, etaa: diffusers.DDIMScheduler is built with num_t'),
+    (diffusion(sampling_steps=0), 'should be 1 to 100, .* but is 0'),
+    (diffusion(sampling_steps=101), 'should be 1 to 100, .* but is 101'),
+    (diffusion(min_snr_gamma=0), 'min_snr_gamma should be above 0'),
+    (diffusion(min_snr_gamma=5, schedule=dict(rescale_betas_zero_snr=True)),
+     'no weight for the prediction of noise.*"v_prediction" or "sample"'),
+    ({
+        **diffusion(), 'denoiser': DIT,
+        'num_classes': 4
+    }, 'num_classes is 4, but denoiser.num_embeds_ada_norm is 3'),
+    ({
+        **diffusion(), 'denoiser': DIT
+    }, 'num_classes is None, but denoiser.num_embeds_ada_norm is 3'),
     (diffusion(
         data_preprocessor=dict(
             type='ImgDataPreprocessor', mean=[127.5], std=[60.])),
@@ -300,6 +338,17 @@ def test_a_missing_diffusers_is_told_with_what_to_install(monkeypatch):
 def test_parts_that_do_not_fit_are_refused_when_it_is_built(cfg, message):
     with pytest.raises(ValueError, match=message):
         build(cfg)
+
+
+@pytest.mark.parametrize('kind', ['sample', 'v_prediction'])
+def test_other_predictions_can_be_weighted_where_no_image_is_left(kind):
+    model = build(
+        diffusion(
+            kind=kind,
+            min_snr_gamma=5.,
+            schedule=dict(rescale_betas_zero_snr=True)))
+    assert model.alphas_cumprod[-1] == 0
+    assert model(*batch(64), mode='loss')['loss_denoising'].isfinite()
 
 
 @pytest.mark.parametrize('images', [dict(size=16), dict(channels=3)])
