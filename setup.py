@@ -33,8 +33,7 @@ class BuildWithConfigs(build_py):
 
 EXTRAS = {
     'tests': ['pytest', 'scikit-learn'],
-    'docs': ['sphinx', 'myst-parser', 'furo'],
-    'diffusion': ['diffusers', 'torchmetrics', 'scipy'],
+    'diffusion': ['diffusers', 'torchmetrics', 'scipy', 'scikit-learn'],
     'quickstart': ['scikit-learn'],
 }
 
@@ -55,7 +54,7 @@ setup(
         'Programming Language :: Python :: 3',
     ],
     packages=find_packages(include=['mmw2s', 'mmw2s.*']),
-    python_requires='>=3.8',
+    python_requires='>=3.9',
     # MMEngine, MMCV and MMDetection are left out on purpose: the original
     # packages and the maintained onedl forks share their import names, and
     # naming one would install it over the other. mmw2s checks for them when

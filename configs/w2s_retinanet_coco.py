@@ -3,11 +3,10 @@
 # weaker RetinaNet-R18-FPN of mmdet's model zoo. All the rest is mmdet's own
 # config; its baseline is this config with tools/train.py --no-distill.
 _base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
-custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
 
 custom_hooks = [
     dict(
-        type='WeakTeacherDistillHook',
+        type='mmw2s.WeakTeacherDistillHook',
         teacher=dict(
             config='mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
             checkpoint='auto'),  # the zoo's own weights
@@ -26,8 +25,8 @@ custom_hooks = [
             hold=0.13,
             decay=0.15,
             unit='run'),
-        # For good when the student has beaten the teacher in two validations
-        # on end, and after half of the run in any case.
+        # For good when the student has beaten the teacher in two consecutive
+        # validations, and after half of the run in any case.
         stop=dict(
             type='SurpassTeacher',
             metric='coco/bbox_mAP',
@@ -35,6 +34,6 @@ custom_hooks = [
             latest=0.5)),
     # The zoo states 0.317 for the teacher and 0.365 for the baseline.
     dict(
-        type='TimeToTargetHook',
+        type='mmw2s.TimeToTargetHook',
         targets={'coco/bbox_mAP': [0.20, 0.25, 0.30, 0.33, 0.36]}),
 ]

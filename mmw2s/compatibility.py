@@ -6,7 +6,9 @@ import names, so the check asks the modules and not pip.
 """
 import importlib
 import importlib.util
-from typing import Any, Dict, List, Optional
+import sys
+from types import MethodType
+from typing import Any, Dict, List, Optional, Sequence
 
 from packaging.version import Version
 
@@ -19,6 +21,9 @@ REQUIREMENTS = {
 }
 #: mmcv is needed by detectors and classifiers, not by a model of one's own.
 OPTIONAL = ('mmcv', )
+
+_FOCAL_LOSS = 'mmcv.ops.focal_loss'
+_DEFORMABLE_ATTENTION = 'mmcv.ops.multi_scale_deform_attn'
 
 
 def installed_versions() -> Dict[str, Optional[str]]:
@@ -47,7 +52,7 @@ def check_versions(versions: Dict[str, Optional[str]]) -> None:
             if name in OPTIONAL:
                 continue
             found = 'is not installed'
-        elif Version(version) < Version(oldest):
+        elif _is_older(version, oldest):
             found = f'is {version}'
         else:
             continue
@@ -61,17 +66,51 @@ def check_versions(versions: Dict[str, Optional[str]]) -> None:
             'environment with versions that work together.')
 
 
+def _is_older(version: str, oldest: str) -> bool:
+    given, needed = Version(version), Version(oldest)
+    # Vendors' builds of torch 2.5 are 2.5.0a0+..., which sorts before 2.5.
+    if not needed.is_prerelease:
+        given = Version(given.base_version)
+    return given < needed
+
+
 def mmcv_operators(model: Any) -> List[str]:
     """Names of the operators of mmcv's own in a model, such as RoIAlign.
 
     They take every map for one that is contiguous, and of a map with the
-    channels last they give wrong values without a word.
+    channels last they give wrong values without a word, or none at all.
     """
-    return sorted({
-        type(module).__name__
-        for module in model.modules()
-        if type(module).__module__.startswith('mmcv.ops')
-    })
+    return _operators(model, but=[_FOCAL_LOSS])  # which sees no map
+
+
+def _operators(model: Any, but: Sequence[str]) -> List[str]:
+    """Classes of mmcv's that modules are of, or whose functions they call.
+
+    ``TOODHead`` for one calls ``deform_conv2d``, and that is
+    ``DeformConv2dFunction.apply``. What stands in a Python file is taken for
+    called by all modules that are defined there.
+
+    Args:
+        model (nn.Module): The model.
+        but (Sequence[str]): Python modules whose operators are left out.
+    """
+    found = set()
+    for kind in {type(module) for module in model.modules()}:
+        for base in kind.__mro__:
+            if _is_mmcvs(base):
+                found.add(base)
+                break
+            file = sys.modules.get(base.__module__)
+            found.update(
+                value.__self__
+                for value in getattr(file, '__dict__', {}).values()
+                if isinstance(value, MethodType) and _is_mmcvs(value.__self__))
+    return sorted(kind.__name__ for kind in found
+                  if kind.__module__ not in but)
+
+
+def _is_mmcvs(kind: Any) -> bool:
+    return str(getattr(kind, '__module__', '')).startswith('mmcv.ops')
 
 
 def refuse_bfloat16(model: Any) -> None:
@@ -80,13 +119,10 @@ def refuse_bfloat16(model: Any) -> None:
     Raises:
         ValueError: If it has operators of mmcv's own.
     """
-    operators = mmcv_operators(model)
-    if next(model.parameters()).device.type == 'cpu':
-        # Deformable attention is made of PyTorch's own operators there.
-        operators = [
-            name for name in operators
-            if name != 'MultiScaleDeformableAttention'
-        ]
+    on_cpu = next(model.parameters()).device.type == 'cpu'
+    # On a CPU these two are made of PyTorch's own operators.
+    operators = _operators(
+        model, but=[_FOCAL_LOSS, _DEFORMABLE_ATTENTION] if on_cpu else [])
     if operators:
         raise ValueError(
             f'the {type(model).__name__} cannot be trained in bfloat16, which '

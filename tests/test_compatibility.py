@@ -3,8 +3,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from builders import build
-from mmcv.ops import MultiScaleDeformableAttention
+from mmcv.ops import DeformConv2dPack, MultiScaleDeformableAttention
+from mmdet.models import FocalLoss, TOODHead
 from tiny_two_stage import faster_rcnn
 from toys import retinanet
 
@@ -23,12 +25,14 @@ def test_what_is_installed_here_is_accepted():
     dict(torch='2.5.0', mmengine='0.10.0', mmcv='2.0.0rc4'),
     dict(torch='2.6.0+cu124', mmengine='0.10.7', mmcv='2.1.0'),
     dict(torch='2.13.0', mmengine='0.11.0rc3', mmcv=None),
+    dict(GOOD, torch='2.5.0a0+872d972e41.nv24.08'),
 ])
 def test_both_families_and_a_missing_mmcv_are_accepted(versions):
     check_versions(versions)
 
 
 @pytest.mark.parametrize('name, version', [('torch', '2.4.1'),
+                                           ('torch', '2.4.0a0+07cecf4'),
                                            ('mmengine', '0.9.1'),
                                            ('mmcv', '2.0.0rc3'),
                                            ('mmcv', '1.7.2')])
@@ -72,6 +76,30 @@ def test_deformable_attention_has_bfloat16_on_a_cpu():
     attention.to('meta')
     with pytest.raises(ValueError, match='MultiScaleDeformableAttention'):
         refuse_bfloat16(attention)
+
+
+def test_operators_that_are_called_as_functions_are_found_too():
+    head = TOODHead(2, 8, stacked_convs=1, norm_cfg=None)
+    assert mmcv_operators(head) == ['DeformConv2dFunction']
+    with pytest.raises(ValueError, match='DeformConv2dFunction'):
+        refuse_bfloat16(head)
+
+
+def test_a_subclass_of_an_operator_is_one():
+
+    class Mine(DeformConv2dPack):
+        pass
+
+    assert mmcv_operators(Mine(2, 2, 1)) == ['DeformConv2dPack']
+
+
+def test_the_focal_loss_has_bfloat16_on_a_cpu_only():
+    model = torch.nn.Sequential(torch.nn.Linear(1, 1), FocalLoss())
+    refuse_bfloat16(model)
+    model.to('meta')
+    assert mmcv_operators(model) == []
+    with pytest.raises(ValueError, match='SigmoidFocalLossFunction'):
+        refuse_bfloat16(model)
 
 
 def test_a_package_that_only_a_part_needs_is_named_with_its_extra():

@@ -80,7 +80,7 @@ class LossesSeen(Hook):
 def test_write_your_own_runs_as_it_stands(project):
     *parts, config = blocks('docs/write_your_own.md')
     Path('my_kd.py').write_text('\n\n'.join(parts))
-    Path('mine.py').write_text(f"_base_ = 'my_retinanet.py'\n{config}")
+    Path('mine.py').write_text(config)
     seen = LossesSeen()
     # A value that the first validation reaches.
     rows = train('mine.py', [seen], **{'custom_hooks.0.stop.value': 0.})
@@ -91,7 +91,7 @@ def test_write_your_own_runs_as_it_stands(project):
 
 
 def test_the_shown_config_that_inherits_ours_runs(project):
-    shown, = (b for b in blocks('docs/get_started.md') if '_base_' in b)
+    shown, = (b for b in blocks('docs/get_started.md') if '_base_/' in b)
     Path('mine.py').write_text(shown)
     rows = train('mine.py')
     assert rows['teacher']['metric'] == 'coco/bbox_mAP'
@@ -99,9 +99,18 @@ def test_the_shown_config_that_inherits_ours_runs(project):
 
 
 @pytest.mark.parametrize('name', ['README.md', 'docs/get_started.md'])
-def test_the_shown_hook_alone_runs(project, name):
-    shown = blocks(name)[0]
-    Path('mine.py').write_text(f"_base_ = 'my_retinanet.py'\n{shown}")
+@pytest.mark.parametrize('theirs', [[], [dict(type='EMAHook')]])
+def test_the_shown_hook_alone_runs_beside_those_of_the_base(
+        project, name, theirs):
+    if theirs:
+        base = Config.fromfile('my_retinanet.py')
+        base.custom_hooks = theirs
+        base.custom_imports = dict(imports=['json'])
+        base.dump('my_retinanet.py')
+    Path('mine.py').write_text(blocks(name)[0])
+    cfg = Config.fromfile('mine.py')
+    assert cfg.custom_hooks[:-1] == theirs
+    assert ('custom_imports' in cfg) == bool(theirs)
     assert 'teacher' in train('mine.py')
 
 
@@ -164,7 +173,8 @@ def test_fields_and_defaults_in_the_user_guide_are_those_of_the_code(
     [
         ('`WeakTeacherDistillHook`',
          list(inspect.signature(WeakTeacherDistillHook).parameters)[:-1]),
-        ('`teacher`', mmw2s.distillation.FrozenTeacher.fields()),
+        ('`teacher`',
+         list(inspect.signature(mmw2s.distillation.FrozenTeacher).parameters)),
         ('`TimeToTargetHook`',
          list(inspect.signature(TimeToTargetHook).parameters)),
         ('Diffusion', list(inspect.signature(DenoisingDiffusion).parameters)),

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import find_latest_checkpoint
 
-from mmw2s.analysis import write_report
+from mmw2s.analysis import print_tables, write_report
 
 METRIC = 'coco/bbox_mAP'
 MIN_SCORE = 0.3
@@ -133,7 +133,7 @@ def main() -> None:
         title='Quick start: scenes of handwritten digits, both students '
         'trained at the same time, with one thread each',
         figures=['detections.png'])
-    result.print()
+    print_tables(result)
     print('Written: ' + ', '.join(
         osp.join(out, name) for name in ('report.md', 'report.json',
                                          'curves.png', 'detections.png')))

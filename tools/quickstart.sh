@@ -25,7 +25,7 @@ TEACHER=configs/quickstart/retinanet_r18_digits.py
 # One thread a run: on a machine that does anything else, a second one mostly
 # waits (measured: 0.18 s a step with one thread, 0.3 to 7 s with two).
 export OMP_NUM_THREADS=1 MPLBACKEND=Agg
-precision=()
+precision=()  # used as ${x[@]+...}: bash before 4.4 calls empty ones unset
 if "$PY" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
     # mmcv has no bfloat16 kernels on a GPU, and float32 is fast enough there.
     precision=(--cfg-options optim_wrapper.type=OptimWrapper)
@@ -41,7 +41,7 @@ train() {  # NAME TITLE CONFIG [OPTION...], to be called in a subshell
     echo "== $title: in $dir"
     # exec, so that a signal to the subshell reaches the training.
     exec "$PY" tools/train.py "$@" --work-dir "$dir" --resume auto \
-        "${precision[@]}"
+        ${precision[@]+"${precision[@]}"}
 }
 
 "$PY" tools/dataset_converters/digit_scenes.py data/digit_scenes
@@ -57,8 +57,16 @@ jobs+=($!)
 (train baseline '2/3 student alone' "$STUDENT" --no-distill) \
     > >(sed -u 's/^/[alone] /') 2>&1 &
 jobs+=($!)
-for job in "${jobs[@]}"; do
-    wait "$job"
+# Whichever ends first, so that a failure is seen at once. The bash of macOS
+# has no `wait -n`.
+while ((${#jobs[@]})); do
+    sleep 1
+    for i in "${!jobs[@]}"; do
+        if ! kill -0 "${jobs[i]}" 2>/dev/null; then
+            wait "${jobs[i]}"
+            unset "jobs[i]"
+        fi
+    done
 done
 trap - EXIT INT TERM
 "$PY" tools/quickstart.py "$OUT"

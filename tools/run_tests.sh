@@ -21,7 +21,7 @@ elif [[ ${1-} == --stack ]]; then
     fi
     shift $(($# > 1 ? 2 : 1))
 fi
-bash "$ROOT/tools/setup_env.sh" "${setup[@]}"
+bash "$ROOT/tools/setup_env.sh" ${setup[@]+"${setup[@]}"}
 
 cd "$ROOT"
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} MPLBACKEND=Agg

@@ -22,5 +22,5 @@ PYTHONPATH="$HERE/..${PYTHONPATH:+:$PYTHONPATH}" exec srun \
     --ntasks-per-node="$GPUS_PER_NODE" \
     --cpus-per-task="${CPUS_PER_TASK:-5}" \
     --kill-on-bad-exit=1 \
-    "${EXTRA[@]}" \
+    ${EXTRA[@]+"${EXTRA[@]}"} \
     "${PYTHON:-python}" -u "$HERE/train.py" "$3" --work-dir "$4" --launcher slurm "${@:5}"

@@ -9,8 +9,8 @@ from typing import Optional, Sequence
 from mmengine.config import Config, DictAction
 from mmengine.evaluator import DumpResults
 
-from mmw2s.engine.launch import (build_runner, load_config, setup_launcher,
-                                 shut_down_processes)
+from mmw2s.engine.launch import (build_runner, check_checkpoint, load_config,
+                                 setup_launcher, shut_down_processes)
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -54,9 +54,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 def prepare_config(args: argparse.Namespace) -> Config:
     """The config of the run, with the command line applied to it."""
     cfg = load_config(args.config, args.cfg_options)
-    if not osp.isfile(args.checkpoint) and '://' not in args.checkpoint:
-        raise FileNotFoundError(
-            f'the checkpoint "{args.checkpoint}" does not exist')
+    check_checkpoint(args.checkpoint)
     cfg.load_from = args.checkpoint
     cfg.resume = False
     if args.work_dir:

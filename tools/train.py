@@ -9,9 +9,10 @@ from typing import Optional, Sequence
 from mmengine.config import Config, DictAction
 from mmengine.runner import find_latest_checkpoint
 
-from mmw2s.engine.launch import (build_runner, enable_amp, load_config,
-                                 remove_distillation, setup_launcher,
-                                 shut_down_processes)
+from mmw2s.engine.launch import (build_runner, check_checkpoint, enable_amp,
+                                 load_config, remove_distillation,
+                                 setup_launcher, shut_down_processes,
+                                 told_in_a_line)
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -66,6 +67,9 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         default=0,
         help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
+    if args.dry_run and args.launcher != 'none':
+        parser.error('--dry-run runs in one process: leave --launcher out, '
+                     f'but got "{args.launcher}"')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
@@ -96,6 +100,8 @@ def prepare_config(args: argparse.Namespace) -> Config:
     if args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
+        if cfg.load_from:
+            check_checkpoint(cfg.load_from)
     return cfg
 
 
@@ -126,10 +132,8 @@ def main() -> None:
         sys.exit(f'train.py: error: {error}')
     if args.dry_run:
         from mmw2s.engine.dry_run import dry_run
-        try:
+        with told_in_a_line('train.py'):
             dry_run(cfg)
-        except ValueError as error:
-            sys.exit(f'train.py: error: {error}')
         return
     try:
         setup_launcher(cfg, args.launcher)

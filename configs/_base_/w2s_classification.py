@@ -7,11 +7,10 @@
 #   custom_hooks = _base_.custom_hooks
 #   custom_hooks[0].teacher = dict(config='my_teacher.py', checkpoint='t.pth')
 #   custom_hooks[1].targets = {'accuracy/top1': [65.]}
-custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
 
 custom_hooks = [
     dict(
-        type='WeakTeacherDistillHook',
+        type='mmw2s.WeakTeacherDistillHook',
         teacher=dict(
             config='mmpretrain::resnet/resnet18_8xb32_in1k.py',
             checkpoint='auto'),  # the zoo's own weights
@@ -30,13 +29,13 @@ custom_hooks = [
             hold=0.18,
             decay=0.3,
             unit='run'),
-        # For good when the student has beaten the teacher in two validations
-        # on end, and after half of the run in any case.
+        # For good when the student has beaten the teacher in two consecutive
+        # validations, and after half of the run in any case.
         stop=dict(
             type='SurpassTeacher',
             metric='accuracy/top1',
             consecutive=2,
             latest=0.5)),
-    # No targets yet: it notes the clocks and all metrics of each validation.
-    dict(type='TimeToTargetHook'),
+    # No targets yet: it notes the times and all metrics of each validation.
+    dict(type='mmw2s.TimeToTargetHook'),
 ]

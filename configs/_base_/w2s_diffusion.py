@@ -7,11 +7,10 @@
 #   custom_hooks = _base_.custom_hooks
 #   custom_hooks[0].teacher = dict(config='my_teacher.py', checkpoint='t.pth')
 #   custom_hooks[1].targets = {'diffusion/fid_10k_ddim50': [60.]}
-custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
 
 custom_hooks = [
     dict(
-        type='WeakTeacherDistillHook',
+        type='mmw2s.WeakTeacherDistillHook',
         teacher=dict(config='my_teacher.py', checkpoint='my_teacher.pth'),
         distill=[
             # What the teacher makes of the same noisy images.
@@ -26,13 +25,13 @@ custom_hooks = [
             hold=0.13,
             decay=0.15,
             unit='run'),
-        # For good when the student has beaten the teacher in two validations
-        # on end, and after half of the run in any case.
+        # For good when the student has beaten the teacher in two consecutive
+        # validations, and after half of the run in any case.
         stop=dict(
             type='SurpassTeacher',
             metric='diffusion/denoising_mse',
             consecutive=2,
             latest=0.5)),
-    # No targets yet: it notes the clocks and all metrics of each validation.
-    dict(type='TimeToTargetHook'),
+    # No targets yet: it notes the times and all metrics of each validation.
+    dict(type='mmw2s.TimeToTargetHook'),
 ]

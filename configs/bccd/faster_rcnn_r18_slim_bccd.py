@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-# The weak teacher: a ResNet-18, and half as many epochs.
+# The weak teacher: a ResNet-18, for 10 epochs.
 _base_ = [
     '../_base_/models/faster_rcnn_r50_slim.py',
     '../_base_/datasets/bccd_detection.py', '../_base_/schedules/adamw_20e.py',
@@ -16,17 +16,8 @@ model = dict(
 optim_wrapper = dict(type='OptimWrapper')
 max_epochs = 10
 train_cfg = dict(max_epochs=max_epochs)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min_ratio=0.05,
-        by_epoch=True,
-        convert_to_iter_based=True,
-        T_max=max_epochs,
-        begin=0,
-        end=max_epochs)
-]
+param_scheduler = _base_.param_scheduler
+param_scheduler[1].update(T_max=max_epochs, end=max_epochs)
 
 custom_hooks = [
     dict(

@@ -14,17 +14,8 @@ model = dict(
 
 max_epochs = 10
 train_cfg = dict(max_epochs=max_epochs)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min_ratio=0.05,
-        by_epoch=True,
-        convert_to_iter_based=True,
-        T_max=max_epochs,
-        begin=0,
-        end=max_epochs)
-]
+param_scheduler = _base_.param_scheduler
+param_scheduler[1].update(T_max=max_epochs, end=max_epochs)
 
 custom_hooks = [
     dict(

@@ -1,10 +1,13 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-# The student. Its baseline is this config with tools/train.py --no-distill.
+# The student. Its baseline is this config with tools/train.py --no-distill;
+# its teacher, faster_rcnn_r18_slim_bccd.py, is trained before.
 _base_ = [
     '../_base_/models/faster_rcnn_r50_slim.py',
     '../_base_/datasets/bccd_detection.py', '../_base_/schedules/adamw_20e.py',
     '../_base_/w2s_two_stage.py', 'mmdet::_base_/default_runtime.py'
 ]
+custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
+
 model = dict(roi_head=dict(bbox_head=dict(num_classes=3)))
 
 # mmcv has no RoIAlign in bfloat16.
@@ -29,7 +32,7 @@ param_scheduler[1] = dict(
 custom_hooks = _base_.custom_hooks
 custom_hooks[0].teacher = dict(
     config='{{ fileDirname }}/faster_rcnn_r18_slim_bccd.py',
-    checkpoint='work_dirs/bccd_faster_rcnn/teacher_s0/epoch_10.pth')
+    checkpoint='work_dirs/faster_rcnn_r18_slim_bccd/epoch_10.pth')
 custom_hooks[1].targets = {'coco/bbox_mAP': [0.30, 0.35, 0.40, 0.44]}
 
 log_processor = dict(by_epoch=False)

@@ -14,4 +14,4 @@ model = dict(bbox_head=dict(anchor_generator=dict(octave_base_scale=2)))
 custom_hooks = _base_.custom_hooks
 custom_hooks[0].teacher = dict(
     config='{{ fileDirname }}/retinanet_r18_slim_bccd_160.py',
-    checkpoint='work_dirs/bccd_160/teacher_s0/epoch_10.pth')
+    checkpoint='work_dirs/retinanet_r18_slim_bccd_160/epoch_10.pth')

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-# The weak teacher of w2s_resnet50_1xb128_cifar10.py: a short schedule.
+# The weak teacher of the CIFAR-10 students for a GPU: a short schedule.
 _base_ = [
     'mmpretrain::_base_/models/resnet18_cifar.py',
     '../_base_/datasets/cifar10_bs128.py',
@@ -17,5 +17,5 @@ param_scheduler[1].update(T_max=max_epochs, end=max_epochs)
 
 train_dataloader = dict(num_workers=4)
 custom_hooks = [dict(type='ChannelsLastHook'), dict(type='TimeToTargetHook')]
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=2))
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=-1))
 randomness = dict(seed=0)

@@ -2,7 +2,6 @@
 # ConvNeXt-T <- ResNet-50 of mmpretrain's zoo. All the rest is mmpretrain's own
 # config; its baseline is this config with tools/train.py --no-distill.
 _base_ = 'mmpretrain::convnext/convnext-tiny_32xb128_in1k.py'
-custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
 
 # After the hooks that it has: its EMAHook, by which it is the averaged student
 # that has to surpass the teacher. What is left out here is the default of any
@@ -10,12 +9,12 @@ custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
 custom_hooks = _base_.custom_hooks + [
     # The zoo states 76.55 for the teacher and 82.14 for the baseline.
     dict(
-        type='WeakTeacherDistillHook',
+        type='mmw2s.WeakTeacherDistillHook',
         teacher=dict(
             config='mmpretrain::resnet/resnet50_8xb32_in1k.py',
             checkpoint='auto',
             score=76.55)),
     dict(
-        type='TimeToTargetHook',
+        type='mmw2s.TimeToTargetHook',
         targets={'accuracy/top1': [50., 60., 65., 70., 75., 78.]})
 ]

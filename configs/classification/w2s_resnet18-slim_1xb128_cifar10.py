@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-# A ResNet-18 of a quarter of the width, whose first stage halves the picture
+# A ResNet-18 of a quarter of the width, whose first stage halves the image
 # already, from scratch on CIFAR-10: about 15 seconds an epoch on one core of a
 # CPU. Its baseline is this config with tools/train.py --no-distill.
 _base_ = [
@@ -35,7 +35,7 @@ param_scheduler[1] = dict(
 custom_hooks = _base_.custom_hooks + [dict(type='ChannelsLastHook')]
 custom_hooks[0].teacher = dict(
     config='{{ fileDirname }}/resnet14-slim_1xb128_cifar10.py',
-    checkpoint='work_dirs/cifar10/teacher_s0/epoch_10.pth')
+    checkpoint='work_dirs/resnet14-slim_1xb128_cifar10/epoch_10.pth')
 custom_hooks[1].targets = {'accuracy/top1': [60., 65., 70., 75., 80.]}
 log_processor = dict(by_epoch=False)
 default_hooks = dict(

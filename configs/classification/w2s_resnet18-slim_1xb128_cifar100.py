@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-# A ResNet-18 of half the width, whose first stage halves the picture already,
+# A ResNet-18 of half the width, whose first stage halves the image already,
 # from scratch on CIFAR-100, on a CPU. Its baseline is this config with
 # tools/train.py --no-distill.
 _base_ = [

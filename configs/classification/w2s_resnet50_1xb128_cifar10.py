@@ -18,7 +18,7 @@ train_dataloader = dict(num_workers=4)
 custom_hooks = _base_.custom_hooks + [dict(type='ChannelsLastHook')]
 custom_hooks[0].teacher = dict(
     config='{{ fileDirname }}/resnet18_1xb128_cifar10.py',
-    checkpoint='work_dirs/cifar10_gpu/teacher_s0/epoch_8.pth')
+    checkpoint='work_dirs/resnet18_1xb128_cifar10/epoch_8.pth')
 custom_hooks[1].targets = {'accuracy/top1': [70., 80., 85., 90., 93.]}
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=2))
 randomness = dict(seed=0)

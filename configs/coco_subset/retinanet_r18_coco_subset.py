@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-# The weak teacher of the subset, trained on the same pictures.
+# The weak teacher of the subset, trained on the same images.
 _base_ = './w2s_retinanet_r50_coco_subset.py'
 
 custom_hooks = _base_.custom_hooks[1:]

@@ -1,12 +1,13 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-# configs/w2s_retinanet_coco.py on a small subset of COCO (2,846 / 308 pictures
+# configs/w2s_retinanet_coco.py on a small subset of COCO (2,846 / 308 images
 # in COCO's layout in data/coco), without a download and on one CPU thread.
 _base_ = '../w2s_retinanet_coco.py'
+custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
 
 custom_hooks = _base_.custom_hooks
 custom_hooks[0].teacher = dict(
     config='{{ fileDirname }}/retinanet_r18_coco_subset.py',
-    checkpoint='work_dirs/coco_subset/teacher_s0/iter_400.pth')
+    checkpoint='work_dirs/retinanet_r18_coco_subset/iter_400.pth')
 # In so short a run mAP is too coarse to compare: it is rounded to 0.001.
 custom_hooks[0].stop.metric = 'coco/bbox_mAP_50'
 custom_hooks[1].targets = {'coco/bbox_mAP_50': [0.005, 0.01, 0.02, 0.03]}
@@ -24,7 +25,7 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100)
 ]
 
-# Small pictures, and a validation every 100 steps.
+# Small images, and a validation every 100 steps.
 train_pipeline = _base_.train_pipeline
 train_pipeline[2].scale = (256, 256)
 test_pipeline = _base_.test_pipeline

@@ -2,19 +2,10 @@
 # The weak teacher of w2s_ddpm_digits.py: width 16 with one block a level. Two
 # minutes on one core of a CPU.
 _base_ = [
-    '../_base_/models/ddpm_unet_slim.py', '../_base_/datasets/digits.py',
+    '../_base_/models/ddpm_unet_digits.py', '../_base_/datasets/digits.py',
     '../_base_/schedules/diffusion_2k.py'
 ]
 custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
-
-model = dict(
-    denoiser=dict(
-        sample_size=8,
-        in_channels=1,
-        out_channels=1,
-        block_out_channels=(16, 32),
-        down_block_types=('DownBlock2D', 'DownBlock2D'),
-        up_block_types=('UpBlock2D', 'UpBlock2D')))
 
 default_scope = 'mmengine'
 custom_hooks = [dict(type='TimeToTargetHook')]

@@ -3,18 +3,12 @@
 # minutes on one core of a CPU; its baseline is this config with tools/train.py
 # --no-distill.
 _base_ = [
-    '../_base_/models/ddpm_unet_slim.py', '../_base_/datasets/digits.py',
+    '../_base_/models/ddpm_unet_digits.py', '../_base_/datasets/digits.py',
     '../_base_/schedules/diffusion_2k.py', '../_base_/w2s_diffusion.py'
 ]
-model = dict(
-    denoiser=dict(
-        sample_size=8,
-        in_channels=1,
-        out_channels=1,
-        block_out_channels=(32, 64),
-        layers_per_block=2,
-        down_block_types=('DownBlock2D', 'DownBlock2D'),
-        up_block_types=('UpBlock2D', 'UpBlock2D')))
+custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
+
+model = dict(denoiser=dict(block_out_channels=(32, 64), layers_per_block=2))
 
 train_cfg = dict(val_interval=50)
 

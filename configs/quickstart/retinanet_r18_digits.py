@@ -1,20 +1,14 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 # The weak teacher of the quick start: a ResNet-18 of half the width.
 _base_ = [
-    '../_base_/models/retinanet_r50_slim.py',
+    '../_base_/models/retinanet_r50_digits.py',
     '../_base_/datasets/digit_scenes.py', '../_base_/schedules/adamw_20e.py',
     'mmdet::_base_/default_runtime.py'
 ]
 custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
 
 model = dict(
-    backbone=dict(depth=18, base_channels=32),
-    neck=dict(in_channels=[32, 64, 128, 256], out_channels=64, num_outs=3),
-    bbox_head=dict(
-        num_classes=10,
-        in_channels=64,
-        feat_channels=64,
-        anchor_generator=dict(octave_base_scale=2, strides=[8, 16, 32])))
+    backbone=dict(depth=18), neck=dict(in_channels=[32, 64, 128, 256]))
 
 max_epochs = 8
 train_cfg = dict(max_epochs=max_epochs)

@@ -2,18 +2,11 @@
 # The student of the quick start: a ResNet-50 of half the width, from scratch.
 # Its baseline is this config with tools/train.py --no-distill.
 _base_ = [
-    '../_base_/models/retinanet_r50_slim.py',
+    '../_base_/models/retinanet_r50_digits.py',
     '../_base_/datasets/digit_scenes.py', '../_base_/schedules/adamw_20e.py',
     '../_base_/w2s_one_stage.py', 'mmdet::_base_/default_runtime.py'
 ]
-model = dict(
-    backbone=dict(base_channels=32),
-    neck=dict(in_channels=[128, 256, 512, 1024], out_channels=64, num_outs=3),
-    bbox_head=dict(
-        num_classes=10,
-        in_channels=64,
-        feat_channels=64,
-        anchor_generator=dict(octave_base_scale=2, strides=[8, 16, 32])))
+custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
 
 max_epochs = 8
 train_cfg = dict(max_epochs=max_epochs)

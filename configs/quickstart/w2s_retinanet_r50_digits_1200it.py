@@ -21,7 +21,7 @@ param_scheduler[1] = dict(
 custom_hooks = _base_.custom_hooks
 custom_hooks[0].teacher = dict(
     config='{{ fileDirname }}/retinanet_r18_digits_16e.py',
-    checkpoint='work_dirs/digits/teacher/epoch_7.pth')
+    checkpoint='work_dirs/retinanet_r18_digits_16e/epoch_7.pth')
 log_processor = dict(by_epoch=False)
 default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=max_iters, max_keep_ckpts=1))

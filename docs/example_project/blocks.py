@@ -10,7 +10,7 @@ from mmdet.registry import DATASETS
 
 @DATASETS.register_module()
 class BlocksDataset(BaseDetDataset):
-    """A table with a row a box: ``picture,x1,y1,x2,y2,kind``."""
+    """A table with one row per box: ``picture,x1,y1,x2,y2,kind``."""
 
     METAINFO = dict(classes=('square', 'bar'))
 

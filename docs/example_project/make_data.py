@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Draws the pictures: python make_data.py [number of pictures a set]."""
+"""Draws the pictures: python make_data.py [number of pictures per set]."""
 import csv
 import os
 import sys

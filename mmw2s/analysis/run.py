@@ -65,9 +65,9 @@ class Run:
                 f'holds no {osp.basename(record)}'
             raise FileNotFoundError(
                 f'{folder} {what}: expected is the work_dir of a run with '
-                "custom_hooks=[dict(type='TimeToTargetHook')] in its config. "
-                'Add the hook (it changes nothing in the training) and run '
-                'again')
+                "custom_hooks=[dict(type='mmw2s.TimeToTargetHook')] in its "
+                'config. Add the hook (it changes nothing in the training) '
+                'and run again')
         content = read_record(record)
         if not content['history']:
             raise ValueError(f'{record} has no validation yet: let the run '

@@ -15,9 +15,9 @@ custom_hooks = [
     dict(
         type=WeakTeacherDistillHook,
         teacher=dict(config='my_teacher.py', checkpoint='my_teacher.pth'),
-        # For good when the student has beaten the teacher in two validations
-        # on end, and after half of the run in any case.
+        # For good when the student has beaten the teacher in two consecutive
+        # validations, and after half of the run in any case.
         stop=dict(type=SurpassTeacher, consecutive=2, latest=0.5)),
-    # No targets yet: it notes the clocks and all metrics of each validation.
+    # No targets yet: it notes the times and all metrics of each validation.
     dict(type=TimeToTargetHook),
 ]

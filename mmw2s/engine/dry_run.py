@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmw2s.distillation.distiller import Measured
+from mmw2s.registry import SCHEDULES
 from .hooks import WeakTeacherDistillHook
 from .memory import allocated_mib, step_peak_mib
 from .rehearsal import Rehearsal
@@ -39,20 +40,21 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
         if hook is None:
             raise ValueError('a dry run shows what WeakTeacherDistillHook '
                              'does, but this config has none')
-        # Full strength from the first step on, whatever the schedule says.
-        hook.schedule_cfg = dict(type='Constant', value=1.)
         run.begin()
+        # Full strength from the first step on, whatever the schedule says.
+        hook.distiller.schedule = SCHEDULES.build(
+            dict(type='Constant', value=1.))
+        stopwatch = hook.distiller.teacher.stopwatch
         first, second, third = run.batches(3)
         # Its time does not count: it allocates, tunes and notes every pair.
         hook.measured = []
         losses = {k: v.item() for k, v in run.train([first]).losses.items()}
         rows, hook.measured = [_row(m) for m in hook.measured], None
-        on = run.train([second])
+        on, teacher_ms = run.train([second]), stopwatch.ms
+        on_mib = allocated_mib() + step_peak_mib(lambda: run.train([second]))
         if hook.distiller is None:
             raise ValueError('the stop rule of this config ends the '
-                             'distillation within its first two steps')
-        teacher_ms = hook.distiller.teacher.stopwatch.ms
-        on_mib = allocated_mib() + step_peak_mib(lambda: run.train([second]))
+                             'distillation within its first three steps')
         hook.after_train(run.runner)  # as a stop, but not said in the log
         off = run.train([third])
         off_mib = allocated_mib() + step_peak_mib(lambda: run.train([third]))

@@ -1,14 +1,16 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""What ``tools/train.py`` and ``tools/test.py`` do to a config."""
+"""What the tools do to a config, before and after a run."""
 import datetime
 import gc
 import os.path as osp
-from typing import Any, Optional
+import sys
+from contextlib import contextmanager
+from typing import Any, Iterator, Optional
 
 import torch.distributed as torch_dist
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.registry import HOOKS, RUNNERS
+from mmengine.registry import HOOKS, RUNNERS, Registry
 from mmengine.runner import Runner
 
 from mmw2s.configs_path import config as shipped_config
@@ -35,15 +37,47 @@ def load_config(name: str, cfg_options: Optional[dict] = None) -> Config:
     return cfg
 
 
-def _is_distill_hook(hook: Any) -> bool:
-    kind = hook.get('type') if isinstance(hook, dict) else type(hook)
+def is_of_type(cfg: Any, name: str, registry: Registry) -> bool:
+    """Whether a config is of a class or one derived from it.
+
+    Args:
+        cfg (Any): The config, whichever way its type is written, or what was
+            built from one.
+        name (str): The bare name of the class.
+        registry (Registry): Where its subclasses are.
+    """
+    kind = cfg.get('type') if isinstance(cfg, dict) else type(cfg)
     if isinstance(kind, str):
-        name = kind.rsplit('.', 1)[-1]
-        if name == DISTILL_HOOK:
+        bare = kind.rsplit('.', 1)[-1]
+        if bare == name:
             return True
-        kind = HOOKS.module_dict.get(name)
-    return isinstance(kind, type) and any(base.__name__ == DISTILL_HOOK
+        kind = registry.module_dict.get(bare)
+    return isinstance(kind, type) and any(base.__name__ == name
                                           for base in kind.__mro__)
+
+
+def check_checkpoint(path: str) -> None:
+    """Refuse a checkpoint that is not there, before anything is built.
+
+    Args:
+        path (str): Its path; a URL is left to who loads it.
+
+    Raises:
+        FileNotFoundError: If nothing is there.
+    """
+    if '://' not in path and not osp.exists(path):
+        raise FileNotFoundError(f'the checkpoint "{path}" does not exist')
+
+
+@contextmanager
+def told_in_a_line(tool: str) -> Iterator[None]:
+    """End a tool with a line where a config, or what it names, is wrong."""
+    try:
+        yield
+    except (ImportError, KeyError, OSError, TypeError, ValueError) as error:
+        # A KeyError would show its message in quotes, line ends escaped.
+        text = error.args[0] if isinstance(error, KeyError) else error
+        sys.exit(f'{tool}: error: {text}')
 
 
 def remove_distillation(cfg: Config) -> None:
@@ -61,8 +95,13 @@ def remove_distillation(cfg: Config) -> None:
     """
     custom = cfg.get('custom_hooks') or []
     default = cfg.get('default_hooks') or {}
-    kept = [hook for hook in custom if not _is_distill_hook(hook)]
-    dropped = [key for key, hook in default.items() if _is_distill_hook(hook)]
+    kept = [
+        hook for hook in custom if not is_of_type(hook, DISTILL_HOOK, HOOKS)
+    ]
+    dropped = [
+        key for key, hook in default.items()
+        if is_of_type(hook, DISTILL_HOOK, HOOKS)
+    ]
     if len(kept) == len(custom) and not dropped:
         raise ValueError(
             f'the config should have a {DISTILL_HOOK} in custom_hooks or '

@@ -48,8 +48,9 @@ def run_missed_validation(runner, recorded_iters: Iterable[int]) -> bool:
             or not _is_due(runner.train_loop)):
         return False
     runner.logger.info(
-        f'The run was cut between its checkpoint at iteration {runner.iter} '
-        'and the validation that belongs to it: validating first.')
+        f'A validation was due at iteration {runner.iter}, where the run is '
+        'resumed, and there is no record of it (a checkpoint is saved before '
+        'the validation that belongs to it): validating first.')
     runner.val_loop.run()
     return True
 

@@ -86,8 +86,9 @@ class Rehearsal:
 
     def train(self, batches: Sequence[Any]) -> Trained:
         """Train a step on each of the batches, and time them."""
-        # A preprocessor may change its batch, which others want to see too.
-        batches = copy.deepcopy(batches)
+        # A preprocessor may change its batch, which others want to see too;
+        # one copy each, though a batch may stand in the list several times.
+        batches = [copy.deepcopy(batch) for batch in batches]
         on_gpu = torch.cuda.is_available()
         if on_gpu:
             torch.cuda.synchronize()

@@ -178,7 +178,15 @@ def test_the_tool_writes_every_time_into_a_file(cfg, tmp_path, monkeypatch,
     assert content['facts']['optim_wrapper'] == 'BF16OptimWrapper'
 
 
-def test_the_tool_ends_with_one_clear_line(monkeypatch):
-    monkeypatch.setattr(sys, 'argv', [TOOL, 'nowhere.py'])
-    with pytest.raises(SystemExit, match='benchmark.py: error: mmw2s has no'):
+@pytest.mark.parametrize('argv, message', [
+    (['nowhere.py'], 'mmw2s has no'),
+    (['toy.py', '--cfg-options', 'custom_hooks.1.stop.type=Att'], 'Att'),
+    (['toy.py', '--cfg-options', 'custom_hooks.1.stopx=1'], 'stopx'),
+])
+def test_the_tool_ends_with_one_clear_line(cfg, tmp_path, monkeypatch, argv,
+                                           message):
+    monkeypatch.chdir(tmp_path)
+    cfg.dump('toy.py')
+    monkeypatch.setattr(sys, 'argv', [TOOL, *argv])
+    with pytest.raises(SystemExit, match=f'^benchmark.py: error: .*{message}'):
         runpy.run_path(TOOL, run_name='__main__')

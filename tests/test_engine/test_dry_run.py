@@ -55,6 +55,24 @@ def test_a_dry_run_shows_full_strength_though_the_schedule_begins_later(
     assert float(line.split()[-2]) > 0
 
 
+def test_what_the_log_says_in_full_is_the_configs_own(data, hook, tmp_path,
+                                                      capfd):
+    printed_by(
+        run_config(
+            data, tmp_path / 'run', epochs=50, hooks=[hook], log_level='INFO'))
+    log = capfd.readouterr()
+    in_full = (log.out + log.err).split('In full:')[1]
+    assert "type='WarmupHoldDecay'" in in_full
+    assert "type='Constant'" not in in_full
+
+
+@pytest.mark.parametrize('at', [0, 1, 2])
+def test_a_stop_within_the_first_steps_is_told(data, hook, tmp_path, at):
+    hook['stop'] = dict(type='At', iter=at)
+    with pytest.raises(ValueError, match='within its first three steps'):
+        printed_by(run_config(data, tmp_path / 'run', hooks=[hook]))
+
+
 def test_a_config_without_the_hook_has_nothing_to_show(data, tmp_path):
     with pytest.raises(ValueError, match='this config has none'):
         dry_run(run_config(data, tmp_path / 'run'))

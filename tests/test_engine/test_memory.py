@@ -31,9 +31,8 @@ def test_the_peak_of_a_step_is_what_stood_at_a_time_beyond_what_was_there():
 
     kept = []
     for _ in range(3):  # what one keeps is nothing to the next
-        assert step_peak_mib(
-            lambda: kept.append(step())) == pytest.approx(
-                4, abs=0.1)
+        assert step_peak_mib(lambda: kept.append(step())) == pytest.approx(
+            4, abs=0.1)
 
 
 def test_what_backward_needs_is_in_the_peak():

@@ -75,6 +75,20 @@ def test_a_batch_can_be_trained_on_again(rehearsal):
         before['data_samples'][0].metainfo
 
 
+def test_a_batch_that_is_given_twice_is_whole_both_times(
+        rehearsal, monkeypatch):
+    batch, = rehearsal.batches(1)
+    seen = []
+
+    def step(batch):
+        seen.append('inputs' in batch)
+        batch.pop('inputs', None)
+
+    monkeypatch.setattr(rehearsal, '_step', step)
+    rehearsal.train([batch, batch])
+    assert seen == [True, True] and 'inputs' in batch
+
+
 def test_config_and_work_dir_stay_as_they_are(cfg, tmp_path):
     before = copy.deepcopy(cfg.to_dict())
     run = Rehearsal(cfg, str(tmp_path / 'thrown_away'))

@@ -80,6 +80,19 @@ def test_the_hook_on_the_command_line_of_mmpretrains(tmp_path, run):
     assert events(tmp_path)[-1] == 'stop'
 
 
+def test_the_shown_hook_beside_those_of_a_base_with_imports(project, run):
+    base = Config.fromfile(project / 'my_retinanet.py')
+    base.custom_hooks = [dict(type='EMAHook')]
+    base.custom_imports = dict(imports=['json'])
+    base.dump(str(project / 'my_retinanet.py'))
+    (project / 'mine.py').write_text(shown("_base_.get('custom_hooks'"))
+    run(project, train_script(mmdet), 'mine.py')
+    assert events(project)[-1] == 'stop'
+    dumped = Config.fromfile(project / 'run' / 'mine.py')
+    assert dumped.custom_hooks[0].type == 'EMAHook'
+    assert dumped.custom_imports == base.custom_imports
+
+
 def test_a_text_config_on_a_stock_one_and_a_piece_of_ours(project, run):
     tiny = Config.fromfile(project / 'my_retinanet.py').to_dict()
     (project / 'mine.py').write_text('\n'.join([

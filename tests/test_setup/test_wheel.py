@@ -45,9 +45,15 @@ def test_the_wheel_pulls_neither_family_over_the_other(built):
     ]
     assert any(line.startswith('torch') for line in needed)
     assert not any(line.startswith(('mm', 'onedl')) for line in needed)
-    assert set(message.get_all('Provides-Extra')) >= {
-        'tests', 'docs', 'diffusion', 'quickstart'
+    assert set(message.get_all('Provides-Extra')) == {
+        'tests', 'diffusion', 'quickstart'
     }
+    # The least that torch 2.5 runs on.
+    assert message['Requires-Python'] == '>=3.9'
+    # The configs on digits read scikit-learn's.
+    assert any(
+        line.startswith('scikit-learn') and '"diffusion"' in line
+        for line in message.get_all('Requires-Dist'))
 
 
 def test_an_installed_wheel_finds_the_configs_it_ships(run, tmp_path):

@@ -6,6 +6,8 @@ import pytest
 from mmengine.config import Config
 from tiny_extractor import Corners, images
 
+from mmw2s.engine.launch import load_config
+from mmw2s.evaluation import FID
 from mmw2s.evaluation.distances import frechet_distance
 from mmw2s.evaluation.reference import moments
 
@@ -53,6 +55,20 @@ def test_a_set_is_at_no_distance_from_itself_by_both_measures(tool, capsys):
         line.split() for line in capsys.readouterr().out.splitlines()[-2:])
     assert fid[0] == 'fid' and float(fid[1]) == pytest.approx(0, abs=1e-6)
     assert kid[0] == 'kid' and float(kid[1]) < 1e-3
+
+
+@pytest.mark.parametrize('kind', ['mmw2s.evaluation.FID', FID])
+def test_the_metric_is_found_whichever_way_its_type_is_written(
+        tool, capsys, monkeypatch, kind):
+
+    def typed(*args):
+        cfg = load_config(*args)
+        cfg.val_evaluator[1].type = kind
+        return cfg
+
+    monkeypatch.setattr('mmw2s.engine.launch.load_config', typed)
+    tool('val_dataloader.batch_size=8')
+    assert capsys.readouterr().out.splitlines()[-1].startswith('fid ')
 
 
 @pytest.mark.parametrize('option, message', [

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 import toys
+from builders import build, save
+from mmengine.config import Config
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 TRAIN = str(TOOLS / 'train.py')
@@ -88,12 +90,26 @@ def test_a_baseline_does_not_share_the_work_dir(tool, config):
     ([], None, None),
     (['--resume'], True, None),
     (['--resume', 'auto'], True, None),
-    (['--resume', 'a.pth'], True, 'a.pth'),
+    (['--resume', 'w2s_toy.py'], True, 'w2s_toy.py'),
+    (['--resume', 's3://a/b.pth'], True, 's3://a/b.pth'),
 ])
-def test_resume_takes_auto_or_a_path(tool, config, argv, resume, load_from):
+def test_resume_takes_auto_a_path_or_a_url(tool, config, argv, resume,
+                                           load_from, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     cfg = tool(config, *argv)
     assert cfg.get('resume') == resume
     assert cfg.get('load_from') == load_from
+
+
+def test_a_checkpoint_to_resume_from_has_to_be_there(tool, config):
+    with pytest.raises(FileNotFoundError, match='"none.pth" does not exist'):
+        tool(config, '--resume', 'none.pth')
+
+
+def test_a_dry_run_is_of_one_process(tool, config, capsys):
+    with pytest.raises(SystemExit):
+        tool(config, '--dry-run', '--launcher', 'pytorch')
+    assert '--dry-run runs in one process' in capsys.readouterr().err
 
 
 def test_options_reach_the_config(tool, config):
@@ -114,6 +130,57 @@ def test_a_missing_config_is_one_line_and_no_stack_trace():
     assert result.returncode == 1
     assert 'train.py: error: mmw2s has no config' in result.stdout
     assert 'Traceback' not in result.stdout
+
+
+@pytest.fixture
+def w2s(run, tmp_path):
+    """The same run with a weak teacher."""
+    teacher = toys.retinanet(18)
+    save(build(teacher), tmp_path / 't.pth')
+    cfg = Config.fromfile(run)
+    cfg.custom_hooks = [
+        dict(
+            type='mmw2s.WeakTeacherDistillHook',
+            teacher=dict(
+                config=dict(default_scope='mmdet', model=teacher),
+                checkpoint=str(tmp_path / 't.pth')))
+    ]
+    cfg.dump(run)
+    return run
+
+
+def dry_run(monkeypatch, *argv):
+    monkeypatch.setattr(sys, 'argv', [TRAIN, *argv, '--dry-run'])
+    runpy.run_path(TRAIN, run_name='__main__')
+
+
+def test_a_dry_run_prints_and_trains_nothing(w2s, tmp_path, monkeypatch,
+                                             capsys):
+    dry_run(monkeypatch, w2s)
+    assert 'Nothing was saved' in capsys.readouterr().out
+    assert not (tmp_path / 'work').exists()
+
+
+@pytest.mark.parametrize('fields, message', [
+    ({
+        'teacher.checkpoint': 'none.pth'
+    }, 'none.pth'),
+    ({
+        'teacher.chekpoint': 't.pth'
+    }, 'chekpoint'),
+    ({
+        'stop.type': 'Surpass'
+    }, 'Surpass'),
+    ({
+        'stop.type': 'At',
+        'stop.iter': 1
+    }, 'within its first three steps'),
+])
+def test_what_a_dry_run_finds_wrong_is_one_line(w2s, monkeypatch, fields,
+                                                message):
+    options = [f'custom_hooks.0.{k}={v}' for k, v in fields.items()]
+    with pytest.raises(SystemExit, match=f'train.py: error: .*{message}'):
+        dry_run(monkeypatch, w2s, '--cfg-options', *options)
 
 
 def test_ctrl_c_is_seen_behind_the_error_that_it_caused():

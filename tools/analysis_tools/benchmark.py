@@ -9,7 +9,7 @@ import sys
 from mmengine.config import DictAction
 
 from mmw2s.engine.benchmark import benchmark
-from mmw2s.engine.launch import enable_amp, load_config
+from mmw2s.engine.launch import enable_amp, load_config, told_in_a_line
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,15 +39,13 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    try:
+    with told_in_a_line('benchmark.py'):
         cfg = load_config(args.config, args.cfg_options)
         if args.amp:
             enable_amp(cfg)
         if args.out:  # before any work is done that could be lost
             os.makedirs(osp.dirname(osp.abspath(args.out)), exist_ok=True)
         result = benchmark(cfg, args.steps)
-    except (OSError, ValueError) as error:
-        sys.exit(f'benchmark.py: error: {error}')
     result.print()
     if args.out:
         with open(args.out, 'w', encoding='utf-8') as file:

@@ -5,7 +5,7 @@ import argparse
 import os.path as osp
 import sys
 
-from mmw2s.analysis import Run, compare, save
+from mmw2s.analysis import Run, compare, print_tables, save
 
 
 def parse_args() -> argparse.Namespace:
@@ -49,14 +49,14 @@ def main() -> None:
         runs = [Run.load(*pair) for pair in zip(paths, names)]
         result = compare(runs[:len(args.baseline)], runs[len(args.baseline):],
                          args.teacher, args.target, args.metric, args.rule)
+        print_tables(result)
+        if args.out:
+            save(result, args.out)
+            print('Written: ' + ', '.join(
+                osp.join(args.out, name)
+                for name in ('report.md', 'report.json', 'curves.png')))
     except (OSError, ValueError) as error:
         sys.exit(f'compare_runs.py: {error}.')
-    result.print()
-    if args.out:
-        save(result, args.out)
-        print('Written: ' + ', '.join(
-            osp.join(args.out, name)
-            for name in ('report.md', 'report.json', 'curves.png')))
 
 
 if __name__ == '__main__':

@@ -4,10 +4,6 @@
 import argparse
 import sys
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
 from mmw2s.analysis.settings import compare_settings, save
 
 
@@ -44,23 +40,24 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    settings = {name: runs for name, *runs in args.setting}
+    settings = {}
     try:
-        for name, runs in settings.items():
+        for name, *runs in args.setting:
             if not runs:
                 raise ValueError(f'--setting "{name}" names no run')
+            if name in settings:
+                raise ValueError(
+                    f'--setting "{name}" is given twice: name all '
+                    'of its runs at once')
+            settings[name] = runs
         result = compare_settings(args.baseline, settings, args.target,
                                   args.metric, args.rule)
+        result.table().print()
+        if args.out:
+            save(result, args.out, args.teacher_strength)
+            print(f'Written into {args.out}.')
     except (OSError, ValueError) as error:
         sys.exit(f'compare_settings.py: {error}.')
-    cells = result.table()
-    table = Table(*cells.header, title=cells.title, box=box.SIMPLE_HEAD)
-    for row in cells.rows:
-        table.add_row(*row)
-    Console().print(table)
-    if args.out:
-        save(result, args.out, args.teacher_strength)
-        print(f'Written into {args.out}.')
 
 
 if __name__ == '__main__':

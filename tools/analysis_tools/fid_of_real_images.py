@@ -2,14 +2,13 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """FID and KID of a config's validation images and its reference images."""
 import argparse
-import sys
 from typing import Optional, Sequence
 
 from mmengine.config import DictAction
 from mmengine.device import get_device
 from mmengine.registry import DATASETS, METRICS, DefaultScope
 
-from mmw2s.engine.launch import load_config
+from mmw2s.engine.launch import is_of_type, load_config, told_in_a_line
 from mmw2s.evaluation.distances import frechet_distance, kernel_distance
 from mmw2s.evaluation.reference import reference_of
 
@@ -36,14 +35,15 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
-    try:
+    with told_in_a_line('fid_of_real_images.py'):
         cfg = load_config(args.config, args.cfg_options)
         metrics = cfg.val_evaluator
         metrics = metrics if isinstance(metrics, list) else [metrics]
-        found = [metric for metric in metrics if metric['type'] == 'FID']
+        found = [m for m in metrics if is_of_type(m, 'FID', METRICS)]
         if not found:
-            raise ValueError('val_evaluator should have the metric FID, but '
-                             f'has {", ".join(m["type"] for m in metrics)}')
+            raise ValueError(
+                'val_evaluator should have the metric FID, but '
+                f'has {", ".join(str(m["type"]) for m in metrics)}')
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
             fid = METRICS.build(found[0])
             ours, real = (
@@ -51,8 +51,6 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
                     DATASETS.build(dataset), fid.extractor, get_device(),
                     fid.batch_size) for dataset in (cfg.val_dataloader.dataset,
                                                     found[0]['reference']))
-    except (FileNotFoundError, ImportError, ValueError) as error:
-        sys.exit(f'fid_of_real_images.py: error: {error}')
     for measure in fid.measures:
         value = frechet_distance(*ours[:2], *real[:2]) if measure == 'fid' \
             else kernel_distance(ours.features, real.features)

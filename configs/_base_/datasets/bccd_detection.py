@@ -1,5 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-# BCCD, MIT licence: 205 / 87 pictures of blood cells, here at half their size.
+# BCCD, MIT licence: 205 / 87 images of blood cells, here at half their size.
+# The files in COCO's format have to be made from its VOC annotations; no
+# converter is shipped.
 data_root = 'data/bccd/'
 metainfo = dict(
     classes=('WBC', 'RBC', 'Platelets'),

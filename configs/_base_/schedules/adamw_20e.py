@@ -1,5 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-# From scratch, in bfloat16, on a CPU (or a GPU that has it).
+# From scratch, in bfloat16, for a CPU. On a GPU add --cfg-options
+# optim_wrapper.type=OptimWrapper: mmcv's focal loss has no bfloat16 there.
 max_epochs = 20
 train_cfg = dict(
     type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)

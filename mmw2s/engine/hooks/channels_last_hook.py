@@ -5,6 +5,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from mmw2s.compatibility import mmcv_operators
+from mmw2s.engine.inner_model import inner_model
 
 __all__ = ['ChannelsLastHook']
 
@@ -29,10 +30,11 @@ class ChannelsLastHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Convert in place, for training as for evaluation alone."""
-        operators = mmcv_operators(runner.model)
+        model = inner_model(runner.model)
+        operators = mmcv_operators(model)
         if operators:
             raise ValueError(
-                f'the {type(runner.model).__name__} has operators of mmcv '
+                f'the {type(model).__name__} has operators of mmcv '
                 f'({", ".join(operators)}), which give wrong values for maps '
                 'with the channels last: leave ChannelsLastHook out')
-        runner.model.to(memory_format=torch.channels_last)
+        model.to(memory_format=torch.channels_last)

@@ -7,6 +7,7 @@ import torch
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from mmengine.runner import IterBasedTrainLoop
 
 from mmw2s.analysis.record import (FILENAME, read_record, scalar_metrics,
                                    set_aside, write_record)
@@ -41,7 +42,8 @@ class TimeToTargetHook(Hook):
     - ``finished``: whether training came to its end.
 
     A resumed run goes on with the history and the clocks of the run it
-    resumes; seconds lost between the checkpoint and the cut do not count.
+    resumes, in another work_dir too; seconds lost between the checkpoint and
+    the cut, or in skipping data that were trained on, do not count.
     A fresh run renames an older file to ``time_to_target.<n>.json``.
 
     Args:
@@ -132,14 +134,23 @@ class TimeToTargetHook(Hook):
 
     def before_train_epoch(self, runner) -> None:
         """Start the clock of the training proper."""
-        self._train.start()
+        if runner.iter > 0 and isinstance(runner.train_loop,
+                                          IterBasedTrainLoop):
+            # Resumed, it first reads the data again that it has trained on.
+            self._wall.stop()
+        else:
+            self._train.start()
 
     def before_train_iter(self,
                           runner,
                           batch_idx: int,
                           data_batch: Any = None) -> None:
         """Note that the batch is there."""
-        self._data_wait.end()
+        if self._train.running:
+            self._data_wait.end()
+        else:
+            self._wall.start()
+            self._train.start()
 
     def before_val(self, runner) -> None:
         """Take the validation out of the training time."""
@@ -213,10 +224,7 @@ class TimeToTargetHook(Hook):
         """Take back history and clocks up to the loaded iteration."""
         # Read on one rank and sent to all: whether a validation was missed
         # has to be answered alike everywhere.
-        box = [
-            _read_history(self._path, runner.logger)
-            if is_main_process() else None
-        ]
+        box = [self._read_history(runner) if is_main_process() else None]
         broadcast_object_list(box)
         self.history = [row for row in box[0] if row['iter'] <= runner.iter]
         clock = self._loaded_clock
@@ -232,6 +240,29 @@ class TimeToTargetHook(Hook):
             Clock(max(clock[unit], last[unit]))
             for unit in ('train_seconds', 'wall_seconds'))
         self._wall.start()
+
+    def _read_history(self, runner) -> List[dict]:
+        """The rows of an earlier part of this run; losing them stops nobody.
+
+        They lie in the work_dir or, if it is another one now, beside the
+        checkpoint.
+        """
+        path = self._path
+        if not osp.exists(path) and runner._load_from:
+            path = osp.join(osp.dirname(runner._load_from), FILENAME)
+        try:
+            return read_record(path)['history']
+        except FileNotFoundError:
+            runner.logger.warning(
+                f'{path} does not exist: the resumed run has no record of its '
+                'earlier validations. It is looked for in the work_dir, then '
+                'beside the checkpoint.')
+        except ValueError as error:
+            lost = f'The record of earlier validations is lost: {error}.'
+            if path == self._path:  # or it is another run's
+                lost += f' It was renamed to {set_aside(path)}.'
+            runner.logger.warning(lost)
+        return []
 
     def _warn_of_unknown_metrics(self, runner, metrics: dict) -> None:
         if self._metrics_seen or not metrics:
@@ -279,18 +310,3 @@ class TimeToTargetHook(Hook):
                 history=self.history,
                 targets=self._results(),
                 finished=self._finished))
-
-
-def _read_history(path: str, logger) -> List[dict]:
-    """The rows of an earlier part of this run; losing them stops nobody."""
-    try:
-        return read_record(path)['history']
-    except FileNotFoundError:
-        logger.warning(
-            f'{path} does not exist: the resumed run has no record of its '
-            'earlier validations. To keep one, resume in the same work_dir.')
-    except ValueError as error:
-        moved = set_aside(path)
-        logger.warning(f'The record of earlier validations is lost: {error}. '
-                       f'It was renamed to {moved}.')
-    return []

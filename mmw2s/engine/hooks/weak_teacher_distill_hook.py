@@ -261,7 +261,7 @@ class WeakTeacherDistillHook(Hook):
         in_full = Config(
             dict(custom_hooks=[
                 dict(
-                    type='WeakTeacherDistillHook',
+                    type='mmw2s.WeakTeacherDistillHook',
                     teacher=self.teacher_cfg,
                     distill=list(distill),
                     schedule=self.schedule_cfg,

@@ -6,6 +6,7 @@ import torch
 from builders import batch, build, save
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from tiny_two_stage import faster_rcnn
 from toys import retinanet, run_config, write_pictures
 
 from mmw2s.distillation import FrozenTeacher
@@ -62,6 +63,14 @@ def test_without_the_hook_the_teacher_keeps_the_students_layout(trained):
     student, teacher = trained()
     assert not is_channels_last(student)
     assert not is_channels_last(teacher)
+
+
+def test_a_model_with_operators_of_mmcv_is_refused_by_its_own_name():
+    wrapped = torch.nn.DataParallel(build(faster_rcnn()))
+    with pytest.raises(
+            ValueError,
+            match=r'the FasterRCNN has operators of mmcv .RoIAlign'):
+        ChannelsLastHook().before_run(SimpleNamespace(model=wrapped))
 
 
 def test_the_layout_changes_no_value():

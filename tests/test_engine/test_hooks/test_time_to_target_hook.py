@@ -271,6 +271,73 @@ def test_the_clocks_go_on_from_the_checkpoint(toy):
     assert 0 < clock['train_seconds'] <= clock['wall_seconds']
 
 
+@pytest.mark.parametrize('loop', ['epoch', 'iter'])
+def test_skipping_data_that_were_trained_on_costs_no_time(
+        toy, loop, now, monkeypatch):
+    load = DATASETS.get('ToyDataset').__getitem__
+
+    def slow_load(dataset, i):
+        now[0] += 1
+        return load(dataset, i)
+
+    monkeypatch.setattr(DATASETS.get('ToyDataset'), '__getitem__', slow_load)
+    cfg = toy.epoch_based_cfg if loop == 'epoch' else toy.iter_based_cfg
+    # With an infinite sampler, some versions skip without loading.
+    cfg.train_dataloader.sampler.type = 'DefaultSampler'
+    train(toy, cfg)
+    whole = record(toy)['history']
+    cfg.load_from = osp.join(
+        toy.temp_dir.name, 'epoch_2.pth' if loop == 'epoch' else 'iter_6.pth')
+    train(toy, cfg, resume=True)
+    resumed = record(toy)['history']
+    assert len(resumed) == len(whole)
+    # What the first batch after the skipped ones took is not known.
+    lost = 0 if loop == 'epoch' else 3
+    for row, before in zip(resumed[2:], whole[2:]):
+        for unit in ('train_seconds', 'wall_seconds'):
+            assert before[unit] - row[unit] == lost
+    assert [row['data_wait'] for row in resumed] == \
+        [row['data_wait'] for row in whole]
+
+
+def test_a_run_resumed_in_another_work_dir_keeps_its_history(toy, tmp_path):
+    train(toy, toy.epoch_based_cfg)
+    whole = record(toy)['history']
+    cfg = toy.epoch_based_cfg.copy()
+    cfg.load_from = osp.join(toy.temp_dir.name, 'epoch_2.pth')
+    cfg.work_dir = str(tmp_path)
+    train(toy, cfg, resume=True)
+    resumed = json.loads((tmp_path / 'time_to_target.json').read_text())
+    assert resumed['history'][:2] == whole[:2]
+    assert untimed(resumed['history']) == untimed(whole)
+    assert record(toy)['history'] == whole
+
+
+def test_a_record_that_is_lost_is_begun_anew_with_a_validation(toy):
+    train(toy, toy.epoch_based_cfg)
+    cfg = toy.epoch_based_cfg.copy()
+    os.remove(osp.join(toy.temp_dir.name, 'time_to_target.json'))
+    cfg.load_from = osp.join(toy.temp_dir.name, 'epoch_2.pth')
+    train(toy, cfg, resume=True)
+    assert [r['iter'] for r in record(toy)['history']] == [8, 12, 16]
+    log = log_of(toy)
+    assert 'no record of its earlier validations' in log
+    assert 'due at iteration 8' in log and 'there is no record of it' in log
+
+
+def test_an_unreadable_record_of_another_work_dir_is_left_alone(toy, tmp_path):
+    train(toy, toy.epoch_based_cfg)
+    path = osp.join(toy.temp_dir.name, 'time_to_target.json')
+    with open(path, 'w') as f:
+        f.write('{"half')
+    cfg = toy.epoch_based_cfg.copy()
+    cfg.load_from = osp.join(toy.temp_dir.name, 'epoch_2.pth')
+    cfg.work_dir = str(tmp_path)
+    train(toy, cfg, resume=True)
+    with open(path) as f:
+        assert f.read() == '{"half'
+
+
 def test_a_fresh_run_never_overwrites_an_older_record(toy):
     for _ in range(3):
         train(toy, toy.epoch_based_cfg, targets=dict(acc=.5))

@@ -1,0 +1,57 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / 'tools' / 'quickstart.sh'
+
+# Stands for Python: notes what it is called with, and trains no one.
+PYTHON = '''#!/usr/bin/env bash
+echo "$@" >>calls
+case "$*" in
+*--no-distill*) exit ${BASELINE_ENDS_WITH:-0} ;;
+*work_dirs/quickstart/w2s*) exec sleep ${W2S_TAKES:-0} ;;
+esac
+'''
+
+
+@pytest.fixture
+def quickstart(tmp_path):
+    """Calls the script in a checkout that is empty otherwise."""
+    (tmp_path / 'tools').mkdir()
+    shutil.copy(SCRIPT, tmp_path / 'tools')
+    (tmp_path / 'tools' / 'setup_env.sh').write_text('')
+    python = tmp_path / '.venv' / 'bin' / 'python'
+    python.parent.mkdir(parents=True)
+    python.write_text(PYTHON)
+    python.chmod(0o755)
+
+    def run(**env):
+        return subprocess.run(['bash', 'tools/quickstart.sh'],
+                              cwd=str(tmp_path),
+                              env={
+                                  **os.environ,
+                                  **env
+                              },
+                              stdout=subprocess.DEVNULL,
+                              timeout=50).returncode
+
+    return run
+
+
+def test_the_report_comes_when_both_students_are_trained(quickstart, tmp_path):
+    assert quickstart() == 0
+    calls = (tmp_path / 'calls').read_text().splitlines()
+    assert len([call for call in calls if 'tools/train.py' in call]) == 3
+    assert calls[-1] == 'tools/quickstart.py work_dirs/quickstart'
+
+
+def test_a_student_that_fails_ends_it_and_the_other_one(quickstart, tmp_path):
+    began = time.time()
+    assert quickstart(BASELINE_ENDS_WITH='3', W2S_TAKES='40') == 3
+    assert time.time() - began < 20
+    assert 'tools/quickstart.py' not in (tmp_path / 'calls').read_text()
