@@ -225,7 +225,7 @@ def test_the_teacher_can_be_surpassed_by_fid(teacher, tmp_path):
 
 def test_an_epoch_is_that_of_all_ranks(teacher, tmp_path, monkeypatch):
     # An infinite sampler tells each rank the length of the whole data set.
-    monkeypatch.setattr('mmw2s.analysis.run_facts.get_world_size', lambda: 2)
+    monkeypatch.setattr('mmw2s.engine.run_facts.get_world_size', lambda: 2)
     hook = w2s(
         teacher,
         schedule=dict(type='Constant', value=1.),

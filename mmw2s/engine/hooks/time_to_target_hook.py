@@ -11,11 +11,11 @@ from mmengine.runner import IterBasedTrainLoop
 
 from mmw2s.analysis.record import (FILENAME, read_record, scalar_metrics,
                                    set_aside, write_record)
-from mmw2s.analysis.run_facts import describe_run
 from mmw2s.analysis.targets import first_at_target, infer_rule
 from mmw2s.engine.clock import Clock
 from mmw2s.engine.data_wait import DataWaitHook
 from mmw2s.engine.missed_validation import MissedValidationHook
+from mmw2s.engine.run_facts import describe_run
 
 __all__ = ['TimeToTargetHook']
 

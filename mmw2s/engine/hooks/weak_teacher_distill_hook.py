@@ -13,7 +13,6 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmw2s.analysis.record import scalar_metrics
-from mmw2s.analysis.run_facts import iters_per_epoch
 from mmw2s.compatibility import refuse_bfloat16
 from mmw2s.distillation.defaults import (default_distill, default_schedule,
                                          default_stop, same_number_of_classes)
@@ -26,6 +25,7 @@ from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.terms import build_terms
 from mmw2s.engine.inner_model import inner_model
 from mmw2s.engine.missed_validation import MissedValidationHook
+from mmw2s.engine.run_facts import iters_per_epoch
 from mmw2s.engine.step_times import StepTimes
 from mmw2s.registry import SCHEDULES, STOP_RULES, check_fields
 

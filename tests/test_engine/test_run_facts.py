@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 
-from mmw2s.analysis.run_facts import describe_run
+from mmw2s.engine.run_facts import describe_run
 
 
 def facts_of(toy, cfg) -> dict:
