@@ -1,4 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from .bccd import write_bccd
 from .cifar10 import write_cifar10
 from .digit_scenes import write_digit_scenes
 from .digits import Digits
@@ -6,5 +7,6 @@ from .image_folder import ImageFolder
 from .pack_image import PackImage
 
 __all__ = [
-    'Digits', 'ImageFolder', 'PackImage', 'write_cifar10', 'write_digit_scenes'
+    'Digits', 'ImageFolder', 'PackImage', 'write_bccd', 'write_cifar10',
+    'write_digit_scenes'
 ]

@@ -1,7 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 # BCCD, MIT licence: 205 / 87 images of blood cells, here at half their size.
-# The files in COCO's format have to be made from its VOC annotations; no
-# converter is shipped.
+# tools/dataset_converters/bccd.py writes them.
 data_root = 'data/bccd/'
 metainfo = dict(
     classes=('WBC', 'RBC', 'Platelets'),
