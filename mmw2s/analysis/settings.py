@@ -23,6 +23,8 @@ __all__ = [
     'SettingsTable', 'compare_settings', 'plot_teacher_strength', 'save'
 ]
 
+_PLURALS = dict(epoch='epochs', iter='iterations')
+
 
 @dataclass
 class SettingsTable:
@@ -30,8 +32,11 @@ class SettingsTable:
 
     Args:
         comparisons (dict[str, Comparison]): By name of the setting.
+        unit (str): ``'epoch'`` or ``'iter'``: what the way to a target is
+            counted in. Defaults to ``'epoch'``.
     """
     comparisons: Dict[str, Comparison]
+    unit: str = 'epoch'
 
     @property
     def first(self) -> Comparison:
@@ -39,11 +44,11 @@ class SettingsTable:
         return next(iter(self.comparisons.values()))
 
     def table(self) -> Table:
-        """A row a setting: seeds, epochs to each target, best and last.
+        """A row a setting: seeds, the way to each target, best and last.
 
-        Epochs are medians over seeds with the least and the most in brackets,
-        then the speed-up of the medians. Best and last are medians too. A
-        teacher's strength is its share of the baseline's best.
+        Epochs or iterations are medians over seeds with the least and the most
+        in brackets, then the speed-up of the medians. Best and last are medians
+        too. A teacher's strength is its share of the baseline's best.
         """
         first = self.first
         metric = first.metric
@@ -51,7 +56,7 @@ class SettingsTable:
         header += [t.label.replace(' of baseline', '') for t in first.targets]
         header += ['best', 'last', 'off at']
         rows = [['baseline', str(len(first.baselines)), ''] +
-                [_epochs(first, t, 'baseline') for t in first.targets] +
+                [self._cost(first, t, 'baseline') for t in first.targets] +
                 [*_quality(first, first.baselines, metric), '']]
         for name, result in self.comparisons.items():
             share = teacher_share(result)
@@ -59,13 +64,32 @@ class SettingsTable:
                 name,
                 str(len(result.w2s)), '' if share is None else f'{share:.2f}'
             ] + [
-                f'{_epochs(result, t, "w2s")}: '
-                f'{result.speedup(t, "epoch")}' for t in result.targets
+                f'{self._cost(result, t, "w2s")}: '
+                f'{result.speedup(t, self.unit)}' for t in result.targets
             ] + [
                 *_quality(result, result.w2s, metric),
-                _switch_off(result.w2s)
+                self._switch_off(result.w2s)
             ])
-        return Table(f'Epochs to targets of {metric}', header, rows)
+        title = f'{_PLURALS[self.unit].capitalize()} to targets of {metric}'
+        return Table(title, header, rows)
+
+    def _cost(self, result: Comparison, target: Target, side: str) -> str:
+        costs = result.costs(target, side, self.unit)
+        text = _number(median(costs))
+        if len(costs) > 1:
+            text += f' ({_number(min(costs))}-{_number(max(costs))})'
+        return text
+
+    def _switch_off(self, runs: List[Run]) -> str:
+        points = sorted(run.stop[self.unit] for run in runs
+                        if run.stop and self.unit in run.stop)
+        if not points:
+            return 'never'
+        text = _number(median(points))
+        if points[0] != points[-1]:
+            text += f' ({_number(points[0])}-{_number(points[-1])})'
+        return text if len(points) == len(runs) else \
+            f'{text}, {len(runs) - len(points)} never'
 
     def to_markdown(self) -> str:
         """The table, with the notes on its runs, each said once."""
@@ -96,7 +120,8 @@ def compare_settings(baselines: Sequence[Union[str, Run]],
                      settings: Mapping[str, Sequence[Union[str, Run]]],
                      targets: Optional[Sequence[Union[str, float]]] = None,
                      metric: Optional[str] = None,
-                     rule: Optional[str] = None) -> SettingsTable:
+                     rule: Optional[str] = None,
+                     unit: str = 'epoch') -> SettingsTable:
     """Compare several settings with the same baselines.
 
     Args:
@@ -105,6 +130,7 @@ def compare_settings(baselines: Sequence[Union[str, Run]],
         settings (Mapping[str, Sequence[str | Run]]): The runs of each
             setting, by its name.
         targets, metric, rule: As of :func:`~mmw2s.analysis.compare`.
+        unit (str): As of :class:`SettingsTable`. Defaults to ``'epoch'``.
 
     Raises:
         FileNotFoundError: If a folder holds no record.
@@ -113,11 +139,11 @@ def compare_settings(baselines: Sequence[Union[str, Run]],
     if not settings:
         raise ValueError('there should be at least one setting to compare '
                          'with the baselines, but got none')
-    return SettingsTable({
-        name:
-        compare(baselines, runs, None, targets, metric, rule)
-        for name, runs in settings.items()
-    })
+    return SettingsTable(
+        {
+            name: compare(baselines, runs, None, targets, metric, rule)
+            for name, runs in settings.items()
+        }, unit)
 
 
 def teacher_share(result: Comparison) -> Optional[float]:
@@ -148,7 +174,7 @@ def plot_teacher_strength(result: SettingsTable, path: str) -> None:
     colors = cycle(('#0072B2', '#009E73', '#D55E00', '#CC79A7', '#E69F00'))
     for i, (target, color, marker) in enumerate(
             zip(result.first.targets, colors, cycle('osD^vP'))):
-        points = [(teacher_share(c), c.speedup(c.targets[i], 'epoch'))
+        points = [(teacher_share(c), c.speedup(c.targets[i], result.unit))
                   for c in ordered]
         points = [(x, up) for x, up in points if up.value is not None]
         ax.plot([x for x, _ in points], [up.value for _, up in points],
@@ -166,7 +192,7 @@ def plot_teacher_strength(result: SettingsTable, path: str) -> None:
     ax.axvspan(LOW, HIGH, color='#808080', alpha=.12, linewidth=0)
     ax.set_xlabel(f"teacher's {result.first.metric} / baseline's best "
                   f'(shaded: {LOW:g} to {HIGH:g})')
-    ax.set_ylabel('speed-up in epochs (medians)')
+    ax.set_ylabel(f'speed-up in {_PLURALS[result.unit]} (medians)')
     ax.spines[['top', 'right']].set_visible(False)
     ax.legend(frameon=False)
     figure.savefig(path, dpi=150)
@@ -193,16 +219,8 @@ def save(result: SettingsTable,
             f.write(text)
 
 
-def _epochs(result: Comparison, target: Target, side: str) -> str:
-    costs = result.costs(target, side, 'epoch')
-    text = _number(median(costs))
-    if len(costs) > 1:
-        text += f' ({_number(min(costs))}-{_number(max(costs))})'
-    return text
-
-
-def _number(epochs: float) -> str:
-    return f'{round(epochs, 2):g}' if math.isfinite(epochs) else 'never'
+def _number(count: float) -> str:
+    return f'{round(count, 2):g}' if math.isfinite(count) else 'never'
 
 
 def _quality(result: Comparison, runs: List[Run], metric: str) -> List[str]:
@@ -213,15 +231,3 @@ def _quality(result: Comparison, runs: List[Run], metric: str) -> List[str]:
         '-' if best is None else f'{best:.4g}',
         f'{median(last):.4g}' if last else '-'
     ]
-
-
-def _switch_off(runs: List[Run]) -> str:
-    epochs = sorted(run.stop['epoch'] for run in runs
-                    if run.stop and 'epoch' in run.stop)
-    if not epochs:
-        return 'never'
-    text = f'{median(epochs):.3g}'
-    if epochs[0] != epochs[-1]:
-        text += f' ({epochs[0]:.3g}-{epochs[-1]:.3g})'
-    return text if len(epochs) == len(runs) else \
-        f'{text}, {len(runs) - len(epochs)} never'

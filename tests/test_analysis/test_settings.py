@@ -44,6 +44,15 @@ def test_a_row_says_how_strong_the_teacher_was_and_when_it_went(result):
     assert [row[-1] for row in rows] == ['', '3 (2-4)', 'never']
 
 
+def test_the_way_can_be_counted_in_iterations(result):
+    result.unit = 'iter'
+    per_epoch = result.first.baselines[0].history[0]['iter']
+    table = result.table()
+    assert table.title == 'Iterations to targets of coco/bbox_mAP'
+    assert table.rows[1][3] == \
+        f'{3 * per_epoch} ({2 * per_epoch}-{4 * per_epoch}): 1.50x'
+
+
 def test_a_row_has_the_best_and_the_last_score(result):
     assert [row[-3:-1] for row in result.table().rows] == [['0.5', '0.5'],
                                                            ['0.5', '0.5'],

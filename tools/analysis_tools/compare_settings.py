@@ -31,6 +31,11 @@ def parse_args() -> argparse.Namespace:
         help="values as 0.3, or shares as 90%% of the baselines' best "
         '(median over seeds); default: 80%% 90%% 95%%')
     parser.add_argument(
+        '--unit',
+        choices=['epoch', 'iter'],
+        default='epoch',
+        help='what the way to a target is counted in (default: epoch)')
+    parser.add_argument(
         '--teacher-strength',
         action='store_true',
         help="with --out: draw speed-ups against the teachers' scores")
@@ -51,7 +56,7 @@ def main() -> None:
                     'of its runs at once')
             settings[name] = runs
         result = compare_settings(args.baseline, settings, args.target,
-                                  args.metric, args.rule)
+                                  args.metric, args.rule, args.unit)
         result.table().print()
         if args.out:
             save(result, args.out, args.teacher_strength)
