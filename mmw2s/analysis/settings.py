@@ -47,8 +47,8 @@ class SettingsTable:
         """A row a setting: seeds, the way to each target, best and last.
 
         Epochs or iterations are medians over seeds with the least and the most
-        in brackets, then the speed-up of the medians. Best and last are medians
-        too. A teacher's strength is its share of the baseline's best.
+        in brackets, then the speed-up of the medians. Best and last are
+        medians too. A teacher's strength is its share of the baseline's best.
         """
         first = self.first
         metric = first.metric
