@@ -186,7 +186,7 @@ def test_a_teacher_of_other_classes_is_not_scored_and_ends_halfway(
     for kind in ('SurpassTeacher', 'SurpassOnTrain'):
         cfg = student(pictures, tmp_path, other, stop=dict(type=kind))
         with pytest.raises(
-                ValueError, match=f'stop={kind} compares .*another number'):
+                ValueError, match=f'stop={kind} compares .*other classes'):
             train(cfg)
 
 

@@ -114,6 +114,7 @@ def test_other_strategies_are_refused_with_what_to_use(kind):
     runner = SimpleNamespace(
         iter=0,
         model=torch.nn.Linear(1, 1),
+        hooks=[],
         message_hub=SimpleNamespace(log_scalars={}),
         strategy=object.__new__(kind))
     with pytest.raises(
