@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import Any, Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 __all__ = ['allocated_mib', 'step_peak_mib']
@@ -27,9 +27,11 @@ def allocated_mib() -> float:
         return torch.cuda.memory_allocated() / 2**20
     storages = {}
     for tensor in gc.get_objects():
-        # Not isinstance, which would run code of objects of any kind.
-        if issubclass(type(tensor), Tensor) and tensor.device.type == 'cpu' \
-                and tensor.layout is torch.strided:
+        # Not isinstance: it would run code of objects of any kind, and take
+        # tensors without memory, such as those of a compiler.
+        if type(tensor) in (Tensor, nn.Parameter) and \
+                tensor.device.type == 'cpu' and \
+                tensor.layout is torch.strided:
             storage = tensor.untyped_storage()
             storages[storage.data_ptr()] = storage.nbytes()
     return sum(storages.values()) / 2**20

@@ -19,6 +19,15 @@ def test_tensors_that_share_their_memory_count_once():
     assert allocated_mib() == pytest.approx(before, abs=0.1)
 
 
+def test_tensors_that_have_no_memory_are_passed_over():
+    from torch._subclasses import FakeTensorMode
+    before = allocated_mib()
+    with FakeTensorMode():
+        held = [torch.ones(8 * MIB)]
+    held += [torch.ones(8 * MIB, device='meta')]
+    assert allocated_mib() == pytest.approx(before, abs=0.1)
+
+
 def test_the_peak_of_a_step_is_what_stood_at_a_time_beyond_what_was_there():
     standing = torch.ones(16 * MIB)
 
