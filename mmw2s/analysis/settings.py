@@ -101,7 +101,7 @@ class SettingsTable:
         lines = [f'# {table.title}', '', table.to_markdown(), '']
         for note, names in notes.items():
             whose = '' if len(names) == len(
-                self.comparisons) else f'{", ".join(names)}: '
+                self.comparisons) else f'{"; ".join(names)}: '
             lines.append(f'- {whose}{note}')
         return '\n'.join(lines) + '\n'
 
