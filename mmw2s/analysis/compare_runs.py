@@ -77,8 +77,8 @@ def _load(runs: Sequence[Union[str, Run]]) -> List[Run]:
 
 
 def _check_sides(baselines: List[Run], w2s: List[Run]) -> None:
-    taught = [run for run in baselines if run.teacher or run.stop]
-    if taught and not any(run.teacher or run.stop for run in w2s):
+    taught = [run for run in baselines if run.had_teacher]
+    if taught and not any(run.had_teacher for run in w2s):
         raise ValueError(
             f'the baseline {taught[0].name} was trained with a weak teacher, '
             'as its w2s_record.jsonl says, and no run of the other side was: '
@@ -166,10 +166,10 @@ def _notes(baselines: List[Run], w2s: List[Run],
         if not run.finished:
             notes.append(f'{run.name} has not finished.')
     for run in baselines:
-        if run.teacher or run.stop:
+        if run.had_teacher:
             notes.append(f'The baseline {run.name} had a teacher.')
     for run in w2s:
-        if not run.teacher and not run.stop:
+        if not run.had_teacher:
             notes.append(f'{run.name} has no record of a teacher.')
     for side in (baselines, w2s):
         seeds = [run.facts.get('seed') for run in side]

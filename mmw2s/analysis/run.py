@@ -93,6 +93,11 @@ class Run:
         return self._last_event('stop')
 
     @property
+    def had_teacher(self) -> bool:
+        """Whether the run's record tells of a teacher, or of its end."""
+        return bool(self.teacher or self.stop)
+
+    @property
     def teacher(self) -> Optional[dict]:
         """The event of the teacher's scoring, None without one."""
         return self._last_event('teacher')

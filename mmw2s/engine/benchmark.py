@@ -120,8 +120,10 @@ def benchmark(cfg: Config, steps: int = 50) -> StepCost:
     }
     return StepCost(
         ms=ms,
-        peak_mib={mode: kept[mode] + peak
-                  for mode, peak in peak_mib.items()},
+        peak_mib={
+            mode: kept[mode] + peak
+            for mode, peak in peak_mib.items()
+        },
         teacher_parts=len(watched),
         teacher_parts_left=left,
         facts=facts)
@@ -181,10 +183,9 @@ class _Floor:
         self.shapes.add(tuple(batch['inputs'].shape))
 
 
-def _rounds(
-        modes: Dict[str, Callable[[Sequence[Any]], Trained]],
-        units: Sequence[Sequence[Any]],
-        steps: int) -> Tuple[Dict[str, List[float]], Dict[str, float]]:
+def _rounds(modes: Dict[str, Callable[[Sequence[Any]], Trained]],
+            units: Sequence[Sequence[Any]],
+            steps: int) -> Tuple[Dict[str, List[float]], Dict[str, float]]:
     """Milliseconds of every mode in every round, and what a step takes.
 
     The latter is the most of all batches, in MiB beyond what stands.

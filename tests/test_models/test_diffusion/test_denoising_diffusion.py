@@ -181,29 +181,19 @@ def test_the_sampler_takes_over_the_noise_schedule():
     assert model.sampler.config.prediction_type == 'v_prediction'
 
 
-def test_ddim_gives_the_images_of_diffusers_own_pipeline():
-    model = build(diffusion()).eval()
-    pipeline = diffusers.DDIMPipeline(model.denoiser, model.sampler)
-    pipeline.set_progress_bar_config(disable=True)
-    theirs = pipeline(
-        generator=torch.Generator().manual_seed(3),
-        num_inference_steps=4,
-        output_type='np').images
-    # The first draw of a seed is the noise that both begin with.
-    ours = model.sample([3]).permute(0, 2, 3, 1) / 255.
-    assert_close(ours, torch.from_numpy(theirs).float(), atol=2 / 255, rtol=0)
-
-
-def test_ddpm_gives_the_images_of_diffusers_own_pipeline():
-    model = build(diffusion(sampler=dict(type='diffusers.DDPMScheduler')))
+@pytest.mark.parametrize('kind', ['DDIM', 'DDPM'])
+def test_images_are_those_of_diffusers_own_pipeline(kind):
+    model = build(diffusion(sampler=dict(type=f'diffusers.{kind}Scheduler')))
     model.eval()
-    pipeline = diffusers.DDPMPipeline(model.denoiser, model.sampler)
+    pipeline = getattr(diffusers, f'{kind}Pipeline')(model.denoiser,
+                                                     model.sampler)
     pipeline.set_progress_bar_config(disable=True)
     theirs = pipeline(
         generator=torch.Generator().manual_seed(3),
         num_inference_steps=4,
         output_type='np').images
-    # What is added on the way is not the noise that both begin with again.
+    # The first draw of a seed is the noise that both begin with; what DDPM
+    # adds on the way are the next ones.
     ours = model.sample([3]).permute(0, 2, 3, 1) / 255.
     assert_close(ours, torch.from_numpy(theirs).float(), atol=2 / 255, rtol=0)
 
