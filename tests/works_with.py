@@ -1,6 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Distilling runs that tests add the features of other configs to."""
-import random
+
+import uuid
 
 from builders import build, save
 from mmengine.hooks import Hook
@@ -69,7 +70,7 @@ def losses(runner, outputs) -> dict:
 def train(cfg, look=losses, kind=Runner):
     """The runner, and what was seen in each iteration."""
     # Runs of one process share a message hub if they share a name.
-    cfg.experiment_name = f'{random.random()}'
+    cfg.experiment_name = uuid.uuid4().hex
     runner, watch = kind.from_cfg(cfg), Watch(look)
     runner.register_hook(watch)
     runner.train()

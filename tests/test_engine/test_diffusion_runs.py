@@ -2,7 +2,7 @@
 """Diffusion models through the Runner."""
 import copy
 import json
-import random
+import uuid
 
 import pytest
 import tiny_extractor  # noqa: F401
@@ -32,7 +32,7 @@ def teacher(tmp_path_factory):
 
 
 def train(cfg, *hooks):
-    cfg.experiment_name = f'{random.random()}'
+    cfg.experiment_name = uuid.uuid4().hex
     runner = Runner.from_cfg(cfg)
     for hook in hooks:
         runner.register_hook(hook)

@@ -2,7 +2,7 @@
 """The hook in runs of a tiny Faster R-CNN."""
 import json
 import os.path as osp
-import random
+import uuid
 
 import pytest
 import torch
@@ -58,7 +58,7 @@ class Watch(Hook):
 
 def train(cfg, seeded=False):
     """The trained weights, and the losses of each step."""
-    cfg.experiment_name = f'{random.random()}'
+    cfg.experiment_name = uuid.uuid4().hex
     runner = Runner.from_cfg(cfg)
     watch = Watch(seeded)
     runner.register_hook(watch)

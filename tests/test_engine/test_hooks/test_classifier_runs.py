@@ -2,7 +2,7 @@
 """mmpretrain's classifiers through the Runner."""
 import json
 import os.path as osp
-import random
+import uuid
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ def teacher(tmp_path_factory):
 
 
 def train(cfg):
-    cfg.experiment_name = f'{random.random()}'
+    cfg.experiment_name = uuid.uuid4().hex
     runner = Runner.from_cfg(cfg)
     runner.train()
     return runner

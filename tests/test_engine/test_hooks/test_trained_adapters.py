@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Trained adapters through the Runner."""
 import gc
-import random
+import uuid
 import weakref
 
 import pytest
@@ -40,7 +40,7 @@ def config(work_dir, teacher, stop=dict(type='At', iter=10**6), **overrides):
 
 
 def train(cfg, *hooks):
-    cfg.experiment_name = f'{random.random()}'
+    cfg.experiment_name = uuid.uuid4().hex
     runner = Runner.from_cfg(cfg)
     for hook in hooks:
         runner.register_hook(hook)

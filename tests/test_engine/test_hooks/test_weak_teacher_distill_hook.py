@@ -4,6 +4,7 @@ import gc
 import json
 import os.path as osp
 import random
+import uuid
 import weakref
 
 import numpy as np
@@ -41,7 +42,7 @@ def teacher(pictures, tmp_path_factory):
 
 def train(cfg):
     # Runs of one process share a message hub if they share a name.
-    cfg.experiment_name = f'{random.random()}'
+    cfg.experiment_name = uuid.uuid4().hex
     runner = Runner.from_cfg(cfg)
     runner.train()
     return runner
@@ -273,7 +274,7 @@ def test_a_validation_that_is_repeated_counts_once(pictures, teacher,
         latest=1.)
     cfg = run_config(
         pictures, tmp_path, epochs=3, hooks=[hook(teacher, stop=stop)])
-    cfg.experiment_name = f'{random.random()}'
+    cfg.experiment_name = uuid.uuid4().hex
     runner = Runner.from_cfg(cfg)
     runner.register_hook(Again(), priority='LOWEST')
     runner.train()
