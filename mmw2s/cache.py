@@ -1,8 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import hashlib
 import os
 import os.path as osp
 
-__all__ = ['cache_folder']
+import torch
+from torch import nn
+
+__all__ = ['cache_folder', 'weights_hash']
 
 
 def cache_folder(kind: str) -> str:
@@ -13,3 +17,13 @@ def cache_folder(kind: str) -> str:
     caches = os.environ.get('XDG_CACHE_HOME', osp.expanduser('~/.cache'))
     root = os.environ.get('MMW2S_CACHE', osp.join(caches, 'mmw2s'))
     return osp.join(root, kind)
+
+
+def weights_hash(model: nn.Module) -> str:
+    """What tells results of these weights from those of others."""
+    digest = hashlib.sha256()
+    for key, value in sorted(model.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(
+            torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

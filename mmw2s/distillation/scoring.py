@@ -17,7 +17,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmw2s.analysis.record import scalar_metrics
-from mmw2s.cache import cache_folder
+from mmw2s.cache import cache_folder, weights_hash
 from .rng import preserved_rng
 from .teacher import FrozenTeacher
 from .teacher_view import teacher_named
@@ -133,10 +133,7 @@ def _cache_path(teacher: FrozenTeacher, runner: Runner) -> Optional[str]:
         with open(path, 'rb') as file:
             digest.update(file.read())
     digest.update(str(len(runner.val_dataloader.dataset)).encode())
-    for key, value in sorted(teacher.model.state_dict().items()):
-        digest.update(key.encode())
-        digest.update(value.detach().cpu().contiguous().view(-1).view(
-            torch.uint8).numpy().tobytes())
+    digest.update(weights_hash(teacher.model).encode())
     return osp.join(
         cache_folder('teacher_scores'), f'{digest.hexdigest()[:32]}.json')
 

@@ -1,6 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Generating images from a checkpoint into a folder."""
-import hashlib
 import json
 import os
 import os.path as osp
@@ -14,6 +13,7 @@ from PIL import Image
 from rich.progress import track
 from torch import nn
 
+from mmw2s.cache import weights_hash
 from mmw2s.distillation.checkpoint import load_weights
 from mmw2s.models.diffusion.grid import image_grid
 
@@ -90,7 +90,7 @@ def write_samples(model: nn.Module,
     _note_facts(
         osp.join(folder, _FACTS),
         dict(
-            weights=_hash(model),
+            weights=weights_hash(model),
             sampler=model.sampler_name,
             seed=seed,
             label=label))
@@ -129,14 +129,6 @@ def _note_facts(path: str, facts: dict) -> None:
         raise FileExistsError(
             f'{osp.dirname(path)} holds images with another '
             f'{", ".join(different)}: give another folder, or remove this one')
-
-
-def _hash(model: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for weight in model.state_dict().values():
-        digest.update(weight.cpu().contiguous().view(-1).view(
-            torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:32]
 
 
 def _read(path: str) -> torch.Tensor:
