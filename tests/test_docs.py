@@ -14,8 +14,7 @@ from mmengine.runner import Runner
 from toys import retinanet, run_config, write_pictures
 
 import mmw2s
-from mmw2s.analysis.record import read_rows
-from mmw2s.distillation.record import RECORD_NAME
+from mmw2s.analysis.record import EVENTS, read_rows
 from mmw2s.engine import TimeToTargetHook, WeakTeacherDistillHook
 from mmw2s.evaluation import FID
 from mmw2s.models import DenoisingDiffusion
@@ -64,7 +63,7 @@ def train(path, hooks=(), **overrides):
     runner.train()
     return {
         row['event']: row
-        for row in read_rows(osp.join(cfg.work_dir, RECORD_NAME))
+        for row in read_rows(osp.join(cfg.work_dir, EVENTS))
     }
 
 

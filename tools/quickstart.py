@@ -28,11 +28,11 @@ class Boxes(NamedTuple):
 def detect(work_dir: str, images: Sequence[np.ndarray],
            classes: Sequence[str]) -> List[Boxes]:
     """What the last checkpoint of a run finds in the images."""
+    cfg = _config_of(work_dir)
+    # One box an object: the texts of several would cover each other.
+    cfg.model.test_cfg.nms.class_agnostic = True
     model = init_detector(
-        _config_of(work_dir),
-        find_latest_checkpoint(work_dir),
-        palette='random',
-        device='cpu')
+        cfg, find_latest_checkpoint(work_dir), palette='random', device='cpu')
     found = []
     for result in inference_detector(model, list(images)):
         instances = result.pred_instances

@@ -13,6 +13,11 @@ set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT"
+case "$*" in
+'' | --active) ;;
+-h | --help) sed -n '3,12s/^# \{0,1\}//p' "$0" && exit ;;
+*) echo "quickstart.sh: expected nothing or --active, but got: $*" >&2 && exit 2 ;;
+esac
 bash tools/setup_env.sh "$@"
 PY=$ROOT/.venv/bin/python
 if [[ " $* " == *' --active '* ]]; then

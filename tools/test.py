@@ -10,7 +10,8 @@ from mmengine.config import Config, DictAction
 from mmengine.evaluator import DumpResults
 
 from mmw2s.engine.launch import (build_runner, check_checkpoint, load_config,
-                                 setup_launcher, shut_down_processes)
+                                 setup_launcher, shut_down_processes,
+                                 told_in_a_line)
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -67,10 +68,8 @@ def prepare_config(args: argparse.Namespace) -> Config:
 
 def main() -> None:
     args = parse_args()
-    try:
+    with told_in_a_line('test.py'):
         cfg = prepare_config(args)
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f'test.py: error: {error}')
     try:
         setup_launcher(cfg, args.launcher)
         runner = build_runner(cfg)

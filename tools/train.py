@@ -126,10 +126,8 @@ def say_how_to_resume(cfg: Config) -> None:
 
 def main() -> None:
     args = parse_args()
-    try:
+    with told_in_a_line('train.py'):
         cfg = prepare_config(args)
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f'train.py: error: {error}')
     if args.dry_run:
         from mmw2s.engine.dry_run import dry_run
         with told_in_a_line('train.py'):

@@ -66,7 +66,7 @@ def compare(baselines: Sequence[Union[str, Run]],
                 *([run.first_at(metric, value, rule) for run in side]
                   for side in (baselines, w2s))))
     result.targets.sort(key=lambda t: t.value, reverse=rule == 'less')
-    result.notes = _notes(baselines, w2s, targets is None)
+    result.notes = _notes(baselines, w2s, teacher, targets is None)
     return result
 
 
@@ -145,32 +145,57 @@ def _parse(target: Union[str, float], best: Optional[float],
     return value, f"{value:.4g} ({text} of baseline)"
 
 
-def _notes(baselines: List[Run], w2s: List[Run],
+def _notes(baselines: List[Run], w2s: List[Run], teacher: Optional[Run],
            chosen_afterwards: bool) -> List[str]:
     """What a reader must know before believing the numbers."""
     notes = []
-    for key, what in dict(
-            world_size='number of devices',
-            batch_size_per_device='batch size',
-            devices='device',
-            omp_num_threads='OMP_NUM_THREADS',
-            precision='precision',
-            max_iters='length',
-            iters_per_epoch='iterations of an epoch',
-            versions='versions').items():
-        values = _values(baselines + w2s, key)
-        if len(values) > 1:
-            notes.append(f'The runs differ in {what} ({key}): ' +
-                         ' / '.join(map(str, values)) + '.')
-    for run in baselines + w2s:
+    students = baselines + w2s
+    runs = students + ([teacher] if teacher else [])
+    # What a step costs, and what belongs to the students alone.
+    for compared, facts in ((runs,
+                             dict(
+                                 world_size='number of devices',
+                                 devices='device',
+                                 omp_num_threads='OMP_NUM_THREADS',
+                                 precision='precision',
+                                 versions='versions')),
+                            (students,
+                             dict(
+                                 batch_size_per_device='batch size',
+                                 max_iters='length',
+                                 iters_per_epoch='iterations of an epoch'))):
+        for key, what in facts.items():
+            values = _values(compared, key)
+            if len(values) > 1:
+                notes.append(f'The runs differ in {what} ({key}): ' +
+                             ' / '.join(map(str, values)) + '.')
+    for run in runs:
         if not run.finished:
             notes.append(f'{run.name} has not finished.')
+        if 'recorded_from' in run.facts:
+            notes.append(f'{run.name} is on record from iteration '
+                         f'{run.facts["recorded_from"]} on only: it may have '
+                         'reached targets before, and its times may lack what '
+                         'preceded.')
     for run in baselines:
         if run.had_teacher:
             notes.append(f'The baseline {run.name} had a teacher.')
     for run in w2s:
         if not run.had_teacher:
             notes.append(f'{run.name} has no record of a teacher.')
+    teachers = list(
+        dict.fromkeys((run.teacher.get('checkpoint'), run.teacher.get('score'))
+                      for run in w2s if run.teacher))
+    if len(teachers) > 1:
+        notes.append('The weak-to-strong runs had different teachers: ' +
+                     ', '.join(f'{file} ({score})'
+                               for file, score in teachers) + '.')
+    seeds_of = [{run.facts.get('seed')
+                 for run in side} - {None} for side in (baselines, w2s)]
+    if all(seeds_of) and seeds_of[0] != seeds_of[1]:
+        notes.append('The sides differ in their seeds: ' +
+                     ' / '.join(', '.join(map(str, sorted(seeds)))
+                                for seeds in seeds_of) + '.')
     for side in (baselines, w2s):
         seeds = [run.facts.get('seed') for run in side]
         for seed in dict.fromkeys(seeds):

@@ -86,20 +86,28 @@ class _Curves:
                 label='distillation switched off')
 
 
-def plot_curves(result: Comparison, path: str) -> None:
+def plot_curves(result: Comparison,
+                path: str,
+                epochs_only: bool = False) -> None:
     """Draw the metric against epochs and against the wall clock.
 
     Args:
         result (Comparison): What to draw.
         path (str): Where to write the picture, e.g. ``curves.png``.
+        epochs_only (bool): Whether the wall clock is left out, as where other
+            jobs ran on the machine. Defaults to False.
     """
-    figure = Figure(figsize=(11, 4.8), layout='constrained')
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2, sharey=True)
     metric = result.metric
     time = time_unit(result.baselines + result.w2s)
-    for ax, curves in ((left, _Curves(metric, 'epoch')),
-                       (right, _Curves(metric, 'wall_seconds', time.seconds))):
+    panels = {'epoch': _Curves(metric, 'epoch')}
+    if not epochs_only:
+        panels[f'wall clock, validation included ({time.name})'] = _Curves(
+            metric, 'wall_seconds', time.seconds)
+    figure = Figure(
+        figsize=(7.5 if epochs_only else 11, 4.8), layout='constrained')
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for ax, (x_label, curves) in zip(axes, panels.items()):
         for target in result.targets:
             ax.axhline(target.value, color=GREY, linestyle=':', linewidth=1)
         score = result.teacher_score()
@@ -113,14 +121,14 @@ def plot_curves(result: Comparison, path: str) -> None:
         curves.draw(ax, result.baselines, BASELINE, 'baseline')
         curves.draw(ax, result.w2s, W2S, 'weak-to-strong')
         curves.draw_switch_off(ax, result.w2s)
+        ax.set_xlabel(x_label)
         ax.set_xlim(left=0)
         ax.spines[['top', 'right']].set_visible(False)
         ax.grid(axis='x', color='0.92')
         ax.set_axisbelow(True)
-    left.set(xlabel='epoch', ylabel=metric)
-    right.set(xlabel=f'wall clock, validation included ({time.name})')
+    axes[0].set_ylabel(metric)
     for target in result.targets:
-        right.annotate(
+        axes[-1].annotate(
             f'{target.value:.3g}', (1, target.value),
             xycoords=('axes fraction', 'data'),
             xytext=(3, 0),
@@ -129,8 +137,8 @@ def plot_curves(result: Comparison, path: str) -> None:
             fontsize=8,
             color=GREY)
     figure.legend(
-        *left.get_legend_handles_labels(),
+        *axes[0].get_legend_handles_labels(),
         loc='outside upper center',
-        ncols=4,
+        ncols=2 if epochs_only else 4,
         frameon=False)
     figure.savefig(path, dpi=150)

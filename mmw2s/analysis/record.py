@@ -5,17 +5,18 @@ import math
 import numbers
 import os
 import os.path as osp
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Sequence
 
 import numpy as np
 import torch
 
 __all__ = [
-    'FILENAME', 'SCHEMA_VERSION', 'read_record', 'read_rows', 'scalar_metrics',
-    'set_aside', 'write_record'
+    'EVENTS', 'FILENAME', 'SCHEMA_VERSION', 'read_record', 'read_rows',
+    'scalar_metrics', 'set_aside', 'write_record'
 ]
 
-FILENAME = 'time_to_target.json'
+#: Of TimeToTargetHook, and of WeakTeacherDistillHook.
+FILENAME, EVENTS = 'time_to_target.json', 'w2s_record.jsonl'
 SCHEMA_VERSION = 1
 
 
@@ -96,16 +97,29 @@ def read_rows(path: str) -> List[dict]:
     return rows
 
 
-def set_aside(path: str) -> Optional[str]:
-    """Rename an older record to ``<name>.<n>.<ext>`` with the next free n.
+def set_aside(
+    folder: str, names: Sequence[str] = (FILENAME, EVENTS)) -> List[str]:
+    """Rename a run's records to ``<name>.<n>.<ext>``.
+
+    Args:
+        folder (str): The run's work_dir.
+        names (Sequence[str]): The records; those of one call share the next n
+            that is free. Defaults to both.
 
     Returns:
-        str or None: The new path, None if there was nothing to rename.
+        list[str]: The new paths of those that there were.
     """
-    if not osp.exists(path):
-        return None
-    (stem, extension), n = osp.splitext(path), 1
-    while osp.exists(f'{stem}.{n}{extension}'):
+
+    def numbered(name: str, n: int) -> str:
+        stem, extension = osp.splitext(name)
+        return osp.join(folder, f'{stem}.{n}{extension}')
+
+    n = 1
+    while any(osp.exists(numbered(x, n)) for x in (FILENAME, EVENTS)):
         n += 1
-    os.replace(path, f'{stem}.{n}{extension}')
-    return f'{stem}.{n}{extension}'
+    moved = []
+    for name in names:
+        if osp.exists(osp.join(folder, name)):
+            moved.append(numbered(name, n))
+            os.replace(osp.join(folder, name), moved[-1])
+    return moved

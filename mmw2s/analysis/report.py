@@ -150,7 +150,8 @@ def to_dict(result: Comparison) -> Dict[str, Any]:
 def save(result: Comparison,
          out_dir: str,
          title: str = 'Time to target',
-         figures: Sequence[str] = ()) -> None:
+         figures: Sequence[str] = (),
+         epochs_only: bool = False) -> None:
     """Write ``report.md``, ``report.json`` and ``curves.png``.
 
     Args:
@@ -159,9 +160,11 @@ def save(result: Comparison,
         title (str): The heading of the report.
         figures (Sequence[str]): More pictures to be shown in the report,
             relative to ``out_dir``.
+        epochs_only (bool): See :func:`~mmw2s.analysis.plots.plot_curves`.
+            Defaults to False.
     """
     os.makedirs(out_dir, exist_ok=True)
-    plot_curves(result, osp.join(out_dir, 'curves.png'))
+    plot_curves(result, osp.join(out_dir, 'curves.png'), epochs_only)
     text = to_markdown(result, title, ['curves.png', *figures])
     with open(osp.join(out_dir, 'report.md'), 'w', encoding='utf-8') as f:
         f.write(text)

@@ -4,7 +4,7 @@ import os.path as osp
 from dataclasses import dataclass, field
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
-from .record import FILENAME, read_record, read_rows
+from .record import EVENTS, FILENAME, read_record, read_rows
 from .targets import first_at_target
 
 __all__ = ['Run', 'TIME_UNITS', 'UNITS', 'cost', 'time_unit']
@@ -47,9 +47,8 @@ class Run:
         """Read a run.
 
         Args:
-            path (str): Its work_dir, or a ``time_to_target*.json`` file. One
-                that was set aside has no events: those of the folder are of a
-                later run.
+            path (str): Its work_dir, or a ``time_to_target*.json`` file. With
+                one that was set aside belong the events of the same number.
             name (str, optional): Defaults to the name of the folder.
 
         Raises:
@@ -69,6 +68,9 @@ class Run:
                 'config. Add the hook (it changes nothing in the training) '
                 'and run again')
         content = read_record(record)
+        events = osp.basename(record).replace(*(osp.splitext(name)[0]
+                                                for name in (FILENAME,
+                                                             EVENTS))) + 'l'
         if not content['history']:
             raise ValueError(f'{record} has no validation yet: let the run '
                              'go on until its first one')
@@ -78,8 +80,7 @@ class Run:
             facts=content.get('run', {}),
             targets=content.get('targets', []),
             finished=content.get('finished', False),
-            events=read_rows(osp.join(folder, 'w2s_record.jsonl'))
-            if osp.basename(record) == FILENAME else [],
+            events=read_rows(osp.join(folder, events)),
             path=record)
 
     @property

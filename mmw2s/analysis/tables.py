@@ -40,15 +40,21 @@ class Table(NamedTuple):
     def print(self, console: Optional[Console] = None) -> None:
         """Print title and cells to the terminal."""
         shown = RichTable(
-            *self.header,
             title=self.title,
             title_justify='left',
             box=box.SIMPLE_HEAD,
             padding=0,
             show_edge=False)
+        for name in self.header:
+            shown.add_column(name, overflow='fold')
         for row, following in zip(self.rows, self.rows[1:] + [['']]):
             shown.add_row(*row, end_section=row[0] != following[0])
-        (console or Console()).print(shown)
+        console = console or Console()
+        if not console.is_terminal:  # it has no width of its own
+            wide = console.options.update(max_width=1000)
+            console.width = max(console.width,
+                                console.measure(shown, options=wide).maximum)
+        console.print(shown)
 
 
 class _Format:

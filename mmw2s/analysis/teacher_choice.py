@@ -12,6 +12,7 @@ from rich.table import Table
 
 from .compare_runs import choose_metric, choose_rule
 from .operating_band import Judgement, judge_teacher
+from .record import FILENAME
 from .run import Run
 
 __all__ = ['Candidate', 'TeacherChoice', 'choose_teacher']
@@ -144,7 +145,9 @@ def choose_teacher(run_dir: str,
     run = Run.load(run_dir)
     metric = choose_metric([run], metric)
     rule = choose_rule([run], metric, rule)
-    files = _checkpoints(osp.dirname(run.path))
+    # Those beside a record that was set aside are of a later run.
+    files = _checkpoints(osp.dirname(run.path)) \
+        if osp.basename(run.path) == FILENAME else {}
     candidates = []
     for row in run.rows(metric):
         score = row['metrics'][metric]

@@ -7,11 +7,9 @@ from typing import Any, Dict, List, Optional
 
 from mmengine.dist import broadcast_object_list, is_main_process
 
-from mmw2s.analysis.record import read_rows, set_aside
+from mmw2s.analysis.record import EVENTS, read_rows, set_aside
 
-__all__ = ['RunRecord', 'RECORD_NAME']
-
-RECORD_NAME = 'w2s_record.jsonl'
+__all__ = ['RunRecord']
 
 
 class RunRecord:
@@ -43,10 +41,10 @@ class RunRecord:
     @classmethod
     def start(cls, work_dir: str) -> 'RunRecord':
         """Begin a new record. An earlier run's is kept under another name."""
-        path = osp.join(work_dir, RECORD_NAME)
+        path = osp.join(work_dir, EVENTS)
         if is_main_process():
             os.makedirs(work_dir, exist_ok=True)
-            set_aside(path)
+            set_aside(work_dir, [EVENTS])
         return cls(path, [])
 
     @classmethod
@@ -65,12 +63,12 @@ class RunRecord:
             checkpoint (str, optional): From which it is resumed, beside which
                 the record is looked for if the work_dir has none.
         """
-        path = osp.join(work_dir, RECORD_NAME)
+        path = osp.join(work_dir, EVENTS)
         rows: List[Dict[str, Any]] = []
         if is_main_process():
             source = path
             if not osp.exists(path) and checkpoint:
-                source = osp.join(osp.dirname(checkpoint), RECORD_NAME)
+                source = osp.join(osp.dirname(checkpoint), EVENTS)
             rows = [
                 row for row in read_rows(source) if row['iter'] <= iteration
             ]

@@ -65,7 +65,8 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
                   f'{teacher_ms:.0f} ms) and {off.ms:.0f} ms without.')
     console.print(f'Peak memory: {on_mib:.0f} MiB with the teacher, '
                   f'{off_mib:.0f} MiB without.')
-    console.print('Nothing was saved.')
+    console.print('Nothing was saved, but the teacher\'s score for later '
+                  'runs.')
 
 
 def _row(measured: Measured) -> Tuple[str, ...]:

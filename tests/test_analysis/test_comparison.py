@@ -258,6 +258,45 @@ def test_equal_seeds_of_a_side_are_noted(write_run):
             if 'same seed' in note] == ['w0, w2 have the same seed, 1.']
 
 
+def test_sides_of_other_seeds_are_noted(write_run):
+    bases = [write_run(f'b{seed}', SLOW, seed=seed) for seed in range(2)]
+    result = compare(bases, [write_run('w', FAST, seed=0)])
+    assert 'The sides differ in their seeds: 0, 1 / 0.' in result.notes
+    assert not any(
+        'differ in their seeds' in note
+        for note in compare(bases[:1], [write_run('v', FAST, seed=0)]).notes)
+
+
+def test_different_teachers_are_noted(write_run):
+    result = compare([write_run('b', SLOW)], [
+        write_run('v', FAST, teacher=.3),
+        write_run('w', FAST, teacher=.4, seed=1)
+    ])
+    assert any(
+        'different teachers' in note and '(0.3)' in note and '(0.4)' in note
+        for note in result.notes)
+
+
+def test_a_run_that_lost_its_early_record_is_noted(write_run):
+    result = compare([write_run('b', SLOW, recorded_from=600)],
+                     [write_run('w', FAST)])
+    assert any('b is on record from iteration 600 on only' in note
+               for note in result.notes)
+
+
+def test_what_the_teachers_times_mean_is_noted_too(write_run):
+    result = compare([write_run('b', SLOW, omp_num_threads='1')],
+                     [write_run('w', FAST, omp_num_threads='1')],
+                     write_run(
+                         't', [.3],
+                         finished=False,
+                         omp_num_threads='8',
+                         max_iters=7))
+    assert 't has not finished.' in result.notes
+    assert any('1 / 8' in note for note in result.notes)
+    assert not any('max_iters' in note for note in result.notes)
+
+
 def test_the_teachers_score_is_the_one_its_students_measured(write_run):
     base, teacher = write_run('b', SLOW), write_run('t', [.2, .35])
     assert compare([base], [write_run('w', FAST, teacher=.33)],

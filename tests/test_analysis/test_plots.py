@@ -50,3 +50,14 @@ def test_the_median_is_drawn_where_all_seeds_were_validated(write_run):
     x, y = curves.median([Run.load(folder) for folder in folders])
     np.testing.assert_allclose(x, np.array([12, 36, 48, 60]) / 60)
     assert y == [.3, .5, .5, .5]
+
+
+def test_the_wall_clock_can_be_left_out(write_run, tmp_path):
+    result = compare([write_run('b', SLOW)], [write_run('w', FAST)])
+    shapes = []
+    for epochs_only in (False, True):
+        path = str(tmp_path / 'curves.png')
+        plot_curves(result, path, epochs_only)
+        shapes.append(cv2.imread(path).shape)
+    (height, both, _), (same, one, _) = shapes
+    assert height == same and one < both

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-import json
+import os
 
 import numpy as np
 import pytest
@@ -37,13 +37,23 @@ def test_what_is_no_record_is_refused(tmp_path, text, message):
         read_record(str(path))
 
 
-def test_older_records_get_the_next_free_number(tmp_path):
-    path = tmp_path / 'r.json'
-    assert set_aside(str(path)) is None
-    for n in (1, 2):
-        path.write_text(json.dumps(n))
-        assert set_aside(str(path)) == str(tmp_path / f'r.{n}.json')
-    assert (tmp_path / 'r.1.json').read_text() == '1'
+def test_older_records_get_the_next_number_that_is_free_for_both(tmp_path):
+    assert set_aside(str(tmp_path)) == []
+    (tmp_path / 'w2s_record.1.jsonl').write_text('0')
+    for n in (2, 3):
+        (tmp_path / 'time_to_target.json').write_text(str(n))
+        assert set_aside(
+            str(tmp_path)) == [str(tmp_path / f'time_to_target.{n}.json')]
+    assert (tmp_path / 'time_to_target.2.json').read_text() == '2'
+    assert (tmp_path / 'w2s_record.1.jsonl').read_text() == '0'
+
+
+def test_records_of_one_run_keep_one_number(tmp_path):
+    (tmp_path / 'w2s_record.1.jsonl').touch()
+    for name in ('time_to_target.json', 'w2s_record.jsonl'):
+        (tmp_path / name).touch()
+    assert [os.path.basename(path) for path in set_aside(str(tmp_path))
+            ] == ['time_to_target.2.json', 'w2s_record.2.jsonl']
 
 
 def test_all_kinds_of_scalars_become_floats():

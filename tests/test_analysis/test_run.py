@@ -38,17 +38,17 @@ def test_a_record_set_aside_can_be_named_itself(write_run):
     assert run.name == 'older' and len(run.history) == 2
 
 
-def test_a_record_set_aside_has_nothing_of_the_later_runs_teacher(
+def test_a_record_set_aside_has_the_teacher_of_its_own_run(
         write_run, tmp_path):
-    folder = write_run('a', [.1])
-    moved = set_aside(osp.join(folder, 'time_to_target.json'))
-    write_run('later', [.2], teacher=.25, stop_epoch=1)
-    for name in ('time_to_target.json', 'w2s_record.jsonl'):
-        (tmp_path / 'later' / name).rename(tmp_path / 'a' / name)
-    older = Run.load(moved)
-    assert older.rows(METRIC)[0]['metrics'][METRIC] == .1
-    assert older.events == [] and older.teacher is None
-    assert Run.load(folder).teacher['score'] == .25
+    folder = write_run('a', [.1], teacher=.25, stop_epoch=1)
+    record, _ = set_aside(folder)
+    write_run('later', [.2])
+    (tmp_path / 'later' / 'time_to_target.json').rename(tmp_path / 'a' /
+                                                        'time_to_target.json')
+    assert Run.load(record).teacher['score'] == .25
+    later = Run.load(folder)
+    assert later.rows(METRIC)[0]['metrics'][METRIC] == .2
+    assert later.events == [] and not later.had_teacher
 
 
 def test_a_folder_at_home_can_be_named(write_run, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from mmw2s.analysis import choose_teacher
+from mmw2s.analysis.record import set_aside
 
 TOOL = osp.join(
     osp.dirname(__file__), '..', '..', 'tools', 'analysis_tools',
@@ -45,6 +46,13 @@ def test_the_earliest_epoch_in_the_band_is_chosen(run):
             ]
     assert choice.advice()[-1] == \
         f'teacher.checkpoint: {osp.join(folder, "epoch_4.pth")}'
+
+
+def test_a_record_set_aside_is_given_no_file_of_a_later_run(run):
+    folder = run(files=every_epoch())
+    (record, ) = set_aside(folder)
+    choice = choose_teacher(record, .4)
+    assert choice.chosen.row['epoch'] == 4 and choice.available is None
 
 
 def test_the_record_itself_and_a_folder_at_home_can_be_named(

@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from mmw2s.distillation.record import RECORD_NAME, RunRecord
+from mmw2s.analysis.record import EVENTS
+from mmw2s.distillation.record import RunRecord
 
 
 @pytest.fixture
@@ -24,14 +25,14 @@ def test_rows_are_read_back_as_they_were_written(record, tmp_path):
 
 def test_a_row_is_on_disk_as_soon_as_it_is_appended(record, tmp_path):
     record.append('stop', 9, reason='why')
-    lines = (tmp_path / RECORD_NAME).read_text().splitlines()
+    lines = (tmp_path / EVENTS).read_text().splitlines()
     assert json.loads(lines[-1])['event'] == 'stop'
 
 
 def test_a_new_record_makes_its_folder(tmp_path):
     folder = tmp_path / 'a' / 'b'
     RunRecord.start(str(folder)).append('val', 1)
-    assert (folder / RECORD_NAME).exists()
+    assert (folder / EVENTS).exists()
 
 
 @pytest.mark.parametrize('at, kept', [(0, 1), (3, 1), (4, 2), (7, 2), (8, 3)])
@@ -45,7 +46,7 @@ def test_rows_beyond_the_resumed_iteration_are_dropped_for_good(
 
 @pytest.mark.parametrize('cut', [1, 5, 20])
 def test_a_last_line_that_a_kill_cut_short_is_dropped(record, tmp_path, cut):
-    path = tmp_path / RECORD_NAME
+    path = tmp_path / EVENTS
     path.write_text(path.read_text()[:-cut - 1])
     resumed = RunRecord.resume(str(tmp_path), 99)
     assert resumed.rows == record.rows[:2]
@@ -54,11 +55,11 @@ def test_a_last_line_that_a_kill_cut_short_is_dropped(record, tmp_path, cut):
 
 
 def test_every_earlier_record_is_kept_under_another_name(record, tmp_path):
-    old = (tmp_path / RECORD_NAME).read_text()
+    old = (tmp_path / EVENTS).read_text()
     for _ in range(2):
         RunRecord.start(str(tmp_path)).append('teacher', 0)
-    assert (tmp_path / RECORD_NAME.replace('.', '.1.')).read_text() == old
-    assert (tmp_path / RECORD_NAME.replace('.', '.2.')).exists()
+    assert (tmp_path / EVENTS.replace('.', '.1.')).read_text() == old
+    assert (tmp_path / EVENTS.replace('.', '.2.')).exists()
     assert len(RunRecord.resume(str(tmp_path), 99).rows) == 1
 
 
@@ -68,7 +69,7 @@ def test_a_work_dir_without_a_record_takes_the_one_beside_the_checkpoint(
     resumed = RunRecord.resume(str(new), 4, str(tmp_path / 'epoch_1.pth'))
     assert resumed.rows == record.rows[:2]
     resumed.append('val', 8)
-    assert len((new / RECORD_NAME).read_text().splitlines()) == 3
+    assert len((new / EVENTS).read_text().splitlines()) == 3
     assert RunRecord.resume(str(tmp_path), 99).rows == record.rows
 
 

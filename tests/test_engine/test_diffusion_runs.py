@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from tiny_diffusion import build, diffusion, run_config
 
-from mmw2s.distillation.record import RECORD_NAME
+from mmw2s.analysis.record import EVENTS
 
 FID = dict(
     type='FID',
@@ -45,7 +45,7 @@ def w2s(teacher, **fields):
 
 
 def rows(work_dir, event):
-    with open(work_dir / RECORD_NAME) as file:
+    with open(work_dir / EVENTS) as file:
         found = [json.loads(line) for line in file]
     return [row for row in found if row['event'] == event]
 

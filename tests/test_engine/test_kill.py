@@ -13,7 +13,7 @@ import torch
 from builders import build, save
 from toys import retinanet, run_config, write_pictures
 
-from mmw2s.distillation.record import RECORD_NAME
+from mmw2s.analysis.record import EVENTS
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 
@@ -66,7 +66,7 @@ def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(tmp_path):
 
     def ends(name):
         folder = tmp_path / name
-        rows = [json.loads(x) for x in (folder / RECORD_NAME).open()]
+        rows = [json.loads(x) for x in (folder / EVENTS).open()]
         for row in rows:
             for clock in ('seconds', 'step_ms', 'teacher_ms'):
                 row.pop(clock, None)

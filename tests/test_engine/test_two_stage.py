@@ -12,8 +12,8 @@ from mmengine.runner import Runner
 from tiny_two_stage import cascade_rcnn, faster_rcnn
 from toys import CLASSES, retinanet, run_config, write_pictures
 
+from mmw2s.analysis.record import EVENTS
 from mmw2s.distillation import FrozenTeacher
-from mmw2s.distillation.record import RECORD_NAME
 
 ON = dict(type='Constant', value=1.)
 KEYS = ['loss_kd_fpn', 'loss_kd_rpn', 'loss_kd_roi_cls']
@@ -95,7 +95,7 @@ def test_a_teacher_alone_distils_features_proposals_and_rois(
     assert kd(seen[0]) == KEYS
     assert all(seen[0][key] > 0 for key in KEYS)
     assert kd(seen[-1]) == []  # faded by 30 % of the run
-    with open(osp.join(str(tmp_path), RECORD_NAME)) as file:
+    with open(osp.join(str(tmp_path), EVENTS)) as file:
         events = [json.loads(line)['event'] for line in file]
     assert events[0] == 'teacher' and 'stop' in events
 

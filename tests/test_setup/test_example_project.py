@@ -7,8 +7,7 @@ from pathlib import Path
 import mmdet
 import pytest
 
-from mmw2s.analysis.record import read_rows
-from mmw2s.distillation.record import RECORD_NAME
+from mmw2s.analysis.record import EVENTS, read_rows
 
 EXAMPLE = Path(__file__).parents[2] / 'docs' / 'example_project'
 TOOLS = Path(osp.dirname(mmdet.__file__), '.mim', 'tools')
@@ -38,7 +37,7 @@ def trained(run, tmp_path_factory):
 
 
 def test_the_student_had_its_teacher(trained):
-    rows = read_rows(trained / 'work_dirs' / 'strong_w2s' / RECORD_NAME)
+    rows = read_rows(trained / 'work_dirs' / 'strong_w2s' / EVENTS)
     by_event = {row['event']: row for row in rows}
     assert by_event['teacher']['metric'] == 'pascal_voc/mAP'
     assert 'stop' in by_event

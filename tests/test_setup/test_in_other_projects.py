@@ -12,8 +12,7 @@ from builders import build, save
 from mmengine.config import Config
 from toys import retinanet, run_config, write_pictures
 
-from mmw2s.analysis.record import read_rows
-from mmw2s.distillation.record import RECORD_NAME
+from mmw2s.analysis.record import EVENTS, read_rows
 
 ROOT = Path(__file__).parents[2]
 HOOK = 'default_hooks.w2s.'
@@ -42,7 +41,7 @@ def shown(mark):
 
 
 def events(folder):
-    return [row['event'] for row in read_rows(folder / 'run' / RECORD_NAME)]
+    return [row['event'] for row in read_rows(folder / 'run' / EVENTS)]
 
 
 @pytest.fixture

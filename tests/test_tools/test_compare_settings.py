@@ -64,6 +64,21 @@ def test_a_table_is_printed_and_written(call, runs, capsys):
     assert list(written['settings']) == ['early', 'one']
 
 
+def test_a_figure_without_a_folder_is_refused(call, capsys):
+    with pytest.raises(SystemExit):
+        call('compare_settings.py', 'base_0', '--setting', 'early', 'w2s_0',
+             '--teacher-strength')
+    assert '--out' in capsys.readouterr().err
+
+
+def test_a_redirected_table_is_as_wide_as_it_has_to_be(call, capsys):
+    targets = [f'0.3{i}' for i in range(9)]
+    call('compare_settings.py', 'base_0', 'base_1', '--setting', 'early',
+         'w2s_0', 'w2s_1', '--target', *targets)
+    shown = capsys.readouterr().out
+    assert shown.count('4 (4-4)') == 8 and 'baseline' in shown
+
+
 @pytest.mark.parametrize('settings, message', [
     (['--setting', 'early'], '"early" names no run'),
     (['--setting', 'early', 'w2s_0', '--setting', 'early', 'w2s_1'

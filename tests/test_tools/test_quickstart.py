@@ -30,8 +30,8 @@ def quickstart(tmp_path):
     python.write_text(PYTHON)
     python.chmod(0o755)
 
-    def run(**env):
-        return subprocess.run(['bash', 'tools/quickstart.sh'],
+    def run(*argv, **env):
+        return subprocess.run(['bash', 'tools/quickstart.sh', *argv],
                               cwd=str(tmp_path),
                               env={
                                   **os.environ,
@@ -55,3 +55,10 @@ def test_a_student_that_fails_ends_it_and_the_other_one(quickstart, tmp_path):
     assert quickstart(BASELINE_ENDS_WITH='3', W2S_TAKES='40') == 3
     assert time.time() - began < 20
     assert 'tools/quickstart.py' not in (tmp_path / 'calls').read_text()
+
+
+@pytest.mark.parametrize('argv, status', [(['--help'], 0), (['--check'], 2),
+                                          (['--stack', 'original'], 2)])
+def test_other_options_train_nothing(quickstart, tmp_path, argv, status):
+    assert quickstart(*argv) == status
+    assert not (tmp_path / 'calls').exists()

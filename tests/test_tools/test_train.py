@@ -132,6 +132,16 @@ def test_a_missing_config_is_one_line_and_no_stack_trace():
     assert 'Traceback' not in result.stdout
 
 
+@pytest.mark.parametrize('script, argv', [('train.py', ()),
+                                          ('test.py', ('epoch_1.pth', ))])
+def test_a_mistyped_option_is_one_line(config, monkeypatch, script, argv):
+    monkeypatch.setattr(
+        sys, 'argv',
+        [script, config, *argv, '--cfg-options', 'custom_hooks.7.stop=1'])
+    with pytest.raises(SystemExit, match=f'{script}: error: .*7'):
+        runpy.run_path(str(TOOLS / script), run_name='__main__')
+
+
 @pytest.fixture
 def w2s(run, tmp_path):
     """The same run with a weak teacher."""

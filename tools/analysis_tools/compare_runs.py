@@ -32,6 +32,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out', help='folder for report.md, report.json and curves.png')
     parser.add_argument(
+        '--epochs-only',
+        action='store_true',
+        help='leave the wall clock out of curves.png, as where other jobs ran '
+        'on the machine')
+    parser.add_argument(
         '--names',
         nargs='+',
         help='what to call the runs: baselines first, then the others')
@@ -51,7 +56,7 @@ def main() -> None:
                          args.teacher, args.target, args.metric, args.rule)
         print_tables(result)
         if args.out:
-            save(result, args.out)
+            save(result, args.out, epochs_only=args.epochs_only)
             print('Written: ' + ', '.join(
                 osp.join(args.out, name)
                 for name in ('report.md', 'report.json', 'curves.png')))

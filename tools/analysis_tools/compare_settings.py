@@ -40,7 +40,11 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help="with --out: draw speed-ups against the teachers' scores")
     parser.add_argument('--out', help='folder for settings.md and .json')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.teacher_strength and not args.out:
+        parser.error('--teacher-strength draws into a folder: name it by '
+                     '--out')
+    return args
 
 
 def main() -> None:

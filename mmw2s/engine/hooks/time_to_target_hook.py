@@ -28,7 +28,9 @@ class TimeToTargetHook(Hook):
     runs with ``tools/analysis_tools/compare_runs.py``. After each validation
     ``time_to_target.json`` in the work_dir is rewritten. It holds
 
-    - ``run``: what a speed claim has to state (seed, devices, versions, ...).
+    - ``run``: what a speed claim has to state (seed, devices, versions, ...);
+      ``recorded_from`` in it is the iteration that a run was resumed at whose
+      earlier record was lost.
     - ``history``: for each validation the completed ``epoch`` (a fraction
       where a loop validates inside an epoch), ``iter``, ``samples`` (drawn for
       training, all ranks together; incomplete batches count as full ones),
@@ -50,8 +52,8 @@ class TimeToTargetHook(Hook):
         targets (dict): Values to be reached, by metric, e.g.
             ``{'coco/bbox_mAP': [0.2, 0.3]}``. Empty: only the history is kept.
         rule (str, optional): 'greater' or 'less', the better side of all
-            metrics in ``targets``. None: inferred from each name as MMEngine's
-            ``CheckpointHook`` does it.
+            metrics in ``targets``. None: inferred from each name, as MMEngine's
+            ``CheckpointHook`` does it and, where less is better, by ours.
         stop_at_target (bool): End the run at the first validation at which
             all targets have been reached, with a checkpoint.
 
@@ -123,10 +125,11 @@ class TimeToTargetHook(Hook):
             self._resume(runner)
         else:
             self.history = []
-            moved = set_aside(self._path) if is_main_process() else None
+            # Both, or this run would be taken for the one that had a teacher.
+            moved = set_aside(runner.work_dir) if is_main_process() else []
             if moved:
                 runner.logger.info('The record of an earlier run in this '
-                                   f'work_dir was renamed to {moved}.')
+                                   f'work_dir was renamed: {", ".join(moved)}')
         self._data_wait.reset(self._train.seconds)
         self._write(runner)
         if self.stop_at_target and self._all_reached():
@@ -224,9 +227,15 @@ class TimeToTargetHook(Hook):
         """Take back history and clocks up to the loaded iteration."""
         # Read on one rank and sent to all: whether a validation was missed
         # has to be answered alike everywhere.
-        box = [self._read_history(runner) if is_main_process() else None]
+        box = [self._read_earlier(runner) if is_main_process() else None]
         broadcast_object_list(box)
-        self.history = [row for row in box[0] if row['iter'] <= runner.iter]
+        earlier = box[0] or dict(
+            history=[], run=dict(recorded_from=runner.iter))
+        self.history = [
+            row for row in earlier['history'] if row['iter'] <= runner.iter
+        ]
+        if 'recorded_from' in earlier.get('run', {}):
+            self._run['recorded_from'] = earlier['run']['recorded_from']
         clock = self._loaded_clock
         if clock is None:
             runner.logger.warning(
@@ -241,17 +250,18 @@ class TimeToTargetHook(Hook):
             for unit in ('train_seconds', 'wall_seconds'))
         self._wall.start()
 
-    def _read_history(self, runner) -> List[dict]:
-        """The rows of an earlier part of this run; losing them stops nobody.
+    def _read_earlier(self, runner) -> Optional[dict]:
+        """The record of the earlier part of this run; None if it is lost,
+        which stops nobody.
 
-        They lie in the work_dir or, if it is another one now, beside the
+        It lies in the work_dir or, if that is another one now, beside the
         checkpoint.
         """
         path = self._path
         if not osp.exists(path) and runner._load_from:
             path = osp.join(osp.dirname(runner._load_from), FILENAME)
         try:
-            return read_record(path)['history']
+            return read_record(path)
         except FileNotFoundError:
             runner.logger.warning(
                 f'{path} does not exist: the resumed run has no record of its '
@@ -260,9 +270,10 @@ class TimeToTargetHook(Hook):
         except ValueError as error:
             lost = f'The record of earlier validations is lost: {error}.'
             if path == self._path:  # or it is another run's
-                lost += f' It was renamed to {set_aside(path)}.'
+                (moved, ) = set_aside(runner.work_dir, [FILENAME])
+                lost += f' It was renamed to {moved}.'
             runner.logger.warning(lost)
-        return []
+        return None
 
     def _warn_of_unknown_metrics(self, runner, metrics: dict) -> None:
         if self._metrics_seen or not metrics:

@@ -63,8 +63,9 @@ class WeakTeacherDistillHook(Hook):
             distillation losses. Defaults to None: full after a short
             warm-up, then fading by the middle of the run or earlier.
         stop (dict, optional): Until when. Defaults to None:
-            ``SurpassTeacher``, or ``SurpassOnTrain`` in a run without
-            validation.
+            ``SurpassTeacher``; ``SurpassOnTrain`` in a run without
+            validation; the middle of the run where the teacher knows other
+            classes.
         task_weight (float): What the student's own losses are multiplied by
             at full strength; at lower strength it is that much nearer to 1.
             Defaults to 1.0.

@@ -9,7 +9,7 @@ import torch
 from mmengine.runner import Runner
 from tiny_classifiers import NORM, classifier, run_config
 
-from mmw2s.distillation.record import RECORD_NAME
+from mmw2s.analysis.record import EVENTS
 
 CAFFE = dict(mean=[100., 110., 120.], std=[50., 60., 70.], to_rgb=True)
 MIXED = dict(
@@ -43,7 +43,7 @@ def hook(teacher, **fields):
 
 
 def rows(work_dir, event):
-    with open(osp.join(str(work_dir), RECORD_NAME)) as file:
+    with open(osp.join(str(work_dir), EVENTS)) as file:
         return [r for r in map(json.loads, file) if r['event'] == event]
 
 

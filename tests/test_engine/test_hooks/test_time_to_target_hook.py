@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS, HOOKS, METRICS
 
+from mmw2s.analysis.record import EVENTS
+from mmw2s.analysis.run import Run
 from mmw2s.engine.hooks.time_to_target_hook import TimeToTargetHook
 
 SAVE_BEFORE_VALIDATION = dict(type='CheckpointHook', interval=1)
@@ -320,6 +323,7 @@ def test_a_record_that_is_lost_is_begun_anew_with_a_validation(toy):
     cfg.load_from = osp.join(toy.temp_dir.name, 'epoch_2.pth')
     train(toy, cfg, resume=True)
     assert [r['iter'] for r in record(toy)['history']] == [8, 12, 16]
+    assert record(toy)['run']['recorded_from'] == 8
     log = log_of(toy)
     assert 'no record of its earlier validations' in log
     assert 'due at iteration 8' in log and 'there is no record of it' in log
@@ -346,6 +350,17 @@ def test_a_fresh_run_never_overwrites_an_older_record(toy):
     assert first['history'][0]['wall_seconds'] != \
         second['history'][0]['wall_seconds']
     assert record(toy)['history'] not in (first['history'], second['history'])
+
+
+def test_a_fresh_run_is_not_given_the_teacher_of_an_older_one(toy):
+    train(toy, toy.epoch_based_cfg)
+    events = Path(toy.temp_dir.name, EVENTS)
+    events.write_text('{"event": "teacher", "iter": 0}\n')
+    train(toy, toy.epoch_based_cfg)
+    assert not events.exists()
+    older = Run.load(osp.join(toy.temp_dir.name, 'time_to_target.1.json'))
+    assert older.had_teacher
+    assert not Run.load(toy.temp_dir.name).had_teacher
 
 
 def test_loading_weights_only_is_a_fresh_run(toy):

@@ -19,7 +19,7 @@ from toys import retinanet, run_config, write_pictures
 from works_with import train as train_watched
 
 import mmw2s
-from mmw2s.distillation.record import RECORD_NAME
+from mmw2s.analysis.record import EVENTS
 from mmw2s.engine import WeakTeacherDistillHook
 
 NEVER = dict(type='At', iter=10**6)
@@ -55,7 +55,7 @@ def hook(teacher, **fields):
 
 
 def rows(work_dir, event):
-    with open(osp.join(str(work_dir), RECORD_NAME)) as file:
+    with open(osp.join(str(work_dir), EVENTS)) as file:
         return [r for r in map(json.loads, file) if r['event'] == event]
 
 
@@ -464,7 +464,7 @@ def test_a_stop_that_a_kill_kept_from_being_written_is_made_up_for(
         pictures, teacher, tmp_path):
     distil = hook(teacher, stop=SURPASSED)
     train(run_config(pictures, tmp_path, epochs=2, hooks=[distil]))
-    path = tmp_path / RECORD_NAME
+    path = tmp_path / EVENTS
     kept = [x for x in path.read_text().splitlines() if '"stop"' not in x]
     path.write_text('\n'.join(kept) + '\n')
     train(
@@ -488,7 +488,7 @@ def test_a_new_run_keeps_the_record_of_an_older_one(pictures, teacher,
                                                     tmp_path):
     for _ in range(2):
         train(run_config(pictures, tmp_path, epochs=1, hooks=[hook(teacher)]))
-    assert osp.exists(tmp_path / RECORD_NAME.replace('.', '.1.'))
+    assert osp.exists(tmp_path / EVENTS.replace('.', '.1.'))
     assert len(rows(tmp_path, 'teacher')) == 1
 
 

@@ -21,7 +21,7 @@ from mmengine.runner import FlexibleRunner
 from toys import retinanet
 from works_with import distilling, find, hooks_on, train
 
-from mmw2s.distillation.record import RECORD_NAME
+from mmw2s.analysis.record import EVENTS
 from mmw2s.engine import WeakTeacherDistillHook
 from mmw2s.engine.launch import shut_down_processes
 
@@ -81,7 +81,7 @@ def flexible(pictures, work_dir, teacher, strategy=None, **overrides):
 
 
 def events(work_dir):
-    with open(osp.join(str(work_dir), RECORD_NAME)) as file:
+    with open(osp.join(str(work_dir), EVENTS)) as file:
         return [(row['event'], row['iter']) for row in map(json.loads, file)]
 
 

@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from works_with import distilling, find, hooks_on, train
 
-from mmw2s.distillation.record import RECORD_NAME
+from mmw2s.analysis.record import EVENTS
 
 
 @HOOKS.register_module()
@@ -64,7 +64,7 @@ def test_the_best_checkpoint_and_an_early_end_go_by_the_students_scores(
     runner, _ = train(cfg)
     assert runner.epoch == 2
     assert hooks_on(runner.model) == 0
-    with open(osp.join(str(tmp_path), RECORD_NAME)) as file:
+    with open(osp.join(str(tmp_path), EVENTS)) as file:
         rows = [row for row in map(json.loads, file) if row['event'] == 'val']
     scores = [row['metrics']['coco/bbox_mAP'] for row in rows]
     assert len(scores) == 2
