@@ -52,8 +52,9 @@ class TimeToTargetHook(Hook):
         targets (dict): Values to be reached, by metric, e.g.
             ``{'coco/bbox_mAP': [0.2, 0.3]}``. Empty: only the history is kept.
         rule (str, optional): 'greater' or 'less', the better side of all
-            metrics in ``targets``. None: inferred from each name, as MMEngine's
-            ``CheckpointHook`` does it and, where less is better, by ours.
+            metrics in ``targets``. None: inferred from each name as
+            MMEngine's ``CheckpointHook`` does it; of diffusion models' metrics
+            less is better.
         stop_at_target (bool): End the run at the first validation at which
             all targets have been reached, with a checkpoint.
 
