@@ -183,13 +183,13 @@ def _notes(baselines: List[Run], w2s: List[Run], teacher: Optional[Run],
     for run in w2s:
         if not run.had_teacher:
             notes.append(f'{run.name} has no record of a teacher.')
-    teachers = list(
-        dict.fromkeys((run.teacher.get('checkpoint'), run.teacher.get('score'))
-                      for run in w2s if run.teacher))
+    scored = [run.teacher for run in w2s if run.teacher]
+    # By score, for the file of one teacher may have moved.
+    teachers = {t.get('score') or t.get('checkpoint'): t for t in scored}
     if len(teachers) > 1:
         notes.append('The weak-to-strong runs had different teachers: ' +
-                     ', '.join(f'{file} ({score})'
-                               for file, score in teachers) + '.')
+                     ', '.join(f'{t.get("checkpoint")} ({t.get("score")})'
+                               for t in teachers.values()) + '.')
     seeds_of = [{run.facts.get('seed')
                  for run in side} - {None} for side in (baselines, w2s)]
     if all(seeds_of) and seeds_of[0] != seeds_of[1]:
