@@ -14,9 +14,10 @@ from . import datasets, distillation, engine, evaluation, models
 from .configs_path import config
 from .engine.hooks import (ChannelsLastHook, TimeToTargetHook,
                            WeakTeacherDistillHook)
+from .engine.optim_wrapper import BF16OptimWrapper
 from .version import __version__
 
 __all__ = [
-    'ChannelsLastHook', 'TimeToTargetHook', 'WeakTeacherDistillHook',
-    '__version__', 'config'
+    'BF16OptimWrapper', 'ChannelsLastHook', 'TimeToTargetHook',
+    'WeakTeacherDistillHook', '__version__', 'config'
 ]

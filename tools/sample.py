@@ -8,8 +8,15 @@ from typing import Optional, Sequence
 from mmengine.config import DictAction
 from mmengine.device import get_device
 
-from mmw2s.engine.launch import load_config
+from mmw2s.engine.launch import check_checkpoint, load_config, told_in_a_line
 from mmw2s.engine.sampling import load_model, write_samples
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'should be 1 or more, but is {text}')
+    return number
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -18,7 +25,10 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         'config', help='a config file, or the name of one of mmw2s')
     parser.add_argument('checkpoint', help='a checkpoint file')
     parser.add_argument(
-        '--num', type=int, default=64, help='number of images (default: 64)')
+        '--num',
+        type=positive,
+        default=64,
+        help='number of images (default: 64)')
     parser.add_argument(
         '--out',
         help='the folder; images that it holds already are not made again '
@@ -26,7 +36,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--grid',
         nargs='?',
-        type=int,
+        type=positive,
         const=64,
         metavar='N',
         help='write grid.png of the first N images too (64 without a number)')
@@ -42,7 +52,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         'turns)')
     parser.add_argument(
         '--batch-size',
-        type=int,
+        type=positive,
         default=64,
         help='images at a time (default: 64)')
     parser.add_argument(
@@ -66,16 +76,16 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
                                   osp.splitext(osp.basename(args.config))[0],
                                   'samples')
     try:
-        cfg = load_config(args.config, args.cfg_options)
-        model = load_model(cfg, args.checkpoint).to(get_device())
-        if args.diffusers:
-            model.save_pretrained(args.diffusers)
-            print(f'The denoiser and its scheduler are in {args.diffusers}')
-        made = write_samples(model, folder, args.num, args.seed, args.label,
-                             args.batch_size, args.grid)
-    except (FileNotFoundError, FileExistsError, ImportError,
-            ValueError) as error:
-        sys.exit(f'sample.py: error: {error}')
+        with told_in_a_line('sample.py'):
+            cfg = load_config(args.config, args.cfg_options)
+            check_checkpoint(args.checkpoint)
+            model = load_model(cfg, args.checkpoint).to(get_device())
+            if args.diffusers:
+                model.save_pretrained(args.diffusers)
+                print(
+                    f'The denoiser and its scheduler are in {args.diffusers}')
+            made = write_samples(model, folder, args.num, args.seed,
+                                 args.label, args.batch_size, args.grid)
     except KeyboardInterrupt:
         print(
             f'\nInterrupted. The same command goes on in {folder}.',

@@ -1,12 +1,14 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import logging
 import os
 from pathlib import Path
 from typing import Any, List, Sequence, Union
 
 import numpy as np
 from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
 from mmengine.registry import DATASETS
-from PIL import Image
+from PIL import Image, ImageOps
 
 __all__ = ['ImageFolder']
 
@@ -18,8 +20,8 @@ class ImageFolder(BaseDataset):
     """Images of a folder, cut to squares of one size.
 
     The middle of each image is taken and resized. Where all images lie in
-    sub-folders, these are the classes, in the order of their names. Links to
-    folders are followed.
+    sub-folders, these are the classes, in the order of their names, or of
+    ``metainfo['classes']`` where that is given. Links to folders are followed.
 
     Args:
         data_root (str): The folder.
@@ -31,7 +33,9 @@ class ImageFolder(BaseDataset):
 
     Raises:
         FileNotFoundError: If there is no such folder, or no image in it.
-        ValueError: When an image is read that has more than 8 bits a channel.
+        OSError: When an image is read that is damaged.
+        ValueError: If a sub-folder is none of ``metainfo['classes']``, or when
+            an image is read that has more than 8 bits a channel.
     """
 
     def __init__(self,
@@ -57,29 +61,52 @@ class ImageFolder(BaseDataset):
                 f'ImageFolder.data_root should be a folder with images '
                 f'({", ".join(SUFFIXES)}), but {self.data_root!r} ' +
                 ('has none' if root.is_dir() else 'does not exist'))
-        names = [path.relative_to(root).parts[0] for path in paths]
-        if any(path.parent == root for path in paths):
+        loose = [path for path in paths if path.parent == root]
+        if loose:
+            if len(loose) < len(paths):
+                print_log(
+                    f'{self.data_root} gives no labels: {len(loose)} of its '
+                    f'{len(paths)} images, such as {loose[0].name}, lie in no '
+                    'sub-folder. Move them if the sub-folders are classes',
+                    logger='current',
+                    level=logging.WARNING)
             return [dict(img_path=str(path)) for path in paths]
-        classes = tuple(sorted(set(names)))
-        self._metainfo.setdefault('classes', classes)
+        names = [path.relative_to(root).parts[0] for path in paths]
+        found = sorted(set(names))
+        classes = self._metainfo.setdefault('classes', tuple(found))
+        unknown = [name for name in found if name not in classes]
+        if unknown:
+            raise ValueError(
+                f'{self.data_root} has the sub-folders {", ".join(unknown)}, '
+                'which are not among metainfo[\'classes\'] '
+                f'({", ".join(classes)}): name them there, or remove them')
+        numbers = {name: number for number, name in enumerate(classes)}
         return [
-            dict(img_path=str(path), gt_label=classes.index(name))
+            dict(img_path=str(path), gt_label=numbers[name])
             for path, name in zip(paths, names)
         ]
 
     def prepare_data(self, idx: int) -> Any:
         """Read an image and put it through the pipeline."""
         info = self.get_data_info(idx)
-        with Image.open(info['img_path']) as image:
-            if image.mode.startswith(('I', 'F')):
-                raise ValueError(
-                    'ImageFolder needs images of 8 bits a channel, but '
-                    f'{info["img_path"]} has the mode {image.mode}, which '
-                    'Pillow would clip: convert it first')
-            image = image.convert('L' if self.grey else 'RGB')
+        image = self._read(info['img_path'])
         side = min(image.size)
         left, top = ((length - side) // 2 for length in image.size)
         image = image.crop((left, top, left + side, top + side))
         image = image.resize((self.size, self.size), Image.Resampling.LANCZOS)
         info['img'] = np.array(image)
         return self.pipeline(info)
+
+    def _read(self, path: str) -> Image.Image:
+        try:
+            with Image.open(path) as image:
+                if image.mode.startswith(('I', 'F')):
+                    raise ValueError(
+                        'ImageFolder needs images of 8 bits a channel, but '
+                        f'{path} has the mode {image.mode}, which Pillow '
+                        'would clip: convert it first')
+                upright = ImageOps.exif_transpose(image)
+                return upright.convert('L' if self.grey else 'RGB')
+        except (OSError, SyntaxError) as error:  # the latter of a torn PNG
+            raise OSError(f'ImageFolder cannot read {path}: {error}. Replace '
+                          'it, or remove it') from error

@@ -1,17 +1,21 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """What the plug-and-play form ``teacher=...`` alone stands for."""
 import logging
-from typing import List, Optional, Sequence
+from typing import Any, List, Optional, Sequence
 
 from mmengine.logging import print_log
 from torch import nn
 
 from mmw2s.registry import KNOWLEDGE, is_kind
+from .knowledge import ClassLogits
+from .knowledge.dense_head import activation_of
 
 __all__ = ['default_distill', 'default_schedule', 'default_stop']
 
 
-def default_distill(student: nn.Module, teacher: nn.Module) -> List[dict]:
+def default_distill(student: nn.Module,
+                    teacher: nn.Module,
+                    other_classes: Optional[str] = None) -> List[dict]:
     """The ``distill`` field for the kind of model that the student is.
 
     Args:
@@ -19,34 +23,44 @@ def default_distill(student: nn.Module, teacher: nn.Module) -> List[dict]:
         teacher (nn.Module): The teacher's. Of a detector, what it cannot be
             compared with is left out and said in the log, such as the scores
             of another kind of head or of other classes.
+        other_classes (str, optional): How the names of their classes
+            differ, see :meth:`FrozenTeacher.class_difference`. Defaults to
+            None, where they do not.
 
     Raises:
         ValueError: If nothing is known about that kind of model, or nothing
             of it can be compared with the teacher.
     """
     head = getattr(student, 'bbox_head', None)
-    if head is not None and hasattr(head, 'prior_generator'):
+    with_necks = _has_neck(student) and _has_neck(teacher)
+    if head is not None and (with_necks or hasattr(head, 'prior_generator')):
         return _comparable([
             _features(student, teacher, loss_weight=10.),
-            _scores('DenseHeadOutputs', _has_sigmoid(head))
-        ], student, teacher)
+            _rpn_scores(student, teacher)
+            if _is_rpn(student) else _dense_scores('DenseHeadOutputs', head)
+        ], student, teacher, other_classes)
     if hasattr(student, 'rpn_head') or hasattr(student, 'roi_head'):
         entries = [_features(student, teacher, loss_weight=6.)]
         if hasattr(student, 'rpn_head'):
-            entries.append(
-                _scores('RPNOutputs', _has_sigmoid(student.rpn_head)))
+            entries.append(_rpn_scores(student, teacher))
         if hasattr(student, 'roi_head'):
             entries.append(
                 dict(
                     knowledge=dict(type='RoIHeadOutputs'),
                     loss=dict(type='KDLoss', temperature=1., loss_weight=1.)))
-        return _comparable(entries, student, teacher)
-    if _is_classifier(student):
+        return _comparable(entries, student, teacher, other_classes)
+    ours = _logits_module(student)
+    if ours is not None:
+        theirs = _logits_module(teacher) or ours
+        knowledge = dict(type='ClassLogits', **_modules(ours, theirs, 'head'))
+        if is_kind(student.get_submodule(ours), 'MultiLabelClsHead'):
+            loss = dict(type='QualityFocalKDLoss', loss_weight=3.)
+            return [dict(knowledge=knowledge, loss=loss)]
         return [
-            _scores(
-                'ClassLogits',
-                sigmoid=is_kind(student.head, 'MultiLabelClsHead'),
-                loss_weight=3.)
+            dict(
+                knowledge=knowledge,
+                loss=dict(type='KDLoss', loss_weight=3.),
+                temperature=default_temperature())
         ]
     if hasattr(student, 'alphas_cumprod'):  # DenoisingDiffusion
         return [
@@ -54,54 +68,77 @@ def default_distill(student: nn.Module, teacher: nn.Module) -> List[dict]:
                 knowledge=dict(type='Denoising'),
                 loss=dict(type='MSEKDLoss', loss_weight=1.))
         ]
+    if head is None:
+        head = getattr(student, 'head', None)
     raise ValueError(
-        f'no default distillation is known for a {type(student).__name__}: '
+        f'no default distillation is known for a {type(student).__name__}'
+        f'{f" with a {type(head).__name__}" if head is not None else ""}: '
         'give the hook a "distill" field, e.g. distill=[dict(knowledge=dict('
         'type="FPNFeatures", module="neck"), loss=dict(type="PKDLoss", '
-        'loss_weight=10.))]')
+        'loss_weight=10.))], or of a classifier distill=[dict(knowledge=dict('
+        'type="ClassLogits", module=<what gives logits>), loss=dict('
+        'type="KDLoss", loss_weight=3.))]')
 
 
-def _is_classifier(model: nn.Module) -> bool:
-    # mmpretrain's classifiers, not its self-supervised models.
-    return hasattr(getattr(model, 'head', None), 'pre_logits')
+def _logits_module(model: nn.Module) -> Optional[str]:
+    """What gives the logits of one of mmpretrain's classifiers."""
+    if hasattr(getattr(model, 'head', None), 'pre_logits'):
+        return 'head'
+    return 'model' if is_kind(model, 'TimmClassifier') else None
+
+
+def _has_neck(model: nn.Module) -> bool:
+    return getattr(model, 'neck', None) is not None
+
+
+def _is_rpn(model: nn.Module) -> bool:
+    # mmdet's detector of that name, not a part of a two-stage one.
+    return is_kind(getattr(model, 'bbox_head', None), 'RPNHead')
+
+
+def _modules(ours: str, theirs: str, usual: str) -> dict:
+    """The fields of a knowledge that name modules, where they have to."""
+    named = {} if ours == usual else dict(module=ours)
+    return named if theirs == ours else dict(named, teacher_module=theirs)
 
 
 def _features(student: nn.Module, teacher: nn.Module,
               loss_weight: float) -> dict:
-    knowledge = dict(type='FPNFeatures')
-    ours, theirs = ('neck' if hasattr(model, 'neck') else 'backbone'
+    ours, theirs = ('neck' if _has_neck(model) else 'backbone'
                     for model in (student, teacher))
-    if ours != 'neck':
-        knowledge['module'] = ours
-    if theirs != ours:
-        knowledge['teacher_module'] = theirs
     return dict(
-        knowledge=knowledge,
+        knowledge=dict(type='FPNFeatures', **_modules(ours, theirs, 'neck')),
         loss=dict(type='PKDLoss', loss_weight=loss_weight))
 
 
-def _scores(kind: str, sigmoid: bool, loss_weight: float = 1.) -> dict:
-    if sigmoid:
-        return dict(
-            knowledge=dict(type=kind),
-            loss=dict(type='QualityFocalKDLoss', loss_weight=loss_weight))
-    return dict(
-        knowledge=dict(type=kind),
-        loss=dict(type='KDLoss', loss_weight=loss_weight),
-        temperature=default_temperature())
+def _rpn_scores(student: nn.Module, teacher: nn.Module) -> dict:
+    ours, theirs = ('bbox_head' if _is_rpn(model) else 'rpn_head'
+                    for model in (student, teacher))
+    return _dense_scores('RPNOutputs', student.get_submodule(ours),
+                         **_modules(ours, theirs, 'rpn_head'))
 
 
-def _has_sigmoid(head: nn.Module) -> bool:
-    return getattr(head, 'use_sigmoid_cls', True)
+def _dense_scores(kind: str, head: nn.Module, **modules: str) -> dict:
+    if activation_of(head) == 'sigmoid':
+        loss = dict(type='QualityFocalKDLoss', loss_weight=1.)
+    else:
+        # Summed over all anchors and divided by the few positives: at the
+        # weight 1 of other heads it would be many times the task's loss.
+        loss = dict(type='KDLoss', temperature=1., loss_weight='auto')
+    return dict(knowledge=dict(type=kind, **modules), loss=loss)
 
 
 def _comparable(entries: Sequence[dict], student: nn.Module,
-                teacher: nn.Module) -> List[dict]:
+                teacher: nn.Module,
+                other_classes: Optional[str]) -> List[dict]:
     """The entries that the teacher fits; the log says why others do not."""
     fitting, reasons = [], []
     for entry in entries:
+        knowledge = KNOWLEDGE.build(entry['knowledge'])
         try:
-            KNOWLEDGE.build(entry['knowledge']).check(student, teacher)
+            knowledge.check(student, teacher)
+            if knowledge.by_class and other_classes:
+                raise ValueError(other_classes)
         except ValueError as error:
             reasons.append(f'{entry["knowledge"]["type"]}: {error}')
         else:
@@ -117,7 +154,7 @@ def _comparable(entries: Sequence[dict], student: nn.Module,
     return fitting
 
 
-def default_schedule(student: nn.Module) -> dict:
+def default_schedule(student: nn.Module, terms: Sequence[Any] = ()) -> dict:
     """The strength: a short warm-up, full for a while, then fading to 0.
 
     Full up to 15 % of the run and 0 at 30 %, for the teacher holds a student
@@ -126,9 +163,12 @@ def default_schedule(student: nn.Module) -> dict:
 
     Args:
         student (nn.Module): The inner model.
+        terms (Sequence[Term]): What is distilled. A model whose
+            ``ClassLogits`` are, is a classifier. Defaults to none.
     """
     spans = dict(hold=0.13, decay=0.15)
-    if _is_classifier(student):
+    if is_kind(student, 'BaseClassifier') or any(
+            isinstance(term.knowledge, ClassLogits) for term in terms):
         spans = dict(hold=0.18, decay=0.3)
     return dict(type='WarmupHoldDecay', warmup=0.02, **spans, unit='run')
 

@@ -1,10 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Joins what is transferred, how it is compared and how strongly."""
+import logging
 from functools import partial
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
 
 import torch
 from mmengine.dist import all_reduce
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from .capture import Capture
@@ -13,7 +15,7 @@ from .knowledge import Pair
 from .schedules import Schedule
 from .teacher import FrozenTeacher
 from .teacher_view import TeacherView
-from .terms import Term
+from .terms import Term, refuse_misfit
 
 __all__ = ['Distiller', 'Measured']
 
@@ -55,6 +57,7 @@ class Distiller:
         self.temperatures: Dict[str, Union[float, Tensor]] = {}
         self._iteration = 0
         self.is_first_batch = True
+        self._told_of_losses = False
         #: Calls of the teacher's modules that the latest batch needed, with
         #: the last of which its forward ended.
         self.until: Dict[str, int] = {}
@@ -62,6 +65,7 @@ class Distiller:
         self._parse_losses = student.parse_losses
         for term in self.terms:
             term.knowledge.check(student, teacher.model)
+            refuse_misfit(term)
         self._mapping = InputMapping(student.data_preprocessor,
                                      teacher.model.data_preprocessor)
         knowledges = [term.knowledge for term in self.terms]
@@ -186,19 +190,50 @@ class Distiller:
                     task_losses: Dict[str, Any]) -> Dict[str, float]:
         """The task's loss of both models on one batch, averaged over ranks.
 
-        It costs a teacher forward with its losses, and makes the host wait.
+        Summed over the losses that both have by name. It costs a teacher
+        forward with its losses, and makes the host wait.
 
         Args:
             inputs (Tensor): The student's preprocessed batch (B, C, H, W).
             data_samples (list): The batch's data samples.
             task_losses (dict): The student's own losses.
+
+        Raises:
+            ValueError: If the two have no loss in common.
         """
+        theirs = self.view(inputs, data_samples).task_losses()
+        names = self._common_losses(task_losses, theirs)
         losses = torch.stack([
-            self._parse_losses(task_losses)[0].detach().float(),
-            self.view(inputs, data_samples).task_loss().float()
+            self._parse_losses({name: losses[name]
+                                for name in names})[0].detach().float()
+            for losses in (task_losses, theirs)
         ])
         all_reduce(losses, 'mean')
         return dict(zip(('student', 'teacher'), losses.tolist()))
+
+    def _common_losses(self, ours: Dict[str, Any],
+                       theirs: Dict[str, Any]) -> List[str]:
+        of_each = [[name for name in losses if 'loss' in name]
+                   for losses in (ours, theirs)]
+        common = [name for name in of_each[0] if name in of_each[1]]
+        if not common:
+            raise ValueError(
+                'the student and its teacher have no loss in common (the '
+                f'student has {", ".join(of_each[0])}, the teacher '
+                f'{", ".join(of_each[1])}), so that they cannot be compared: '
+                'use a stop without training losses, stop=dict(type="At", '
+                '...)')
+        alone = sorted(set(of_each[0]) ^ set(of_each[1]))
+        if alone and not self._told_of_losses:
+            self._told_of_losses = True
+            print_log(
+                'The training losses of student and teacher are compared by '
+                f'{", ".join(common)} alone: only one of the two has '
+                f'{", ".join(alone)}. If their heads are of different kinds, '
+                'this says little: use stop=dict(type="At", ...)',
+                logger='current',
+                level=logging.WARNING)
+        return common
 
     def _weighted(self, task_losses: Dict[str, Any]) -> Dict[str, Any]:
         """The student's own losses, weighted as far as the strength goes."""

@@ -1,8 +1,10 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Showing a batch to the teacher in the teacher's own normalisation."""
+import logging
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 __all__ = ['InputMapping']
@@ -23,6 +25,14 @@ class InputMapping:
     """
 
     def __init__(self, student: nn.Module, teacher: nn.Module) -> None:
+        if hasattr(student, 'mean') and not hasattr(teacher, 'mean'):
+            print_log(
+                'The student\'s data_preprocessor normalises, the teacher\'s '
+                'does not, so the teacher is given pictures of 0 to 255. If '
+                'it was trained on others, put its data_preprocessor into '
+                'teacher.config, in the model or beside it.',
+                logger='current',
+                level=logging.WARNING)
         mean_s, std_s, swap_s, self._pad_s = _normalisation(student)
         mean_t, std_t, swap_t, self._pad_t = _normalisation(teacher)
         self._flip = swap_s != swap_t

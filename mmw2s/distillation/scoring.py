@@ -73,7 +73,16 @@ def _measure(teacher: FrozenTeacher, runner: Runner) -> Dict[str, float]:
             with teacher_named(teacher):
                 outputs = teacher.model.val_step(batch)
             evaluator.process(data_samples=outputs, data_batch=batch)
-    return scalar_metrics(evaluator.evaluate(len(loader.dataset)))
+    try:
+        metrics = evaluator.evaluate(len(loader.dataset))
+    except Exception as error:
+        raise ValueError(
+            f'the run\'s evaluator cannot score the teacher {teacher.name} '
+            f'({type(error).__name__}: {error}): does the teacher predict all '
+            'that is evaluated, such as masks? Give its score, '
+            'stop=dict(type="SurpassTeacher", metric=..., teacher_score='
+            '<number>), or use stop=dict(type="At", ...)') from error
+    return scalar_metrics(metrics)
 
 
 def _own_loader(runner: Runner) -> DataLoader:

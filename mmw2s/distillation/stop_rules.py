@@ -246,7 +246,9 @@ class SurpassOnTrain(StopRule):
     """Stop once the student's task loss is below the teacher's.
 
     Both losses are taken on the same training batch, every ``interval``
-    iterations, averaged over ranks and smoothed. No validation is needed.
+    iterations, averaged over ranks and smoothed. They are sums of the losses
+    that both models have by name, and comparable where the heads are of one
+    kind. No validation is needed.
 
     Args:
         interval (int): Iterations between two looks. A look costs a teacher

@@ -1,5 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The frozen teacher: where it comes from, and whether it fits."""
+import copy
 import importlib.util
 import inspect
 import logging
@@ -43,8 +44,9 @@ class FrozenTeacher:
             with the key ``model`` (and ``default_scope``).
         checkpoint (str, optional): Path or URL of its weights. ``'auto'``
             takes the weights that the package's model zoo lists for the
-            config, or the config's own ``load_from``. None leaves it at
-            random, with a warning. Defaults to ``'auto'``.
+            config, or the config's own ``load_from``. None leaves it as it
+            is built, with a warning: at random, unless its own code loads
+            weights. Defaults to ``'auto'``.
         score (float, optional): The score it is said to reach by the stop
             rule's metric. If the measured one is more than 10 % away, the
             run does not start: most often it is the wrong file, or the wrong
@@ -87,8 +89,9 @@ class FrozenTeacher:
         self.checkpoint = _resolve_checkpoint(config, checkpoint, self.cfg)
         if self.checkpoint is None:
             print_log(
-                f'The teacher {self.name} has NO checkpoint: its weights are '
-                'random, and distilling from it teaches nothing.',
+                f'The teacher {self.name} is given no checkpoint: its weights '
+                'are what building its config gives (init_cfg is not '
+                'applied). Random ones teach nothing.',
                 logger='current',
                 level=logging.WARNING)
         else:
@@ -129,11 +132,12 @@ class FrozenTeacher:
                              f'key "config", but got {cfg!r}')
 
     def _build(self) -> nn.Module:
-        model_cfg = self.cfg.model.copy()
+        # Some detectors write into the nested dicts that they are built from.
+        model_cfg = copy.deepcopy(self.cfg.model)
         # mmpretrain's configs keep the preprocessor beside the model.
         if 'data_preprocessor' in self.cfg:
             model_cfg.setdefault('data_preprocessor',
-                                 self.cfg.data_preprocessor)
+                                 copy.deepcopy(self.cfg.data_preprocessor))
         scope = self.cfg.get('default_scope')
         with DefaultScope.overwrite_default_scope(scope):
             return MODELS.build(model_cfg)
@@ -154,13 +158,35 @@ class FrozenTeacher:
             self.model.to(memory_format=torch.channels_last)
         return self
 
+    def class_difference(self,
+                         classes: Optional[Sequence[str]]) -> Optional[str]:
+        """How the classes it was trained on differ from the student's.
+
+        Args:
+            classes (Sequence[str], optional): The student's; None where they
+                are not known, and nothing can be compared.
+
+        Returns:
+            str, optional: None where they are the same, as far as they are
+            known.
+        """
+        ours, theirs = classes, self.classes
+        if ours is None or theirs is None or list(ours) == list(theirs):
+            return None
+        differing = [
+            f'{i}: {t!r} against {s!r}'
+            for i, (t, s) in enumerate(zip(theirs, ours)) if t != s
+        ]
+        return (f'the teacher was trained on {len(theirs)} classes, the '
+                f'student is on {len(ours)}; they differ at ' +
+                ', '.join(differing[:3] or ['the end']))
+
     def check_classes(self, classes: Optional[Sequence[str]],
                       strict: bool) -> bool:
         """Compare the classes it was trained on with the student's.
 
         Args:
-            classes (Sequence[str], optional): The student's; None where they
-                are not known, and nothing can be compared.
+            classes (Sequence[str], optional): The student's, where known.
             strict (bool): Whether different ones are an error, for scores are
                 paired class by class, or worth a warning.
 
@@ -170,22 +196,15 @@ class FrozenTeacher:
         Raises:
             ValueError: If they differ and ``strict``.
         """
-        ours, theirs = classes, self.classes
-        if ours is None or theirs is None or list(ours) == list(theirs):
+        message = self.class_difference(classes)
+        if message is None:
             return True
-        differing = [
-            f'{i}: {t!r} against {s!r}'
-            for i, (t, s) in enumerate(zip(theirs, ours)) if t != s
-        ]
-        message = (
-            f'the teacher was trained on {len(theirs)} classes, the student '
-            f'is on {len(ours)}; they differ at ' +
-            ', '.join(differing[:3] or ['the end']))
         if strict:
             raise ValueError(
                 f'{message}. Scores are paired class by class: use a teacher '
                 'of the same classes in the same order, or distil features '
-                'only (knowledge FPNFeatures)')
+                'only (knowledge FPNFeatures, or of a classifier '
+                'HiddenFeatures)')
         print_log(message, logger='current', level=logging.WARNING)
         return False
 
@@ -265,7 +284,8 @@ def _resolve_checkpoint(config: Union[str, dict], checkpoint: Optional[str],
     raise ValueError(
         'teacher.checkpoint is "auto", but the teacher\'s config is not from '
         'a package\'s model zoo and has no "load_from": give '
-        'teacher.checkpoint a path or a URL (or None for random weights)')
+        'teacher.checkpoint a path or a URL (or None to take it as it is '
+        'built)')
 
 
 def _load_strictly(model: nn.Module, weights: Mapping[str, Tensor], path: str,

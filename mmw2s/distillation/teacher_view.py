@@ -130,32 +130,48 @@ class TeacherView:
             return function(*args)
 
     @torch.no_grad()
-    def task_loss(self) -> Tensor:
-        """The teacher's own task loss on this batch, 0-dim."""
+    def task_losses(self) -> Dict[str, Any]:
+        """The teacher's own losses on this batch, as its model gives them.
+
+        Raises:
+            ValueError: If the data samples are not as they were before the
+                student's forward.
+        """
         teacher = self._teacher
-        # Every head, whichever the knowledges name, as the student's are.
+        # Every head, whichever the knowledges name, as the student's are, and
+        # the model itself, by whose flag DETRs add their denoising queries.
         heads = [
             name for name, module in teacher.model.named_modules()
-            if name and hasattr(module, 'loss')
+            if hasattr(module, 'loss')
         ]
         # A RoI head draws the proposals that it is trained on.
         with preserved_rng(), \
                 teacher.autocast(self._student_inputs.device.type), \
                 training_flag_up(teacher.model, heads):
-            losses = teacher.model(
-                self.inputs, self._data_samples, mode='loss')
-        return teacher.model.parse_losses(losses)[0]
+            try:
+                return teacher.model(
+                    self.inputs, self._data_samples, mode='loss')
+            except (AttributeError, KeyError, TypeError) as error:
+                raise ValueError(
+                    f'the teacher {teacher.name} cannot compute its losses on '
+                    'data samples that the student has computed its own on '
+                    f'({type(error).__name__}: {error}). Some models, such as '
+                    'RTMDet-Ins, change them. Use a stop without training '
+                    'losses, stop=dict(type="At", ...)') from error
 
 
 @contextmanager
 def teacher_named(teacher: FrozenTeacher) -> Iterator[None]:
-    """Say of a failed assertion of the teacher's forward whose it is."""
+    """Say of a failed forward of the teacher whose it is."""
     try:
         yield
-    except AssertionError as error:
+    except torch.OutOfMemoryError:
+        raise
+    except (AssertionError, RuntimeError) as error:
         raise ValueError(
             f'the teacher {teacher.name} cannot take the pictures of the run '
-            f'({error}). Is it for pictures of another size?') from error
+            f'({error}). Is it for pictures of another size, or of other '
+            'channels?') from error
 
 
 @contextmanager

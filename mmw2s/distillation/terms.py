@@ -14,7 +14,15 @@ from .defaults import default_temperature
 from .knowledge import Knowledge
 from .schedules import Schedule
 
-__all__ = ['Term', 'build_terms']
+__all__ = ['Term', 'build_terms', 'refuse_misfit']
+
+# A loss for each thing that a knowledge may give.
+_FITTING = {
+    'softmax scores': 'KDLoss',
+    'sigmoid scores': 'QualityFocalKDLoss',
+    'feature maps': 'PKDLoss',
+    'box deltas': 'BoxKDLoss'
+}
 
 
 class Term(NamedTuple):
@@ -86,8 +94,7 @@ def build_terms(cfgs: Sequence[dict]) -> List[Term]:
                        if f'{key}_{n}' not in taken)
         loss, *rest = _build_loss(owner, cfg)
         term = Term(key, knowledge, loss, *rest)
-        if not knowledge.gives_target:
-            _refuse_labels(owner, term)
+        refuse_misfit(term)
         terms.append(term)
     if not terms:
         raise ValueError('distill should name at least one knowledge and its '
@@ -95,13 +102,31 @@ def build_terms(cfgs: Sequence[dict]) -> List[Term]:
     return terms
 
 
-def _refuse_labels(owner: str, term: Term) -> None:
-    for part, instead in ((term.loss, 'a loss without them, such as KDLoss'),
-                          (term.temperature, 'another schedule')):
+def refuse_misfit(term: Term) -> None:
+    """Refuse a loss or a temperature that is not for what is transferred.
+
+    Some knowledges know what they give only after their ``check``.
+
+    Raises:
+        ValueError: With what would fit.
+    """
+    knowledge, loss = term.knowledge, term.loss
+    compares = getattr(loss, 'compares', None)
+    if None not in (compares, knowledge.gives) and compares != knowledge.gives:
+        raise ValueError(
+            f'{term.key}: {type(loss).__name__} compares {compares}, but '
+            f'{type(knowledge).__name__} gives {knowledge.gives}: use a loss '
+            f'for those, such as {_FITTING.get(knowledge.gives, "your own")}')
+    if knowledge.gives_target:
+        return
+    without = ('a loss without them, such as KDLoss (or QualityFocalKDLoss '
+               'for sigmoid scores)')
+    for part, instead in ((loss, without), (term.temperature,
+                                            'another schedule')):
         if getattr(part, 'needs_target', False):
             raise ValueError(
-                f'{owner}: {type(part).__name__} needs labels, but '
-                f'{type(term.knowledge).__name__} gives none: use {instead}')
+                f'{term.key}: {type(part).__name__} needs labels, but '
+                f'{type(knowledge).__name__} gives none: use {instead}')
 
 
 def _build_loss(owner: str, cfg: dict):

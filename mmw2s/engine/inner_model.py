@@ -2,9 +2,13 @@
 from mmengine.model import is_model_wrapper
 from torch import nn
 
+from mmw2s.registry import is_kind
+
 __all__ = ['inner_model']
 
 
 def inner_model(model: nn.Module) -> nn.Module:
-    """The model itself, without the wrapper of several processes."""
-    return model.module if is_model_wrapper(model) else model
+    """The model itself, without wrappers of several processes or LoRA's."""
+    while is_model_wrapper(model) or is_kind(model, 'LoRAModel'):
+        model = model.module
+    return model

@@ -36,6 +36,9 @@ def load_model(cfg: Config, checkpoint: str) -> nn.Module:
         ValueError: If the model generates no images, or the weights are of
             another one.
     """
+    if 'model' not in cfg:
+        raise ValueError('the config should have the key "model", but has '
+                         f'{", ".join(cfg) or "none"}')
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         model = MODELS.build(cfg.model)
     if not hasattr(model, 'sample'):
@@ -91,7 +94,7 @@ def write_samples(model: nn.Module,
         osp.join(folder, _FACTS),
         dict(
             weights=weights_hash(model),
-            sampler=model.sampler_name,
+            sampler=_sampler_of(model),
             seed=seed,
             label=label))
 
@@ -114,6 +117,14 @@ def write_samples(model: nn.Module,
         Image.fromarray(image_grid(torch.stack(first))).save(
             osp.join(folder, 'grid.png'))
     return len(missing)
+
+
+def _sampler_of(model: nn.Module) -> dict:
+    """All that tells how images are generated, as JSON gives it back."""
+    config = json.loads(model.sampler.to_json_string())
+    settings = {k: v for k, v in config.items() if not k.startswith('_')}
+    return dict(
+        name=model.sampler_name, type=type(model.sampler).__name__, **settings)
 
 
 def _note_facts(path: str, facts: dict) -> None:

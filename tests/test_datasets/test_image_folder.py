@@ -4,6 +4,8 @@ import pytest
 from mmengine.registry import DATASETS
 from PIL import Image
 
+import mmw2s  # noqa: F401
+
 
 def write(folder, name, colour, size=(8, 8)):
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -73,3 +75,51 @@ def test_linked_folders_are_classes_too(tmp_path):
     dataset = read(tmp_path / 'data')
     assert dataset.metainfo['classes'] == ('cat', 'dog')
     assert len(dataset) == 2
+
+
+def test_labels_are_numbered_by_given_classes(tmp_path):
+    for name in 'ac':
+        write(tmp_path, f'{name}/0.png', 'white')
+    dataset = read(tmp_path, metainfo=dict(classes=('c', 'b', 'a')))
+    assert dataset.metainfo['classes'] == ('c', 'b', 'a')
+    assert [d['data_samples'].gt_label.item() for d in dataset] == [2, 0]
+    with pytest.raises(ValueError, match=r'sub-folders c, .* \(a, b\)'):
+        read(tmp_path, metainfo=dict(classes=('a', 'b')))
+
+
+def test_images_beside_the_sub_folders_are_told(tmp_path, monkeypatch):
+    write(tmp_path, 'cat/0.png', 'white')
+    write(tmp_path, 'stray.png', 'white')
+    told = []
+    monkeypatch.setattr('mmw2s.datasets.image_folder.print_log',
+                        lambda text, **_: told.append(text))
+    dataset = read(tmp_path)
+    assert 'no labels: 1 of its 2 images, such as stray.png' in told[0]
+    assert 'gt_label' not in dataset[0]['data_samples']
+
+
+def test_a_damaged_image_is_named(tmp_path):
+    noise = np.random.RandomState(0).randint(0, 255, (200, 200, 3), np.uint8)
+    for name in ('cut.png', 'cut.jpg', 'torn.png'):
+        Image.fromarray(noise).save(tmp_path / name)
+    for name in ('cut.png', 'cut.jpg'):
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(whole[:len(whole) // 2])
+    whole = (tmp_path / 'torn.png').read_bytes()
+    last = whole.rindex(b'IDAT')
+    (tmp_path / 'torn.png').write_bytes(whole[:last] + b'\0' * 4 +
+                                        whole[last + 4:])
+    dataset = read(tmp_path)
+    for i, name in enumerate(('cut.jpg', 'cut.png', 'torn.png')):
+        with pytest.raises(OSError, match=f'cannot read .*{name}: '):
+            dataset[i]
+
+
+def test_pictures_of_a_camera_are_upright(tmp_path):
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    pixels[:4] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # held upright, turned by 90 degrees
+    Image.fromarray(pixels).save(tmp_path / '0.png', exif=exif)
+    image = read(tmp_path)[0]['inputs']
+    assert (image[..., 4:] == 255).all() and (image[..., :4] == 0).all()

@@ -1,15 +1,18 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
-from builders import TinyModel, build
+from builders import TinyModel, batch, build, teacher_of
 from mmengine.logging import MMLogger
 from tiny_classifiers import build as build_classifier
 from tiny_classifiers import classifier
+from tiny_heads import SOFTMAX
 from tiny_two_stage import c4, cascade_rcnn, faster_rcnn
+from torch import nn
 from toys import retinanet
 
 from mmw2s.distillation.defaults import (default_distill, default_schedule,
                                          default_stop, default_temperature,
                                          same_number_of_classes)
+from mmw2s.distillation.distiller import Distiller
 from mmw2s.distillation.stop_rules import SurpassOnTrain, SurpassTeacher
 from mmw2s.distillation.terms import build_terms
 from mmw2s.registry import SCHEDULES, STOP_RULES
@@ -27,13 +30,25 @@ def test_a_dense_detector_gets_features_and_scores():
             for term in terms] == ['PKDLoss', 'QualityFocalKDLoss']
 
 
-def test_a_softmax_head_gets_the_softmax_loss_with_a_falling_temperature():
-    cfg = retinanet(18)
-    cfg['bbox_head']['loss_cls'] = dict(type='CrossEntropyLoss')
-    _, term = of(build(cfg))
+def test_a_softmax_head_gets_the_softmax_loss_at_a_share_of_the_tasks():
+    _, term = of(build(SOFTMAX))
     assert type(term.loss).__name__ == 'KDLoss'
-    term.temperature.bind(100, 10)
-    assert [term.temperature.value(i) for i in (0, 50, 99)] == [6., 1., 1.]
+    assert term.loss.temperature == 1. and term.temperature is None
+    assert term.auto_weight is not None
+
+
+def test_its_first_loss_does_not_drown_the_task(tmp_path):
+    student, teacher = build(SOFTMAX), teacher_of(SOFTMAX, tmp_path / 't.pth')
+    # Nearly everywhere a trained one is sure of the background.
+    teacher.model.bbox_head.retina_cls.bias.view(-1, 3)[:, 2] = 8.
+    distiller = Distiller(student.train(), teacher,
+                          build_terms(default_distill(student, teacher.model)),
+                          SCHEDULES.build(dict(type='Constant', value=1.)))
+    distiller.set_progress(0)
+    inputs, samples = batch()
+    task = student(inputs, samples, mode='loss')
+    losses = distiller.losses(inputs, samples, task)
+    assert 0 < losses['loss_kd_cls'] < student.parse_losses(task)[0]
 
 
 # -- detectors with a teacher --------------------------------------------
@@ -72,6 +87,42 @@ def test_a_teacher_whose_dense_head_differs_gives_features(capsys):
                                      build(teacher))) == ['FPNFeatures']
         said = capsys.readouterr().out
         assert 'goes without DenseHeadOutputs: ' in said and why in said
+
+
+@pytest.mark.parametrize('kind, left', [
+    (retinanet, ['FPNFeatures']),
+    (faster_rcnn, ['FPNFeatures', 'RPNOutputs']),
+])
+def test_of_classes_of_other_names_only_what_tells_none_is_taken(
+        kind, left, capsys):
+    MMLogger.get_instance('said')
+    student, teacher = build(kind(50)), build(kind(18))
+    assert types(default_distill(student, teacher, 'they differ at 0')) == left
+    assert 'Outputs: they differ at 0.' in capsys.readouterr().out
+
+
+def test_a_region_proposal_network_alone_is_compared_as_one():
+    cfg = faster_rcnn(18)
+    whole = build(cfg)
+    del cfg['roi_head']
+    alone = build(dict(cfg, type='RPN'))
+    assert default_distill(alone, alone)[1]['knowledge'] == dict(
+        type='RPNOutputs', module='bbox_head')
+    assert default_distill(alone, whole)[1]['knowledge'] == dict(
+        type='RPNOutputs', module='bbox_head', teacher_module='rpn_head')
+    assert default_distill(whole, alone)[1]['knowledge'] == dict(
+        type='RPNOutputs', teacher_module='bbox_head')
+
+
+def test_a_head_that_cannot_be_read_gives_features(capsys):
+    MMLogger.get_instance('said')
+    student = build(retinanet(18))
+    student.bbox_head = nn.Identity()
+    assert types(default_distill(student, student)) == ['FPNFeatures']
+    assert "student's bbox_head is a Identity" in capsys.readouterr().out
+    del student.neck
+    with pytest.raises(ValueError, match='for a RetinaNet with a Identity: '):
+        of(student)
 
 
 def test_a_teacher_that_fits_is_not_written_about(capsys):
@@ -117,11 +168,43 @@ def test_a_multi_label_classifier_gets_the_loss_of_sigmoid_scores():
     assert type(term.loss).__name__ == 'QualityFocalKDLoss'
 
 
+class TimmClassifier(nn.Module):
+    """Stands for mmpretrain's, which needs timm."""
+
+    def __init__(self):
+        super().__init__()
+        self.model = nn.Linear(3, 3)
+
+
+def test_logits_are_taken_where_each_of_the_two_models_has_them():
+    timm, image = TimmClassifier(), build_classifier(classifier())
+    for student, teacher, names in (
+        (timm, timm, dict(module='model')),
+        (timm, image, dict(module='model', teacher_module='head')),
+        (image, timm, dict(teacher_module='model')),
+    ):
+        entry, = default_distill(student, teacher)
+        assert entry['knowledge'] == dict(type='ClassLogits', **names)
+
+
+def test_a_classifier_whose_head_is_unusual_is_told_of_both_ways():
+    cfg = classifier()
+    cfg['head'] = dict(
+        type='MultiTaskHead',
+        in_channels=32,
+        task_heads=dict(a=dict(type='LinearClsHead', num_classes=3)))
+    with pytest.raises(
+            ValueError,
+            match='for a ImageClassifier with a MultiTaskHead: .* of a '
+            'classifier .*"ClassLogits"'):
+        of(build_classifier(cfg))
+
+
 def test_of_another_kind_of_model_nothing_is_guessed():
     with pytest.raises(
             ValueError,
-            match='no default distillation is known '
-            'for a TinyModel: give the hook a "distill" field'):
+            match='no default distillation is known for a TinyModel '
+            'with a Sequential: give the hook a "distill" field'):
         of(TinyModel())
 
 
@@ -136,10 +219,13 @@ def test_the_strength_warms_up_holds_and_has_faded_at_30_percent_of_the_run():
 
 def test_that_of_a_classifier_has_faded_at_half_of_the_run():
     student = build_classifier(classifier())
-    schedule = SCHEDULES.build(default_schedule(student))
-    schedule.bind(1000, 100)
-    assert schedule.value(199) == 1 > schedule.value(350) > 0
-    assert schedule.zero_from() == 500
+    terms = build_terms(default_distill(student, student))
+    for cfg in (default_schedule(student),
+                default_schedule(TinyModel(), terms)):
+        schedule = SCHEDULES.build(cfg)
+        schedule.bind(1000, 100)
+        assert schedule.value(199) == 1 > schedule.value(350) > 0
+        assert schedule.zero_from() == 500
 
 
 def test_the_temperature_falls_from_6_to_1_while_it_distils():

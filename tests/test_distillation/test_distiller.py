@@ -5,6 +5,7 @@ import pytest
 import torch
 from builders import batch, build, teacher_of
 from entries import BOX, CLS, FPN, SPY, entry
+from mmengine.logging import MMLogger
 from toys import retinanet
 
 from mmw2s.distillation.distiller import Distiller
@@ -53,6 +54,28 @@ def step(distiller, student, iteration=0, size=(64, 64), measured=None):
     distiller.set_progress(iteration)
     task = student(inputs, samples, mode='loss')
     return task, distiller.losses(inputs, samples, task, measured)
+
+
+# -- what fits -----------------------------------------------------------
+
+
+@pytest.mark.parametrize('loss', ['KDLoss', 'DISTLoss', 'PKDLoss'])
+def test_a_loss_of_other_scores_than_the_heads_is_refused(distil, loss):
+    with pytest.raises(
+            ValueError,
+            match=f'loss_kd_cls: {loss} compares .*, but DenseHeadOutputs '
+            'gives sigmoid scores: .* such as QualityFocalKDLoss'):
+        distil(dict(CLS, loss=dict(type=loss)))
+
+
+def test_a_softmax_head_takes_the_losses_of_softmax_scores(distil, tmp_path):
+    cfg = retinanet(18, channels=8)
+    cfg['bbox_head']['loss_cls'] = dict(type='CrossEntropyLoss')
+    models = dict(
+        student=build(cfg), teacher=teacher_of(cfg, tmp_path / 'a.pth'))
+    distil(dict(CLS, loss=dict(type='DISTLoss')), **models)
+    with pytest.raises(ValueError, match='gives softmax .* such as KDLoss'):
+        distil(CLS, **models)
 
 
 # -- losses --------------------------------------------------------------
@@ -371,3 +394,21 @@ def test_the_task_loss_is_summed_as_the_model_sums_it(distil, student):
     expected, _ = student.parse_losses(losses)
     measured = distil(FPN).task_losses(*batch(), losses)
     assert measured['student'] == expected.item() == 9.
+
+
+def test_only_losses_that_both_models_have_are_compared(
+        distil, student, capsys):
+    MMLogger.get_instance('said')
+    distiller = distil(FPN)
+    losses = dict(loss_cls=torch.tensor(2.), loss_mask=torch.tensor(5.))
+    for _ in range(2):
+        measured = distiller.task_losses(*batch(), losses)
+    assert measured['student'] == 2.
+    inputs, samples = batch()
+    theirs = distiller.view(inputs, samples).task_losses()
+    assert measured['teacher'] == pytest.approx(sum(theirs['loss_cls']).item())
+    said = capsys.readouterr().out
+    assert said.count('by loss_cls alone: only one of the two has loss_bbox, '
+                      'loss_mask') == 1
+    with pytest.raises(ValueError, match='no loss in common.*has loss_mask'):
+        distiller.task_losses(*batch(), dict(loss_mask=torch.tensor(5.)))

@@ -3,6 +3,7 @@ import pytest
 import torch
 from mmdet.models import DetDataPreprocessor
 from mmdet.structures import DetDataSample
+from mmengine.logging import MMLogger
 from mmpretrain.models import ClsDataPreprocessor
 from mmpretrain.structures import DataSample
 
@@ -127,3 +128,26 @@ def test_classifiers_are_mapped_too(teacher):
     assert torch.allclose(mapped, own, atol=1e-4)
     mapped, own = both(RGB, RGB, kind, sizes=[(32, 32)])
     assert torch.allclose(mapped, own, atol=1e-4)
+
+
+@pytest.mark.parametrize('student, teacher, warned', [
+    (RGB, {}, True),
+    ({}, RGB, False),
+    ({}, {}, False),
+    (RGB, CAFFE, False),
+])
+def test_a_teacher_without_normalisation_is_told_of(capsys, student, teacher,
+                                                    warned):
+    MMLogger.get_instance('said')
+    InputMapping(
+        ClsDataPreprocessor(**to_rgb(student)),
+        ClsDataPreprocessor(**to_rgb(teacher)))
+    said = capsys.readouterr().out
+    assert ('put its data_preprocessor into teacher.config' in said) is warned
+
+
+def to_rgb(cfg):
+    return {
+        'to_rgb' if key == 'bgr_to_rgb' else key: value
+        for key, value in cfg.items()
+    }

@@ -216,6 +216,15 @@ def test_the_student_is_not_touched(run, teacher_with):
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
+def test_a_teacher_that_the_evaluator_cannot_score_is_told(run, teacher_with):
+    runner = run(**{'val_evaluator.metric': ['bbox', 'segm']})
+    with pytest.raises(
+            ValueError,
+            match='cannot score the teacher RetinaNet .*segm is not in .*'
+            'teacher_score='):
+        score_teacher(teacher_with(), runner)
+
+
 def test_a_cache_that_cannot_be_written_does_not_end_the_run(
         run, teacher_with, tmp_path, monkeypatch):
     (tmp_path / 'file').write_text('')

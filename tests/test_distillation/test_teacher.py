@@ -121,6 +121,13 @@ def test_a_classifier_takes_the_preprocessor_beside_its_model():
         pytest.approx([125.307, 122.961, 113.8575])
 
 
+def test_its_config_is_left_as_it_was_given():
+    given = Config(config())
+    # mmdet's detectors write into the nested dicts of what they are built of.
+    assert FrozenTeacher(given, None).cfg.model.to_dict() == SMALL
+    assert given.model.to_dict() == SMALL
+
+
 def test_cfg_options_are_merged_into_the_config(tmp_path):
     teacher = FrozenTeacher(
         config(), None, cfg_options={'model.bbox_head.num_classes': 5})
@@ -160,9 +167,10 @@ def test_auto_for_a_config_without_weights_in_the_zoo_says_what_to_give():
         _resolve_checkpoint(name, 'auto', Config())
 
 
-def test_random_weights_are_warned_of(said):
+def test_a_teacher_without_a_checkpoint_is_warned_of(said):
     teacher = FrozenTeacher(config(), None)
-    assert 'NO checkpoint' in said[0] and teacher.checkpoint is None
+    assert teacher.checkpoint is None
+    assert 'no checkpoint: its weights are what building its' in said[0]
 
 
 @pytest.mark.parametrize('meta', [

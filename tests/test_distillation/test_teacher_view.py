@@ -1,5 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from toys import retinanet
 
 from mmw2s.distillation.stopwatch import Stopwatch
 from mmw2s.distillation.teacher import FrozenTeacher
-from mmw2s.distillation.teacher_view import training_flag_up
+from mmw2s.distillation.teacher_view import teacher_named, training_flag_up
 
 SMALL = retinanet(18, channels=8)
 
@@ -140,7 +141,7 @@ def test_the_flag_is_restored_after_an_error():
 def test_an_error_of_the_teacher_is_passed_on_and_nothing_is_left(teacher):
 
     def fail(*_):
-        raise RuntimeError('out of memory')
+        raise torch.OutOfMemoryError('out of memory')
 
     handle = teacher.model.neck.register_forward_pre_hook(fail)
     view = view_of(teacher, ['neck', 'bbox_head'], form=['bbox_head'])
@@ -234,7 +235,8 @@ def test_its_task_loss_is_that_of_the_same_model_in_training(
     inputs, samples = batch()
     found = view_of(
         teacher, ['neck'], form=form, inputs=inputs,
-        samples=samples).task_loss()
+        samples=samples).task_losses()
+    found, _ = teacher.model.parse_losses(found)
     # In training but for the normalisation by batch statistics.
     model = build(cfg, 1).train()
     for child in model.modules():
@@ -252,5 +254,34 @@ def test_the_task_loss_of_a_two_stage_teacher_draws_no_random_numbers(
     inputs, samples = picture_batch()
     state = torch.get_rng_state()
     view = view_of(teacher, ['neck'], inputs=inputs, samples=samples)
-    assert view.task_loss() > 0
+    assert view.task_losses()['loss_cls'] > 0
     assert torch.equal(state, torch.get_rng_state())
+
+
+def test_for_its_losses_the_model_itself_is_in_training_form(teacher):
+    # DINO adds its denoising queries by that flag, and needs them.
+    seen = []
+    teacher.model.register_forward_pre_hook(lambda *_: seen.extend(
+        n for n, m in teacher.model.named_modules() if m.training))
+    view_of(teacher, ['neck']).task_losses()
+    assert seen == ['', 'bbox_head']
+    assert not any(m.training for m in teacher.model.modules())
+
+
+def test_samples_that_the_student_has_changed_name_another_stop(teacher):
+    inputs, samples = batch()
+    del samples[0].gt_instances.bboxes
+    view = view_of(teacher, ['neck'], inputs=inputs, samples=samples)
+    with pytest.raises(ValueError, match='AttributeError.*type="At"'):
+        view.task_losses()
+
+
+def test_a_failed_forward_is_the_teachers_but_full_memory_is_not():
+    teacher = SimpleNamespace(name='r18')
+    for error in (AssertionError, RuntimeError):
+        with pytest.raises(ValueError, match='the teacher r18 cannot take'):
+            with teacher_named(teacher):
+                raise error('sizes')
+    with pytest.raises(torch.OutOfMemoryError):
+        with teacher_named(teacher):
+            raise torch.OutOfMemoryError('full')

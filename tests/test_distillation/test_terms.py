@@ -2,7 +2,7 @@
 import copy
 
 import pytest
-from entries import CLS, FPN, SPY, TemperatureSpy, entry
+from entries import BOX, CLS, FPN, SPY, TemperatureSpy, entry
 from mmengine.registry import DefaultScope
 
 from mmw2s.distillation.terms import build_terms
@@ -119,9 +119,9 @@ def test_a_share_without_an_automatic_weight_is_refused():
 def test_a_loss_that_needs_labels_is_refused_where_none_are_given():
     with pytest.raises(
             ValueError,
-            match=r'distill\[0\]: DKDLoss needs labels, but FPNFeatures '
-            'gives none'):
-        build_terms([dict(FPN, loss=dict(type='DKDLoss'))])
+            match='loss_kd_cls: DKDLoss needs labels, but DenseHeadOutputs '
+            'gives none: use a loss without them'):
+        build_terms([dict(CLS, loss=dict(type='DKDLoss'))])
     logits = dict(knowledge=dict(type='ClassLogits'))
     assert len(build_terms([dict(logits, loss=dict(type='PLDLoss'))])) == 1
 
@@ -130,10 +130,44 @@ def test_a_temperature_that_needs_labels_is_refused_where_none_are_given():
     dynamic = dict(type='DynamicTemperature')
     with pytest.raises(
             ValueError,
-            match=r'distill\[0\]: DynamicTemperature needs labels, but '
+            match='loss_kd_fpn: DynamicTemperature needs labels, but '
             'FPNFeatures gives none'):
         build_terms([entry(FPN, loss_type='CWDLoss', temperature=dynamic)])
     logits = dict(
         knowledge=dict(type='ClassLogits'), loss=dict(type='DKDLoss'))
     term, = build_terms([entry(logits, temperature=dynamic)])
     assert term.state_dict() == dict(temperature=4.)
+
+
+@pytest.mark.parametrize('knowledge, loss, instead', [
+    (FPN, 'KDLoss', 'PKDLoss'),
+    (FPN, 'DISTLoss', 'PKDLoss'),
+    (FPN, 'QualityFocalKDLoss', 'PKDLoss'),
+    (dict(knowledge=dict(type='HiddenFeatures')), 'DKDLoss', 'PKDLoss'),
+    (BOX, 'QualityFocalKDLoss', 'BoxKDLoss'),
+    (dict(knowledge=dict(type='RoIHeadOutputs')), 'QualityFocalKDLoss',
+     'KDLoss'),
+    (dict(knowledge=dict(type='RoIHeadOutputs', output='masks')), 'KDLoss',
+     'QualityFocalKDLoss'),
+    (dict(knowledge=dict(type='RoIHeadOutputs', output='boxes')), 'PLDLoss',
+     'BoxKDLoss'),
+])
+def test_a_loss_of_something_else_is_refused_and_one_that_fits_named(
+        knowledge, loss, instead):
+    with pytest.raises(
+            ValueError, match=f'{loss} compares .* such as {instead}$'):
+        build_terms([dict(knowledge, loss=dict(type=loss))])
+
+
+@pytest.mark.parametrize('knowledge, loss', [
+    (FPN, dict(type='MSEKDLoss')),
+    (FPN, dict(type='CWDLoss')),
+    (FPN, dict(type='KDLoss', class_dim=1)),
+    (BOX, dict(type='MSEKDLoss')),
+    (dict(knowledge=dict(type='DenoisingFeatures')), dict(type='PKDLoss')),
+    (dict(knowledge=dict(type='Denoising')), dict(type='MSEKDLoss')),
+    (dict(knowledge=dict(type='RoIHeadOutputs')), dict(type='DISTLoss')),
+    (FPN, dict(type='TemperatureSpy')),
+])
+def test_a_loss_that_takes_it_or_does_not_say_is_taken(knowledge, loss):
+    assert len(build_terms([dict(knowledge, loss=loss)])) == 1

@@ -252,6 +252,35 @@ def test_surpass_on_train_needs_no_validation(teacher, tmp_path):
     assert all(0 < look['teacher'] < 2 for look in looks)
 
 
+def of_classes(folder, model, classes):
+    """The hook's `teacher` field for a model trained on such classes."""
+    path = str(folder / 'named.pth')
+    meta = dict(dataset_meta=dict(classes=classes))
+    torch.save(dict(state_dict=build(model).state_dict(), meta=meta), path)
+    return dict(config=dict(model=model), checkpoint=path)
+
+
+@pytest.mark.parametrize('knowledge, loss', [('Denoising', 'MSEKDLoss'),
+                                             ('DenoisingFeatures', 'PKDLoss')])
+def test_classes_in_another_order_end_a_conditional_run_before_training(
+        tmp_path, knowledge, loss):
+    entry = dict(knowledge=dict(type=knowledge), loss=dict(type=loss))
+    teacher = of_classes(tmp_path, diffusion(8, 10), tuple('9876543210'))
+    cfg = run_config(
+        tmp_path,
+        model=diffusion(8, 10),
+        hooks=[w2s(teacher, distill=[entry])])
+    with pytest.raises(ValueError, match="they differ at 0: '9' against '0'"):
+        train(cfg)
+
+
+def test_what_classes_are_called_is_nothing_to_an_unconditional_pair(tmp_path):
+    teacher = of_classes(tmp_path, diffusion(8), ('cat', 'dog'))
+    train(run_config(tmp_path, 4, hooks=[w2s(teacher)]))
+    known, = rows(tmp_path, 'teacher')
+    assert known['metric'] == 'diffusion/denoising_mse'
+
+
 def test_a_teacher_of_other_images_ends_the_run_before_training(tmp_path):
     other = dict(
         config=dict(model=diffusion(denoiser=dict(sample_size=16))),

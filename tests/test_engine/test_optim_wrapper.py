@@ -67,3 +67,8 @@ def test_operators_without_bfloat16_are_refused_before_the_first_forward(
     two_stage.register_forward_pre_hook(lambda *_: pytest.fail('called'))
     with pytest.raises(ValueError, match='RoIAlign.*use OptimWrapper'):
         train_step(two_stage, 'BF16OptimWrapper')
+
+
+def test_it_is_found_by_the_name_of_the_package_too(detector):
+    _, wrapper = train_step(detector, 'mmw2s.BF16OptimWrapper')
+    assert type(wrapper).__name__ == 'BF16OptimWrapper'

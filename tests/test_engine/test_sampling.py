@@ -72,6 +72,16 @@ def test_images_of_another_model_are_not_mixed(model, tmp_path):
     assert json.loads((tmp_path / 'samples.json').read_text())['seed'] == 0
 
 
+def test_images_of_another_setting_of_the_sampler_are_not_mixed(
+        model, tmp_path):
+    write_samples(model, str(tmp_path), 2)
+    sampler = dict(type='diffusers.DDIMScheduler', clip_sample=False)
+    other = build(diffusion(classes=3, sampler=sampler))
+    assert other.sampler_name == model.sampler_name
+    with pytest.raises(FileExistsError, match='another sampler:'):
+        write_samples(other, str(tmp_path), 2)
+
+
 def test_weights_are_loaded_and_others_refused(model, tmp_path):
     path = str(tmp_path / 'w.pth')
     torch.save(dict(state_dict=model.state_dict()), path)
@@ -87,3 +97,8 @@ def test_a_model_that_generates_nothing_is_refused(tmp_path):
     cfg = Config(dict(model=dict(type='BaseDataPreprocessor')))
     with pytest.raises(ValueError, match='a BaseDataPreprocessor'):
         load_model(cfg, str(tmp_path / 'w.pth'))
+
+
+def test_a_config_without_a_model_is_refused(tmp_path):
+    with pytest.raises(ValueError, match='key "model", but has work_dir'):
+        load_model(Config(dict(work_dir='.')), str(tmp_path / 'w.pth'))

@@ -49,12 +49,21 @@ def test_sampler_and_steps_can_be_overridden(project):
 
 @pytest.mark.parametrize('args, message', [
     (('none.py', 'tiny.pth'), 'none.py'),
-    (('tiny.py', 'none.pth'), 'none.pth'),
+    (('tiny.py', 'none.pth'), 'the checkpoint "none.pth" does not exist'),
     (('tiny.py', 'tiny.pth', '--label', '1'), 'num_classes'),
 ])
 def test_what_is_wrong_is_told_in_a_line(project, args, message):
     with pytest.raises(SystemExit, match=f'sample.py: error: .*{message}'):
         main(*args)
+
+
+@pytest.mark.parametrize('option', ['--num', '--grid', '--batch-size'])
+@pytest.mark.parametrize('number', ['0', '-3'])
+def test_no_image_cannot_be_asked_for(capsys, option, number):
+    with pytest.raises(SystemExit):
+        main('tiny.py', 'tiny.pth', f'{option}={number}')
+    error = capsys.readouterr().err
+    assert f'{option}: should be 1 or more, but is {number}' in error
 
 
 def test_help_is_told_from_anywhere(tmp_path):

@@ -60,6 +60,10 @@ class Knowledge:
     training_form = False
     #: Whether the pairs have a ``target``, which some losses need.
     gives_target = False
+    #: What the pairs are: ``'softmax scores'``, ``'sigmoid scores'``,
+    #: ``'feature maps'`` or ``'box deltas'``. A loss that ``compares`` another
+    #: is refused. None, also where only :meth:`check` finds out, takes any.
+    gives: Optional[str] = None
     #: Trained adapters, which some pairs name.
     adapters = None
 

@@ -69,7 +69,12 @@ class ClassLogits(Knowledge):
             return logits[:, columns]
 
         # On the frozen model itself, before anything captures its outputs.
-        head.register_forward_hook(take)
+        if is_kind(head, 'ArcFaceClsHead'):  # a margin for each class
+            for name in ('margins', 'sinm_m', 'threshold'):
+                setattr(head, name, getattr(head, name)[columns])
+            head.norm_product.register_forward_hook(take)
+        else:
+            head.register_forward_hook(take)
         head.num_classes = len(columns)
         teacher.classes = tuple(classes)
         print_log(
@@ -84,6 +89,15 @@ class ClassLogits(Knowledge):
         except ValueError as error:
             raise ValueError(f'{error}. Where the logits are is said by '
                              'ClassLogits.module and teacher_module') from None
+        if any(
+                is_kind(module, 'MultiTaskHead')
+                and f'{self.module}.'.startswith(f'{name}.')
+                for name, module in student.named_modules()):
+            raise ValueError(
+                f'the student\'s {self.module} is of a MultiTaskHead, which '
+                'gives a task those samples alone that are labelled for it, '
+                'but the teacher\'s all of them. Distil features instead '
+                '(knowledge HiddenFeatures)')
         self._refuse_difference(
             'activation', _activation(ours), _activation(theirs),
             'scores of different kinds cannot be compared. Use a teacher '
@@ -91,7 +105,9 @@ class ClassLogits(Knowledge):
         counts = [_num_classes(head) for head in (ours, theirs)]
         if None not in counts:
             self._refuse_difference('classes', *counts, _OTHER_CLASSES)
-        self._is_softmax = _activation(ours) == 'softmax'
+        self.gives = _gives(ours)
+        self.gives_target = _activation(ours) == 'softmax'
+        self._with_margin = ours if is_kind(ours, 'ArcFaceClsHead') else None
         # The attribute of mmpretrain's LabelSmoothLoss.
         self._smoothing = max(
             getattr(module, 'label_smooth_val', 0.)
@@ -110,11 +126,16 @@ class ClassLogits(Knowledge):
                 level=logging.WARNING)
 
     def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
-        target = _labels(view.data_samples) if self._is_softmax else None
+        target = _labels(view.data_samples) if self.gives_target else None
         pairs = []
         for ours, theirs in zip(captured[self.module],
                                 view[self.teacher_module]):
-            student = _logits(ours.output, 'student', self.module)
+            student = ours.output
+            if self._with_margin is not None:
+                # Given the labels, it has made its own class harder; the
+                # teacher's is given none. One small layer again.
+                student = self._with_margin(ours.inputs[0])
+            student = _logits(student, 'student', self.module)
             teacher = _logits(theirs.output, 'teacher', self.teacher_module)
             self._refuse_difference('classes', student.shape[1],
                                     teacher.shape[1], _OTHER_CLASSES)
@@ -180,11 +201,6 @@ def _as_maps(module: str, output: Any, size: Sequence[int]) -> List[Tensor]:
             continue
         if x.dim() == 3:
             x = _grid(module, x, size)
-        elif x.dim() != 4:
-            raise ValueError(
-                f'{module} gives a tensor of shape {tuple(x.shape)}, neither '
-                'maps (B, C, H, W) nor tokens (B, L, C): name a stage or a '
-                'block by HiddenFeatures.module, such as "backbone.layers.11"')
         maps.append(x)
     return maps
 
@@ -232,6 +248,18 @@ def _labels(samples: Any) -> Optional[Tensor]:
 
 def _activation(head: nn.Module) -> str:
     return 'sigmoid' if is_kind(head, 'MultiLabelClsHead') else 'softmax'
+
+
+def _gives(head: nn.Module) -> Optional[str]:
+    if _activation(head) == 'sigmoid':
+        return 'sigmoid scores'
+    # A head of one label can be trained by sigmoids too, and a module that is
+    # no head does not tell.
+    loss = getattr(head, 'loss_module', nn.Identity())
+    sigmoid = [
+        m.use_sigmoid for m in loss.modules() if hasattr(m, 'use_sigmoid')
+    ]
+    return 'softmax scores' if sigmoid and not any(sigmoid) else None
 
 
 def _num_classes(head: nn.Module) -> Optional[int]:

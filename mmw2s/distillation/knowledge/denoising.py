@@ -2,6 +2,7 @@
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
+from mmengine.logging import print_log
 from torch import nn
 
 from mmw2s.models.diffusion.parameterisation import (KINDS, convert,
@@ -30,7 +31,9 @@ class Denoising(Knowledge):
             noise if they predict different things. Defaults to ``'auto'``.
         min_snr_gamma (float, optional): Weight the timesteps by
             :func:`~mmw2s.models.diffusion.min_snr_weight`. Defaults to None:
-            all alike.
+            all alike, but 5 where only one of the two predicts the image, as
+            its errors would count thousands of times at the first timesteps.
+            (With infinity all are alike there too.)
         module (str): The student's denoiser. Defaults to ``'denoiser'``.
         teacher_module (str, optional): The teacher's. Defaults to the same
             name.
@@ -53,12 +56,19 @@ class Denoising(Knowledge):
         """Compare images, classes and noise schedules."""
         _, self._their_denoiser = self.modules_of(student, teacher)
         _refuse_other_diffusion(student, teacher)
+        self.by_class = student.num_classes is not None
         self._kinds = student.prediction_type, teacher.prediction_type
         if self.kind != 'auto':
             self._common = self.kind
         else:
             same = self._kinds[0] == self._kinds[1]
             self._common = self._kinds[0] if same else 'epsilon'
+        if self.min_snr_gamma is None and self._kinds.count('sample') == 1:
+            self.min_snr_gamma = 5.
+            print_log(
+                'Denoising.min_snr_gamma is 5, for only one of student and '
+                'teacher predicts the image',
+                logger='current')
         self._alphas = student.alphas_cumprod
 
     def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
@@ -127,6 +137,7 @@ class DenoisingFeatures(FPNFeatures):
         """Compare images, classes and noise schedules."""
         self.modules_of(student, teacher)
         _refuse_other_diffusion(student, teacher)
+        self.by_class = student.num_classes is not None
         self._their_denoiser = find_module(teacher, self.denoiser, 'teacher')
 
     def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:

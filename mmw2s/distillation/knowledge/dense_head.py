@@ -66,6 +66,7 @@ class DenseHeadOutputs(Knowledge):
             raise ValueError('DenseHeadOutputs.positive_thr should be a '
                              f'probability, but got {positive_thr!r}')
         self.output = output
+        self.gives = 'box deltas' if output == 'boxes' else None
         self.anchors = anchors
         self.positive_thr = positive_thr
 
@@ -97,7 +98,7 @@ class DenseHeadOutputs(Knowledge):
             'student\'s classes, or distil features only (knowledge '
             'FPNFeatures)')
         self._refuse_difference(
-            'activation', _activation(ours), _activation(theirs),
+            'activation', activation_of(ours), activation_of(theirs),
             'scores of different kinds cannot be compared. Use a teacher '
             'with the student\'s kind of classification loss')
         self._refuse_difference(
@@ -105,11 +106,10 @@ class DenseHeadOutputs(Knowledge):
             [tuple(s) for s in theirs.prior_generator.strides],
             'locations are paired level by level. Use a teacher with the '
             'student\'s levels')
-        self._refuse_difference(
-            'anchors', _anchors(ours), _anchors(theirs),
-            'outputs are paired anchor by anchor. Give both heads the same '
-            'anchor generator')
-        if self.output == 'boxes':
+        self._refuse_other_anchors(_anchors(ours), _anchors(theirs))
+        if self.output == 'scores':
+            self.gives = f'{activation_of(ours)} scores'
+        else:
             for head in (ours, theirs):
                 if hasattr(head, 'reg_max'):
                     raise ValueError(
@@ -120,6 +120,16 @@ class DenseHeadOutputs(Knowledge):
                 'box deltas are only comparable in one code. Give both heads '
                 'the same bbox_coder, or leave the boxes out')
         self._student_head, self._teacher_head = ours, theirs
+
+    def _refuse_other_anchors(self, ours: list, theirs: list) -> None:
+        why = ('outputs are paired anchor by anchor. Give both heads the same '
+               'anchor generator')
+        self._refuse_difference('anchors a location', _counts(ours),
+                                _counts(theirs), why)
+        for level, anchors in enumerate(zip(ours, theirs)):
+            for i, (our, their) in enumerate(zip(*anchors)):
+                self._refuse_difference(f'as anchor {i} of level {level}', our,
+                                        their, why)
 
     def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
         pairs = []
@@ -223,18 +233,25 @@ def _rows(levels: Sequence[Tensor], index: Tensor) -> Tensor:
     return rows
 
 
-def _activation(head: nn.Module) -> str:
+def activation_of(head: nn.Module) -> str:
+    """``'sigmoid'`` or ``'softmax'``: what makes a head's scores of logits."""
     sigmoid = head.use_sigmoid_cls if hasattr(head, 'use_sigmoid_cls') else \
-        getattr(head.loss_cls, 'use_sigmoid', True)
+        getattr(getattr(head, 'loss_cls', None), 'use_sigmoid', True)
     return 'sigmoid' if sigmoid else 'softmax'
 
 
 def _anchors(head: nn.Module) -> list:
+    """The anchors of each level, as (x1, y1, x2, y2) about a location."""
     base = getattr(head.prior_generator, 'base_anchors', None)
-    if base is None:  # points: one a location
-        return list(head.prior_generator.num_base_priors)
+    if base is None:
+        return [['a point'] * n for n in head.prior_generator.num_base_priors]
     return [[tuple(round(v, 3) for v in anchor) for anchor in level.tolist()]
             for level in base]
+
+
+def _counts(anchors: list) -> Union[int, List[int]]:
+    counts = [len(level) for level in anchors]
+    return counts if len(set(counts)) > 1 else counts[0]
 
 
 def _box_code(head: nn.Module) -> dict:
@@ -252,7 +269,7 @@ def _best_probability(scores: Tensor, head: nn.Module) -> Tensor:
     """Probability of the likeliest foreground class, shape (B, H, W, A)."""
     if is_kind(head, _GIVES_PROBABILITIES):
         return scores.float().amax(-1)
-    if _activation(head) == 'sigmoid':
+    if activation_of(head) == 'sigmoid':
         return scores.amax(-1).float().sigmoid()
     # mmdet keeps the background last.
     return scores.float().softmax(-1)[..., :-1].amax(-1)

@@ -46,6 +46,7 @@ class FPNFeatures(Knowledge):
     """
 
     name = 'fpn'
+    gives = 'feature maps'
 
     def __init__(self,
                  module: str = 'neck',
@@ -82,7 +83,8 @@ class FPNFeatures(Knowledge):
         pairs = []
         for ours, theirs in zip(captured[self.module],
                                 view[self.teacher_module]):
-            student, teacher = _maps(ours.output), _maps(theirs.output)
+            student = _maps(self.module, ours.output)
+            teacher = _maps(self.teacher_module, theirs.output)
             for i, j in self._common_levels(student, teacher):
                 name = f'{self.module}[{i}]'
                 if i != j:
@@ -167,8 +169,17 @@ class FPNFeatures(Knowledge):
             print_log(message, logger='current')
 
 
-def _maps(output: Any) -> Tuple[Tensor, ...]:
-    return (output, ) if isinstance(output, Tensor) else tuple(output)
+def _maps(module: str, output: Any) -> Tuple[Tensor, ...]:
+    maps = (output, ) if isinstance(output, Tensor) else tuple(output)
+    for x in maps:
+        if not isinstance(x, Tensor) or x.dim() != 4:
+            given = f'a tensor of shape {tuple(x.shape)}' \
+                if isinstance(x, Tensor) else f'a {type(x).__name__}'
+            raise ValueError(
+                f'{module} gives {given}, neither maps (B, C, H, W) nor, for '
+                'HiddenFeatures, tokens (B, L, C): name a stage or a block, '
+                'such as "backbone.layer4" or "backbone.layers.11"')
+    return maps
 
 
 def _sizes(maps: Sequence[Tensor]) -> str:

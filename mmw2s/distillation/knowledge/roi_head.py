@@ -17,6 +17,7 @@ __all__ = ['RoIHeadOutputs']
 class _Branch(NamedTuple):
     """Where mmdet's RoI heads keep what an output is made of."""
     name: str
+    gives: str
     extractor: str  # is given the maps and the RoIs
     head: str
     loss: str  # of the head; is given the labels
@@ -27,9 +28,9 @@ class _Branch(NamedTuple):
 _BOX = ('bbox_roi_extractor', 'bbox_head', 'loss_cls', 1, '_bbox_forward')
 _MASK = ('mask_roi_extractor', 'mask_head', 'loss_mask', 2, '_mask_forward')
 _BRANCHES = dict(
-    scores=_Branch('roi_cls', *_BOX),
-    boxes=_Branch('roi_box', *_BOX),
-    masks=_Branch('roi_mask', *_MASK))
+    scores=_Branch('roi_cls', 'softmax scores', *_BOX),
+    boxes=_Branch('roi_box', 'box deltas', *_BOX),
+    masks=_Branch('roi_mask', 'sigmoid scores', *_MASK))
 
 
 @KNOWLEDGE.register_module()
@@ -77,6 +78,7 @@ class RoIHeadOutputs(Knowledge):
                              f'{", ".join(_BRANCHES)}, but got {output!r}')
         self.output = output
         self._branch = _BRANCHES[output]
+        self.gives = self._branch.gives
 
     @property
     def name(self) -> str:  # type: ignore[override]

@@ -1,5 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import gc
+import logging
 import math
 from typing import Any, Dict, List, Optional, Sequence, Set, Union
 
@@ -20,7 +21,7 @@ from mmw2s.distillation.distiller import Distiller, Measured
 from mmw2s.distillation.record import RunRecord
 from mmw2s.distillation.rng import preserved_rng
 from mmw2s.distillation.scoring import score_teacher
-from mmw2s.distillation.stop_rules import StopRule
+from mmw2s.distillation.stop_rules import At, StopRule
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.terms import build_terms
 from mmw2s.engine.inner_model import inner_model
@@ -162,15 +163,18 @@ class WeakTeacherDistillHook(Hook):
         with preserved_rng():
             teacher = FrozenTeacher.from_cfg(self.teacher_cfg)
             teacher.follow(student)
-        distill = self.distill_cfg or default_distill(student, teacher.model)
-        terms = build_terms(distill)
         meta = getattr(runner.train_dataloader.dataset, 'metainfo', {})
         classes = meta.get('classes')
+        if getattr(student, 'num_classes', classes) is None:
+            classes = None  # unconditional: the data's are nothing to it
+        distill = self.distill_cfg or default_distill(
+            student, teacher.model, teacher.class_difference(classes))
+        terms = build_terms(distill)
         for term in terms:
             term.knowledge.match_classes(teacher, classes)
-        self.schedule_cfg = self.schedule_cfg or default_schedule(student)
+        schedule_cfg = self.schedule_cfg or default_schedule(student, terms)
         self.distiller = Distiller(student, teacher, terms,
-                                   SCHEDULES.build(self.schedule_cfg),
+                                   SCHEDULES.build(schedule_cfg),
                                    self.task_weight)
         same_names = teacher.check_classes(
             classes,
@@ -192,6 +196,7 @@ class WeakTeacherDistillHook(Hook):
         self._stop.bind(*length, metrics)
         scores = self._stop.scores()
         teacher.check_score(scores)
+        self._warn_of_an_early_end()
 
         self.record = record or RunRecord.start(runner.work_dir)
         if not known:
@@ -208,7 +213,7 @@ class WeakTeacherDistillHook(Hook):
         self._handle = student.register_forward_hook(
             torch.compiler.disable(self._join_losses), with_kwargs=True)
         self._reached = False
-        self._describe(distill, stop_cfg, scores)
+        self._describe(distill, schedule_cfg, stop_cfg, scores)
         if record is not None:
             self.distiller.load_state_dict(self._loaded_state)
             self._replay(runner)
@@ -249,6 +254,22 @@ class WeakTeacherDistillHook(Hook):
                 'another order: use stop=dict(type="At", ...), or a '
                 'SurpassTeacher with a number as its teacher_score')
 
+    def _warn_of_an_early_end(self) -> None:
+        """Say of a given point that the default schedule ends before it."""
+        if self.stop_cfg is None or self.schedule_cfg is not None or \
+                not isinstance(self._stop, At):
+            return
+        zero_from = self.distiller.schedule.zero_from()
+        if self._stop.at(zero_from) is None:
+            print_log(
+                f'stop={self.stop_cfg} lies beyond iteration {zero_from}, at '
+                'which the default schedule has faded to 0 and ends the '
+                'distillation. To keep its full strength until the stop, '
+                'give schedule=dict(type="WarmupHoldDecay", warmup=0.02, '
+                'unit="run")',
+                logger='current',
+                level=logging.WARNING)
+
     def _replay(self, runner: Runner) -> None:
         """Bring the stop rule to where the record ends."""
         for row in list(self.record.rows):
@@ -257,15 +278,15 @@ class WeakTeacherDistillHook(Hook):
                 self._switch_off(runner, reason, done=row['iter'])
                 return
 
-    def _describe(self, distill: Sequence[dict], stop_cfg: dict,
-                  scores: dict) -> None:
+    def _describe(self, distill: Sequence[dict], schedule_cfg: dict,
+                  stop_cfg: dict, scores: dict) -> None:
         in_full = Config(
             dict(custom_hooks=[
                 dict(
                     type='mmw2s.WeakTeacherDistillHook',
                     teacher=self.teacher_cfg,
                     distill=list(distill),
-                    schedule=self.schedule_cfg,
+                    schedule=schedule_cfg,
                     stop=stop_cfg,
                     task_weight=self.task_weight)
             ]))

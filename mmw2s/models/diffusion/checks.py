@@ -23,8 +23,9 @@ def check_parts(model: nn.Module) -> None:
         raise ValueError(
             f'sampling_steps should be 1 to {timesteps}, the num_train_'
             f'timesteps of the scheduler, but is {model.sampling_steps}')
-    if model.min_snr_gamma is not None:
-        _check_min_snr(model)
+    if model.min_snr_gamma is not None and not model.min_snr_gamma > 0:
+        raise ValueError('min_snr_gamma should be above 0, or None, but is '
+                         f'{model.min_snr_gamma}')
     if config.sample_size is None:
         raise ValueError('denoiser.sample_size should be the size of the '
                          'images, but is not given')
@@ -73,16 +74,3 @@ def check_parts(model: nn.Module) -> None:
                 f'data_preprocessor.{name} should be [127.5], which '
                 'brings images of 8 bits to [-1, 1], but is '
                 f'{value.flatten().tolist()}')
-
-
-def _check_min_snr(model: nn.Module) -> None:
-    if not model.min_snr_gamma > 0:
-        raise ValueError('min_snr_gamma should be above 0, or None, but is '
-                         f'{model.min_snr_gamma}')
-    last = model.alphas_cumprod[-1]
-    if model.prediction_type == 'epsilon' and not last.is_meta and last == 0:
-        raise ValueError(
-            'min_snr_gamma has no weight for the prediction of noise where '
-            'nothing is left of the image, as at the last timestep of this '
-            'scheduler (rescale_betas_zero_snr): take '
-            'prediction_type="v_prediction" or "sample"')

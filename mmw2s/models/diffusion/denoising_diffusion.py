@@ -210,7 +210,14 @@ class DenoisingDiffusion(BaseModel):
         # The denoiser knows one class more with a class_dropout. That one must
         # fail as others beyond do, for which a look-up needs no device sync.
         known = torch.arange(self.num_classes, device=labels.device)
-        return known.index_select(0, labels)
+        try:
+            return known.index_select(0, labels)
+        except IndexError:  # a GPU has an assertion of its own
+            raise ValueError(
+                f'gt_label should be 0 to {self.num_classes - 1}, for '
+                f'num_classes is {self.num_classes}, but the data have '
+                f'{labels.min()} to {labels.max()}: give num_classes (and the '
+                'denoiser) as many as the data have') from None
 
     # -- generating ------------------------------------------------------
 
@@ -284,8 +291,10 @@ def _build_sampler(cfg: dict, scheduler: Any) -> Any:
     fields = dict(cfg)
     kind = fields.pop('type', '')
     found = MODELS.get(kind)
-    if found is None:
-        raise ValueError('sampler.type should be a scheduler of diffusers, as '
+    # What `sample` calls; those of flow matching are of other noise.
+    if not hasattr(found, 'scale_model_input'):
+        raise ValueError('sampler.type should be a scheduler of diffusers '
+                         'that shares the noise of DDPM, as '
                          f'"diffusers.DDIMScheduler", but got {kind!r}')
     sampler, unused = found.from_config(
         scheduler.config, return_unused_kwargs=True, **fields)

@@ -83,10 +83,11 @@ def min_snr_weight(alphas: Tensor, gamma: float, kind: str) -> Tensor:
         Tensor: Shape (B, 1, 1, 1).
     """
     snr = alphas / (1 - alphas)
-    weight = snr.clamp(max=gamma)
-    if kind == 'epsilon':
-        weight = weight / snr
-    elif kind == 'v_prediction':
+    if kind == 'epsilon':  # 1 where nothing is left of the image
+        weight = (gamma / snr).clamp(max=1)
+    else:
+        weight = snr.clamp(max=gamma)
+    if kind == 'v_prediction':
         weight = weight / (snr + 1)
     return weight.view(-1, 1, 1, 1)
 

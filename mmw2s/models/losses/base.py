@@ -30,6 +30,9 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
 
     #: Whether the formula needs the samples' labels.
     needs_target = False
+    #: The one thing that it can compare, as a knowledge's ``gives`` has it;
+    #: None for a formula that takes any.
+    compares: Optional[str] = None
 
     def __init__(self,
                  loss_weight: float = 1.0,

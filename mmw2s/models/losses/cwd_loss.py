@@ -32,6 +32,8 @@ class CWDLoss(DistillationLoss):
             for detectors. Defaults to 1.0.
     """
 
+    compares = 'feature maps'
+
     def __init__(self, tau: float = 1.0, loss_weight: float = 1.0) -> None:
         super().__init__(loss_weight, tau)
 

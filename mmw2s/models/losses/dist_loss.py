@@ -46,6 +46,8 @@ class DISTLoss(DistillationLoss):
             positive.
     """
 
+    compares = 'softmax scores'
+
     def __init__(self,
                  beta: float = 1.0,
                  gamma: float = 1.0,

@@ -43,6 +43,7 @@ class DKDLoss(DistillationLoss):
     """
 
     needs_target = True
+    compares = 'softmax scores'
 
     def __init__(self,
                  alpha: float = 1.0,

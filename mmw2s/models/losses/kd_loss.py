@@ -38,6 +38,8 @@ class KDLoss(DistillationLoss):
                  loss_weight: float = 1.0) -> None:
         super().__init__(loss_weight, temperature)
         self.class_dim = class_dim
+        if class_dim == -1:  # elsewhere, of whatever its user knows
+            self.compares = 'softmax scores'
 
     def compute(self, student: Tensor, teacher: Tensor,
                 weight: Optional[Tensor], avg_factor: Optional[AvgFactor],

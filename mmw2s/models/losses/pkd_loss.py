@@ -42,6 +42,8 @@ class PKDLoss(DistillationLoss):
         ValueError: If ``eps`` is not positive.
     """
 
+    compares = 'feature maps'
+
     def __init__(self,
                  per_image: bool = True,
                  eps: float = 1e-6,

@@ -37,6 +37,7 @@ class PLDLoss(DistillationLoss):
     """
 
     needs_target = True
+    compares = 'softmax scores'
 
     def __init__(self,
                  temperature: float = 1.0,

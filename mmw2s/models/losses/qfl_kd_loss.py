@@ -48,6 +48,8 @@ class QualityFocalKDLoss(DistillationLoss):
         ValueError: If ``beta`` is below 1.
     """
 
+    compares = 'sigmoid scores'
+
     def __init__(self,
                  beta: float = 1.0,
                  temperature: float = 1.0,

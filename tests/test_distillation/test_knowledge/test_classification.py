@@ -101,12 +101,14 @@ def distil(tmp_path):
 @pytest.mark.parametrize('kind', HEADS)
 def test_logits_of_every_head_are_those_that_it_trains_and_predicts_with(
         distil, kind):
-    pair, losses, model, teacher = distil(HEADS[kind], HEADS[kind])
+    multi_label = kind in ('multi_label', 'csra')
+    pair, losses, model, teacher = distil(
+        HEADS[kind], HEADS[kind],
+        dict(type='QualityFocalKDLoss' if multi_label else 'KDLoss'))
     assert pair.student.shape == pair.teacher.shape == (4, 3)
     assert list(losses) == ['loss_kd_logits']
     # What the teacher predicts from: probabilities of these logits.
     predicted = teacher.model(*batch(), mode='predict')
-    multi_label = kind in ('multi_label', 'csra')
     expected = pair.teacher.sigmoid() if multi_label else \
         pair.teacher.softmax(-1)
     torch.testing.assert_close(
@@ -173,6 +175,91 @@ def test_softmax_and_multi_label_heads_are_not_mixed(distil):
         distil(HEADS['linear'], HEADS['multi_label'])
 
 
+SIGMOID = dict(type='CrossEntropyLoss', use_sigmoid=True)
+
+
+@pytest.mark.parametrize('head, loss, instead', [
+    ('multi_label', 'KDLoss', 'QualityFocalKDLoss'),
+    ('csra', 'DISTLoss', 'QualityFocalKDLoss'),
+    ('multi_label', 'DKDLoss', 'QualityFocalKDLoss'),
+    ('linear', 'QualityFocalKDLoss', 'KDLoss'),
+    ('smoothed', 'QualityFocalKDLoss', 'KDLoss'),
+    ('arcface', 'PKDLoss', 'KDLoss'),
+])
+def test_a_loss_of_other_scores_is_refused_before_training(
+        distil, head, loss, instead):
+    heads = dict(
+        HEADS,
+        smoothed=classifier(
+            loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1)),
+        arcface=classifier(type='ArcFaceClsHead'))
+    with pytest.raises(
+            ValueError,
+            match=f'logits: {loss} compares .*, but ClassLogits gives .* '
+            f'scores: use a loss for those, such as {instead}$'):
+        distil(heads[head], heads[head], dict(type=loss))
+
+
+@pytest.mark.parametrize('loss', ['KDLoss', 'QualityFocalKDLoss', 'MSEKDLoss'])
+@pytest.mark.parametrize('cfg, knowledge', [
+    (classifier(loss=SIGMOID), {}),
+    (classifier(loss=dict(type='FocalLoss')), {}),
+    (classifier(), dict(module='head.fc')),
+])
+def test_scores_that_may_be_of_either_kind_take_any_loss(
+        distil, loss, cfg, knowledge):
+    samples = [
+        DataSample().set_gt_label(i).set_gt_score(torch.eye(3)[i])
+        for i in range(3)
+    ]
+    samples.append(samples[0])
+    distil(cfg, cfg, dict(type=loss), samples=samples, **knowledge)
+
+
+@pytest.mark.parametrize('head', ['LinearClsHead', 'ArcFaceClsHead'])
+def test_equal_models_have_nothing_to_tell_each_other(tmp_path, head):
+    cfg = classifier(type=head)
+    teacher = teacher_of(cfg, tmp_path / 'teacher.pth')
+    student = build(cfg).eval()  # statistics as the teacher's
+    student.load_state_dict(teacher.model.state_dict())
+    terms = build_terms(
+        [dict(knowledge=dict(type='ClassLogits'), loss=dict(type='KDLoss'))])
+    distiller = Distiller(student, teacher, terms,
+                          SCHEDULES.build(dict(type='Constant', value=1.)))
+    distiller.bind(100, 10)
+    distiller.set_progress(0)
+    inputs, samples = batch()
+    task = student(inputs, samples, mode='loss')
+    loss = distiller.losses(inputs, samples, task)['loss_kd_logits']
+    assert loss.item() == pytest.approx(0, abs=1e-6)
+
+
+def test_gradients_flow_through_the_logits_without_a_margin(distil):
+    cfg = classifier(type='ArcFaceClsHead')
+    pair, losses, model, _ = distil(cfg, cfg)
+    losses['loss_kd_logits'].backward()
+    for part in (model.backbone, model.head):
+        assert any(p.grad is not None and p.grad.abs().sum() > 0
+                   for p in part.parameters())
+    inputs, _ = batch()
+    model.eval()
+    assert pair.student.shape == model(inputs).shape
+
+
+def test_a_head_of_several_tasks_is_refused(distil):
+    cfg = classifier()
+    cfg['head'] = dict(
+        type='MultiTaskHead',
+        in_channels=32,
+        task_heads=dict(a=dict(type='LinearClsHead', num_classes=3)))
+    for module in ('head', 'head.task_heads.a'):
+        with pytest.raises(
+                ValueError,
+                match=f"student's {module} is of a MultiTaskHead, .* "
+                'HiddenFeatures'):
+            distil(cfg, classifier(), module=module, teacher_module='head')
+
+
 # -- classes -------------------------------------------------------------
 
 
@@ -186,7 +273,7 @@ def test_a_number_that_no_head_tells_is_compared_on_the_first_batch(distil):
     other = dict(HEADS['csra'], head=dict(HEADS['csra']['head']))
     other['head']['num_classes'] = 5
     with pytest.raises(ValueError, match="has 5 classes, the student's 3"):
-        distil(HEADS['csra'], other)
+        distil(HEADS['csra'], other, dict(type='QualityFocalKDLoss'))
 
 
 def test_a_teacher_of_more_classes_is_matched_by_their_names(distil, tmp_path):
@@ -209,6 +296,20 @@ def test_the_same_classes_in_another_order_are_matched_too(distil, tmp_path):
     pair, *_ = distil(classifier(), teacher, classes=list(CLASSES))
     full = teacher_of(classifier(), tmp_path / 'a.pth').model(batch()[0])
     assert torch.equal(pair.teacher, full.flip(1))
+
+
+def test_the_losses_of_a_matched_teacher_are_of_the_students_labels(tmp_path):
+    names = ('ant', 'elk', 'cat', 'fox', 'dog')
+    cfg = classifier(type='ArcFaceClsHead', num_classes=5)
+    plain = teacher_of(cfg, tmp_path / 'a.pth', names)
+    teacher = teacher_of(cfg, tmp_path / 'a.pth', names)
+    ClassLogits().match_classes(teacher, CLASSES)
+    feats = plain.model.extract_feat(batch()[0])
+    columns = torch.tensor([2, 4, 1])
+    ours = torch.tensor([0, 1, 2, 0])
+    assert torch.equal(
+        teacher.model.head(feats, ours),
+        plain.model.head(feats, columns[ours])[:, columns])
 
 
 @pytest.mark.parametrize('names', [CLASSES, None, ('ant', 'elk', 'cat')])
@@ -247,14 +348,11 @@ def test_several_labels_a_sample_are_no_target(distil):
     samples = [DataSample().set_gt_label([0, 2]) for _ in range(4)]
     loss = dict(type='QualityFocalKDLoss')
     assert distil(*heads, loss, samples=samples)[0].target is None
-    with pytest.raises(ValueError, match='DKDLoss needs one label a sample'):
-        distil(*heads, dict(type='DKDLoss'), samples=samples)
-    with pytest.raises(ValueError, match='temperature=DynamicTemperature nee'):
-        distil(
-            *heads,
-            dict(type='KDLoss'),
-            samples=samples,
-            temperature=dict(type='DynamicTemperature'))
+    with pytest.raises(
+            ValueError,
+            match='logits: DynamicTemperature needs labels, but ClassLogits '
+            'gives none'):
+        distil(*heads, loss, temperature=dict(type='DynamicTemperature'))
 
 
 # -- label smoothing -----------------------------------------------------
@@ -361,5 +459,5 @@ def test_a_vector_is_refused_with_the_field_that_helps(hidden):
     with pytest.raises(
             ValueError,
             match=r'backbone gives a tensor of shape \(2, 16\), neither .* '
-            'by HiddenFeatures.module'):
+            'name a stage or a block'):
         hidden(HEADS['vit'], HEADS['linear'], 'backbone', 'backbone')

@@ -71,14 +71,15 @@ def test_the_teacher_is_not_told_the_labels_that_are_dropped():
     assert 0 < (told[0] == 3).sum() < 16
 
 
-@pytest.mark.parametrize('ours, theirs, kind, common', [
-    ('sample', 'sample', 'auto', 'sample'),
-    ('sample', 'epsilon', 'auto', 'epsilon'),
-    ('epsilon', 'v_prediction', 'auto', 'epsilon'),
-    ('epsilon', 'epsilon', 'v_prediction', 'v_prediction'),
+@pytest.mark.parametrize('ours, theirs, kind, common, gamma', [
+    ('sample', 'sample', 'auto', 'sample', None),
+    ('sample', 'epsilon', 'auto', 'epsilon', 5.),
+    ('v_prediction', 'sample', 'auto', 'epsilon', 5.),
+    ('epsilon', 'v_prediction', 'auto', 'epsilon', None),
+    ('epsilon', 'epsilon', 'v_prediction', 'v_prediction', None),
 ])
 def test_models_that_predict_different_things_are_compared_as_one(
-        ours, theirs, kind, common):
+        ours, theirs, kind, common, gamma):
     student = build(diffusion(12, kind=ours))
     teacher = build(diffusion(8, kind=theirs), 1)
     entry = dict(KD, knowledge=dict(type='Denoising', kind=kind))
@@ -87,7 +88,23 @@ def test_models_that_predict_different_things_are_compared_as_one(
     a, b = (
         convert(m.denoise(noisy, t), noisy, alphas, m.prediction_type, common)
         for m in (student, teacher))
-    assert_close(losses['loss_kd_denoising'], (a - b).square().mean())
+    error = (a - b).square()
+    if gamma is not None:  # or the least noisy images outweigh all others
+        error = error * min_snr_weight(alphas, gamma, common)
+    assert_close(losses['loss_kd_denoising'], error.mean())
+
+
+def test_timesteps_can_be_all_alike_where_only_one_predicts_the_image():
+    student = build(diffusion(12, kind='sample'))
+    teacher = build(diffusion(8), 1)
+    entry = dict(
+        KD, knowledge=dict(type='Denoising', min_snr_gamma=float('inf')))
+    losses, noisy, t, _ = distil(student, teacher, [entry])
+    alphas = student.alphas_cumprod[t]
+    ours = convert(
+        student.denoise(noisy, t), noisy, alphas, 'sample', 'epsilon')
+    assert_close(losses['loss_kd_denoising'],
+                 (ours - teacher.denoise(noisy, t)).square().mean())
 
 
 def test_timesteps_are_weighted_where_asked():

@@ -56,7 +56,22 @@ def test_other_anchors_are_refused(fields):
     generator = RETINA['bbox_head']['anchor_generator']
     text = refusal(RETINA,
                    changed(RETINA, anchor_generator=dict(generator, **fields)))
-    assert 'anchors' in text and 'the same anchor generator' in text
+    assert 'anchor' in text and 'the same anchor generator' in text
+
+
+def test_of_other_anchors_only_what_differs_first_is_told():
+    generator = RETINA['bbox_head']['anchor_generator']
+    text = refusal(
+        RETINA,
+        changed(RETINA, anchor_generator=dict(generator, ratios=[1.0])))
+    assert "has 1 anchors a location, the student's 3:" in text
+    text = refusal(
+        RETINA,
+        changed(RETINA, anchor_generator=dict(generator, octave_base_scale=5)))
+    assert "has (-28.284, -14.142, 28.284, 14.142) as anchor 0 of level 0, " \
+        "the student's (-22.627, " in text
+    assert "has a point as anchor 0 of level 0, the student's (" in refusal(
+        ATSS, FCOS)
 
 
 def test_another_box_code_is_refused_where_boxes_are_distilled():

@@ -8,6 +8,7 @@ from toys import retinanet
 
 from mmw2s.distillation.capture import Call
 from mmw2s.distillation.knowledge import FPNFeatures
+from mmw2s.distillation.knowledge.feature_maps import _maps
 
 
 @pytest.fixture(scope='module')
@@ -240,3 +241,15 @@ def test_gradients_reach_the_student_alone(student, teacher):
     assert student.bbox_head.retina_cls.weight.grad is None
     assert all(p.grad is None for p in teacher.model.parameters())
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize('output, given', [
+    (torch.zeros(2, 8), r'a tensor of shape \(2, 8\)'),
+    ((torch.zeros(2, 4, 8), ), r'a tensor of shape \(2, 4, 8\)'),
+    ((torch.zeros(2, 8, 4, 4), (4, 4)), 'a tuple'),
+])
+def test_what_is_no_map_is_refused_with_what_is(output, given):
+    with pytest.raises(
+            ValueError,
+            match=f'neck gives {given}, neither maps .* name a stage or a'):
+        _maps('neck', output)

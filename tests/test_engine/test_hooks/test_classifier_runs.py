@@ -255,6 +255,44 @@ def test_a_teacher_of_another_input_size_is_refused_by_name(tmp_path, stop):
         train(run_config(tmp_path, hooks=[hook(given, stop=stop)]))
 
 
+def test_a_teacher_of_other_channels_is_named(tmp_path):
+    grey = classifier(
+        data_preprocessor=dict(mean=[120.], std=[60.]),
+        backbone=dict(type='LeNet5'),
+        neck=None,
+        in_channels=84)
+    given = dict(
+        config=dict(default_scope='mmpretrain', model=grey), checkpoint=None)
+    message = r'teacher \S+ cannot take the pictures .*Given groups=1.* other'
+    with pytest.raises(ValueError, match=message):
+        train(run_config(tmp_path, hooks=[hook(given)]))
+
+
+def test_a_student_that_is_tuned_by_lora_is_distilled(tmp_path, teacher):
+    vit = classifier(
+        type='VisionTransformerClsHead',
+        backbone=dict(
+            type='VisionTransformer',
+            arch=dict(
+                embed_dims=16,
+                num_layers=2,
+                num_heads=2,
+                feedforward_channels=16),
+            img_size=16,
+            patch_size=4),
+        neck=None,
+        in_channels=16)
+    # The teacher's layers of that name are its own.
+    model = dict(
+        type='LoRAModel', module=vit, rank=2, targets=[dict(type='.*qkv')])
+    runner = train(run_config(tmp_path, model=model, hooks=[hook(teacher)]))
+    assert all('loss_kd_logits' in row for row in scalars(runner)[:2])
+    assert set(
+        torch.load(tmp_path / 'epoch_2.pth',
+                   weights_only=False)['state_dict']) == set(
+                       runner.model.state_dict())
+
+
 def test_a_teacher_of_more_classes_is_scored_on_the_students(
         tmp_path, teacher):
     names = ('ant', 'elk', 'cat', 'fox', 'dog')

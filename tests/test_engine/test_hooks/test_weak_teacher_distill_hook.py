@@ -227,7 +227,18 @@ def test_the_same_number_of_classes_under_other_names_is_refused(
     torch.save(checkpoint, tmp_path / 'swapped.pth')
     swapped = dict(teacher, checkpoint=str(tmp_path / 'swapped.pth'))
     with pytest.raises(ValueError, match="0: 'bar' against 'box'"):
-        train(run_config(pictures, tmp_path / 'run', hooks=[hook(swapped)]))
+        train(
+            run_config(
+                pictures,
+                tmp_path / 'run',
+                hooks=[hook(swapped, distill=[CLS])]))
+    # Left to itself, the hook takes what does not tell classes.
+    _, seen = train_watched(
+        run_config(
+            pictures, tmp_path / 'default', epochs=1, hooks=[hook(swapped)]),
+        lambda runner, outputs: {k
+                                 for k in outputs if 'kd' in k})
+    assert seen[0] == {'loss_kd_fpn'}
     features = [
         dict(knowledge=dict(type='FPNFeatures'), loss=dict(type='PKDLoss'))
     ]
@@ -548,6 +559,26 @@ def test_a_schedule_that_has_reached_0_for_good_is_a_stop(
             hooks=[hook(teacher, schedule=short, stop=NEVER)]))
     (row, ) = rows(tmp_path, 'stop')
     assert row['iter'] == 3 and 'schedule' in row['reason']
+
+
+@pytest.mark.parametrize('schedule, warned', [
+    (None, True),
+    (dict(type='WarmupHoldDecay', warmup=0.02, unit='run'), False),
+])
+def test_a_stop_that_the_default_schedule_is_ahead_of_is_told(
+        pictures, teacher, tmp_path, schedule, warned):
+    runner = train(
+        run_config(
+            pictures,
+            tmp_path,
+            epochs=2,
+            hooks=[
+                hook(
+                    teacher, schedule=schedule, stop=dict(type='At', epoch=1))
+            ]))
+    log = open(osp.join(runner.log_dir, f'{runner.timestamp}.log')).read()
+    assert ('lies beyond iteration 2, at which the default' in log) == warned
+    assert rows(tmp_path, 'stop')[0]['iter'] == (2 if warned else 4)
 
 
 def test_strength_temperature_and_teacher_time_reach_the_visualizer(

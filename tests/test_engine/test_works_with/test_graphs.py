@@ -101,7 +101,8 @@ def test_a_compiled_student_has_the_losses_of_an_eager_one_and_their_stop(
                 knowledge=dict(type='HiddenFeatures', module='backbone.first'),
                 loss=dict(type='PKDLoss')),
             dict(
-                knowledge=dict(type='ClassLogits'),
+                # A layer, which does not tell of which kind its scores are.
+                knowledge=dict(type='ClassLogits', module='head.fc'),
                 # Its forward is a loop that no compiler unrolls.
                 loss=dict(type='QualityFocalKDLoss'))
         ],

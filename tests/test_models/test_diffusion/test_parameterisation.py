@@ -53,3 +53,8 @@ def test_min_snr_counts_an_error_alike_in_every_kind(kind, gamma):
         expected,
         rtol=1e-3,
         atol=1e-5)
+
+
+def test_min_snr_weighs_noise_where_nothing_is_left_of_the_image():
+    weight = min_snr_weight(torch.tensor([0., 0.5]), 5., 'epsilon')
+    assert weight.flatten().tolist() == [1, 1]
