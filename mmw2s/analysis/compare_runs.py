@@ -148,27 +148,20 @@ def _parse(target: Union[str, float], best: Optional[float],
 def _notes(baselines: List[Run], w2s: List[Run], teacher: Optional[Run],
            chosen_afterwards: bool) -> List[str]:
     """What a reader must know before believing the numbers."""
-    notes = []
     students = baselines + w2s
     runs = students + ([teacher] if teacher else [])
-    # What a step costs, and what belongs to the students alone.
-    for compared, facts in ((runs,
-                             dict(
-                                 world_size='number of devices',
-                                 devices='device',
-                                 omp_num_threads='OMP_NUM_THREADS',
-                                 precision='precision',
-                                 versions='versions')),
-                            (students,
-                             dict(
-                                 batch_size_per_device='batch size',
-                                 max_iters='length',
-                                 iters_per_epoch='iterations of an epoch'))):
-        for key, what in facts.items():
-            values = _values(compared, key)
-            if len(values) > 1:
-                notes.append(f'The runs differ in {what} ({key}): ' +
-                             ' / '.join(map(str, values)) + '.')
+    notes = _differences(
+        runs,  # what a step costs
+        world_size='number of devices',
+        devices='device',
+        omp_num_threads='OMP_NUM_THREADS',
+        precision='precision',
+        versions='versions')
+    notes += _differences(
+        students,
+        batch_size_per_device='batch size',
+        max_iters='length',
+        iters_per_epoch='iterations of an epoch')
     for run in runs:
         if not run.finished:
             notes.append(f'{run.name} has not finished.')
@@ -209,6 +202,17 @@ def _notes(baselines: List[Run], w2s: List[Run], teacher: Optional[Run],
     if chosen_afterwards:
         notes.append("The targets are shares of the baseline's best, chosen "
                      'after the runs.')
+    return notes
+
+
+def _differences(runs: List[Run], **facts: str) -> List[str]:
+    """A note on each fact, given with its name in words, that differs."""
+    notes = []
+    for key, what in facts.items():
+        values = _values(runs, key)
+        if len(values) > 1:
+            notes.append(f'The runs differ in {what} ({key}): ' +
+                         ' / '.join(map(str, values)) + '.')
     return notes
 
 

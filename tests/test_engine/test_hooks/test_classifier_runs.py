@@ -220,11 +220,13 @@ def test_training_losses_can_decide_for_classifiers_too(teacher, tmp_path):
     assert rows(tmp_path, 'stop')[0]['iter'] == 4
 
 
+def untrained(model, scope='mmpretrain'):
+    return dict(config=dict(default_scope=scope, model=model), checkpoint=None)
+
+
 def test_a_teacher_of_another_task_is_refused(tmp_path):
     from toys import retinanet
-    detector = dict(
-        config=dict(default_scope='mmdet', model=retinanet(18)),
-        checkpoint=None)
+    detector = untrained(retinanet(18), 'mmdet')
     with pytest.raises(ValueError, match='teacher .* has no module "head"'):
         train(run_config(tmp_path, hooks=[hook(detector)]))
 
@@ -248,11 +250,9 @@ def test_a_teacher_of_another_input_size_is_refused_by_name(tmp_path, stop):
             patch_size=4),
         neck=dict(type='GlobalAveragePooling', dim=1),
         in_channels=16)
-    given = dict(
-        config=dict(default_scope='mmpretrain', model=mixer), checkpoint=None)
     message = r'teacher \S+ cannot take the pictures .*\(32, 32\)'
     with pytest.raises(ValueError, match=message):
-        train(run_config(tmp_path, hooks=[hook(given, stop=stop)]))
+        train(run_config(tmp_path, hooks=[hook(untrained(mixer), stop=stop)]))
 
 
 def test_a_teacher_of_other_channels_is_named(tmp_path):
@@ -261,11 +261,9 @@ def test_a_teacher_of_other_channels_is_named(tmp_path):
         backbone=dict(type='LeNet5'),
         neck=None,
         in_channels=84)
-    given = dict(
-        config=dict(default_scope='mmpretrain', model=grey), checkpoint=None)
     message = r'teacher \S+ cannot take the pictures .*Given groups=1.* other'
     with pytest.raises(ValueError, match=message):
-        train(run_config(tmp_path, hooks=[hook(given)]))
+        train(run_config(tmp_path, hooks=[hook(untrained(grey))]))
 
 
 def test_a_student_that_is_tuned_by_lora_is_distilled(tmp_path, teacher):
