@@ -23,7 +23,7 @@ from mmw2s.registry import KNOWLEDGE, SCHEDULES, STOP_RULES
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
     ROOT / 'README.md', ROOT / 'CHANGELOG.md', *(ROOT / 'docs').glob('*.md'),
-    *(ROOT / 'configs').rglob('README.md')
+    *(ROOT / 'configs').rglob('README.md'), *ROOT.glob('findings/*.md')
 ]
 
 
