@@ -6,6 +6,7 @@ temperature.
 """
 import logging
 import math
+import sys
 from abc import ABCMeta, abstractmethod
 from numbers import Real
 from typing import Any, Optional, Sequence
@@ -121,7 +122,7 @@ class Schedule(metaclass=ABCMeta):
         if self._max_iters is None:
             raise RuntimeError(f'{type(self).__name__} does not know the '
                                'length of the run yet: call bind() first')
-        return round(span * self._iters_per_unit)
+        return round(min(span * self._iters_per_unit, sys.maxsize))
 
     def _check(self, **fields: float) -> None:
         for name, given in fields.items():

@@ -74,7 +74,12 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         for key, value in options.items():
             _check_key(cfg, key.split('.'), value, options)
-    cfg.merge_from_dict(dict(options))
+    try:
+        cfg.merge_from_dict(dict(options))
+    except (AttributeError, KeyError, TypeError) as error:
+        # A dict in the place of something else, a number of a list, ...
+        raise ValueError(f'teacher.cfg_options {dict(options)!r} cannot be '
+                         f'merged into its config: {error}') from error
 
 
 def _check_key(cfg: Config, keys: List[str], value: Any,
@@ -110,14 +115,17 @@ def _check_key(cfg: Config, keys: List[str], value: Any,
 def _refuse_unknown(node: Any, keys: List[str], depth: int,
                     kind: Any) -> None:
     key, where = keys[depth], '.'.join(keys[:depth])
-    known = [*node, *(_fields(kind) if kind else [])]
+    cls = _find(kind)
+    known = [*node, *(_fields(cls) if cls else [])]
     if not where:
         known += _TOP
     elif kind:
         known += _OF_BUILDERS
-    if key in known:
-        return
     nearest = difflib.get_close_matches(key, known, n=1)
+    # Of what is found in no registry, such as "nms", only those near to its
+    # keys are known to be wrong.
+    if key in known or (kind and not cls and not nearest):
+        return
     kind = getattr(kind, '__name__', kind)
     raise ValueError(
         f'teacher.cfg_options has "{".".join(keys)}", but '
@@ -127,10 +135,20 @@ def _refuse_unknown(node: Any, keys: List[str], depth: int,
          ', '.join(dict.fromkeys(k for k in known if k not in _OF_BUILDERS))))
 
 
+def _find(kind: Any) -> Any:
+    """The class of a ``type`` in the scope of the config, or None."""
+    if not isinstance(kind, str):
+        return kind
+    for root in (MODELS, TASK_UTILS):
+        with root.switch_scope_and_registry(None) as registry:
+            cls = registry.get(kind)
+        if cls is not None:
+            return cls
+    return None
+
+
 def _fields(kind: Any) -> Iterator[str]:
     """What a class can be built with, its bases' fields included."""
-    if isinstance(kind, str):
-        kind = MODELS.get(kind) or TASK_UTILS.get(kind)
     for cls in inspect.getmro(kind) if inspect.isclass(kind) else [kind]:
         init = cls.__dict__.get('__init__') if inspect.isclass(cls) else cls
         if init is None or not callable(init):
