@@ -128,16 +128,15 @@ class Schedule(metaclass=ABCMeta):
         for name, given in fields.items():
             check_number(f'{type(self).__name__}.{name}', given, at_least=0)
 
-    def _check_spans(self, **spans: Optional[float]) -> None:
-        most = 1 if self.unit == 'run' else None
+    def _check_spans(self, **spans: float) -> None:
+        share = self.unit == 'run'
         for name, given in spans.items():
-            if given is not None:
-                name = f'{type(self).__name__}.{name}'
-                check_number(
-                    f'{name} (a share of the run)' if most else name,
-                    given,
-                    at_least=0,
-                    at_most=most)
+            check_number(
+                f'{type(self).__name__}.{name}' +
+                (' (a share of the run)' if share else ''),
+                given,
+                at_least=0,
+                at_most=1 if share else None)
 
 
 @SCHEDULES.register_module()
@@ -186,7 +185,9 @@ class _Ramp(Schedule):
                  unit: str = 'epoch') -> None:
         super().__init__(unit)
         self._check(start=start, end=end)
-        self._check_spans(begin=begin, length=length)
+        self._check_spans(begin=begin)
+        if length is not None:
+            self._check_spans(length=length)
         self.start = float(start)
         self.end = float(end)
         self.begin = begin
@@ -286,8 +287,10 @@ class WarmupHoldDecay(Schedule):
                  shape: str = 'linear') -> None:
         super().__init__(unit)
         self._check(peak=peak)
-        self._check_spans(warmup=warmup, hold=hold, decay=decay)
-        if hold is None and decay > 0:
+        self._check_spans(warmup=warmup, decay=decay)
+        if hold is not None:
+            self._check_spans(hold=hold)
+        elif decay > 0:
             raise ValueError(
                 'WarmupHoldDecay with hold=None keeps its peak until a stop '
                 f'rule ends it, but got decay={decay}: give hold a length, or '

@@ -6,6 +6,7 @@ resumed run takes the same decisions: its rows are fed to the rule again.
 """
 import logging
 import math
+import sys
 from typing import Any, Dict, Mapping, Optional, Union
 
 from mmengine.logging import print_log
@@ -103,8 +104,8 @@ class At(StopRule):
              max_iters: int,
              iters_per_epoch: float,
              teacher_metrics: Optional[Mapping[str, float]] = None) -> None:
-        self._at = self.iter if self.epoch is None else round(self.epoch *
-                                                              iters_per_epoch)
+        self._at = self.iter if self.epoch is None else round(
+            min(self.epoch * iters_per_epoch, sys.maxsize))
         if self._at > max_iters:
             print_log(
                 f'stop=At({self._at} iterations) lies beyond the end of the '

@@ -111,7 +111,7 @@ def _check(kind: str, abstract: type, name: str, value: Any,
                                   ('<=', at_most), ('<', below))
               if bound is not None]
     if not isinstance(value, abstract) or isinstance(value, bool) or \
-            not _is_finite(value) or \
+            (abstract is Real and not _is_finite(value)) or \
             at_least is not None and value < at_least or \
             above is not None and value <= above or \
             at_most is not None and value > at_most or \

@@ -6,6 +6,7 @@ is missing in the package is seen.
 """
 import copy
 import math
+import sys
 from collections import Counter
 from numbers import Integral, Real
 
@@ -19,6 +20,7 @@ from mmengine.registry import HOOKS  # noqa: E402
 import mmw2s  # noqa: E402, F401
 
 pytestmark = pytest.mark.slow
+LARGEST = sys.float_info.max
 REFUSED = (KeyError, TypeError, ValueError)
 
 
@@ -29,15 +31,15 @@ def is_number(low=-math.inf, high=math.inf, above=None, below=None):
 
     def fits(x):
         return isinstance(x, Real) and not isinstance(x, bool) and \
-            -1e309 < x < 1e309 and low <= x <= high and \
+            abs(x) <= LARGEST and low <= x <= high and \
             (above is None or x > above) and (below is None or x < below)
 
     return fits
 
 
-def is_integer(low):
+def is_integer(low, high=math.inf):
     return lambda x: isinstance(x, Integral) and not isinstance(x, bool) and \
-        x >= low
+        low <= x <= high
 
 
 def is_one_of(*choices):
@@ -73,7 +75,7 @@ def is_options(x):
 WEIGHT = is_number(0)
 SHARE = is_number(above=0, high=1)
 SPAN = is_number(0, 1)  # of schedules with unit='run'
-SEED = is_integer(0)
+SEED = is_integer(0, 2**32 - 1)
 MODULE = is_text
 FIELDS = {
     'PKDLoss': dict(
@@ -168,7 +170,8 @@ FIELDS = {
         trust_checkpoint=is_one_of(True, False)),
     'WeakTeacherDistillHook': dict(task_weight=is_number(0)),
     'TimeToTargetHook': dict(
-        rule=is_one_of('greater'), stop_at_target=is_one_of(True, False)),
+        rule=is_one_of(None, 'greater', 'less'),
+        stop_at_target=is_one_of(True, False)),
     'SampleGridHook': dict(num=is_integer(1), seed=SEED),
     'targets': {
         'coco/bbox_mAP': are_targets,

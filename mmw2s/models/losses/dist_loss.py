@@ -55,6 +55,7 @@ class DISTLoss(DistillationLoss):
                  temperature: float = 1.0,
                  eps: float = 1e-8,
                  loss_weight: float = 1.0) -> None:
+        check_number('DISTLoss.temperature', temperature, above=0)
         super().__init__(loss_weight, temperature)
         check_number('DISTLoss.beta', beta, at_least=0)
         check_number('DISTLoss.gamma', gamma, at_least=0)

@@ -51,6 +51,7 @@ class DKDLoss(DistillationLoss):
                  beta: float = 1.0,
                  temperature: float = 1.0,
                  loss_weight: float = 1.0) -> None:
+        check_number('DKDLoss.temperature', temperature, above=0)
         super().__init__(loss_weight, temperature)
         check_number('DKDLoss.alpha', alpha, at_least=0)
         check_number('DKDLoss.beta', beta, at_least=0)

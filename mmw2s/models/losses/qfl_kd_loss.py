@@ -55,6 +55,7 @@ class QualityFocalKDLoss(DistillationLoss):
                  beta: float = 1.0,
                  temperature: float = 1.0,
                  loss_weight: float = 1.0) -> None:
+        check_number('QualityFocalKDLoss.temperature', temperature, above=0)
         super().__init__(loss_weight, temperature)
         check_number('QualityFocalKDLoss.beta', beta, at_least=1)
         self.beta = beta
