@@ -15,6 +15,7 @@ from mmw2s.analysis.targets import (check_targets, first_at_target,
 from mmw2s.engine.clock import Clock
 from mmw2s.engine.data_wait import DataWaitHook
 from mmw2s.engine.missed_validation import MissedValidationHook
+from mmw2s.engine.only_one import refuse_another
 from mmw2s.engine.run_facts import describe_run
 from mmw2s.utils.fields import check_choice, check_flag
 
@@ -118,6 +119,7 @@ class TimeToTargetHook(Hook):
 
     def before_train(self, runner) -> None:
         """Start the clock, or set it to where the resumed run had stopped."""
+        refuse_another(runner, self)
         self._path = osp.join(runner.work_dir, FILENAME)
         self._finished = False
         self._wall, self._train = Clock(), Clock()

@@ -26,6 +26,7 @@ from mmw2s.distillation.terms import build_terms
 from mmw2s.engine.finite_losses import FiniteLosses
 from mmw2s.engine.inner_model import inner_model
 from mmw2s.engine.missed_validation import MissedValidationHook
+from mmw2s.engine.only_one import refuse_another
 from mmw2s.engine.run_facts import iters_per_epoch
 from mmw2s.engine.step_times import StepTimes
 from mmw2s.registry import SCHEDULES, STOP_RULES, check_fields, owned_by
@@ -160,6 +161,7 @@ class WeakTeacherDistillHook(Hook):
                     'off.',
                     logger='current')
                 return
+        refuse_another(runner, self)
         self._refuse_run(runner)
         student = inner_model(runner.model)
         with preserved_rng():
@@ -225,11 +227,6 @@ class WeakTeacherDistillHook(Hook):
     @staticmethod
     def _refuse_run(runner: Runner) -> None:
         """Refuse what is known not to work, or was never seen to."""
-        if sum(isinstance(h, WeakTeacherDistillHook)
-               for h in runner.hooks) > 1:
-            raise ValueError(
-                'the run has more than one WeakTeacherDistillHook (look at '
-                'custom_hooks and default_hooks): keep one')
         strategy = getattr(runner, 'strategy', None)
         # DDP and FSDP descend from it.
         if strategy is not None and not isinstance(strategy,
