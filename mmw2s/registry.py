@@ -80,8 +80,9 @@ def owned_by(owner: str, kind: str = '') -> Iterator[None]:
         else:
             text = f'{owner}: {text}'
         # Of some descendants a text alone cannot be made.
-        base = next(kind for kind in (KeyError, TypeError, ValueError)
-                    if isinstance(error, kind))
+        base = next(
+            kind for kind in (KeyError, TypeError, ValueError)
+            if isinstance(error, kind))
         raise base(text) from error
 
 

@@ -117,9 +117,10 @@ class FrozenTeacher:
             ValueError: If there is no config, or one beside the fields.
         """
         if not isinstance(cfg, (dict, Config)):
-            check_text('teacher', cfg, 'a config (a path, "package::path" or '
-                       'a dict with the key "model"), or a dict with the key '
-                       '"config"')
+            check_text(
+                'teacher', cfg, 'a config (a path, "package::path" or '
+                'a dict with the key "model"), or a dict with the key '
+                '"config"')
             return
         if 'model' in cfg:
             beside = set(cfg) & set(inspect.signature(cls).parameters)

@@ -49,9 +49,8 @@ def check_teacher_fields(config: Any,
     if score is not None:
         check_number('teacher.score', score)
     check_choice('teacher.precision', precision, PRECISIONS)
-    if cfg_options is not None and not (
-            isinstance(cfg_options, dict)
-            and all(isinstance(key, str) for key in cfg_options)):
+    if cfg_options is not None and not (isinstance(cfg_options, dict) and all(
+            isinstance(key, str) for key in cfg_options)):
         raise ValueError(
             'teacher.cfg_options should be a dict of overrides, such as '
             f'{{"model.bbox_head.num_classes": 3}}, but got {cfg_options!r}')
@@ -112,8 +111,7 @@ def _check_key(cfg: Config, keys: List[str], value: Any,
             _check_key(cfg, key.split('.'), inner, {**options, **below})
 
 
-def _refuse_unknown(node: Any, keys: List[str], depth: int,
-                    kind: Any) -> None:
+def _refuse_unknown(node: Any, keys: List[str], depth: int, kind: Any) -> None:
     key, where = keys[depth], '.'.join(keys[:depth])
     cls = _find(kind)
     known = [*node, *(_fields(cls) if cls else [])]

@@ -77,10 +77,7 @@ class FiniteLosses:
         scalars = runner.message_hub.log_scalars
         names = [key for key in outputs if 'loss' in key]
         if all(f'train/{name}' in scalars for name in names):
-            return {
-                name: scalars[f'train/{name}'].current()
-                for name in names
-            }
+            return {name: scalars[f'train/{name}'].current() for name in names}
         if not self._told:
             self._told = True
             print_log(

@@ -10,8 +10,8 @@ from numbers import Integral, Real
 from typing import Any, Iterable, Optional
 
 __all__ = [
-    'check_choice', 'check_flag', 'check_integer', 'check_number', 'check_seed',
-    'check_text'
+    'check_choice', 'check_flag', 'check_integer', 'check_number',
+    'check_seed', 'check_text'
 ]
 
 
@@ -97,8 +97,9 @@ def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
         ValueError: With the choices.
     """
     choices = list(choices)
-    if not any(value is c or (type(value) is type(c) and value == c)
-               for c in choices):
+    if not any(
+            value is c or (type(value) is type(c) and value == c)
+            for c in choices):
         raise ValueError(f'{name} should be one of '
                          f'{", ".join(map(repr, choices))}, but got {value!r}')
 
@@ -106,9 +107,8 @@ def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
 def _check(kind: str, abstract: type, name: str, value: Any,
            at_least: Optional[float], above: Optional[float],
            at_most: Optional[float], below: Optional[float]) -> None:
-    bounds = [(sign, bound)
-              for sign, bound in (('>=', at_least), ('>', above),
-                                  ('<=', at_most), ('<', below))
+    bounds = [(sign, bound) for sign, bound in (('>=', at_least), ('>', above),
+                                                ('<=', at_most), ('<', below))
               if bound is not None]
     if not isinstance(value, abstract) or isinstance(value, bool) or \
             (abstract is Real and not _is_finite(value)) or \

@@ -23,7 +23,6 @@ pytestmark = pytest.mark.slow
 LARGEST = sys.float_info.max
 REFUSED = (KeyError, TypeError, ValueError)
 
-
 # -- what each field may be ----------------------------------------------
 
 
@@ -78,76 +77,98 @@ SPAN = is_number(0, 1)  # of schedules with unit='run'
 SEED = is_integer(0, 2**32 - 1)
 MODULE = is_text
 FIELDS = {
-    'PKDLoss': dict(
+    'PKDLoss':
+    dict(
         per_image=is_one_of(True, False),
         eps=is_number(above=0),
         loss_weight=WEIGHT),
-    'CWDLoss': dict(tau=is_number(above=0), loss_weight=WEIGHT),
-    'MSEKDLoss': dict(loss_weight=WEIGHT),
-    'BoxKDLoss': dict(beta=is_number(0), loss_weight=WEIGHT),
-    'KDLoss': dict(
+    'CWDLoss':
+    dict(tau=is_number(above=0), loss_weight=WEIGHT),
+    'MSEKDLoss':
+    dict(loss_weight=WEIGHT),
+    'BoxKDLoss':
+    dict(beta=is_number(0), loss_weight=WEIGHT),
+    'KDLoss':
+    dict(
         temperature=is_number(above=0),
         class_dim=is_integer(-math.inf),
         loss_weight=WEIGHT),
-    'DKDLoss': dict(
+    'DKDLoss':
+    dict(
         alpha=is_number(0),
         beta=is_number(0),
         temperature=is_number(above=0),
         loss_weight=WEIGHT),
-    'DISTLoss': dict(
+    'DISTLoss':
+    dict(
         beta=is_number(0),
         gamma=is_number(0),
         temperature=is_number(above=0),
         eps=is_number(above=0),
         loss_weight=WEIGHT),
-    'PLDLoss': dict(temperature=is_number(above=0), loss_weight=WEIGHT),
-    'QualityFocalKDLoss': dict(
+    'PLDLoss':
+    dict(temperature=is_number(above=0), loss_weight=WEIGHT),
+    'QualityFocalKDLoss':
+    dict(
         beta=is_number(1), temperature=is_number(above=0), loss_weight=WEIGHT),
-    'FPNFeatures': dict(
+    'FPNFeatures':
+    dict(
         module=MODULE,
         teacher_module=either(is_none, MODULE),
         levels=either(is_none, is_levels),
         seed=SEED,
         adapter=is_one_of('fixed', 'trained')),
-    'HiddenFeatures': dict(module=MODULE, seed=SEED),
-    'ClassLogits': dict(module=MODULE, teacher_module=either(is_none, MODULE)),
-    'DenseHeadOutputs': dict(
+    'HiddenFeatures':
+    dict(module=MODULE, seed=SEED),
+    'ClassLogits':
+    dict(module=MODULE, teacher_module=either(is_none, MODULE)),
+    'DenseHeadOutputs':
+    dict(
         output=is_one_of('scores', 'boxes'),
         module=MODULE,
         anchors=either(is_one_of('all'), is_integer(1)),
         positive_thr=is_number(0, below=1)),
-    'RPNOutputs': dict(
+    'RPNOutputs':
+    dict(
         output=is_one_of('scores', 'boxes'),
         anchors=either(is_one_of('all'), is_integer(1)),
         positive_thr=is_number(0, below=1)),
-    'RoIHeadOutputs': dict(
-        output=is_one_of('scores', 'boxes', 'masks'), module=MODULE),
-    'Denoising': dict(
+    'RoIHeadOutputs':
+    dict(output=is_one_of('scores', 'boxes', 'masks'), module=MODULE),
+    'Denoising':
+    dict(
         kind=is_one_of('auto', 'epsilon', 'sample', 'v_prediction'),
         min_snr_gamma=either(is_none, is_one_of(math.inf),
                              is_number(above=0))),
-    'DenoisingFeatures': dict(module=MODULE, denoiser=MODULE, seed=SEED),
-    'Constant': dict(value=is_number(0)),
-    'Linear': dict(
+    'DenoisingFeatures':
+    dict(module=MODULE, denoiser=MODULE, seed=SEED),
+    'Constant':
+    dict(value=is_number(0)),
+    'Linear':
+    dict(
         start=is_number(0),
         end=is_number(0),
         begin=SPAN,
         length=either(is_none, SPAN),
         unit=is_one_of('run', 'epoch', 'iter')),
-    'WarmupHoldDecay': dict(
+    'WarmupHoldDecay':
+    dict(
         warmup=SPAN,
         hold=either(is_none, SPAN),
         decay=SPAN,
         peak=is_number(0),
         unit=is_one_of('run', 'epoch', 'iter'),
         shape=is_one_of('linear', 'cosine')),
-    'DynamicTemperature': dict(
+    'DynamicTemperature':
+    dict(
         start=is_number(above=0),
         low=is_number(above=0),
         length=either(is_none, SPAN),
         unit=is_one_of('run', 'epoch', 'iter')),
-    'At': dict(iter=is_integer(0)),
-    'SurpassTeacher': dict(
+    'At':
+    dict(iter=is_integer(0)),
+    'SurpassTeacher':
+    dict(
         metric=is_text,
         consecutive=is_integer(1),
         margin=is_number(),
@@ -155,29 +176,35 @@ FIELDS = {
         teacher_score=either(is_one_of('measured'), is_number()),
         latest=either(is_none, SHARE),
         student_best=either(is_none, is_number(above=0))),
-    'SurpassOnTrain': dict(
+    'SurpassOnTrain':
+    dict(
         interval=is_integer(1),
         momentum=is_number(0, below=1),
         margin=is_number(below=1),
         min_looks=is_integer(0),
         latest=either(is_none, SHARE)),
-    'teacher': dict(
+    'teacher':
+    dict(
         config=is_text,
         checkpoint=either(is_none, is_text),
         score=either(is_none, is_number()),
         precision=is_one_of('run', 'fp32', 'fp16', 'bf16'),
         cfg_options=either(is_none, is_options),
         trust_checkpoint=is_one_of(True, False)),
-    'WeakTeacherDistillHook': dict(task_weight=is_number(0)),
-    'TimeToTargetHook': dict(
+    'WeakTeacherDistillHook':
+    dict(task_weight=is_number(0)),
+    'TimeToTargetHook':
+    dict(
         rule=is_one_of(None, 'greater', 'less'),
         stop_at_target=is_one_of(True, False)),
-    'SampleGridHook': dict(num=is_integer(1), seed=SEED),
+    'SampleGridHook':
+    dict(num=is_integer(1), seed=SEED),
     'targets': {
         'coco/bbox_mAP': are_targets,
         'accuracy/top1': are_targets
     },
-    'entry': dict(name=is_text, auto_ratio=is_number(above=0)),
+    'entry':
+    dict(name=is_text, auto_ratio=is_number(above=0)),
 }
 
 # -- configs that are right ----------------------------------------------
@@ -199,8 +226,7 @@ FEATURES = dict(
 SCORES = dict(type='ClassLogits', module='head', teacher_module=None)
 PKD = dict(type='PKDLoss', per_image=True, eps=1e-6, loss_weight=1.)
 KD = dict(type='KDLoss', temperature=1., class_dim=-1, loss_weight=1.)
-RAMP = dict(
-    type='Linear', start=6., end=1., begin=0., length=0.5, unit='run')
+RAMP = dict(type='Linear', start=6., end=1., begin=0., length=0.5, unit='run')
 HOLD = dict(
     type='WarmupHoldDecay',
     warmup=0.02,
@@ -243,24 +269,25 @@ BASES = [
     distilling(SCORES, KD, temperature=RAMP),
     distilling(
         SCORES,
-        dict(type='DKDLoss', alpha=1., beta=2., temperature=1.,
-             loss_weight=1.),
+        dict(
+            type='DKDLoss', alpha=1., beta=2., temperature=1., loss_weight=1.),
         temperature=dict(
             type='DynamicTemperature',
             start=4.,
             low=2.,
             length=0.5,
             unit='run')),
-    distilling(SCORES,
-               dict(
-                   type='DISTLoss',
-                   beta=1.,
-                   gamma=1.,
-                   temperature=1.,
-                   eps=1e-8,
-                   loss_weight=1.),
-               schedule=dict(type='Constant', value=1.),
-               stop=dict(type='At', iter=100)),
+    distilling(
+        SCORES,
+        dict(
+            type='DISTLoss',
+            beta=1.,
+            gamma=1.,
+            temperature=1.,
+            eps=1e-8,
+            loss_weight=1.),
+        schedule=dict(type='Constant', value=1.),
+        stop=dict(type='At', iter=100)),
     distilling(SCORES, dict(type='PLDLoss', temperature=1., loss_weight=1.)),
     distilling(
         BOXES,
@@ -279,9 +306,7 @@ BASES = [
             anchors=2000,
             positive_thr=0.05),
         dict(
-            type='QualityFocalKDLoss',
-            beta=1.,
-            temperature=1.,
+            type='QualityFocalKDLoss', beta=1., temperature=1.,
             loss_weight=1.)),
     distilling(
         dict(type='RoIHeadOutputs', output='scores', module='roi_head'), KD),
@@ -388,7 +413,8 @@ def check(run):
         derandomize=True,
         database=None,
         deadline=None,
-        suppress_health_check=list(HealthCheck))(run)
+        suppress_health_check=list(HealthCheck))(
+            run)
     run()
 
 

@@ -93,9 +93,13 @@ def test_loss_weights_that_are_all_0_are_warned_of(said):
 
 @pytest.mark.parametrize('schedule, stop', [
     (hold(warmup=5), dict(type='At', epoch=3)),
-    (hold(warmup=0.6, unit='run'), dict(type='SurpassTeacher', latest=0.3,
-                                        metric='mAP', rule='greater',
-                                        teacher_score=0.3)),
+    (hold(warmup=0.6, unit='run'),
+     dict(
+         type='SurpassTeacher',
+         latest=0.3,
+         metric='mAP',
+         rule='greater',
+         teacher_score=0.3)),
     (dict(type='Linear', start=0., end=1.), dict(type='At', iter=30)),
 ])
 def test_a_stop_before_the_full_strength_is_warned_of(schedule, stop, said):

@@ -172,10 +172,10 @@ def test_a_schedule_that_fits_does_not_warn(cfg, warnings):
 
 
 @pytest.mark.parametrize('cfg,message', [
-    (dict(type='WarmupHoldDecay',
-          warmup=-1), 'WarmupHoldDecay.warmup .*-1'),
+    (dict(type='WarmupHoldDecay', warmup=-1), 'WarmupHoldDecay.warmup .*-1'),
     (dict(type='WarmupHoldDecay', hold=-1), 'WarmupHoldDecay.hold .*-1'),
-    (dict(type='WarmupHoldDecay', hold=1, decay=math.inf), 'Decay.decay .*inf'),
+    (dict(type='WarmupHoldDecay', hold=1,
+          decay=math.inf), 'Decay.decay .*inf'),
     (dict(type='WarmupHoldDecay', peak=math.nan), 'Decay.peak .*nan'),
     (dict(type='WarmupHoldDecay', warmup='1'), "Decay.warmup .*'1'"),
     (dict(type='WarmupHoldDecay', decay=1), 'hold=None .*decay=1'),

@@ -33,8 +33,10 @@ def test_the_base_never_stops():
 
 @pytest.mark.parametrize('latest', [0, -0.1, 1.1])
 def test_a_latest_point_outside_the_run_is_refused(latest):
-    with pytest.raises(ValueError, match=r'latest \(a share of the run\) '
-                       'should be a finite number > 0 and <= 1'):
+    with pytest.raises(
+            ValueError,
+            match=r'latest \(a share of the run\) '
+            'should be a finite number > 0 and <= 1'):
         SurpassTeacher(latest=latest)
 
 
@@ -141,8 +143,10 @@ def test_with_a_given_score_a_metric_not_given_is_warned_of_once(caplog):
     (dict(consecutive=0), 'consecutive should be an integer >= 1'),
     (dict(consecutive=1.5), 'consecutive should be an integer >= 1'),
     (dict(rule='more'), "rule should be one of None, 'greater', 'less'"),
-    (dict(teacher_score='mesured'), 'teacher_score, unless "measured", should'),
-    (dict(teacher_score=float('nan')), 'teacher_score, unless "measured", should'),
+    (dict(teacher_score='mesured'),
+     'teacher_score, unless "measured", should'),
+    (dict(teacher_score=float('nan')),
+     'teacher_score, unless "measured", should'),
     (dict(teacher_score=0.3), 'metric should be a name'),
 ])
 def test_bad_fields_are_refused(fields, message):
@@ -230,7 +234,8 @@ def test_at_needs_one_point(fields):
 
 
 def test_at_refuses_a_point_before_the_run():
-    with pytest.raises(ValueError, match='At.epoch should be a finite number >= 0'):
+    with pytest.raises(
+            ValueError, match='At.epoch should be a finite number >= 0'):
         At(epoch=-1)
 
 

@@ -39,11 +39,13 @@ def test_a_misspelt_override_is_refused_and_the_nearest_named(
     dict(model__backbone__with_cp=True),
     dict(model__bbox_head__reg_decoded_bbox=True),
     dict(model__backbone__norm_cfg__requires_grad=False),
-    dict(model__backbone__init_cfg=dict(
-        type='Pretrained', checkpoint='x', _delete_=True)),
+    dict(
+        model__backbone__init_cfg=dict(
+            type='Pretrained', checkpoint='x', _delete_=True)),
     dict(model__neck__num_outs=4, model=dict(neck=dict(out_channels=8))),
-    dict(model__bbox_head__loss_cls=dict(
-        _delete_=True, type='CrossEntropyLoss', use_sigmoid=True)),
+    dict(
+        model__bbox_head__loss_cls=dict(
+            _delete_=True, type='CrossEntropyLoss', use_sigmoid=True)),
     dict(model__backbone__type='ResNeXt', model__backbone__groups=4),
     dict(model__neck__in_channels=[8, 16, 32, 64]),
     dict(model__test_cfg__nms__class_agnostic=True),
@@ -63,15 +65,17 @@ def test_a_number_beyond_a_list_is_refused():
         merged(model__neck__in_channels__4=8)
 
 
-@pytest.mark.parametrize('field, value', [
-    ('checkpoint', ''), ('checkpoint', 3), ('score', '0.4'),
-    ('score', math.nan), ('score', True), ('precision', 'fp8'),
-    ('precision', ['fp16']), ('cfg_options', ['model.x=3']),
-    ('cfg_options', 'model.x=3'), ('trust_checkpoint', 'no'),
-    ('trust_checkpoint', 1), ('config', ''), ('config', None),
-    ('config', {}), ('config', dict(model=None)),
-    ('config', dict(model=dict(depth=18)))
-])
+@pytest.mark.parametrize('field, value',
+                         [('checkpoint', ''), ('checkpoint', 3),
+                          ('score', '0.4'), ('score', math.nan),
+                          ('score', True), ('precision', 'fp8'),
+                          ('precision', ['fp16']),
+                          ('cfg_options', ['model.x=3']),
+                          ('cfg_options', 'model.x=3'),
+                          ('trust_checkpoint', 'no'), ('trust_checkpoint', 1),
+                          ('config', ''), ('config', None), ('config', {}),
+                          ('config', dict(model=None)),
+                          ('config', dict(model=dict(depth=18)))])
 def test_a_wrong_value_is_refused_before_anything_is_read(field, value):
     cfg = dict(config='no_such_file.py')
     cfg[field] = value

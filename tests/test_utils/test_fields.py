@@ -20,11 +20,12 @@ def test_what_is_no_finite_number_is_refused_with_its_name(value):
         check_number('X.y', value)
 
 
-@pytest.mark.parametrize(
-    'bounds, value, said',
-    [(dict(at_least=0), -1, '>= 0'), (dict(above=0), 0, '> 0'),
-     (dict(at_most=1), 1.5, '<= 1'), (dict(below=1), 1, '< 1'),
-     (dict(at_least=0, below=1), 1, '>= 0 and < 1')])
+@pytest.mark.parametrize('bounds, value, said',
+                         [(dict(at_least=0), -1, '>= 0'),
+                          (dict(above=0), 0, '> 0'),
+                          (dict(at_most=1), 1.5, '<= 1'),
+                          (dict(below=1), 1, '< 1'),
+                          (dict(at_least=0, below=1), 1, '>= 0 and < 1')])
 def test_bounds_are_said(bounds, value, said):
     with pytest.raises(ValueError, match=f'number {said}, but got {value}'):
         check_number('X.y', value, **bounds)

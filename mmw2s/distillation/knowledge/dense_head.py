@@ -60,7 +60,8 @@ class DenseHeadOutputs(Knowledge):
         name = type(self).__name__
         check_choice(f'{name}.output', output, ('scores', 'boxes'))
         if anchors != 'all':
-            check_integer(f'{name}.anchors, unless "all",', anchors, at_least=1)
+            check_integer(
+                f'{name}.anchors, unless "all",', anchors, at_least=1)
         check_number(f'{name}.positive_thr', positive_thr, at_least=0, below=1)
         self.output = output
         self.gives = 'box deltas' if output == 'boxes' else None

@@ -200,9 +200,12 @@ class WeakTeacherDistillHook(Hook):
         self._stop.bind(*length, metrics)
         scores = self._stop.scores()
         teacher.check_score(scores)
-        warn_of_odd_settings(self.distiller.schedule, self.distiller.terms,
-                             self._stop, self.stop_cfg,
-                             self.schedule_cfg is None)
+        warn_of_odd_settings(
+            self.distiller.schedule,
+            self.distiller.terms,
+            self._stop,
+            self.stop_cfg,
+            is_default_schedule=self.schedule_cfg is None)
 
         self.record = record or RunRecord.start(runner.work_dir)
         if not known:

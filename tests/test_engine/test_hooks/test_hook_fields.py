@@ -22,8 +22,10 @@ def hook(teacher='x.py', **fields):
     (dict(distill=[entry(FPN, loss_eps='1e-6')]),
      r'Hook.distill\[0\].loss \(PKDLoss\).eps should be a finite number > 0, '
      "but got '1e-6'"),
-    (dict(distill=[FPN, dict(CLS, knowledge=dict(
-        type='DenseHeadOutputs', anchors=True))]),
+    (dict(distill=[
+        FPN,
+        dict(CLS, knowledge=dict(type='DenseHeadOutputs', anchors=True))
+    ]),
      r'Hook.distill\[1\].knowledge \(DenseHeadOutputs\).anchors.* but got Tr'),
     (dict(distill=[entry(CLS, temperature=dict(type='Constant', value='4'))]),
      r"Hook.distill\[0\].temperature \(Constant\).value should .* got '4'"),
@@ -54,12 +56,14 @@ def test_a_wrong_value_is_told_with_hook_entry_and_field(fields, message):
     (dict(distill=[dict(FPN, loss='PKDLoss')]), r'\[0\].loss should be a dic'),
     (dict(distill=[dict(FPN, loss=dict(type='torch.nn.ReLU'))]),
      r'\[0\].loss \(ReLU\) should be a loss'),
-    (dict(distill=[dict(FPN, loss=dict(type=None))]), r'\[0\].loss: "type" sh'),
+    (dict(distill=[dict(FPN, loss=dict(type=None))]),
+     r'\[0\].loss: "type" sh'),
     (dict(distill=[dict(FPN, knowledge='FPNFeatures')]),
      r'\[0\].knowledge: a knowledge should be a dict .* Registered are'),
     (dict(distill=[entry(CLS, temperature=4.)]),
      r'\[0\].temperature: a schedule should be a dict .* but got 4.0'),
-    (dict(schedule=0.5), 'schedule: a schedule should .*type="Constant".* 0.5'),
+    (dict(schedule=0.5),
+     'schedule: a schedule should .*type="Constant".* 0.5'),
     (dict(schedule=False), 'schedule: a schedule should be a dict'),
     (dict(stop=False), 'stop: a stop rule should be a dict .* Surpass'),
     (dict(stop='never'), "stop: a stop rule should be a dict .* got 'never'"),
@@ -120,11 +124,10 @@ def train(cfg):
     return runner
 
 
-@pytest.mark.parametrize('missing', [['runtime_info'],
-                                     [
-                                         'timer', 'logger', 'param_scheduler',
-                                         'checkpoint', 'sampler_seed'
-                                     ]])
+@pytest.mark.parametrize(
+    'missing',
+    [['runtime_info'],
+     ['timer', 'logger', 'param_scheduler', 'checkpoint', 'sampler_seed']])
 def test_a_run_does_without_mmengines_own_hooks(pictures, untrained, tmp_path,
                                                 missing):
     cfg = run_config(
@@ -141,8 +144,8 @@ def test_a_run_does_without_mmengines_own_hooks(pictures, untrained, tmp_path,
     for name in missing:
         cfg.default_hooks[name] = None
     runner = train(cfg)
-    distil, = (h for h in runner.hooks
-               if isinstance(h, WeakTeacherDistillHook))
+    distil, = (
+        h for h in runner.hooks if isinstance(h, WeakTeacherDistillHook))
     assert [row['iter'] for row in distil.record.of('stop')] == [3]
 
 
