@@ -32,7 +32,7 @@ class BuildWithConfigs(build_py):
 
 
 EXTRAS = {
-    'tests': ['pytest', 'scikit-learn'],
+    'tests': ['pytest', 'hypothesis', 'scikit-learn'],
     'diffusion': ['diffusers', 'torchmetrics', 'scipy', 'scikit-learn'],
     'quickstart': ['scikit-learn'],
 }

@@ -75,7 +75,8 @@ PACKAGES=(scipy==1.17.1 matplotlib==3.11.2 pillow==13.0.0
     scikit-learn==1.9.1 shapely==2.2.0 pycocotools==2.0.11 addict==2.4.0
     einops==0.8.2 importlib-metadata==10.2.0 mat4py==0.6.0 modelindex==0.0.2
     pyyaml==6.0.3 rich==15.0.0 six==1.17.0 termcolor==3.3.0
-    terminaltables==3.1.10 tqdm==4.70.1 yapf==0.43.0 pytest==9.2.0)
+    terminaltables==3.1.10 tqdm==4.70.1 yapf==0.43.0 pytest==9.2.0
+    hypothesis==6.170.17 sortedcontainers==2.4.0)
 # After torch, which they would bring along in a build of their choice.
 DIFFUSION=(diffusers==0.42.1 huggingface-hub==2.4.0 safetensors==0.8.0
     torchmetrics==1.9.0 lightning-utilities==0.15.3)

@@ -1,8 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """How good a teacher should be, measured against its student."""
 import math
-from numbers import Real
 from typing import NamedTuple, Optional
+
+from mmw2s.utils.fields import check_number
 
 __all__ = [
     'HIGH', 'LOW', 'Judgement', 'check_student_best', 'judge_teacher',
@@ -38,10 +39,7 @@ def check_student_best(value: float) -> None:
     Raises:
         ValueError: If it is not a positive number.
     """
-    if not (isinstance(value, Real) and 0 < value < math.inf):
-        raise ValueError('student_best should be the positive score that the '
-                         'student reaches at best without a teacher, but got '
-                         f'{value!r}')
+    check_number('student_best', value, above=0)
 
 
 def judge_teacher(score: float, student_best: float, rule: str) -> Judgement:

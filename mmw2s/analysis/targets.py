@@ -2,14 +2,46 @@
 """first@target: the first validation at which a metric reaches a value."""
 import math
 import re
-from typing import Iterable, Optional
+from typing import Any, Dict, Iterable, List, Optional
 
 from mmengine.hooks import CheckpointHook
 
-__all__ = ['infer_rule', 'is_reached', 'first_at_target']
+from mmw2s.utils.fields import check_number, check_text
+
+__all__ = ['check_targets', 'first_at_target', 'infer_rule', 'is_reached']
 
 # Of diffusion models, which MMEngine knows nothing of.
 _LESS = re.compile(r'(^|/)(fid_|kid_|denoising_mse$)')
+
+
+def check_targets(name: str, targets: Any) -> Dict[str, List[float]]:
+    """Refuse what are no targets.
+
+    Args:
+        name (str): The owner and its field.
+        targets (dict, optional): A number or a list of numbers by metric.
+
+    Returns:
+        dict[str, list[float]]: A list by metric.
+
+    Raises:
+        ValueError: With the metric that the wrong one is for.
+    """
+    if targets is not None and not isinstance(targets, dict):
+        raise ValueError(f"{name} should be a dict, e.g. {{'coco/bbox_mAP': "
+                         f'[0.2, 0.3]}}, but got {targets!r}')
+    lists = {}
+    for metric, values in (targets or {}).items():
+        check_text(f'A key of {name}', metric, 'the name of a metric')
+        if not isinstance(values, (list, tuple)):
+            values = [values]
+        if not values:
+            raise ValueError(f'{name}[{metric!r}] should name at least one '
+                             'value, but is empty')
+        for value in values:
+            check_number(f'{name}[{metric!r}]', value)
+        lists[metric] = list(values)
+    return lists
 
 
 def infer_rule(metric: str, rule: Optional[str] = None) -> str:

@@ -10,6 +10,8 @@ from typing import List, Optional, Tuple
 import cv2
 import numpy as np
 
+from mmw2s.utils.fields import check_integer
+
 __all__ = ['write_digit_scenes']
 
 LEAST_HEIGHT, MOST_HEIGHT = 12, 40
@@ -52,6 +54,9 @@ def write_digit_scenes(root: str,
             arguments.
         ValueError: If a scene is too small for a digit.
     """
+    for name, given in (('num_train', num_train), ('num_val', num_val),
+                        ('size', size), ('seed', seed)):
+        check_integer(name, given, at_least=0)
     if size < MOST_HEIGHT:
         raise ValueError(
             f'size should be {MOST_HEIGHT} or more, the height of the largest '

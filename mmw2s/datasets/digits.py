@@ -5,6 +5,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
+from mmw2s.utils.fields import check_choice
 from .digit_scenes import CLASSES, NUM_TRAIN_SCANS
 
 __all__ = ['Digits']
@@ -29,9 +30,7 @@ class Digits(BaseDataset):
                  split: str = 'train',
                  pipeline: Sequence[dict] = (dict(type='PackImage'), ),
                  **kwargs: Any) -> None:
-        if split not in ('train', 'val'):
-            raise ValueError('Digits.split should be "train" or "val", but '
-                             f'got {split!r}')
+        check_choice('Digits.split', split, ('train', 'val'))
         self.split = split
         super().__init__(pipeline=list(pipeline), **kwargs)
 

@@ -10,6 +10,8 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from PIL import Image, ImageOps
 
+from mmw2s.utils.fields import check_flag, check_integer
+
 __all__ = ['ImageFolder']
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.bmp')
@@ -45,6 +47,8 @@ class ImageFolder(BaseDataset):
                  pipeline: Sequence[Union[dict,
                                           Any]] = (dict(type='PackImage'), ),
                  **kwargs: Any) -> None:
+        check_integer('ImageFolder.size', size, at_least=1)
+        check_flag('ImageFolder.grey', grey)
         self.size, self.grey = size, grey
         super().__init__(
             data_root=data_root, pipeline=list(pipeline), **kwargs)

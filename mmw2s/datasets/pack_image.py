@@ -6,6 +6,8 @@ import torch
 from mmengine.registry import TRANSFORMS
 from mmengine.structures import BaseDataElement
 
+from mmw2s.utils.fields import check_integer, check_seed
+
 __all__ = ['PackImage']
 
 
@@ -27,6 +29,12 @@ class PackImage:
     def __init__(self,
                  generate: Union[int, bool] = False,
                  seed: int = 0) -> None:
+        if not isinstance(generate, bool):
+            check_integer(
+                'PackImage.generate, unless True or False,',
+                generate,
+                at_least=0)
+        check_seed('PackImage.seed', seed)
         self.generate, self.seed = generate, seed
 
     def __call__(self, results: dict) -> Optional[dict]:

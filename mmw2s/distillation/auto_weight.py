@@ -4,6 +4,8 @@ from typing import Dict, Optional
 import torch
 from torch import Tensor
 
+from mmw2s.utils.fields import check_number
+
 __all__ = ['AutoWeight']
 
 
@@ -28,9 +30,9 @@ class AutoWeight:
                  ratio: float = 0.5,
                  momentum: float = 0.99,
                  eps: float = 1e-4) -> None:
-        if not ratio > 0:
-            raise ValueError('auto_ratio should be a positive share of the '
-                             f'task loss, but got {ratio!r}')
+        check_number('AutoWeight.ratio', ratio, above=0)
+        check_number('AutoWeight.momentum', momentum, at_least=0, below=1)
+        check_number('AutoWeight.eps', eps, at_least=0)
         self.ratio, self.momentum, self.eps = ratio, momentum, eps
         self._means: Optional[Tensor] = None
 

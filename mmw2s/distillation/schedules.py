@@ -6,6 +6,7 @@ temperature.
 """
 import logging
 import math
+import sys
 from abc import ABCMeta, abstractmethod
 from numbers import Real
 from typing import Any, Optional, Sequence
@@ -13,6 +14,7 @@ from typing import Any, Optional, Sequence
 from mmengine.logging import print_log
 
 from mmw2s.registry import SCHEDULES
+from mmw2s.utils.fields import check_choice, check_number
 
 UNITS = ('epoch', 'iter', 'run')
 
@@ -35,17 +37,15 @@ class Schedule(metaclass=ABCMeta):
     """
 
     def __init__(self, unit: str = 'epoch') -> None:
-        if unit not in UNITS:
-            raise ValueError(
-                f'unit of {type(self).__name__} should be one of '
-                f'{", ".join(map(repr, UNITS))}, but got {unit!r}')
+        check_choice(f'{type(self).__name__}.unit', unit, UNITS)
         self.unit = unit
         self._max_iters: Optional[int] = None
 
     def bind(self, max_iters: int, iters_per_epoch: float) -> None:
         """Take the length of the run; called once, before training.
 
-        Warns when the schedule is longer than the run.
+        Warns when the schedule is longer than the run, spans no iteration,
+        or is over within the first of several epochs.
 
         Args:
             max_iters (int): Iterations of the whole run.
@@ -66,19 +66,36 @@ class Schedule(metaclass=ABCMeta):
         self._iters_per_unit = dict(
             epoch=iters_per_epoch, iter=1, run=max_iters)[self.unit]
         end = self._iters(self.span)
+        needs = (f'{type(self).__name__} needs {end} iterations (unit '
+                 f'{self.unit!r}: {self.span:g}), but ')
+        message = None
         if end > max_iters:
-            print_log(
-                f'{type(self).__name__} needs {end} iterations (unit '
-                f'{self.unit!r}: {self.span:g}), but the run has only '
-                f'{max_iters}: it will be cut off. Shorten it or train '
-                "longer; with unit='run' a schedule fits any run",
-                logger='current',
-                level=logging.WARNING)
+            message = (f'{needs}the run has only {max_iters}: it will be cut '
+                       "off. Shorten it or train longer; with unit='run' a "
+                       'schedule fits any run')
+        elif self.span > 0 and end == 0:
+            message = f'{needs}nothing fits into that: make it longer'
+        elif self.unit != 'run' and self.is_over_after_span and \
+                0 < end < iters_per_epoch < max_iters:
+            message = (f'{needs}an epoch has {iters_per_epoch:g} and the run '
+                       f'{max_iters}: it is over within the first epoch. If '
+                       "shares of the run were meant, give unit='run'")
+        if message is not None:
+            print_log(message, logger='current', level=logging.WARNING)
 
     @property
     @abstractmethod
     def span(self) -> float:
         """From the start of the run to the last change, in ``unit``."""
+
+    @property
+    def is_over_after_span(self) -> bool:
+        """Whether what it is there for has been done by then."""
+        return True
+
+    def top_iter(self) -> int:
+        """The iteration by which it has risen to its highest value."""
+        return 0
 
     @abstractmethod
     def value(self, iter: int) -> float:
@@ -105,14 +122,21 @@ class Schedule(metaclass=ABCMeta):
         if self._max_iters is None:
             raise RuntimeError(f'{type(self).__name__} does not know the '
                                'length of the run yet: call bind() first')
-        return round(span * self._iters_per_unit)
+        return round(min(span * self._iters_per_unit, sys.maxsize))
 
     def _check(self, **fields: float) -> None:
         for name, given in fields.items():
-            if not (isinstance(given, Real) and 0 <= given < math.inf):
-                raise ValueError(
-                    f'{name} of {type(self).__name__} should be a finite '
-                    f'number >= 0, but got {given!r}')
+            check_number(f'{type(self).__name__}.{name}', given, at_least=0)
+
+    def _check_spans(self, **spans: float) -> None:
+        share = self.unit == 'run'
+        for name, given in spans.items():
+            check_number(
+                f'{type(self).__name__}.{name}' +
+                (' (a share of the run)' if share else ''),
+                given,
+                at_least=0,
+                at_most=1 if share else None)
 
 
 @SCHEDULES.register_module()
@@ -160,9 +184,10 @@ class _Ramp(Schedule):
                  length: Optional[float] = None,
                  unit: str = 'epoch') -> None:
         super().__init__(unit)
-        self._check(start=start, end=end, begin=begin)
+        self._check(start=start, end=end)
+        self._check_spans(begin=begin)
         if length is not None:
-            self._check(length=length)
+            self._check_spans(length=length)
         self.start = float(start)
         self.end = float(end)
         self.begin = begin
@@ -185,6 +210,9 @@ class _Ramp(Schedule):
             return self.start
         share = self._left((iter - begin) / (end - begin))
         return self.end + (self.start - self.end) * share
+
+    def top_iter(self) -> int:
+        return self._end_iter() if self.end > self.start else 0
 
     def zero_from(self) -> Optional[int]:
         end = self._end_iter()
@@ -258,18 +286,16 @@ class WarmupHoldDecay(Schedule):
                  unit: str = 'epoch',
                  shape: str = 'linear') -> None:
         super().__init__(unit)
-        self._check(warmup=warmup, decay=decay, peak=peak)
+        self._check(peak=peak)
+        self._check_spans(warmup=warmup, decay=decay)
         if hold is not None:
-            self._check(hold=hold)
+            self._check_spans(hold=hold)
         elif decay > 0:
             raise ValueError(
                 'WarmupHoldDecay with hold=None keeps its peak until a stop '
                 f'rule ends it, but got decay={decay}: give hold a length, or '
                 'leave decay out')
-        if shape not in self._SHAPES:
-            raise ValueError('shape of WarmupHoldDecay should be one of '
-                             f'{", ".join(map(repr, self._SHAPES))}, but got '
-                             f'{shape!r}')
+        check_choice('WarmupHoldDecay.shape', shape, self._SHAPES)
         self.warmup = warmup
         self.hold = hold
         self.decay = decay
@@ -279,6 +305,13 @@ class WarmupHoldDecay(Schedule):
     @property
     def span(self) -> float:
         return self.warmup + (self.hold or 0.) + self.decay
+
+    @property
+    def is_over_after_span(self) -> bool:
+        return self.hold is not None  # else only the warm-up is over
+
+    def top_iter(self) -> int:
+        return self._iters(self.warmup)
 
     def value(self, iter: int) -> float:
         top = self._iters(self.warmup)

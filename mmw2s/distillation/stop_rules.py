@@ -6,13 +6,16 @@ resumed run takes the same decisions: its rows are fed to the rule again.
 """
 import logging
 import math
+import sys
 from typing import Any, Dict, Mapping, Optional, Union
 
 from mmengine.logging import print_log
 
-from mmw2s.analysis.operating_band import check_student_best, teacher_warning
+from mmw2s.analysis.operating_band import teacher_warning
 from mmw2s.analysis.targets import infer_rule
 from mmw2s.registry import STOP_RULES
+from mmw2s.utils.fields import (check_choice, check_integer, check_number,
+                                check_text)
 
 __all__ = ['At', 'StopRule', 'SurpassOnTrain', 'SurpassTeacher']
 
@@ -34,9 +37,12 @@ class StopRule:
     train_loss_interval: Optional[int] = None
 
     def __init__(self, latest: Optional[float] = None) -> None:
-        if latest is not None and not 0 < latest <= 1:
-            raise ValueError('stop.latest should be a share of the run in '
-                             f'(0, 1], but got {latest!r}')
+        if latest is not None:
+            check_number(
+                f'{type(self).__name__}.latest (a share of the run)',
+                latest,
+                above=0,
+                at_most=1)
         self.latest = latest
         self._latest_iter: Optional[int] = None
 
@@ -88,17 +94,18 @@ class At(StopRule):
         if (epoch is None) == (iter is None):
             raise ValueError('At should have either "epoch" or "iter", but '
                              f'got epoch={epoch!r}, iter={iter!r}')
-        if (epoch if iter is None else iter) < 0:
-            raise ValueError('At should have a point in the run, but got '
-                             f'epoch={epoch!r}, iter={iter!r}')
+        if iter is None:
+            check_number('At.epoch', epoch, at_least=0)
+        else:
+            check_integer('At.iter', iter, at_least=0)
         self.epoch, self.iter = epoch, iter
 
     def bind(self,
              max_iters: int,
              iters_per_epoch: float,
              teacher_metrics: Optional[Mapping[str, float]] = None) -> None:
-        self._at = self.iter if self.epoch is None else round(self.epoch *
-                                                              iters_per_epoch)
+        self._at = self.iter if self.epoch is None else round(
+            min(self.epoch * iters_per_epoch, sys.maxsize))
         if self._at > max_iters:
             print_log(
                 f'stop=At({self._at} iterations) lies beyond the end of the '
@@ -153,24 +160,19 @@ class SurpassTeacher(StopRule):
                  latest: Optional[float] = 0.5,
                  student_best: Optional[float] = None) -> None:
         super().__init__(latest)
-        if not (isinstance(consecutive, int) and consecutive > 0):
-            raise ValueError('SurpassTeacher.consecutive should be a positive '
-                             f'number, but got {consecutive!r}')
-        if rule not in (None, 'greater', 'less'):
-            raise ValueError('SurpassTeacher.rule should be "greater" or '
-                             f'"less", but got {rule!r}')
-        self.needs_teacher_score = teacher_score == 'measured'
-        if not self.needs_teacher_score:
-            if not isinstance(teacher_score, (int, float)) or not \
-                    math.isfinite(teacher_score):
-                raise ValueError(
-                    'SurpassTeacher.teacher_score should be "measured" or a '
-                    f'finite number, but got {teacher_score!r}')
+        check_text('SurpassTeacher.metric', metric, 'the name of a metric')
+        check_integer('SurpassTeacher.consecutive', consecutive, at_least=1)
+        check_number('SurpassTeacher.margin', margin)
+        check_choice('SurpassTeacher.rule', rule, (None, 'greater', 'less'))
+        if teacher_score != 'measured':
+            check_number('SurpassTeacher.teacher_score, unless "measured",',
+                         teacher_score)
             if metric == 'auto':
-                raise ValueError('SurpassTeacher needs the name of its metric '
-                                 'where teacher_score is a number')
+                raise ValueError('SurpassTeacher.metric should be a name, not '
+                                 '"auto", where teacher_score is a number')
         if student_best is not None:
-            check_student_best(student_best)
+            check_number('SurpassTeacher.student_best', student_best, above=0)
+        self.needs_teacher_score = teacher_score == 'measured'
         self.metric, self.rule = metric, rule
         self.consecutive, self.margin = consecutive, margin
         self.teacher_score: Any = teacher_score
@@ -269,12 +271,10 @@ class SurpassOnTrain(StopRule):
                  min_looks: int = 5,
                  latest: Optional[float] = 0.5) -> None:
         super().__init__(latest)
-        if not (isinstance(interval, int) and interval > 0):
-            raise ValueError('SurpassOnTrain.interval should be a positive '
-                             f'number of iterations, but got {interval!r}')
-        if not 0 <= momentum < 1:
-            raise ValueError('SurpassOnTrain.momentum should be in [0, 1), '
-                             f'but got {momentum!r}')
+        check_integer('SurpassOnTrain.interval', interval, at_least=1)
+        check_number('SurpassOnTrain.momentum', momentum, at_least=0, below=1)
+        check_number('SurpassOnTrain.margin', margin, below=1)
+        check_integer('SurpassOnTrain.min_looks', min_looks, at_least=0)
         self.train_loss_interval = interval
         self.momentum, self.margin = momentum, margin
         self.min_looks = min_looks

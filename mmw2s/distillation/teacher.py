@@ -17,8 +17,10 @@ from torch import Tensor, nn
 
 from mmw2s.compatibility import mmcv_operators
 from mmw2s.registry import check_config
+from mmw2s.utils.fields import check_text
 from .checkpoint import load_weights
 from .stopwatch import Stopwatch
+from .teacher_fields import check_teacher_fields, merge_options
 
 __all__ = ['FrozenTeacher']
 
@@ -71,13 +73,11 @@ class FrozenTeacher:
                  precision: str = 'run',
                  cfg_options: Optional[dict] = None,
                  trust_checkpoint: bool = False) -> None:
-        if precision not in _PRECISIONS:
-            raise ValueError(
-                'teacher.precision should be one of '
-                f'{", ".join(_PRECISIONS)}, but got {precision!r}')
+        check_teacher_fields(config, checkpoint, score, precision, cfg_options,
+                             trust_checkpoint)
         self.cfg = _load_config(config)
         if cfg_options:
-            self.cfg.merge_from_dict(cfg_options)
+            merge_options(self.cfg, cfg_options)
         kind = self.cfg.model.get('type', 'teacher')
         self.name = config if isinstance(config, str) else \
             getattr(kind, '__name__', kind)
@@ -116,7 +116,11 @@ class FrozenTeacher:
             TypeError: For an unknown field, naming the nearest.
             ValueError: If there is no config, or one beside the fields.
         """
-        if isinstance(cfg, str):
+        if not isinstance(cfg, (dict, Config)):
+            check_text(
+                'teacher', cfg, 'a config (a path, "package::path" or '
+                'a dict with the key "model"), or a dict with the key '
+                '"config"')
             return
         if 'model' in cfg:
             beside = set(cfg) & set(inspect.signature(cls).parameters)
@@ -125,11 +129,13 @@ class FrozenTeacher:
                     'teacher has the key "model" of a config beside '
                     f'{", ".join(sorted(beside))}: put the model into '
                     'teacher.config, config=dict(model=...)')
+            check_teacher_fields(cfg)
             return
         check_config('teacher', cls, cfg)
         if 'config' not in cfg:
             raise ValueError('teacher should be a config, or a dict with the '
                              f'key "config", but got {cfg!r}')
+        check_teacher_fields(**cfg)
 
     def _build(self) -> nn.Module:
         # Some detectors write into the nested dicts that they are built from.

@@ -1,6 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The entries of the hook's ``distill`` field."""
 import copy
+import inspect
 from typing import List, NamedTuple, Optional, Sequence
 
 from mmengine.registry import MODELS
@@ -8,7 +9,8 @@ from torch import nn
 
 from mmw2s.models.losses import DistillationLoss, KDLoss
 from mmw2s.registry import (KNOWLEDGE, SCHEDULES, check_config, check_fields,
-                            find_class)
+                            find_class, owned_by)
+from mmw2s.utils.fields import check_number, check_text
 from .auto_weight import AutoWeight
 from .defaults import default_temperature
 from .knowledge import Knowledge
@@ -60,7 +62,8 @@ class Term(NamedTuple):
         return [part for part in parts if hasattr(part, 'state_dict')]
 
 
-def build_terms(cfgs: Sequence[dict]) -> List[Term]:
+def build_terms(cfgs: Sequence[dict],
+                path: str = 'WeakTeacherDistillHook.distill') -> List[Term]:
     """Build the entries of the hook's ``distill`` field.
 
     Each has the fields ``knowledge`` (config of a registered knowledge),
@@ -69,13 +72,26 @@ def build_terms(cfgs: Sequence[dict]) -> List[Term]:
     ``loss_kd_<name>``), ``temperature`` (config of a schedule; for a
     ``KDLoss`` that is given none, from 6 to 1 over the first half of the run)
     and ``auto_ratio`` (the share, 0.5 by default).
+
+    Args:
+        cfgs (Sequence[dict]): The entries.
+        path (str): Where they stand, for the messages.
+
+    Raises:
+        KeyError, TypeError, ValueError: With the path of what is wrong.
     """
     if isinstance(cfgs, dict):
-        raise TypeError('distill should be a list of entries, but got a dict: '
-                        'put it in brackets')
+        raise TypeError(f'{path} should be a list of entries, but got a '
+                        'dict: put it in brackets')
+    if not isinstance(cfgs, (list, tuple)):
+        raise TypeError(f'{path} should be a list of entries, dicts with '
+                        f'"knowledge" and "loss", but got {cfgs!r}')
     terms: List[Term] = []
     for i, cfg in enumerate(cfgs):
-        owner = f'distill[{i}]'
+        owner = f'{path}[{i}]'
+        if not isinstance(cfg, dict):
+            raise TypeError(f'{owner} should be a dict with "knowledge" and '
+                            f'"loss", but got {cfg!r}')
         check_fields(
             owner, cfg,
             ('knowledge', 'loss', 'name', 'temperature', 'auto_ratio'))
@@ -83,7 +99,10 @@ def build_terms(cfgs: Sequence[dict]) -> List[Term]:
             if field not in cfg:
                 raise ValueError(f'{owner} should have the field "{field}", '
                                  f'but has {", ".join(cfg) or "none"}')
-        knowledge = KNOWLEDGE.build(cfg['knowledge'])
+        knowledge = KNOWLEDGE.build(
+            cfg['knowledge'], owner=f'{owner}.knowledge')
+        if 'name' in cfg:
+            check_text(f'{owner}.name', cfg['name'])
         key = f'loss_kd_{cfg.get("name", knowledge.name)}'
         taken = [term.key for term in terms]
         if key in taken:
@@ -94,10 +113,11 @@ def build_terms(cfgs: Sequence[dict]) -> List[Term]:
                        if f'{key}_{n}' not in taken)
         loss, *rest = _build_loss(owner, cfg)
         term = Term(key, knowledge, loss, *rest)
-        refuse_misfit(term)
+        with owned_by(owner):
+            refuse_misfit(term)
         terms.append(term)
     if not terms:
-        raise ValueError('distill should name at least one knowledge and its '
+        raise ValueError(f'{path} should name at least one knowledge and its '
                          'loss, but is empty')
     return terms
 
@@ -137,7 +157,9 @@ def _build_loss(owner: str, cfg: dict):
     auto_weight = None
     if loss_cfg.get('loss_weight') == 'auto':
         loss_cfg['loss_weight'] = 1.
-        auto_weight = AutoWeight(cfg.get('auto_ratio', 0.5))
+        ratio = cfg.get('auto_ratio', 0.5)
+        check_number(f'{owner}.auto_ratio', ratio, above=0)
+        auto_weight = AutoWeight(ratio)
     elif 'auto_ratio' in cfg:
         raise ValueError(f'{owner}.auto_ratio has no effect unless the loss '
                          'has loss_weight="auto"')
@@ -145,10 +167,14 @@ def _build_loss(owner: str, cfg: dict):
              if isinstance(cls, type) and issubclass(cls, DistillationLoss))
     # In the scope of the run, which is where it is built.
     with MODELS.switch_scope_and_registry(loss_cfg.get('_scope_')) as registry:
-        loss_cls = find_class('a registered loss', loss_cfg['type'], registry,
-                              known)
-    check_config(f'{owner}.loss ({loss_cls.__name__})', loss_cls, loss_cfg)
-    loss = MODELS.build(loss_cfg)
+        with owned_by(f'{owner}.loss'):
+            loss_cls = find_class('a registered loss', loss_cfg['type'],
+                                  registry, known)
+    name = getattr(loss_cls, '__name__', str(loss_cls))
+    with owned_by(f'{owner}.loss', name):
+        check_config(name, loss_cls, loss_cfg)
+        loss = MODELS.build(loss_cfg)
+        _refuse_no_loss(name, loss)
     temperature = cfg.get('temperature')
     if temperature is None and isinstance(loss, KDLoss) and \
             'temperature' not in loss_cfg:
@@ -157,5 +183,17 @@ def _build_loss(owner: str, cfg: dict):
         if getattr(loss, 'temperature', 0) is None:
             raise ValueError(f'{owner}.temperature has no effect: '
                              f'{type(loss).__name__} has no temperature')
-        temperature = SCHEDULES.build(temperature)
+        temperature = SCHEDULES.build(
+            temperature, owner=f'{owner}.temperature')
     return loss, auto_weight, temperature
+
+
+def _refuse_no_loss(name: str, loss: nn.Module) -> None:
+    """Refuse what cannot be called as the distiller calls a loss."""
+    given = dict(weight=None, avg_factor=None, temperature=None)
+    try:
+        inspect.signature(loss).bind(None, None, **given)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f'{name} should be a loss, called with (student, teacher, weight, '
+            'avg_factor, temperature), but takes other arguments') from None

@@ -9,6 +9,7 @@ from mmengine.registry import DATASETS, METRICS, MODELS
 from torch import Tensor
 
 from mmw2s.compatibility import require
+from mmw2s.utils.fields import check_integer
 from .distances import frechet_distance, kernel_distance
 from .reference import Reference, check_images, moments, reference_of
 
@@ -64,9 +65,12 @@ class FID(BaseMetric):
                  collect_device: str = 'cpu',
                  prefix: Optional[str] = None) -> None:
         super().__init__(collect_device, prefix)
-        if not measures or not set(measures) <= set(_MEASURES):
+        if not isinstance(measures, (list, tuple)) or not measures or \
+                any(measure not in _MEASURES for measure in measures):
             raise ValueError('FID.measures should name some of '
                              f'{", ".join(_MEASURES)}, but got {measures!r}')
+        check_integer('FID.num_samples', num_samples, at_least=1)
+        check_integer('FID.batch_size', batch_size, at_least=1)
         require('scipy', 'diffusion', 'FID')
         if 'kid' in measures:
             require('torchmetrics', 'diffusion', 'KID')

@@ -9,7 +9,10 @@ import math
 from numbers import Integral, Real
 from typing import Any, Iterable, Optional
 
-__all__ = ['check_choice', 'check_flag', 'check_integer', 'check_number']
+__all__ = [
+    'check_choice', 'check_flag', 'check_integer', 'check_number',
+    'check_seed', 'check_text'
+]
 
 
 def check_number(name: str,
@@ -50,6 +53,30 @@ def check_integer(name: str,
     _check('an integer', Integral, name, value, at_least, None, at_most, None)
 
 
+def check_seed(name: str, value: Any) -> None:
+    """Refuse what PyTorch's and NumPy's generators do not take as a seed.
+
+    Raises:
+        ValueError: See :func:`check_integer`.
+    """
+    check_integer(name, value, at_least=0, at_most=2**32 - 1)
+
+
+def check_text(name: str, value: Any, what: str = 'a text') -> None:
+    """Refuse what is not a text, or an empty one.
+
+    Args:
+        name (str): The owner and its field.
+        value (Any): What was given.
+        what (str): What the text is, for the message.
+
+    Raises:
+        ValueError: If it is no such text.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f'{name} should be {what}, but got {value!r}')
+
+
 def check_flag(name: str, value: Any) -> None:
     """Refuse what is neither True nor False.
 
@@ -70,8 +97,9 @@ def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
         ValueError: With the choices.
     """
     choices = list(choices)
-    if not any(value is c or (type(value) is type(c) and value == c)
-               for c in choices):
+    if not any(
+            value is c or (type(value) is type(c) and value == c)
+            for c in choices):
         raise ValueError(f'{name} should be one of '
                          f'{", ".join(map(repr, choices))}, but got {value!r}')
 
@@ -79,12 +107,11 @@ def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
 def _check(kind: str, abstract: type, name: str, value: Any,
            at_least: Optional[float], above: Optional[float],
            at_most: Optional[float], below: Optional[float]) -> None:
-    bounds = [(sign, bound)
-              for sign, bound in (('>=', at_least), ('>', above),
-                                  ('<=', at_most), ('<', below))
+    bounds = [(sign, bound) for sign, bound in (('>=', at_least), ('>', above),
+                                                ('<=', at_most), ('<', below))
               if bound is not None]
     if not isinstance(value, abstract) or isinstance(value, bool) or \
-            not math.isfinite(value) or \
+            (abstract is Real and not _is_finite(value)) or \
             at_least is not None and value < at_least or \
             above is not None and value <= above or \
             at_most is not None and value > at_most or \
@@ -93,3 +120,10 @@ def _check(kind: str, abstract: type, name: str, value: Any,
         raise ValueError(f'{name} should be {kind}' +
                          (f' {limits}' if limits else '') +
                          f', but got {value!r}')
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # 10**400 has no float
+        return False

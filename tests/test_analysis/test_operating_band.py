@@ -35,7 +35,7 @@ def test_the_share_says_how_good_it_is_whichever_side_is_better():
 @pytest.mark.parametrize('best', [0, -.1, float('nan'), float('inf'), '0.4'])
 def test_a_best_of_which_there_is_no_share_is_refused(best):
     with pytest.raises(
-            ValueError, match='student_best should be the positive'):
+            ValueError, match='student_best should be a finite number > 0'):
         judge_teacher(.3, best, 'greater')
 
 

@@ -65,5 +65,6 @@ def test_a_state_from_before_the_first_step_is_taken_too():
 
 @pytest.mark.parametrize('ratio', [0, -1, float('nan')])
 def test_a_share_that_is_not_positive_is_refused(ratio):
-    with pytest.raises(ValueError, match='auto_ratio should be a positive'):
+    with pytest.raises(
+            ValueError, match='ratio should be a finite number > 0'):
         AutoWeight(ratio)

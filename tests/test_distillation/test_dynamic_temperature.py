@@ -140,8 +140,8 @@ def test_before_the_first_batch_it_is_the_first_temperature():
 @pytest.mark.parametrize('fields, message', [
     (dict(low=0.), '0 < low <= start, but got low=0'),
     (dict(start=1.), 'low=2.0, start=1.0'),
-    (dict(low=math.nan), 'low of DynamicTemperature .* finite'),
-    (dict(length=-1), 'length of DynamicTemperature'),
+    (dict(low=math.nan), 'DynamicTemperature.low .* finite'),
+    (dict(length=-1), 'DynamicTemperature.length'),
 ])
 def test_bad_fields_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):

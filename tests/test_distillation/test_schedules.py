@@ -172,20 +172,20 @@ def test_a_schedule_that_fits_does_not_warn(cfg, warnings):
 
 
 @pytest.mark.parametrize('cfg,message', [
-    (dict(type='WarmupHoldDecay',
-          warmup=-1), 'warmup of WarmupHoldDecay .*-1'),
-    (dict(type='WarmupHoldDecay', hold=-1), 'hold of WarmupHoldDecay .*-1'),
-    (dict(type='WarmupHoldDecay', hold=1, decay=math.inf), 'decay of .*inf'),
-    (dict(type='WarmupHoldDecay', peak=math.nan), 'peak of .*nan'),
-    (dict(type='WarmupHoldDecay', warmup='1'), "warmup of .*'1'"),
+    (dict(type='WarmupHoldDecay', warmup=-1), 'WarmupHoldDecay.warmup .*-1'),
+    (dict(type='WarmupHoldDecay', hold=-1), 'WarmupHoldDecay.hold .*-1'),
+    (dict(type='WarmupHoldDecay', hold=1,
+          decay=math.inf), 'Decay.decay .*inf'),
+    (dict(type='WarmupHoldDecay', peak=math.nan), 'Decay.peak .*nan'),
+    (dict(type='WarmupHoldDecay', warmup='1'), "Decay.warmup .*'1'"),
     (dict(type='WarmupHoldDecay', decay=1), 'hold=None .*decay=1'),
     (dict(type='WarmupHoldDecay', shape='step'), "'linear', 'cosine'.*'step'"),
     (dict(type='WarmupHoldDecay', unit='epochs'), "'iter', 'run'.*'epochs'"),
-    (dict(type='Linear', start=-1, end=0), 'start of Linear .*-1'),
-    (dict(type='Cosine', start=1, end=math.nan), 'end of Cosine .*nan'),
-    (dict(type='Linear', start=1, end=0, length=-2), 'length of Linear .*-2'),
-    (dict(type='Linear', start=1, end=0, begin=-2), 'begin of Linear .*-2'),
-    (dict(type='Constant', value=math.inf), 'value of Constant .*inf'),
+    (dict(type='Linear', start=-1, end=0), 'Linear.start .*-1'),
+    (dict(type='Cosine', start=1, end=math.nan), 'Cosine.end .*nan'),
+    (dict(type='Linear', start=1, end=0, length=-2), 'Linear.length .*-2'),
+    (dict(type='Linear', start=1, end=0, begin=-2), 'Linear.begin .*-2'),
+    (dict(type='Constant', value=math.inf), 'Constant.value .*inf'),
 ])
 def test_bad_fields_are_refused_by_name(cfg, message):
     with pytest.raises(ValueError, match=message):

@@ -33,7 +33,10 @@ def test_the_base_never_stops():
 
 @pytest.mark.parametrize('latest', [0, -0.1, 1.1])
 def test_a_latest_point_outside_the_run_is_refused(latest):
-    with pytest.raises(ValueError, match=r'stop.latest should be a share'):
+    with pytest.raises(
+            ValueError,
+            match=r'latest \(a share of the run\) '
+            'should be a finite number > 0 and <= 1'):
         SurpassTeacher(latest=latest)
 
 
@@ -137,12 +140,14 @@ def test_with_a_given_score_a_metric_not_given_is_warned_of_once(caplog):
 
 
 @pytest.mark.parametrize('fields, message', [
-    (dict(consecutive=0), 'consecutive should be a positive number'),
-    (dict(consecutive=1.5), 'consecutive should be a positive number'),
-    (dict(rule='more'), 'rule should be "greater" or "less"'),
-    (dict(teacher_score='mesured'), 'teacher_score should be "measured" or'),
-    (dict(teacher_score=float('nan')), 'teacher_score should be "measured"'),
-    (dict(teacher_score=0.3), 'needs the name of its metric'),
+    (dict(consecutive=0), 'consecutive should be an integer >= 1'),
+    (dict(consecutive=1.5), 'consecutive should be an integer >= 1'),
+    (dict(rule='more'), "rule should be one of None, 'greater', 'less'"),
+    (dict(teacher_score='mesured'),
+     'teacher_score, unless "measured", should'),
+    (dict(teacher_score=float('nan')),
+     'teacher_score, unless "measured", should'),
+    (dict(teacher_score=0.3), 'metric should be a name'),
 ])
 def test_bad_fields_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
@@ -229,7 +234,8 @@ def test_at_needs_one_point(fields):
 
 
 def test_at_refuses_a_point_before_the_run():
-    with pytest.raises(ValueError, match='a point in the run'):
+    with pytest.raises(
+            ValueError, match='At.epoch should be a finite number >= 0'):
         At(epoch=-1)
 
 
@@ -277,8 +283,8 @@ def test_validations_do_not_concern_it():
 
 
 @pytest.mark.parametrize('fields, message', [
-    (dict(interval=0), 'interval should be a positive number'),
-    (dict(momentum=1.), r'momentum should be in \[0, 1\)'),
+    (dict(interval=0), 'interval should be an integer >= 1'),
+    (dict(momentum=1.), 'momentum should be a finite number >= 0 and < 1'),
 ])
 def test_bad_fields_of_it_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):

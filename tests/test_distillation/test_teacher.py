@@ -248,8 +248,9 @@ def test_an_unknown_field_is_refused_and_the_nearest_named():
 
 def test_an_unknown_precision_is_refused():
     with pytest.raises(
-            ValueError, match='one of run, fp32, fp16, bf16, but '
-            "got 'half'"):
+            ValueError,
+            match="one of 'run', 'fp32', 'fp16', 'bf16', "
+            "but got 'half'"):
         FrozenTeacher(config(), None, precision='half')
 
 

@@ -36,7 +36,8 @@ def test_a_name_that_is_taken_is_refused(entries):
     (entry(FPN, loss_loss_wieght=1.), r'distill\[0\].loss \(PKDLoss\) has no '
      'field "loss_wieght": did you mean "loss_weight"'),
     (dict(FPN, knowledge=dict(type='FPNFeatures', level=[0])),
-     'FPNFeatures has no field "level": did you mean "levels"'),
+     r'distill\[0\].knowledge \(FPNFeatures\) has no field "level": did you '
+     'mean "levels"'),
 ])
 def test_an_unknown_field_is_refused_and_the_nearest_named(cfg, message):
     with pytest.raises(TypeError, match=message):

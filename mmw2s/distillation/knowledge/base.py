@@ -4,6 +4,7 @@ from typing import (Any, Dict, List, Mapping, NamedTuple, Optional, Sequence,
 
 from torch import Tensor, nn
 
+from mmw2s.utils.fields import check_text
 from ..capture import Call, find_module
 from ..teacher import FrozenTeacher
 from ..teacher_view import TeacherView
@@ -70,6 +71,11 @@ class Knowledge:
     def __init__(self,
                  module: str,
                  teacher_module: Optional[str] = None) -> None:
+        name = type(self).__name__
+        check_text(f'{name}.module', module, 'the name of a module')
+        if teacher_module is not None:
+            check_text(f'{name}.teacher_module', teacher_module,
+                       'the name of a module')
         self.module = module
         self.teacher_module = teacher_module or module
 

@@ -5,9 +5,11 @@ import torch
 from mmengine.logging import print_log
 from torch import nn
 
-from mmw2s.models.diffusion.parameterisation import (KINDS, convert,
-                                                     min_snr_weight)
+from mmw2s.models.diffusion.parameterisation import (KINDS,
+                                                     check_min_snr_gamma,
+                                                     convert, min_snr_weight)
 from mmw2s.registry import KNOWLEDGE
+from mmw2s.utils.fields import check_choice, check_text
 from ..capture import Call, find_module
 from ..teacher_view import TeacherView
 from .base import Captured, Knowledge, Pair
@@ -47,9 +49,8 @@ class Denoising(Knowledge):
                  module: str = 'denoiser',
                  teacher_module: Optional[str] = None) -> None:
         super().__init__(module, teacher_module)
-        if kind not in ('auto', *KINDS):
-            raise ValueError('Denoising.kind should be one of auto, '
-                             f'{", ".join(KINDS)}, but got {kind!r}')
+        check_choice('Denoising.kind', kind, ('auto', *KINDS))
+        check_min_snr_gamma('Denoising.min_snr_gamma', min_snr_gamma)
         self.kind, self.min_snr_gamma = kind, min_snr_gamma
 
     def check(self, student: nn.Module, teacher: nn.Module) -> None:
@@ -127,6 +128,8 @@ class DenoisingFeatures(FPNFeatures):
                  adapter: str = 'fixed',
                  denoiser: str = 'denoiser') -> None:
         super().__init__(module, teacher_module, levels, seed, adapter)
+        check_text('DenoisingFeatures.denoiser', denoiser,
+                   'the name of a module')
         self.denoiser = denoiser
 
     @property

@@ -6,6 +6,7 @@ from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
 from mmw2s.registry import KNOWLEDGE, is_kind
+from mmw2s.utils.fields import check_choice, check_integer, check_number
 from ..teacher_view import TeacherView
 from .base import Captured, Knowledge, Pair
 
@@ -56,15 +57,12 @@ class DenseHeadOutputs(Knowledge):
                  anchors: Union[str, int] = 'all',
                  positive_thr: float = 0.05) -> None:
         super().__init__(module, teacher_module)
-        if output not in ('scores', 'boxes'):
-            raise ValueError('DenseHeadOutputs.output should be "scores" or '
-                             f'"boxes", but got {output!r}')
-        if anchors != 'all' and not (isinstance(anchors, int) and anchors > 0):
-            raise ValueError('DenseHeadOutputs.anchors should be "all" or a '
-                             f'positive number, but got {anchors!r}')
-        if not 0 <= positive_thr < 1:
-            raise ValueError('DenseHeadOutputs.positive_thr should be a '
-                             f'probability, but got {positive_thr!r}')
+        name = type(self).__name__
+        check_choice(f'{name}.output', output, ('scores', 'boxes'))
+        if anchors != 'all':
+            check_integer(
+                f'{name}.anchors, unless "all",', anchors, at_least=1)
+        check_number(f'{name}.positive_thr', positive_thr, at_least=0, below=1)
         self.output = output
         self.gives = 'box deltas' if output == 'boxes' else None
         self.anchors = anchors

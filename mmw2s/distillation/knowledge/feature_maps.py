@@ -6,6 +6,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmw2s.registry import KNOWLEDGE
+from mmw2s.utils.fields import check_choice, check_integer, check_seed
 from ..teacher_view import TeacherView
 from .adapter import ChannelAdapters, random_projection
 from .base import Captured, Knowledge, Pair
@@ -55,14 +56,11 @@ class FPNFeatures(Knowledge):
                  seed: int = 0,
                  adapter: str = 'fixed') -> None:
         super().__init__(module, teacher_module)
-        if levels is not None and not (levels and all(
-                isinstance(i, int) and i >= 0 for i in levels)):
-            raise ValueError('FPNFeatures.levels should name at least one '
-                             'level, counted from 0 at the finest, but got '
-                             f'{levels!r}')
-        if adapter not in ('fixed', 'trained'):
-            raise ValueError(f'{type(self).__name__}.adapter should be '
-                             f'"fixed" or "trained", but got {adapter!r}')
+        name = type(self).__name__
+        if levels is not None:
+            _check_levels(f'{name}.levels', levels)
+        check_seed(f'{name}.seed', seed)
+        check_choice(f'{name}.adapter', adapter, ('fixed', 'trained'))
         self.levels = levels
         self.seed = seed
         if adapter == 'trained':
@@ -167,6 +165,17 @@ class FPNFeatures(Knowledge):
         if what not in self._told:
             self._told.add(what)
             print_log(message, logger='current')
+
+
+def _check_levels(name: str, levels: Any) -> None:
+    if not isinstance(levels, (list, tuple)) or not levels:
+        raise ValueError(f'{name} should be a list of levels, counted from 0 '
+                         f'at the finest, but got {levels!r}')
+    for i, level in enumerate(levels):
+        check_integer(f'{name}[{i}]', level, at_least=0)
+    if len(set(levels)) < len(levels):
+        raise ValueError(f'{name} should name each level once, but got '
+                         f'{levels!r}')
 
 
 def _maps(module: str, output: Any) -> Tuple[Tensor, ...]:

@@ -8,6 +8,7 @@ from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
 from mmw2s.registry import KNOWLEDGE
+from mmw2s.utils.fields import check_choice
 from ..teacher_view import TeacherView
 from .base import Captured, Knowledge, Pair
 
@@ -73,9 +74,7 @@ class RoIHeadOutputs(Knowledge):
                  module: str = 'roi_head',
                  teacher_module: Optional[str] = None) -> None:
         super().__init__(module, teacher_module)
-        if output not in _BRANCHES:
-            raise ValueError('RoIHeadOutputs.output should be one of '
-                             f'{", ".join(_BRANCHES)}, but got {output!r}')
+        check_choice('RoIHeadOutputs.output', output, _BRANCHES)
         self.output = output
         self._branch = _BRANCHES[output]
         self.gives = self._branch.gives

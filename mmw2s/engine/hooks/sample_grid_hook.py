@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 
 from mmw2s.engine.inner_model import inner_model
 from mmw2s.models.diffusion.grid import image_grid
+from mmw2s.utils.fields import check_integer, check_seed
 
 __all__ = ['SampleGridHook']
 
@@ -32,9 +33,8 @@ class SampleGridHook(Hook):
     priority = 'ABOVE_NORMAL'
 
     def __init__(self, num: int = 64, seed: int = 0) -> None:
-        if not (isinstance(num, int) and num > 0):
-            raise ValueError('SampleGridHook.num should be a positive number, '
-                             f'but got {num!r}')
+        check_integer('SampleGridHook.num', num, at_least=1)
+        check_seed('SampleGridHook.seed', seed)
         self.num, self.seed = num, seed
 
     def before_run(self, runner: Runner) -> None:

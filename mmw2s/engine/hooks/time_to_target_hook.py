@@ -1,5 +1,4 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-import numbers
 import os.path as osp
 from typing import Any, Dict, List, Optional, Sequence, Union
 
@@ -11,11 +10,13 @@ from mmengine.runner import IterBasedTrainLoop
 
 from mmw2s.analysis.record import (FILENAME, read_record, scalar_metrics,
                                    set_aside, write_record)
-from mmw2s.analysis.targets import first_at_target, infer_rule
+from mmw2s.analysis.targets import check_targets, first_at_target, infer_rule
 from mmw2s.engine.clock import Clock
 from mmw2s.engine.data_wait import DataWaitHook
 from mmw2s.engine.missed_validation import MissedValidationHook
+from mmw2s.engine.only_one import refuse_another
 from mmw2s.engine.run_facts import describe_run
+from mmw2s.utils.fields import check_choice, check_flag
 
 __all__ = ['TimeToTargetHook']
 
@@ -72,9 +73,10 @@ class TimeToTargetHook(Hook):
                  rule: Optional[str] = None,
                  stop_at_target: bool = False) -> None:
         self.targets: List[dict] = []
-        for metric, values in (targets or {}).items():
-            if isinstance(values, numbers.Real):
-                values = [values]
+        check_choice('TimeToTargetHook.rule', rule, (None, 'greater', 'less'))
+        check_flag('TimeToTargetHook.stop_at_target', stop_at_target)
+        for metric, values in check_targets('TimeToTargetHook.targets',
+                                            targets).items():
             self.targets += [
                 dict(
                     metric=metric,
@@ -116,6 +118,7 @@ class TimeToTargetHook(Hook):
 
     def before_train(self, runner) -> None:
         """Start the clock, or set it to where the resumed run had stopped."""
+        refuse_another(runner, self)
         self._path = osp.join(runner.work_dir, FILENAME)
         self._finished = False
         self._wall, self._train = Clock(), Clock()

@@ -1,7 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import gc
-import logging
-import math
 from typing import Any, Dict, List, Optional, Sequence, Set, Union
 
 import torch
@@ -18,17 +16,21 @@ from mmw2s.compatibility import refuse_bfloat16
 from mmw2s.distillation.defaults import (default_distill, default_schedule,
                                          default_stop, same_number_of_classes)
 from mmw2s.distillation.distiller import Distiller, Measured
+from mmw2s.distillation.plausibility import warn_of_odd_settings
 from mmw2s.distillation.record import RunRecord
 from mmw2s.distillation.rng import preserved_rng
 from mmw2s.distillation.scoring import score_teacher
-from mmw2s.distillation.stop_rules import At, StopRule
+from mmw2s.distillation.stop_rules import StopRule
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.terms import build_terms
+from mmw2s.engine.finite_losses import FiniteLosses
 from mmw2s.engine.inner_model import inner_model
 from mmw2s.engine.missed_validation import MissedValidationHook
+from mmw2s.engine.only_one import refuse_another
 from mmw2s.engine.run_facts import iters_per_epoch
 from mmw2s.engine.step_times import StepTimes
-from mmw2s.registry import SCHEDULES, STOP_RULES, check_fields
+from mmw2s.registry import SCHEDULES, STOP_RULES, check_fields, owned_by
+from mmw2s.utils.fields import check_number
 
 __all__ = ['WeakTeacherDistillHook']
 
@@ -89,22 +91,22 @@ class WeakTeacherDistillHook(Hook):
                  **unknown: Any) -> None:
         check_fields('WeakTeacherDistillHook', unknown,
                      ('teacher', 'distill', 'schedule', 'stop', 'task_weight'))
-        if not 0 <= task_weight < math.inf:
-            raise ValueError('task_weight should be a finite number >= 0, but '
-                             f'got {task_weight!r}')
+        name = 'WeakTeacherDistillHook'
+        check_number(f'{name}.task_weight', task_weight, at_least=0)
         self.teacher_cfg = teacher
         self.distill_cfg = distill
         self.schedule_cfg = schedule
         self.stop_cfg = stop
         self.task_weight = task_weight
         # Fields are refused here, before data sets and models are built.
-        FrozenTeacher.check_cfg(teacher)
+        with owned_by(name):
+            FrozenTeacher.check_cfg(teacher)
         if distill is not None:
             build_terms(distill)
         if schedule is not None:
-            SCHEDULES.build(schedule)
+            SCHEDULES.build(schedule, owner=f'{name}.schedule')
         if stop is not None:
-            STOP_RULES.build(stop)
+            STOP_RULES.build(stop, owner=f'{name}.stop')
 
         self.distiller: Optional[Distiller] = None
         #: Filled pair by pair while it is a list (by the dry run).
@@ -118,6 +120,7 @@ class WeakTeacherDistillHook(Hook):
         self._loaded_state: dict = {}
         self._reached = False
         self._sums: Set[str] = set()
+        self._finite = FiniteLosses()
         self._train_losses: Optional[Dict[str, float]] = None
         self._step_times = StepTimes()
 
@@ -158,6 +161,7 @@ class WeakTeacherDistillHook(Hook):
                     'off.',
                     logger='current')
                 return
+        refuse_another(runner, self)
         self._refuse_run(runner)
         student = inner_model(runner.model)
         with preserved_rng():
@@ -196,7 +200,12 @@ class WeakTeacherDistillHook(Hook):
         self._stop.bind(*length, metrics)
         scores = self._stop.scores()
         teacher.check_score(scores)
-        self._warn_of_an_early_end()
+        warn_of_odd_settings(
+            self.distiller.schedule,
+            self.distiller.terms,
+            self._stop,
+            self.stop_cfg,
+            is_default_schedule=self.schedule_cfg is None)
 
         self.record = record or RunRecord.start(runner.work_dir)
         if not known:
@@ -221,11 +230,6 @@ class WeakTeacherDistillHook(Hook):
     @staticmethod
     def _refuse_run(runner: Runner) -> None:
         """Refuse what is known not to work, or was never seen to."""
-        if sum(isinstance(h, WeakTeacherDistillHook)
-               for h in runner.hooks) > 1:
-            raise ValueError(
-                'the run has more than one WeakTeacherDistillHook (look at '
-                'custom_hooks and default_hooks): keep one')
         strategy = getattr(runner, 'strategy', None)
         # DDP and FSDP descend from it.
         if strategy is not None and not isinstance(strategy,
@@ -253,22 +257,6 @@ class WeakTeacherDistillHook(Hook):
                 'run\'s data, but the teacher knows other classes, or in '
                 'another order: use stop=dict(type="At", ...), or a '
                 'SurpassTeacher with a number as its teacher_score')
-
-    def _warn_of_an_early_end(self) -> None:
-        """Say of a given point that the default schedule ends before it."""
-        if self.stop_cfg is None or self.schedule_cfg is not None or \
-                not isinstance(self._stop, At):
-            return
-        zero_from = self.distiller.schedule.zero_from()
-        if self._stop.at(zero_from) is None:
-            print_log(
-                f'stop={self.stop_cfg} lies beyond iteration {zero_from}, at '
-                'which the default schedule has faded to 0 and ends the '
-                'distillation. To keep its full strength until the stop, '
-                'give schedule=dict(type="WarmupHoldDecay", warmup=0.02, '
-                'unit="run")',
-                logger='current',
-                level=logging.WARNING)
 
     def _replay(self, runner: Runner) -> None:
         """Bring the stop rule to where the record ends."""
@@ -327,8 +315,7 @@ class WeakTeacherDistillHook(Hook):
             return None
         self._reached = True
         # A student's own loss of that name (mmpretrain's) hides the sum.
-        self._sums = {'grad_norm'} if 'loss' in output else \
-            {'grad_norm', 'loss'}
+        self._sums = set() if 'loss' in output else {'loss'}
         distiller, interval = self.distiller, self._stop.train_loss_interval
         if interval is not None and (self._iter + 1) % interval == 0:
             self._train_losses = distiller.task_losses(
@@ -361,7 +348,7 @@ class WeakTeacherDistillHook(Hook):
                 'never reached the hook, so nothing is distilled. '
                 'Its train_step should call the model itself (as '
                 'BaseModel.train_step does), not one of its methods')
-        self._refuse_non_finite(runner, outputs or {})
+        self._finite.check(runner, outputs or {}, self._sums)
         if self._train_losses is not None:
             row = self.record.append('train', runner.iter + 1,
                                      **self._train_losses)
@@ -369,22 +356,6 @@ class WeakTeacherDistillHook(Hook):
             reason = self._stop.after(row)
             if reason is not None:
                 self._switch_off(runner, reason, done=runner.iter + 1)
-
-    def _refuse_non_finite(self, runner: Runner, outputs: dict) -> None:
-        # RuntimeInfoHook has just brought these to the host; looking is free.
-        broken = [
-            key for key in outputs if not math.isfinite(
-                runner.message_hub.get_scalar(f'train/{key}').current())
-        ]
-        ours = [key for key in broken if key.startswith('loss_kd_')]
-        # Where the student's own losses overflow too, under mixed precision,
-        # the gradient scaler deals with it.
-        if ours and not set(broken) - set(ours) - self._sums:
-            raise FloatingPointError(
-                f'{", ".join(ours)} is not finite at iteration '
-                f'{runner.iter + 1}, the student\'s own losses are. Look at '
-                'teacher.precision and at the loss; the latest checkpoint is '
-                'untouched')
 
     # -- stopping --------------------------------------------------------
 

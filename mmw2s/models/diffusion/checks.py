@@ -2,7 +2,8 @@
 import torch
 from torch import nn
 
-from .parameterisation import KINDS
+from mmw2s.utils.fields import check_integer, check_number
+from .parameterisation import KINDS, check_min_snr_gamma
 
 __all__ = ['check_parts']
 
@@ -19,13 +20,16 @@ def check_parts(model: nn.Module) -> None:
                          f'{", ".join(KINDS)}, but got '
                          f'{model.prediction_type!r}')
     timesteps = len(model.alphas_cumprod)
+    check_integer('sampling_steps', model.sampling_steps)
     if not 1 <= model.sampling_steps <= timesteps:
         raise ValueError(
             f'sampling_steps should be 1 to {timesteps}, the num_train_'
             f'timesteps of the scheduler, but is {model.sampling_steps}')
-    if model.min_snr_gamma is not None and not model.min_snr_gamma > 0:
-        raise ValueError('min_snr_gamma should be above 0, or None, but is '
-                         f'{model.min_snr_gamma}')
+    check_min_snr_gamma('min_snr_gamma', model.min_snr_gamma)
+    if model.num_classes is not None:
+        check_integer('num_classes', model.num_classes, at_least=1)
+    check_number('class_dropout', model.class_dropout)
+    check_number('guidance_scale', model.guidance_scale, at_least=0)
     if config.sample_size is None:
         raise ValueError('denoiser.sample_size should be the size of the '
                          'images, but is not given')

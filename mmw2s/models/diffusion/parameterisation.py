@@ -8,14 +8,36 @@ With a noise schedule :math:`\bar\alpha_t`, an image is made noisy as
 ``'v_prediction'`` :math:`v = a \epsilon - s x_0` (`Salimans and Ho
 <https://arxiv.org/abs/2202.00512>`_).
 """
-from typing import Tuple
+import math
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
 
-__all__ = ['KINDS', 'convert', 'min_snr_weight', 'target_of']
+from mmw2s.utils.fields import check_number
+
+__all__ = [
+    'KINDS', 'check_min_snr_gamma', 'convert', 'min_snr_weight', 'target_of'
+]
 
 KINDS = ('epsilon', 'sample', 'v_prediction')
+
+
+def check_min_snr_gamma(name: str, value: Optional[float]) -> None:
+    """Refuse what :func:`min_snr_weight` does not take.
+
+    None stands for no weights, and infinity for a weight that cuts nothing.
+
+    Args:
+        name (str): The owner and its field.
+        value (float, optional): What was given.
+
+    Raises:
+        ValueError: If it is not a number > 0.
+    """
+    if value is not None and not (isinstance(value, float)
+                                  and value == math.inf):
+        check_number(f'{name}, unless None or infinity,', value, above=0)
 
 
 def target_of(kind: str, images: Tensor, noise: Tensor,

@@ -1,10 +1,11 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-import math
 from abc import ABCMeta, abstractmethod
 from typing import Optional, Sequence, Union
 
 import torch
 from torch import Tensor, nn
+
+from mmw2s.utils.fields import check_number
 
 AvgFactor = Union[float, Tensor]
 
@@ -38,11 +39,12 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
                  loss_weight: float = 1.0,
                  temperature: Optional[float] = None) -> None:
         super().__init__()
-        if not 0 <= loss_weight < math.inf:
-            raise ValueError('loss_weight should be a finite number >= 0, but '
-                             f'got {loss_weight}')
+        name = type(self).__name__
+        check_number(f'{name}.loss_weight', loss_weight, at_least=0)
+        if temperature is not None:
+            check_number(f'{name}.temperature', temperature, above=0)
         self.loss_weight = loss_weight
-        self.temperature = _check_temperature(temperature)
+        self.temperature = temperature
 
     def forward(self,
                 student: Tensor,
@@ -89,8 +91,8 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
             temperature = None
         elif temperature is None:
             temperature = self.temperature
-        else:
-            _check_temperature(temperature)
+        elif not isinstance(temperature, Tensor):  # would wait for the device
+            check_number('temperature', temperature, above=0)
         dtype = torch.promote_types(student.dtype, torch.float32)
         with torch.autocast(device_type=student.device.type, enabled=False):
             student = student.to(dtype)
@@ -166,12 +168,3 @@ def check_map(x: Tensor) -> None:
     if x.dim() != 4:
         raise ValueError('feature maps should be of shape (B, C, H, W), but '
                          f'got {tuple(x.shape)}')
-
-
-def _check_temperature(temperature: Optional[float]) -> Optional[float]:
-    if isinstance(temperature, Tensor):  # looking would wait for the device
-        return temperature
-    if temperature is not None and not 0 < temperature < math.inf:
-        raise ValueError('the temperature should be a finite number > 0, but '
-                         f'got {temperature}')
-    return temperature

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from mmw2s.utils.fields import check_number
 from .base import AvgFactor, DistillationLoss, expand_weight
 
 
@@ -33,8 +34,7 @@ class BoxKDLoss(DistillationLoss):
 
     def __init__(self, beta: float = 0., loss_weight: float = 1.0) -> None:
         super().__init__(loss_weight)
-        if not beta >= 0:
-            raise ValueError(f'beta should be >= 0, but got {beta}')
+        check_number('BoxKDLoss.beta', beta, at_least=0)
         self.beta = beta
 
     def compute(self, student: Tensor, teacher: Tensor,

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from mmw2s.utils.fields import check_number
 from .base import AvgFactor, DistillationLoss, check_map, expand_weight
 
 
@@ -35,6 +36,7 @@ class CWDLoss(DistillationLoss):
     compares = 'feature maps'
 
     def __init__(self, tau: float = 1.0, loss_weight: float = 1.0) -> None:
+        check_number('CWDLoss.tau', tau, above=0)
         super().__init__(loss_weight, tau)
 
     def compute(self, student: Tensor, teacher: Tensor,

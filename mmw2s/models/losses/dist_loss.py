@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from mmw2s.utils.fields import check_number
 from .base import AvgFactor, DistillationLoss, expand_weight
 
 
@@ -54,12 +55,14 @@ class DISTLoss(DistillationLoss):
                  temperature: float = 1.0,
                  eps: float = 1e-8,
                  loss_weight: float = 1.0) -> None:
+        check_number('DISTLoss.temperature', temperature, above=0)
         super().__init__(loss_weight, temperature)
-        for name, given in (('beta', beta), ('gamma', gamma)):
-            if not given >= 0:
-                raise ValueError(f'{name} should be >= 0, but got {given}')
-        if not eps > 0:
-            raise ValueError(f'eps should be > 0, but got {eps}')
+        check_number('DISTLoss.beta', beta, at_least=0)
+        check_number('DISTLoss.gamma', gamma, at_least=0)
+        check_number('DISTLoss.eps', eps, above=0)
+        if beta == gamma == 0:
+            raise ValueError('DISTLoss.beta and gamma should not both be 0: '
+                             'the loss would be 0')
         self.beta, self.gamma, self.eps = beta, gamma, eps
 
     def compute(self, student: Tensor, teacher: Tensor,

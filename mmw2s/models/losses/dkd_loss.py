@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from mmw2s.utils.fields import check_number
 from .base import (AvgFactor, DistillationLoss, expand_weight,
                    label_of_each_sample)
 
@@ -50,10 +51,13 @@ class DKDLoss(DistillationLoss):
                  beta: float = 1.0,
                  temperature: float = 1.0,
                  loss_weight: float = 1.0) -> None:
+        check_number('DKDLoss.temperature', temperature, above=0)
         super().__init__(loss_weight, temperature)
-        for name, given in (('alpha', alpha), ('beta', beta)):
-            if not given >= 0:
-                raise ValueError(f'{name} should be >= 0, but got {given}')
+        check_number('DKDLoss.alpha', alpha, at_least=0)
+        check_number('DKDLoss.beta', beta, at_least=0)
+        if alpha == beta == 0:
+            raise ValueError('DKDLoss.alpha and beta should not both be 0: '
+                             'the loss would be 0')
         self.alpha, self.beta = alpha, beta
 
     def compute(self, student: Tensor, teacher: Tensor,

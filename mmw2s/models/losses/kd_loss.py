@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from mmw2s.utils.fields import check_integer, check_number
 from .base import AvgFactor, DistillationLoss, expand_weight
 
 
@@ -36,7 +37,9 @@ class KDLoss(DistillationLoss):
                  temperature: float = 1.0,
                  class_dim: int = -1,
                  loss_weight: float = 1.0) -> None:
+        check_number('KDLoss.temperature', temperature, above=0)
         super().__init__(loss_weight, temperature)
+        check_integer('KDLoss.class_dim', class_dim)
         self.class_dim = class_dim
         if class_dim == -1:  # elsewhere, of whatever its user knows
             self.compares = 'softmax scores'

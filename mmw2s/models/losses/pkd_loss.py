@@ -5,6 +5,7 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from mmw2s.utils.fields import check_flag, check_number
 from .base import AvgFactor, DistillationLoss, check_map, expand_weight
 
 
@@ -49,8 +50,8 @@ class PKDLoss(DistillationLoss):
                  eps: float = 1e-6,
                  loss_weight: float = 1.0) -> None:
         super().__init__(loss_weight)
-        if not eps > 0:
-            raise ValueError(f'eps should be > 0, but got {eps}')
+        check_flag('PKDLoss.per_image', per_image)
+        check_number('PKDLoss.eps', eps, above=0)
         self.dims = (2, 3) if per_image else (0, 2, 3)
         self.eps = eps
 

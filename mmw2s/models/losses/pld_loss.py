@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from mmw2s.utils.fields import check_number
 from .base import (AvgFactor, DistillationLoss, expand_weight,
                    label_of_each_sample)
 
@@ -42,6 +43,7 @@ class PLDLoss(DistillationLoss):
     def __init__(self,
                  temperature: float = 1.0,
                  loss_weight: float = 1.0) -> None:
+        check_number('PLDLoss.temperature', temperature, above=0)
         super().__init__(loss_weight, temperature)
 
     def compute(self, student: Tensor, teacher: Tensor,

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from mmw2s.utils.fields import check_number
 from .base import AvgFactor, DistillationLoss, expand_weight
 
 
@@ -54,9 +55,9 @@ class QualityFocalKDLoss(DistillationLoss):
                  beta: float = 1.0,
                  temperature: float = 1.0,
                  loss_weight: float = 1.0) -> None:
+        check_number('QualityFocalKDLoss.temperature', temperature, above=0)
         super().__init__(loss_weight, temperature)
-        if not beta >= 1:
-            raise ValueError(f'beta should be >= 1, but got {beta}')
+        check_number('QualityFocalKDLoss.beta', beta, at_least=1)
         self.beta = beta
 
     def compute(self, student: Tensor, teacher: Tensor,

@@ -226,5 +226,6 @@ def test_features_of_other_noise_are_refused(knowledge):
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(ValueError, match='auto, epsilon, sample, v_pred'):
+    with pytest.raises(
+            ValueError, match="'auto', 'epsilon', 'sample', 'v_pred"):
         Denoising(kind='noise')

@@ -143,10 +143,11 @@ def test_outputs_of_other_shapes_are_refused_on_the_first_batch(tmp_path):
 
 
 @pytest.mark.parametrize('fields, message', [
-    (dict(output='box'), '"scores" or "boxes", but got \'box\''),
-    (dict(anchors=0), '"all" or a positive number, but got 0'),
-    (dict(anchors='top'), '"all" or a positive number'),
-    (dict(positive_thr=1.), 'should be a probability, but got 1.0'),
+    (dict(output='box'), "one of 'scores', 'boxes', but got 'box'"),
+    (dict(anchors=0), 'unless "all", should be an integer >= 1, but got 0'),
+    (dict(anchors='top'), 'unless "all", should be an integer'),
+    (dict(positive_thr=1.),
+     'should be a finite number >= 0 and < 1, but got 1.0'),
 ])
 def test_bad_fields_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):

@@ -201,8 +201,8 @@ def test_with_trained_adapters_the_maps_are_those_of_the_models(ours, theirs):
 def test_another_adapter_is_refused():
     with pytest.raises(
             ValueError,
-            match='FPNFeatures.adapter should be "fixed" or "trained", but '
-            "got 'conv'"):
+            match="FPNFeatures.adapter should be one of 'fixed', 'trained', "
+            "but got 'conv'"):
         FPNFeatures(adapter='conv')
 
 

@@ -149,5 +149,5 @@ def test_labels_that_are_not_of_the_rois_are_refused(tmp_path):
 
 
 def test_a_bad_field_is_refused():
-    with pytest.raises(ValueError, match="scores, boxes, masks, but got 'x'"):
+    with pytest.raises(ValueError, match="'boxes', 'masks', but got 'x'"):
         RoIHeadOutputs('x')

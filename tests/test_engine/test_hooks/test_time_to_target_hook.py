@@ -221,7 +221,7 @@ def test_an_unknown_metric_is_said_once_with_those_there_are(toy):
 
 @pytest.mark.parametrize('fields, message', [
     (dict(targets=dict(fid=60)), 'give rule='),
-    (dict(targets=dict(acc=.5), rule='more'), '"greater", "less" or None'),
+    (dict(targets=dict(acc=.5), rule='more'), "None, 'greater', 'less'"),
     (dict(stop_at_target=True), 'at least one target'),
 ])
 def test_fields_that_make_no_sense_are_refused(fields, message):

@@ -310,7 +310,8 @@ def test_a_missing_diffusers_is_told_with_what_to_install(monkeypatch):
      'unknown fields eta, etaa: diffusers.DDIMScheduler is built with num_t'),
     (diffusion(sampling_steps=0), 'should be 1 to 100, .* but is 0'),
     (diffusion(sampling_steps=101), 'should be 1 to 100, .* but is 101'),
-    (diffusion(min_snr_gamma=0), 'min_snr_gamma should be above 0'),
+    (diffusion(min_snr_gamma=0),
+     'min_snr_gamma, unless None or infinity, should be'),
     ({
         **diffusion(), 'denoiser': DIT,
         'num_classes': 4

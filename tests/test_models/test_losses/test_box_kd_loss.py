@@ -32,5 +32,6 @@ def test_anchors_without_confidence_get_no_gradient():
 
 
 def test_negative_beta_is_refused():
-    with pytest.raises(ValueError, match='beta should be >= 0, but got -1'):
+    with pytest.raises(
+            ValueError, match='beta should be a finite number >= 0'):
         BoxKDLoss(beta=-1)

@@ -79,7 +79,8 @@ def test_a_scaled_and_shifted_student_is_as_good():
 
 @pytest.mark.parametrize('field', ['beta', 'gamma', 'eps'])
 def test_a_negative_field_is_refused(field):
-    with pytest.raises(ValueError, match=f'{field} should be >'):
+    with pytest.raises(
+            ValueError, match=f'{field} should be a finite number >'):
         DISTLoss(**{field: -1.})
 
 

@@ -86,5 +86,6 @@ def test_large_logits_give_finite_values_and_gradients():
 
 @pytest.mark.parametrize('field', ['alpha', 'beta'])
 def test_a_negative_weight_is_refused(field):
-    with pytest.raises(ValueError, match=f'{field} should be >= 0'):
+    with pytest.raises(
+            ValueError, match=f'{field} should be a finite number >= 0'):
         DKDLoss(**{field: -1.})

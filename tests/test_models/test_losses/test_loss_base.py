@@ -219,7 +219,7 @@ def test_the_temperature_of_a_call_replaces_that_of_the_config(name, field):
     for bad in (0., -1., float('nan')):
         with pytest.raises(ValueError, match='temperature should be'):
             plain(student, teacher, temperature=bad)
-        with pytest.raises(ValueError, match='temperature should be'):
+        with pytest.raises(ValueError, match=f'{field} should be'):
             build(name, **{field: bad})
 
 

@@ -97,5 +97,5 @@ def test_what_is_not_a_map_is_refused():
 
 
 def test_an_eps_of_zero_is_refused():
-    with pytest.raises(ValueError, match='eps should be > 0'):
+    with pytest.raises(ValueError, match='eps should be a finite number > 0'):
         PKDLoss(eps=0)

@@ -1,0 +1,160 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Checks of the fields that a teacher is given by, its overrides included."""
+import difflib
+import inspect
+from typing import Any, Dict, Iterator, List, Mapping, Optional
+
+from mmengine.config import Config
+from mmengine.registry import MODELS, TASK_UTILS, DefaultScope
+
+from mmw2s.utils.fields import (check_choice, check_flag, check_number,
+                                check_text)
+
+__all__ = ['PRECISIONS', 'check_teacher_fields', 'merge_options']
+
+PRECISIONS = ('run', 'fp32', 'fp16', 'bf16')
+
+# What a teacher's config is read for.
+_TOP = ('model', 'data_preprocessor', 'default_scope', 'load_from')
+# What builders take out before a class sees it.
+_OF_BUILDERS = ('type', '_scope_', '_delete_', 'init_cfg', 'requires_grad')
+
+
+def check_teacher_fields(config: Any,
+                         checkpoint: Optional[str] = 'auto',
+                         score: Optional[float] = None,
+                         precision: str = 'run',
+                         cfg_options: Optional[dict] = None,
+                         trust_checkpoint: bool = False) -> None:
+    """Refuse values that no teacher can have.
+
+    Nothing is read: whether files exist and fit is seen before training.
+
+    Raises:
+        ValueError: With the name of the field.
+    """
+    if isinstance(config, (dict, Config)):
+        model = config.get('model')
+        if not isinstance(model, dict) or 'type' not in model:
+            raise ValueError(
+                'teacher.config should have the key "model", a dict with the '
+                f'key "type", but has model={model!r} and the keys '
+                f'{", ".join(map(str, config)) or "none"}')
+    else:
+        check_text('teacher.config', config,
+                   'a path, "package::path" or a dict with the key "model"')
+    if checkpoint is not None:
+        check_text('teacher.checkpoint', checkpoint,
+                   'a path, a URL, "auto" or None')
+    if score is not None:
+        check_number('teacher.score', score)
+    check_choice('teacher.precision', precision, PRECISIONS)
+    if cfg_options is not None and not (isinstance(cfg_options, dict) and all(
+            isinstance(key, str) for key in cfg_options)):
+        raise ValueError(
+            'teacher.cfg_options should be a dict of overrides, such as '
+            f'{{"model.bbox_head.num_classes": 3}}, but got {cfg_options!r}')
+    check_flag('teacher.trust_checkpoint', trust_checkpoint)
+
+
+def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
+    """Merge overrides into a teacher's config, none of them misspelt.
+
+    A key should be there already, or be a field of the class that the
+    ``type`` beside it names.
+
+    Args:
+        cfg (Config): The config, which is changed.
+        options (Mapping): Overrides by dotted keys.
+
+    Raises:
+        ValueError: For a key that nothing would read, naming the nearest.
+    """
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        for key, value in options.items():
+            _check_key(cfg, key.split('.'), value, options)
+    try:
+        cfg.merge_from_dict(dict(options))
+    except (AttributeError, KeyError, TypeError) as error:
+        # A dict in the place of something else, a number of a list, ...
+        raise ValueError(f'teacher.cfg_options {dict(options)!r} cannot be '
+                         f'merged into its config: {error}') from error
+
+
+def _check_key(cfg: Config, keys: List[str], value: Any,
+               options: Mapping[str, Any]) -> None:
+    node: Any = cfg
+    for depth, key in enumerate(keys):
+        where = '.'.join(keys[:depth])
+        if isinstance(node, (list, tuple)):
+            if not key.isdigit() or int(key) >= len(node):
+                raise ValueError(
+                    f'teacher.cfg_options has "{".".join(keys)}", but {where} '
+                    f'is a list of {len(node)}: "{key}" is no number of it')
+            node = node[int(key)]
+        elif isinstance(node, (dict, Config)):
+            if key not in node:
+                kind = options.get(f'{where}.type', node.get('type'))
+                _refuse_unknown(node, keys, depth, kind)
+                return  # what stands below it is all new
+            node = node[key]
+        elif node is None:
+            return  # a part that the config leaves out
+        else:
+            raise ValueError(
+                f'teacher.cfg_options has "{".".join(keys)}", but {where} is '
+                f'{node!r} in the config, which has no fields')
+    if isinstance(value, dict) and isinstance(node, (dict, list)) and \
+            not value.get('_delete_'):
+        below = {'.'.join([*keys, str(k)]): v for k, v in value.items()}
+        for key, inner in below.items():
+            _check_key(cfg, key.split('.'), inner, {**options, **below})
+
+
+def _refuse_unknown(node: Any, keys: List[str], depth: int, kind: Any) -> None:
+    key, where = keys[depth], '.'.join(keys[:depth])
+    cls = _find(kind)
+    known = [*node, *(_fields(cls) if cls else [])]
+    if not where:
+        known += _TOP
+    elif kind:
+        known += _OF_BUILDERS
+    nearest = difflib.get_close_matches(key, known, n=1)
+    # Of what is found in no registry, such as "nms", only those near to its
+    # keys are known to be wrong.
+    if key in known or (kind and not cls and not nearest):
+        return
+    kind = getattr(kind, '__name__', kind)
+    raise ValueError(
+        f'teacher.cfg_options has "{".".join(keys)}", but '
+        f'{where or "the config"}{f" ({kind})" if kind else ""} has no field '
+        f'"{key}": ' +
+        (f'did you mean "{nearest[0]}"?' if nearest else 'it has ' +
+         ', '.join(dict.fromkeys(k for k in known if k not in _OF_BUILDERS))))
+
+
+def _find(kind: Any) -> Any:
+    """The class of a ``type`` in the scope of the config, or None."""
+    if not isinstance(kind, str):
+        return kind
+    for root in (MODELS, TASK_UTILS):
+        with root.switch_scope_and_registry(None) as registry:
+            cls = registry.get(kind)
+        if cls is not None:
+            return cls
+    return None
+
+
+def _fields(kind: Any) -> Iterator[str]:
+    """What a class can be built with, its bases' fields included."""
+    for cls in inspect.getmro(kind) if inspect.isclass(kind) else [kind]:
+        init = cls.__dict__.get('__init__') if inspect.isclass(cls) else cls
+        if init is None or not callable(init):
+            continue
+        parameters: Dict[str, Any] = dict(inspect.signature(init).parameters)
+        parameters.pop('self', None)
+        kinds = {p.kind for p in parameters.values()}
+        yield from (name for name, p in parameters.items()
+                    if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))
+        if inspect.Parameter.VAR_KEYWORD not in kinds:
+            return

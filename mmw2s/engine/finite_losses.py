@@ -1,0 +1,95 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Whether what a step gave is finite, without a look at the device."""
+import math
+from typing import AbstractSet, Dict, Optional
+
+from mmengine.logging import print_log
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
+
+__all__ = ['FiniteLosses', 'has_loss_scaler']
+
+
+def has_loss_scaler(optim_wrapper: OptimWrapper) -> bool:
+    """Whether a step that overflows is skipped, as in mixed precision."""
+    scaler = getattr(optim_wrapper, 'loss_scaler', None)
+    if scaler is None:  # apex does not show the one that it has
+        return type(optim_wrapper).__name__ == 'ApexOptimWrapper'
+    return scaler.is_enabled()
+
+
+class FiniteLosses:
+    """Ends a run that distillation has made diverge.
+
+    It reads what MMEngine's ``RuntimeInfoHook`` and the clipping of gradients
+    have brought to the host, so that nothing waits for the device. In a run
+    without that hook it does nothing, and says so once.
+    """
+
+    def __init__(self) -> None:
+        self._were_finite = False
+        self._told = False
+
+    def check(self, runner: Runner, outputs: dict,
+              sums: AbstractSet[str]) -> None:
+        """Look at the losses of a step that has distilled.
+
+        Args:
+            runner (Runner): The run, after the step.
+            outputs (dict): What its ``train_step`` has given.
+            sums (set[str]): Those of them that are sums, ours included.
+
+        Raises:
+            FloatingPointError: If a distillation loss alone is not finite.
+                Where no loss scaler skips such steps, also if the gradient is
+                not finite, or if all losses were finite in an earlier step
+                and are not now.
+        """
+        if not any(key.startswith('loss_kd_') for key in outputs):
+            return
+        losses = self._on_host(runner, outputs)
+        if losses is None:
+            return
+        broken = {k for k, loss in losses.items() if not math.isfinite(loss)}
+        ours = {key for key in broken if key.startswith('loss_kd_')}
+        gradient = self._gradient(runner)
+        if ours and not broken - ours - sums:
+            what = (f'{", ".join(sorted(ours))} is not finite at iteration '
+                    f'{runner.iter + 1}, the student\'s own losses are')
+        elif has_loss_scaler(runner.optim_wrapper):
+            return
+        elif not broken and not math.isfinite(gradient):
+            what = ('The gradient is not finite at iteration '
+                    f'{runner.iter + 1}, but all losses are')
+        elif ours and self._were_finite:
+            what = (f'{", ".join(sorted(broken))} are not finite at iteration '
+                    f'{runner.iter + 1}: by the step before, whose losses '
+                    'were finite, the student\'s weights are not any more')
+        else:
+            self._were_finite = self._were_finite or not broken
+            return
+        raise FloatingPointError(
+            f'{what}. Look at teacher.precision, at the loss and at the '
+            'learning rate; the latest checkpoint is untouched')
+
+    def _on_host(self, runner: Runner,
+                 outputs: dict) -> Optional[Dict[str, float]]:
+        scalars = runner.message_hub.log_scalars
+        names = [key for key in outputs if 'loss' in key]
+        if all(f'train/{name}' in scalars for name in names):
+            return {name: scalars[f'train/{name}'].current() for name in names}
+        if not self._told:
+            self._told = True
+            print_log(
+                'The run has no RuntimeInfoHook (default_hooks.runtime_info), '
+                'which brings losses to the host: they are not looked at, and '
+                'go on if they are not finite.',
+                logger='current')
+        return None
+
+    @staticmethod
+    def _gradient(runner: Runner) -> float:
+        """Its norm where it is clipped, otherwise 0."""
+        name = getattr(runner.optim_wrapper, 'grad_name', 'grad_norm')
+        norm = runner.message_hub.log_scalars.get(f'train/{name}')
+        return 0. if norm is None else norm.current()
