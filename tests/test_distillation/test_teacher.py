@@ -10,7 +10,7 @@ from toys import retinanet
 
 from mmw2s.distillation import FrozenTeacher
 from mmw2s.distillation import teacher as module
-from mmw2s.distillation.teacher import _resolve_checkpoint
+from mmw2s.distillation.teacher_config import resolve_checkpoint
 
 SMALL = retinanet(18, channels=8)
 ZOO = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
@@ -164,7 +164,7 @@ def test_auto_without_a_zoo_or_load_from_says_what_to_give():
 def test_auto_for_a_config_without_weights_in_the_zoo_says_what_to_give():
     name = 'mmdet::_base_/models/retinanet_r50_fpn.py'
     with pytest.raises(ValueError, match='lists no weights for .*give'):
-        _resolve_checkpoint(name, 'auto', Config())
+        resolve_checkpoint(name, 'auto', Config())
 
 
 def test_a_teacher_without_a_checkpoint_is_warned_of(said):
