@@ -22,7 +22,7 @@ from .checkpoint import load_weights
 from .respelt_names import same_class
 from .stopwatch import Stopwatch
 from .strict_loading import load_strictly
-from .teacher_config import (load_config, resolve_checkpoint,
+from .teacher_config import (found_beside, load_config, resolve_checkpoint,
                              without_downloads)
 
 __all__ = ['FrozenTeacher']
@@ -65,9 +65,6 @@ class FrozenTeacher:
         trust_checkpoint (bool): Unpickle whatever the checkpoint asks for,
             which runs its author's code. Only True trusts. Defaults to
             False.
-        folder (str, optional): Where relative paths are looked up that do not
-            exist in the current folder; the hook gives that of the run's
-            config. Defaults to None.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint is missing.
@@ -81,14 +78,13 @@ class FrozenTeacher:
                  score: Optional[float] = None,
                  precision: str = 'run',
                  cfg_options: Optional[dict] = None,
-                 trust_checkpoint: bool = False,
-                 folder: Optional[str] = None) -> None:
+                 trust_checkpoint: bool = False) -> None:
         if precision not in _PRECISIONS:
             raise ValueError(
                 'teacher.precision should be one of '
                 f'{", ".join(_PRECISIONS)}, but got {precision!r}')
         check_flag('teacher.trust_checkpoint', trust_checkpoint)
-        self.cfg = load_config(config, folder)
+        self.cfg = load_config(config)
         if cfg_options:
             self.cfg.merge_from_dict(cfg_options)
         kind = self.cfg.model.get('type', 'teacher')
@@ -98,10 +94,12 @@ class FrozenTeacher:
         self.classes: Optional[Sequence[str]] = None
         self.stopwatch = Stopwatch()
         self._precision = _PRECISIONS[precision]
-        self.checkpoint = resolve_checkpoint(config, checkpoint, self.cfg,
-                                             folder)
+        self.checkpoint = resolve_checkpoint(config, checkpoint, self.cfg)
+        self._model_cfg, inits = self.cfg.model, []
+        if self.checkpoint is not None:
+            self._model_cfg, inits = without_downloads(self.cfg.model)
+        self.model = self._build()
         if self.checkpoint is None:
-            self.model = self._build(self.cfg.model)
             print_log(
                 f'The teacher {self.name} is given no checkpoint: its weights '
                 'are what building its config gives (init_cfg is not '
@@ -109,8 +107,6 @@ class FrozenTeacher:
                 logger='current',
                 level=logging.WARNING)
         else:
-            model_cfg, inits = without_downloads(self.cfg.model)
-            self.model = self._build(model_cfg)
             weights, meta = load_weights(self.checkpoint, trust_checkpoint)
             weights = with_base_weights(self.model, weights, inits,
                                         trust_checkpoint)
@@ -121,12 +117,18 @@ class FrozenTeacher:
     @classmethod
     def from_cfg(cls,
                  cfg: Union[str, dict],
-                 folder: Optional[str] = None) -> 'FrozenTeacher':
-        """Build from the hook's ``teacher`` field: a config, or the fields."""
+                 beside: Optional[str] = None) -> 'FrozenTeacher':
+        """Build from the hook's ``teacher`` field: a config, or the fields.
+
+        Args:
+            cfg (str or dict): The field.
+            beside (str, optional): The run's config file. A relative path
+                that the current folder does not have is looked up beside it.
+        """
         cls.check_cfg(cfg)
         if isinstance(cfg, str) or 'model' in cfg:
-            return cls(cfg, folder=folder)
-        return cls(**dict(folder=folder, **cfg))
+            cfg = dict(config=cfg)
+        return cls(**found_beside(cfg, beside))
 
     @classmethod
     def check_cfg(cls, cfg: Union[str, dict]) -> None:
@@ -153,9 +155,9 @@ class FrozenTeacher:
         check_flag('teacher.trust_checkpoint',
                    cfg.get('trust_checkpoint', False))
 
-    def _build(self, model_cfg: dict) -> nn.Module:
+    def _build(self) -> nn.Module:
         # Some detectors write into the nested dicts that they are built from.
-        model_cfg = copy.deepcopy(model_cfg)
+        model_cfg = copy.deepcopy(self._model_cfg)
         # mmpretrain's configs keep the preprocessor beside the model.
         if 'data_preprocessor' in self.cfg:
             model_cfg.setdefault('data_preprocessor',
@@ -259,6 +261,55 @@ class FrozenTeacher:
                 f'{scores["metric"]}, but teacher.score says {declared:.4f}: '
                 'check its checkpoint, its normalisation and the validation '
                 'set, or correct teacher.score')
+
+    def fingerprint(self) -> Dict[str, str]:
+        """Hashes of what its predictions follow from, for the run's record."""
+        described = json.dumps(
+            [self._model_cfg, self.cfg.get('data_preprocessor')],
+            sort_keys=True,
+            default=str)
+        return dict(
+            weights_hash=weights_hash(self.model),
+            config_hash=hashlib.sha256(described.encode()).hexdigest())
+
+    def check_resumed(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Refuse to go on in a run that began with another teacher.
+
+        Its score is in force, and what was decided was decided by it.
+
+        Args:
+            rows (Sequence[Mapping]): The record's rows of the teacher, none
+                where the hook is new to the run.
+
+        Raises:
+            ValueError: If weights or config are others. Where a record names
+                none (mmw2s 0.1.0), or the weights are of no file, that is
+                warned of.
+        """
+        if not rows:
+            return
+        began, now = rows[0], self.fingerprint()
+        differing = [
+            key.partition('_')[0] for key, value in now.items()
+            if began.get(key, value) != value
+        ]
+        who = f'{began.get("name")} ({began.get("checkpoint")})'
+        if differing and self.checkpoint is not None:
+            raise ValueError(
+                f'this run began with the teacher {who}, but is resumed with '
+                f'{self.name} ({self.checkpoint}) of other '
+                f'{" and ".join(differing)}: give it the teacher that it '
+                'began with. For another one begin a new run, with '
+                'load_from=<the checkpoint> and resume=False, in another '
+                'work_dir')
+        if differing or not set(now) <= set(began):
+            print_log(
+                f'Whether the teacher is the one that this run began with, '
+                f'{who}, cannot be made sure: ' +
+                ('it has no checkpoint, and its weights are others'
+                 if differing else 'its record names no hash of it'),
+                logger='current',
+                level=logging.WARNING)
 
     def autocast(self, device_type: str):
         """The context that its forward is computed in."""

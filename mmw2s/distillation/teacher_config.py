@@ -5,23 +5,46 @@ import importlib.util
 import logging
 import os
 import os.path as osp
-from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Iterator, List, Optional, Tuple, Union
 
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.logging import print_log
 
-__all__ = ['load_config', 'resolve_checkpoint', 'without_downloads']
+__all__ = [
+    'found_beside', 'load_config', 'resolve_checkpoint', 'without_downloads'
+]
 
 
-def load_config(config: Union[str, dict],
-                folder: Optional[str] = None) -> Config:
+def found_beside(fields: dict, file: Optional[str]) -> dict:
+    """A teacher's fields with paths that exist.
+
+    A relative path is looked up in the current folder, and then in that of
+    the run's config, as ``_base_`` is.
+
+    Args:
+        fields (dict): Those of :class:`FrozenTeacher`. Is left as it is.
+        file (str, optional): The run's config, if it is of a file.
+
+    Raises:
+        FileNotFoundError: If there is no such file. The message names the
+            folders.
+    """
+    fields = dict(fields)
+    folder = osp.dirname(osp.abspath(file)) if file else None
+    for field in ('config', 'checkpoint'):
+        path = fields.get(field)
+        if isinstance(path, str) and path != 'auto' and \
+                '::' not in path and '://' not in path:
+            fields[field] = _find(f'teacher.{field}', path, folder)
+    return fields
+
+
+def load_config(config: Union[str, dict]) -> Config:
     """The teacher's config, of a dict, a file or an installed package.
 
     Args:
         config (str or dict): See :class:`FrozenTeacher`.
-        folder (str, optional): Where relative paths are looked up that do not
-            exist in the current folder: that of the run's config.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -40,63 +63,45 @@ def load_config(config: Union[str, dict],
         cfg = get_config(config)
         cfg.setdefault('default_scope', package)
     else:
-        path = _find('teacher.config', config, [folder])
-        if path is None:
-            raise FileNotFoundError(
-                f'teacher.config should be a config file, "package::path", or '
-                f'a dict, but there is no file {config!r}' +
-                _in_folders(config, [folder]))
-        cfg = Config.fromfile(path)
+        cfg = Config.fromfile(_find('teacher.config', config))
     if 'model' not in cfg:
         raise ValueError('teacher.config should have the key "model", but has '
                          f'{", ".join(cfg) or "none"}')
     return cfg
 
 
-def resolve_checkpoint(config: Union[str, dict],
-                       checkpoint: Optional[str],
-                       cfg: Config,
-                       folder: Optional[str] = None) -> Optional[str]:
+def resolve_checkpoint(config: Union[str, dict], checkpoint: Optional[str],
+                       cfg: Config) -> Optional[str]:
     """Path or URL of the teacher's weights; None for none.
 
     Args:
         config (str or dict): The field ``config``.
         checkpoint (str, optional): The field ``checkpoint``.
-        cfg (Config): The config that was loaded.
-        folder (str, optional): That of the run's config, see
-            :func:`load_config`. What a config file of the teacher's names is
-            looked up beside that file too.
+        cfg (Config): The config that was loaded. A relative ``load_from`` of
+            a file is looked up in the current folder and beside the file.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If ``'auto'`` leads to nothing.
     """
-    folders, field = [folder], 'teacher.checkpoint'
     if checkpoint is None:
         return None
     checkpoint = os.fspath(checkpoint)
-    if checkpoint == 'auto':
-        if isinstance(config, str) and '::' in config:
-            return _of_the_zoo(config)
-        checkpoint = cfg.get('load_from')
-        if not checkpoint:
-            raise ValueError(
-                'teacher.checkpoint is "auto", but the teacher\'s config is '
-                'not from a package\'s model zoo and has no "load_from": give '
-                'teacher.checkpoint a path or a URL (or None to take it as it '
-                'is built)')
-        field = 'load_from of the teacher\'s config'
-        if cfg.filename:
-            folders.insert(0, osp.dirname(osp.abspath(cfg.filename)))
-    if '://' in checkpoint:
-        return checkpoint
-    path = _find(field, checkpoint, folders)
-    if path is None:
-        raise FileNotFoundError(
-            f'{field} should be a file or a URL, but there is no file '
-            f'{checkpoint!r}' + _in_folders(checkpoint, folders) +
-            (', it is a folder' if osp.isdir(checkpoint) else ''))
-    return path
+    if checkpoint != 'auto':
+        return checkpoint if '://' in checkpoint else \
+            _find('teacher.checkpoint', checkpoint)
+    if isinstance(config, str) and '::' in config:
+        return _of_the_zoo(config)
+    load_from = cfg.get('load_from')
+    if not load_from:
+        raise ValueError(
+            'teacher.checkpoint is "auto", but the teacher\'s config is not '
+            'from a package\'s model zoo and has no "load_from": give '
+            'teacher.checkpoint a path or a URL (or None to take it as it is '
+            'built)')
+    folder = osp.dirname(osp.abspath(cfg.filename)) if cfg.filename else None
+    return load_from if '://' in load_from else \
+        _find('load_from of the teacher\'s config', load_from, folder)
 
 
 def without_downloads(
@@ -163,24 +168,26 @@ def _of_the_zoo(config: str) -> str:
             'teacher.checkpoint a path or a URL') from error
 
 
-def _find(field: str, path: str,
-          folders: Sequence[Optional[str]]) -> Optional[str]:
-    """A path that exists, in the current folder or else in one of these."""
-    path = osp.expanduser(path)
-    places = [path] + [osp.join(f, path) for f in folders if f]
+def _find(field: str, path: str, folder: Optional[str] = None) -> str:
+    """The path, or where it exists in a folder besides the current one."""
+    places = list(
+        dict.fromkeys([
+            osp.expanduser(path),
+            osp.join(folder or '', osp.expanduser(path)),
+        ]))
     found = [place for place in places if osp.isfile(place)]
-    others = [p for p in found[1:] if not osp.samefile(p, found[0])]
-    if others:
+    if not found:
+        looked = f' in {os.getcwd()}' + (f' or {folder}' if folder else '')
+        what = ', it is a folder' if osp.isdir(places[0]) else \
+            '' if osp.isabs(places[0]) else looked
+        form = 'a config file, "package::path", or a dict' \
+            if field == 'teacher.config' else 'a file or a URL'
+        raise FileNotFoundError(f'{field} should be {form}, but there is no '
+                                f'file {path!r}{what}')
+    if len(found) > 1 and not osp.samefile(*found):
         print_log(
-            f'{field} is {path!r}, which exists in the current folder and as '
-            f'{others[0]}: that of the current folder is taken',
+            f'{field} is {path!r}, and there is such a file in {os.getcwd()} '
+            f'and in {folder}: the first is taken',
             logger='current',
             level=logging.WARNING)
-    return found[0] if found else None
-
-
-def _in_folders(path: str, folders: Sequence[Optional[str]]) -> str:
-    if osp.isabs(osp.expanduser(path)):
-        return ''
-    places = list(dict.fromkeys([os.getcwd(), *(f for f in folders if f)]))
-    return f' in {" or ".join(places)}'
+    return found[0]

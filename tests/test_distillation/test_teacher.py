@@ -136,7 +136,7 @@ def test_cfg_options_are_merged_into_the_config(tmp_path):
 
 
 def test_auto_takes_the_url_that_the_model_zoo_lists():
-    url = _resolve_checkpoint(ZOO, 'auto', Config())
+    url = resolve_checkpoint(ZOO, 'auto', Config())
     assert url.startswith('https://') and url.endswith('.pth')
     assert 'retinanet_r18_fpn_1x_coco' in url
 
