@@ -88,9 +88,10 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], path: str,
     ]
     unexpected = _without_aliases(unexpected, now, weights)
     if missing or unexpected:
+        verdict = 'is of another architecture than' if unexpected else \
+            'is incomplete for'
         raise ValueError(
-            f'the checkpoint {path} is of another architecture than the '
-            f'teacher {name}: ' +
+            f'the checkpoint {path} {verdict} the teacher {name}: ' +
             '; '.join(f'{what} {_some(keys)}' for what, keys in (
                 ('the file lacks', missing),
                 ('the model has no', unexpected)) if keys) + '. ' +
