@@ -12,6 +12,7 @@ import argparse
 import copy
 import multiprocessing
 import os.path as osp
+import resource
 import tempfile
 import time
 import warnings
@@ -27,23 +28,35 @@ from mmengine.runner.checkpoint import save_checkpoint, weights_to_cpu
 from torch import nn
 
 from mmw2s.distillation import FrozenTeacher
+from mmw2s.distillation.strict_loading import load_strictly
+from mmw2s.distillation.teacher_config import without_downloads
 
 _PARTS = ('backbone', 'neck', 'bbox_head', 'mask_head', 'roi_head', 'rpn_head',
           'panoptic_head', 'panoptic_fusion_head', 'semantic_head', 'head',
           'segm_head', 'mask_iou_head', 'detector', 'image_encoder', 'encoder',
           'decoder', 'module')
 _SECONDS = 60
+_BYTES = 9 << 30  # of address space: the largest models are left out
 
 
-def families(package: str, only: str = '') -> dict:
-    """Kinds of the parts -> the config of them whose path is shortest."""
+def families(package: str, only: str = '', most: int = 2) -> dict:
+    """Kinds of the parts -> the config of them whose path is shortest.
+
+    Args:
+        package (str): mmdet or mmpretrain.
+        only (str): Part of a config's path. Defaults to '', all.
+        most (int): Configs that are looked at in a folder.
+    """
     root = osp.join(
         osp.dirname(import_module(package).__file__), '.mim', 'configs')
-    found = {}
+    found, looked_at = {}, Counter()
     for path in sorted(
             glob(osp.join(root, '**', '*.py'), recursive=True),
             key=lambda path: (len(path), path)):
         if f'{osp.sep}_base_{osp.sep}' in path or only not in path:
+            continue
+        looked_at[osp.dirname(path)] += 1
+        if looked_at[osp.dirname(path)] > most:
             continue
         try:
             model = Config.fromfile(path, lazy_import=False).model
@@ -66,15 +79,19 @@ def _kind(cfg) -> str:
 
 def scatter(model: nn.Module) -> None:
     """Give every tensor values of its own, as training does."""
-    generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for value in model.parameters():
-            if value.is_floating_point():
-                value.copy_(
-                    torch.randn(value.shape, generator=generator) * 0.02)
-        for name, value in model.named_buffers():
+        for i, value in enumerate(model.parameters()):
+            value.fill_(0.02 + i / 2**14)
+        for i, (name, value) in enumerate(model.named_buffers()):
             if name.endswith(('running_mean', 'running_var')):
-                value.copy_(torch.rand(value.shape, generator=generator) + 0.5)
+                value.fill_(0.5 + i / 2**14)
+
+
+def without_initial_values() -> None:
+    """Drawing values that are overwritten takes most of the time."""
+    for name in dir(nn.init):
+        if name.endswith('_') and not name.startswith('_'):
+            setattr(nn.init, name, lambda tensor, *args, **kwargs: tensor)
 
 
 def train_a_step(model: nn.Module, package: str) -> None:
@@ -96,7 +113,10 @@ def train_a_step(model: nn.Module, package: str) -> None:
     model.train_step(data, OptimWrapper(optimizer))
 
 
-def try_one(package: str, path: str, step: bool = True) -> str:
+def try_one(package: str,
+            path: str,
+            step: bool = True,
+            in_memory: bool = False) -> str:
     """What becomes of the checkpoint of one config, in a few words."""
     cfg = Config.fromfile(path, lazy_import=False)
     built = copy.deepcopy(cfg.model)
@@ -116,17 +136,21 @@ def try_one(package: str, path: str, step: bool = True) -> str:
                 how = 'loads after a step'
             except Exception:  # of another task, or without a loss
                 pass
-    with tempfile.TemporaryDirectory() as folder:
-        file = osp.join(folder, 'epoch_1.pth')
-        weights = weights_to_cpu(model.state_dict())
-        save_checkpoint(dict(state_dict=weights, meta=dict()), file)
-        del model
-        teacher = FrozenTeacher(
-            Config(
-                dict(
-                    model=cfg.model,
-                    default_scope=package,
-                    data_preprocessor=cfg.get('data_preprocessor'))), file)
+    weights = weights_to_cpu(model.state_dict())
+    del model
+    given = Config(
+        dict(
+            model=without_downloads(cfg.model)[0],
+            default_scope=package,
+            data_preprocessor=cfg.get('data_preprocessor')))
+    if in_memory:
+        teacher = FrozenTeacher(given, None)
+        load_strictly(teacher.model, weights, 'in memory', teacher.name)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            file = osp.join(folder, 'epoch_1.pth')
+            save_checkpoint(dict(state_dict=weights, meta=dict()), file)
+            teacher = FrozenTeacher(given, file)
     found = teacher.model.state_dict()
     differing = [
         key for key in found
@@ -138,6 +162,7 @@ def try_one(package: str, path: str, step: bool = True) -> str:
 def _answer(pipe, *args) -> None:
     warnings.simplefilter('ignore')
     torch.set_num_threads(1)
+    resource.setrlimit(resource.RLIMIT_AS, (_BYTES, _BYTES))
     try:
         answer = try_one(*args)
     except Exception as error:
@@ -145,12 +170,12 @@ def _answer(pipe, *args) -> None:
     pipe.send(answer)
 
 
-def tried(package: str, path: str, step: bool) -> str:
+def tried(package: str, path: str, step: bool, in_memory: bool) -> str:
     """:func:`try_one` in a process of its own, with a limit of time."""
     context = multiprocessing.get_context('fork')
     receiver, sender = context.Pipe(False)
     process = context.Process(
-        target=_answer, args=(sender, package, path, step))
+        target=_answer, args=(sender, package, path, step, in_memory))
     process.start()
     sender.close()
     try:
@@ -160,7 +185,7 @@ def tried(package: str, path: str, step: bool) -> str:
     process.kill()
     process.join()
     if answer is None:
-        return tried(package, path, False) if step else \
+        return tried(package, path, False, in_memory) if step else \
             f'not tried (more than {_SECONDS} s)'
     return answer
 
@@ -169,14 +194,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('package', choices=['mmdet', 'mmpretrain'])
     parser.add_argument('--no-step', action='store_true')
+    parser.add_argument(
+        '--in-memory', action='store_true', help='save no file (much faster)')
+    parser.add_argument('--most', type=int, default=2, help='of a folder')
     parser.add_argument('--only', default='', help='part of a config\'s path')
     args = parser.parse_args()
     counts: Counter = Counter()
+    without_initial_values()
     with DefaultScope.overwrite_default_scope(args.package):
         MODELS.get('ResNet')  # imports the package once, before the forks
-    for kind, path in families(args.package, args.only).items():
+    for kind, path in families(args.package, args.only, args.most).items():
         began = time.perf_counter()
-        answer = tried(args.package, path, not args.no_step)
+        answer = tried(args.package, path, not args.no_step, args.in_memory)
         counts[answer.split(' (')[0].split(':')[0]] += 1
         print(
             f'{path.rpartition("/configs/")[2]} [{kind}]: {answer} '

@@ -62,8 +62,7 @@ def load_weights(source: str,
     if not osp.isfile(path):
         raise FileNotFoundError(
             f'teacher.checkpoint should be a file or a URL, but there is no '
-            f'file {path!r}' +
-            (', it is a folder' if osp.isdir(path) else ''))
+            f'file {path!r}' + (', it is a folder' if osp.isdir(path) else ''))
     weights, meta = _weights_in(path, trust, name or path)
     if not has_checksums(path):
         print_log(
@@ -106,13 +105,12 @@ def _weights_in(path: str, trust: bool,
     if not weights:
         raise ValueError(f'{name} holds no weights: neither a "state_dict" '
                          'nor tensors at the top level, but ' +
-                         (', '.join(map(repr, list(checkpoint)[:5]))
-                          or 'nothing'))
+                         (', '.join(map(repr,
+                                        list(checkpoint)[:5])) or 'nothing'))
     # Versions of modules: some rename keys of files that do not have them.
     versions = getattr(given, '_metadata', None) or {}
-    weights._metadata = OrderedDict(
-        (unwrapped_name(f'{key}.')[:-1], value)
-        for key, value in versions.items())
+    weights._metadata = OrderedDict((unwrapped_name(f'{key}.')[:-1], value)
+                                    for key, value in versions.items())
     meta = checkpoint.get('meta')
     return weights, meta if isinstance(meta, dict) else {}
 

@@ -14,8 +14,7 @@ _MARKS = (
     (r'\.(weight|bias)_(orig|mask)$',
      'The file is of a model under pruning: call '
      'torch.nn.utils.prune.remove on its modules and save it again'),
-    (r'\.parametrizations\.',
-     'The file is of a parametrised model: call '
+    (r'\.parametrizations\.', 'The file is of a parametrised model: call '
      'torch.nn.utils.parametrize.remove_parametrizations and save it again'),
     (r'(^|[._])(lora|adapter)_|\.lora\.',
      'The file is of a model tuned by adapters (LoRA): give the config with '
@@ -53,8 +52,8 @@ def hint_of_names(model: nn.Module, missing: Sequence[str],
         if any(re.search(mark, name) for name in names):
             return hint
     copies = [
-        who for who in ('teacher', 'student', 'model', 'ema_model')
-        if any(name.startswith(f'{who}.') for name in unexpected)
+        who for who in ('teacher', 'student', 'model', 'ema_model') if any(
+            name.startswith(f'{who}.') for name in unexpected)
     ]
     if copies:
         return ('The file holds parts named ' + ', '.join(copies) +
@@ -73,7 +72,8 @@ def hint_of_shapes(model: nn.Module, wrong: Dict[str, tuple]) -> str:
     for owner, tensor, hint in _DIFFERING:
         parts = [n for n, m in model.named_modules() if is_kind(m, owner)]
         if wrong and all(
-                any(re.fullmatch(tensor, key[len(part) + 1:])
+                any(
+                    re.fullmatch(tensor, key[len(part) + 1:])
                     for part in parts if key.startswith(f'{part}.'))
                 for key in wrong):
             return (f'Config and checkpoint do belong together: {hint}. Use '

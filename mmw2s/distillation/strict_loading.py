@@ -83,8 +83,8 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], path: str,
         and not (key in weights and _equal(now.get(key), weights[key]))
     ]
     unexpected = [
-        key for key in result.unexpected_keys if not _NO_WEIGHT.search(key)
-        and not _FOLLOWS_FROM_SIZE.search(key)
+        key for key in result.unexpected_keys
+        if not _NO_WEIGHT.search(key) and not _FOLLOWS_FROM_SIZE.search(key)
     ]
     unexpected = _without_aliases(unexpected, now, weights)
     if missing or unexpected:
@@ -129,9 +129,8 @@ def _outer_prefix(names: Sequence[str], weights: Mapping[str, Tensor],
         return ''
     first = max(needed, key=len)
     fitting = [
-        prefix
-        for prefix in (key[:-len(first)] for key in weights
-                       if key.endswith(f'.{first}'))
+        prefix for prefix in (key[:-len(first)] for key in weights
+                              if key.endswith(f'.{first}'))
         if all(prefix + name in weights for name in needed)
     ]
     for other in fitting[1:]:

@@ -265,7 +265,8 @@ class FrozenTeacher:
     def fingerprint(self) -> Dict[str, str]:
         """Hashes of what its predictions follow from, for the run's record."""
         described = json.dumps(
-            [self._model_cfg, self.cfg.get('data_preprocessor')],
+            [self._model_cfg,
+             self.cfg.get('data_preprocessor')],
             sort_keys=True,
             default=str)
         return dict(

@@ -104,8 +104,7 @@ def resolve_checkpoint(config: Union[str, dict], checkpoint: Optional[str],
         _find('load_from of the teacher\'s config', load_from, folder)
 
 
-def without_downloads(
-        model_cfg: dict) -> Tuple[dict, List[Tuple[str, dict]]]:
+def without_downloads(model_cfg: dict) -> Tuple[dict, List[Tuple[str, dict]]]:
     """A model's config that loads no weights while it is built.
 
     A checkpoint holds all of them: to download others first takes time, fails

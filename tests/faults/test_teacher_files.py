@@ -19,8 +19,8 @@ pytestmark = pytest.mark.slow
 def model():
     torch.manual_seed(0)
     built = nn.Sequential(
-        nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), nn.ReLU(),
-        nn.Conv2d(16, 16, 3), nn.BatchNorm2d(16), nn.Flatten(),
+        nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16),
+        nn.ReLU(), nn.Conv2d(16, 16, 3), nn.BatchNorm2d(16), nn.Flatten(),
         nn.Linear(64, 4))
     for value in built.state_dict().values():
         if value.is_floating_point():
@@ -115,13 +115,17 @@ def of_values():
     yield 'no weights', written({})
     yield 'two models', written({
         f'{who}.{key}': value + (who == 'student')
-        for who in ('teacher', 'student') for key, value in RIGHT.items()
+        for who in ('teacher', 'student')
+        for key, value in RIGHT.items()
     })
-    for what, content in (
-        ('empty', b''), ('a web page', b'<!doctype html><html></html>'),
-        ('JSON', b'{"state_dict": {}}'), ('text', b'not found\n'),
-        ('gzip', b'\x1f\x8b\x08abc'), ('an image', b'\x89PNG\r\n\x1a\n'),
-        ('LFS', b'version https://git-lfs.github.com/spec/v1\n')):
+    for what, content in (('empty', b''), ('a web page',
+                                           b'<!doctype html><html></html>'),
+                          ('JSON', b'{"state_dict": {}}'), ('text',
+                                                            b'not found\n'),
+                          ('gzip', b'\x1f\x8b\x08abc'), ('an image',
+                                                         b'\x89PNG\r\n\x1a\n'),
+                          ('LFS',
+                           b'version https://git-lfs.github.com/spec/v1\n')):
         yield what, content
 
 

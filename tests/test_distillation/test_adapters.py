@@ -12,8 +12,7 @@ from mmengine.registry import MODELS, DefaultScope  # noqa: E402
 
 VIT = dict(
     type='VisionTransformer',
-    arch=dict(
-        embed_dims=8, num_layers=1, num_heads=2, feedforward_channels=8),
+    arch=dict(embed_dims=8, num_layers=1, num_heads=2, feedforward_channels=8),
     img_size=8,
     patch_size=4)
 HEAD = dict(type='VisionTransformerClsHead', num_classes=3, in_channels=8)
@@ -21,7 +20,10 @@ HEAD = dict(type='VisionTransformerClsHead', num_classes=3, in_channels=8)
 
 def lora(part):
     return dict(
-        type='LoRAModel', module=part, alpha=4, rank=2,
+        type='LoRAModel',
+        module=part,
+        alpha=4,
+        rank=2,
         targets=[dict(type='qkv')])
 
 
@@ -96,8 +98,7 @@ def test_a_tuned_model_is_loaded_from_the_init_cfg_of_the_whole(
 
 
 def test_a_file_of_all_weights_needs_no_base(tmp_path):
-    part = dict(
-        VIT, init_cfg=dict(type='Pretrained', checkpoint='gone.pth'))
+    part = dict(VIT, init_cfg=dict(type='Pretrained', checkpoint='gone.pth'))
     plain = classifier(lora(VIT))
     model = built(plain, 2)
     weights = {n: p.detach() for n, p in model.named_parameters()}
@@ -112,6 +113,8 @@ def test_a_base_that_is_gone_is_named(base, tmp_path):
     part = dict(VIT, init_cfg=base[1])
     _, path = tuned(classifier(lora(part)), tmp_path / 'lora.pth')
     part['init_cfg']['checkpoint'] = str(tmp_path / 'gone.pth')
-    with pytest.raises(ValueError, match='frozen weights, which the init_cfg '
-                       'of backbone.module loads: .*gone.pth'):
+    with pytest.raises(
+            ValueError,
+            match='frozen weights, which the init_cfg '
+            'of backbone.module loads: .*gone.pth'):
         teacher(classifier(lora(part)), path)

@@ -72,16 +72,19 @@ def test_floating_point_numbers_of_another_size_are_cast(dtype):
         k: v.to(dtype) if v.is_floating_point() else v
         for k, v in weights_with().items()
     }
-    assert same(load(weights), {k: v.to(trained().state_dict()[k].dtype)
-                                for k, v in weights.items()})
+    assert same(
+        load(weights), {
+            k: v.to(trained().state_dict()[k].dtype)
+            for k, v in weights.items()
+        })
 
 
-@pytest.mark.parametrize('value', [
-    float('nan'), float('inf'), -float('inf'), 1e38, -1e38
-])
-@pytest.mark.parametrize('key', [
-    'conv.weight', 'conv.bias', 'norm.running_var', 'norm.running_mean'
-])
+@pytest.mark.parametrize(
+    'value',
+    [float('nan'), float('inf'), -float('inf'), 1e38, -1e38])
+@pytest.mark.parametrize(
+    'key',
+    ['conv.weight', 'conv.bias', 'norm.running_var', 'norm.running_mean'])
 def test_a_value_that_no_trained_model_has_is_refused(key, value):
     weights = weights_with()
     weights[key].view(-1)[1] = value
@@ -111,8 +114,8 @@ def test_infinities_that_are_the_models_own_are_taken():
 
 
 @pytest.mark.parametrize('value, what', [
-    (torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8),
-     'quantised'),
+    (torch.quantize_per_tensor(torch.ones(2), 0.1, 0,
+                               torch.qint8), 'quantised'),
     (torch.ones(2).to_sparse(), 'sparse'),
     (torch.ones(2, device='meta'), 'meta'),
 ])
@@ -182,15 +185,16 @@ def test_one_name_of_two_tied_parts_is_enough():
 def test_an_outer_prefix_of_all_names_is_taken_off(prefix):
     weights = weights_with()
     held = {f'{prefix}{key}': value for key, value in weights.items()}
-    assert same(load(dict(held, **{'criterion.weight': torch.ones(3)})),
-                weights)
+    assert same(
+        load(dict(held, **{'criterion.weight': torch.ones(3)})), weights)
 
 
 def test_several_models_that_fit_are_refused_unless_equal():
     weights = weights_with()
     held = {
         f'{who}.{key}': value.clone()
-        for who in ('student', 'teacher') for key, value in weights.items()
+        for who in ('student', 'teacher')
+        for key, value in weights.items()
     }
     assert same(load(held), weights)
     held['teacher.conv.weight'] += 1
@@ -206,8 +210,9 @@ def test_a_model_that_begins_with_a_wrappers_name_keeps_it():
 
 
 def test_counters_that_profilers_leave_are_taken():
-    load(weights_with(total_ops=torch.zeros(1), conv__total_params=torch.ones(
-        1)))
+    load(
+        weights_with(
+            total_ops=torch.zeros(1), conv__total_params=torch.ones(1)))
 
 
 # -- hints ---------------------------------------------------------------

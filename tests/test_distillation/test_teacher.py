@@ -150,7 +150,8 @@ def test_a_resumed_run_refuses_a_teacher_of_other_weights_or_config(tmp_path):
 
 
 def test_a_record_without_hashes_is_warned_of(tmp_path, said):
-    teacher_of(SMALL, tmp_path / 'a.pth').check_resumed([dict(name='x', checkpoint='y.pth')])
+    teacher_of(SMALL, tmp_path / 'a.pth').check_resumed(
+        [dict(name='x', checkpoint='y.pth')])
     assert 'cannot be made sure: its record names no hash' in said[0]
 
 
@@ -335,8 +336,10 @@ def test_an_unknown_precision_is_refused():
 @pytest.mark.parametrize('value', ['no', 'False', 'True', 1, None])
 def test_only_true_trusts_a_checkpoint(tmp_path, value):
     fields = dict(config=config(), checkpoint=None, trust_checkpoint=value)
-    with pytest.raises(ValueError, match='trust_checkpoint should be True or '
-                       f'False, but got {value!r}'):
+    with pytest.raises(
+            ValueError,
+            match='trust_checkpoint should be True or '
+            f'False, but got {value!r}'):
         FrozenTeacher.check_cfg(fields)
     with pytest.raises(ValueError, match='trust_checkpoint should be'):
         FrozenTeacher(**fields)

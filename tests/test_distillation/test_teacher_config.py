@@ -72,11 +72,13 @@ def test_what_is_no_path_is_left_alone(folders, fields):
 
 def test_load_from_is_looked_up_beside_the_teachers_config(folders):
     here, there = folders
-    (there / 'teacher.py').write_text(
-        'model = dict(type="A")\nload_from = "w/a.pth"\n')
+    (there / 'teacher.py'
+     ).write_text('model = dict(type="A")\nload_from = "w/a.pth"\n')
     cfg = load_config(os.path.join('..', 'there', 'teacher.py'))
-    with pytest.raises(FileNotFoundError, match='load_from of the teacher.*'
-                       f'{here} or {there}'):
+    with pytest.raises(
+            FileNotFoundError,
+            match='load_from of the teacher.*'
+            f'{here} or {there}'):
         resolve_checkpoint('x', 'auto', cfg)
     (there / 'w').mkdir()
     (there / 'w' / 'a.pth').touch()
@@ -100,8 +102,9 @@ def test_whatever_loads_weights_while_it_is_built_is_turned_off(said):
                 head=dict(
                     type='torchvision.models.resnet18',
                     weights='IMAGENET1K_V1'),
-                loss=dict(type='C', weights=[1., 2.],
-                          pretrained_window_size=4)))).model
+                loss=dict(
+                    type='C', weights=[1., 2.],
+                    pretrained_window_size=4)))).model
     before = given.to_dict()
     cfg, inits = without_downloads(given)
     assert given.to_dict() == before

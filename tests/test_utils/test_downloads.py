@@ -90,8 +90,10 @@ def silent(handler, stop):
 
 
 def test_two_urls_of_one_name_are_two_files(server):
-    server.answers = {'/a/epoch_12.pth': content(1), '/b/epoch_12.pth':
-                      content(2)}
+    server.answers = {
+        '/a/epoch_12.pth': content(1),
+        '/b/epoch_12.pth': content(2)
+    }
     values = [
         load_weights(f'{server.root}{path}')[0]['a'][0].item()
         for path in ('/a/epoch_12.pth', '/b/epoch_12.pth', '/a/epoch_12.pth')

@@ -484,7 +484,8 @@ def test_a_run_resumed_with_other_weights_of_its_teacher_is_refused(
     checkpoint['state_dict']['bbox_head.retina_cls.bias'] += 1
     torch.save(checkpoint, file)
     with pytest.raises(
-            ValueError, match='began with the teacher RetinaNet .*teacher.pth'
+            ValueError,
+            match='began with the teacher RetinaNet .*teacher.pth'
             '.*of other weights'):
         train(
             run_config(
