@@ -1,74 +1,28 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Reading a checkpoint's weights without running anybody's pickled code."""
+"""The model's weights in a checkpoint, under the names that it gave them."""
+import logging
 import os
 import os.path as osp
-import pickle
 import re
 from collections import OrderedDict
 from typing import Any, Tuple
-from urllib.parse import urlparse
 
 import torch
-from mmengine.dist import barrier
+from mmengine.logging import print_log
 
-__all__ = ['load_weights']
+from mmw2s.utils.downloads import cached_download
+from mmw2s.utils.weight_files import has_checksums, read_weight_file
 
+__all__ = ['load_weights', 'unwrapped_name']
 
-class _Inert:
-    """Stands in for a class of which only the name matters here.
+# Where weights stand, by habit: MMEngine's and most others, torchvision's and
+# timm's, PyTorch's tutorials'.
+_PLACES = ('state_dict', 'model', 'model_state_dict')
 
-    A training checkpoint of MMEngine holds log histories and numpy scalars
-    beside its weights. They are unpickled into this and thrown away.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        pass
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-
-# What MMEngine's training checkpoints name beside tensors: the message hub's
-# HistoryBuffer (which pickles its methods by `getattr`) and numpy values.
-_INERT_NAMES = ('mmengine.logging.history_buffer.HistoryBuffer',
-                'builtins.getattr', '__builtin__.getattr', 'builtins.bytes',
-                '__builtin__.bytes', 'numpy.core.multiarray._reconstruct',
-                'numpy._core.multiarray._reconstruct',
-                'numpy.core.multiarray.scalar',
-                'numpy._core.multiarray.scalar', 'numpy.ndarray',
-                'numpy.dtype', 'numpy.core.numeric._frombuffer',
-                'numpy._core.numeric._frombuffer')
-
-
-def _inert_stand_ins() -> list:
-    # Classes of these names: torch 2.5 takes no pair of a class and a name.
-    return [
-        type(name, (_Inert, ), dict(__module__=module))
-        for module, _, name in (full.rpartition('.') for full in _INERT_NAMES)
-    ]
-
-
-def _download(url: str) -> str:
-    """Fetch ``url`` into torch's hub cache, once a machine."""
-    folder = osp.join(torch.hub.get_dir(), 'checkpoints')
-    path = osp.join(folder, osp.basename(urlparse(url).path))
-    # OpenMMLab's files carry the beginning of their sha256 in the name.
-    found = re.search(r'-([0-9a-f]{8,})\.', osp.basename(path))
-    # The others come second, and find it there. Launchers set LOCAL_RANK.
-    is_first = os.environ.get('LOCAL_RANK', '0') == '0'
-    for our_turn in (is_first, not is_first):
-        if our_turn and not osp.exists(path):
-            os.makedirs(folder, exist_ok=True)
-            try:
-                torch.hub.download_url_to_file(
-                    url, path, hash_prefix=found.group(1) if found else None)
-            except Exception as error:
-                raise RuntimeError(
-                    f'the teacher\'s checkpoint could not be downloaded from '
-                    f'{url} ({error}). Download it by hand and give its path '
-                    'as teacher.checkpoint') from error
-        barrier()
-    return path
+# What wrappers put into names: torch.compile, FSDP, activation checkpointing.
+_WRAPPERS = re.compile(
+    r'(^|\.)(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)'
+    r'(?=\.)')
 
 
 def load_weights(source: str,
@@ -77,7 +31,8 @@ def load_weights(source: str,
 
     Nothing but tensors and plain Python values is unpickled. The few other
     names that MMEngine's own training checkpoints hold are replaced by inert
-    stand-ins.
+    stand-ins. Of a run with an ``EMAHook`` these are the averaged weights,
+    which MMEngine saves as the ``state_dict`` and validates.
 
     Args:
         source (str): A path or an ``http(s)://`` URL.
@@ -86,63 +41,90 @@ def load_weights(source: str,
             Defaults to False.
 
     Returns:
-        Tuple[OrderedDict, dict]: The state dict, without a wrapper's
-        ``module.`` prefix, and the checkpoint's ``meta`` ({} where it has
-        none).
+        Tuple[OrderedDict, dict]: The state dict, without wrappers' prefixes
+        (see :func:`unwrapped_name`), and the checkpoint's ``meta`` ({} where
+        it has none).
 
     Raises:
         FileNotFoundError: If there is no such file.
+        RuntimeError: If it cannot be downloaded.
         ValueError: If the file is not a checkpoint, is damaged, or needs more
             than tensors and plain values.
     """
-    path = _download(source) if source.startswith(
-        ('http://', 'https://')) else osp.expanduser(source)
+    path, name = osp.expanduser(os.fspath(source)), None
+    if re.match('https?://', path, re.IGNORECASE):
+        name = path
+        path = cached_download(
+            name, lambda file: _weights_in(file, trust, source) and None)
+    elif '://' in path:
+        raise ValueError('teacher.checkpoint should be a path or an http(s) '
+                         f'URL, but got {source!r}: download it by hand')
     if not osp.isfile(path):
         raise FileNotFoundError(
             f'teacher.checkpoint should be a file or a URL, but there is no '
-            f'file {path!r}')
-    try:
-        if trust:
-            checkpoint = torch.load(
-                path, map_location='cpu', weights_only=False)
-        else:
-            with torch.serialization.safe_globals(_inert_stand_ins()):
-                checkpoint = torch.load(
-                    path, map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError as error:
-        unsafe = re.search(r'GLOBAL ([\w.]+)', str(error))
-        if unsafe is None:
-            raise ValueError(f'{path} is not a readable checkpoint: '
-                             f'{error}') from error
-        raise ValueError(
-            f'{path} asks to run {unsafe.group(1)} while it is read, and was '
-            'refused. If you trust its author, set '
-            'teacher.trust_checkpoint=True') from error
-    except Exception as error:  # of any kind, where a file is damaged
-        raise ValueError(
-            f'{path} is damaged or not a checkpoint of torch '
-            f'({type(error).__name__}: {error}). Download or copy it again'
-        ) from error
+            f'file {path!r}' + (', it is a folder' if osp.isdir(path) else ''))
+    weights, meta = _weights_in(path, trust, name or path)
+    if not has_checksums(path):
+        print_log(
+            f'{path} is of a format without check sums: if it was damaged on '
+            'its way, that cannot be seen. To give it some, load it with '
+            'torch.load and save it with torch.save.',
+            logger='current',
+            level=logging.WARNING)
+    return weights, meta
+
+
+def unwrapped_name(key: str) -> str:
+    """A tensor's name without what wrappers of the model add to it.
+
+    They are ``module.`` at the beginning (DataParallel, DDP, averaged models)
+    and, anywhere, ``_orig_mod.`` (torch.compile), ``_fsdp_wrapped_module.``
+    and ``_checkpoint_wrapped_module.``.
+    """
+    key = _WRAPPERS.sub('', key)
+    while key.startswith(('module.', '.')):
+        key = key.partition('.')[2]
+    return key
+
+
+def _weights_in(path: str, trust: bool,
+                name: str) -> Tuple['OrderedDict', dict]:
+    checkpoint = read_weight_file(path, trust, name)
     if not isinstance(checkpoint, dict):
-        raise ValueError(f'{path} should hold a dict of weights, but holds a '
+        raise ValueError(f'{name} should hold a dict of weights, but holds a '
                          f'{type(checkpoint).__name__}')
-    given = checkpoint.get('state_dict', checkpoint)
-    weights = _unwrapped({
-        key: value
-        for key, value in (given if isinstance(given, dict) else {}).items()
-        if isinstance(key, str) and isinstance(value, torch.Tensor)
-    })
-    # Versions of modules: some rename keys of files that do not have them.
-    weights._metadata = _unwrapped(getattr(given, '_metadata', {}))
+    place = next((p for p in _PLACES if isinstance(checkpoint.get(p), dict)),
+                 None)
+    given = checkpoint[place] if place else checkpoint
+    weights = _unwrapped(
+        {
+            key: value
+            for key, value in given.items()
+            if isinstance(key, str) and isinstance(value, torch.Tensor)
+        }, name)
     if not weights:
-        raise ValueError(f'{path} holds no weights: neither a "state_dict" '
-                         'nor tensors at the top level')
+        raise ValueError(f'{name} holds no weights: neither a "state_dict" '
+                         'nor tensors at the top level, but ' +
+                         (', '.join(map(repr,
+                                        list(checkpoint)[:5])) or 'nothing'))
+    # Versions of modules: some rename keys of files that do not have them.
+    versions = getattr(given, '_metadata', None) or {}
+    weights._metadata = OrderedDict((unwrapped_name(f'{key}.')[:-1], value)
+                                    for key, value in versions.items())
     meta = checkpoint.get('meta')
     return weights, meta if isinstance(meta, dict) else {}
 
 
-def _unwrapped(entries: dict) -> 'OrderedDict':
-    """The entries without a wrapper's prefix in their keys."""
-    return OrderedDict(
-        (key[len('module.'):] if key.startswith('module.') else key, value)
-        for key, value in entries.items())
+def _unwrapped(entries: dict, name: str) -> 'OrderedDict':
+    weights: Any = OrderedDict()
+    for key, value in entries.items():
+        short = unwrapped_name(key)
+        other = weights.get(short)
+        if other is not None and not (other.shape == value.shape
+                                      and torch.equal(other, value)):
+            raise ValueError(
+                f'{name} holds two different {short}, one with a wrapper\'s '
+                f'prefix ({key}): which is meant cannot be known. Save the '
+                'weights of one model alone')
+        weights[short] = value
+    return weights

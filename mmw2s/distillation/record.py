@@ -18,7 +18,8 @@ class RunRecord:
     ========  ==========================================================
     event     further fields
     ========  ==========================================================
-    teacher   name, checkpoint, metric, score, metrics, seconds (of scoring)
+    teacher   name, checkpoint, weights_hash, config_hash, metric, score,
+              metrics, seconds (of scoring)
     val       epoch, metrics
     train     student, teacher: task losses on one training batch
     stop      epoch, reason, student, teacher, metric, step_ms, teacher_ms

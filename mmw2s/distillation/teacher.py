@@ -1,25 +1,30 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The frozen teacher: where it comes from, and whether it fits."""
 import copy
-import importlib.util
+import hashlib
 import inspect
+import json
 import logging
-import os.path as osp
 from contextlib import nullcontext
-from typing import Any, Mapping, Optional, Sequence, Union
+from typing import Any, Dict, Mapping, Optional, Sequence, Union
 
 import torch
 from mmengine.config import Config
-from mmengine.hub import get_config
 from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
-from torch import Tensor, nn
+from torch import nn
 
+from mmw2s.cache import weights_hash
 from mmw2s.compatibility import mmcv_operators
 from mmw2s.registry import check_config
 from mmw2s.utils.fields import check_text
+from .adapters import with_base_weights
 from .checkpoint import load_weights
+from .respelt_names import same_class
 from .stopwatch import Stopwatch
+from .strict_loading import load_strictly
+from .teacher_config import (found_beside, load_config, resolve_checkpoint,
+                             without_downloads)
 from .teacher_fields import check_teacher_fields, merge_options
 
 __all__ = ['FrozenTeacher']
@@ -48,7 +53,8 @@ class FrozenTeacher:
             takes the weights that the package's model zoo lists for the
             config, or the config's own ``load_from``. None leaves it as it
             is built, with a warning: at random, unless its own code loads
-            weights. Defaults to ``'auto'``.
+            weights. Where one is given, nothing else is loaded: the config's
+            ``pretrained`` is turned off. Defaults to ``'auto'``.
         score (float, optional): The score it is said to reach by the stop
             rule's metric. If the measured one is more than 10 % away, the
             run does not start: most often it is the wrong file, or the wrong
@@ -59,11 +65,13 @@ class FrozenTeacher:
         cfg_options (dict, optional): Overrides merged into the config, such
             as ``{'model.bbox_head.num_classes': 3}``. Defaults to None.
         trust_checkpoint (bool): Unpickle whatever the checkpoint asks for,
-            which runs its author's code. Defaults to False.
+            which runs its author's code. Only True trusts. Defaults to
+            False.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint is missing.
-        ValueError: If the weights do not fit the model.
+        RuntimeError: If the checkpoint cannot be downloaded.
+        ValueError: If the weights are damaged or do not fit the model.
     """
 
     def __init__(self,
@@ -75,7 +83,7 @@ class FrozenTeacher:
                  trust_checkpoint: bool = False) -> None:
         check_teacher_fields(config, checkpoint, score, precision, cfg_options,
                              trust_checkpoint)
-        self.cfg = _load_config(config)
+        self.cfg = load_config(config)
         if cfg_options:
             merge_options(self.cfg, cfg_options)
         kind = self.cfg.model.get('type', 'teacher')
@@ -85,8 +93,11 @@ class FrozenTeacher:
         self.classes: Optional[Sequence[str]] = None
         self.stopwatch = Stopwatch()
         self._precision = _PRECISIONS[precision]
+        self.checkpoint = resolve_checkpoint(config, checkpoint, self.cfg)
+        self._model_cfg, inits = self.cfg.model, []
+        if self.checkpoint is not None:
+            self._model_cfg, inits = without_downloads(self.cfg.model)
         self.model = self._build()
-        self.checkpoint = _resolve_checkpoint(config, checkpoint, self.cfg)
         if self.checkpoint is None:
             print_log(
                 f'The teacher {self.name} is given no checkpoint: its weights '
@@ -96,17 +107,27 @@ class FrozenTeacher:
                 level=logging.WARNING)
         else:
             weights, meta = load_weights(self.checkpoint, trust_checkpoint)
-            _load_strictly(self.model, weights, self.checkpoint, self.name)
+            weights = with_base_weights(self.model, weights, inits,
+                                        trust_checkpoint)
+            load_strictly(self.model, weights, self.checkpoint, self.name)
             self.classes = _classes_of(meta)
         self._freeze()
 
     @classmethod
-    def from_cfg(cls, cfg: Union[str, dict]) -> 'FrozenTeacher':
-        """Build from the hook's ``teacher`` field: a config, or the fields."""
+    def from_cfg(cls,
+                 cfg: Union[str, dict],
+                 beside: Optional[str] = None) -> 'FrozenTeacher':
+        """Build from the hook's ``teacher`` field: a config, or the fields.
+
+        Args:
+            cfg (str or dict): The field.
+            beside (str, optional): The run's config file. A relative path
+                that the current folder does not have is looked up beside it.
+        """
         cls.check_cfg(cfg)
         if isinstance(cfg, str) or 'model' in cfg:
-            return cls(cfg)
-        return cls(**cfg)
+            cfg = dict(config=cfg)
+        return cls(**found_beside(cfg, beside))
 
     @classmethod
     def check_cfg(cls, cfg: Union[str, dict]) -> None:
@@ -139,7 +160,7 @@ class FrozenTeacher:
 
     def _build(self) -> nn.Module:
         # Some detectors write into the nested dicts that they are built from.
-        model_cfg = copy.deepcopy(self.cfg.model)
+        model_cfg = copy.deepcopy(self._model_cfg)
         # mmpretrain's configs keep the preprocessor beside the model.
         if 'data_preprocessor' in self.cfg:
             model_cfg.setdefault('data_preprocessor',
@@ -177,12 +198,15 @@ class FrozenTeacher:
             known.
         """
         ours, theirs = classes, self.classes
-        if ours is None or theirs is None or list(ours) == list(theirs):
+        if ours is None or theirs is None:
             return None
         differing = [
             f'{i}: {t!r} against {s!r}'
-            for i, (t, s) in enumerate(zip(theirs, ours)) if t != s
+            for i, (t, s) in enumerate(zip(theirs, ours))
+            if not same_class(t, s)
         ]
+        if not differing and len(ours) == len(theirs):
+            return None
         return (f'the teacher was trained on {len(theirs)} classes, the '
                 f'student is on {len(ours)}; they differ at ' +
                 ', '.join(differing[:3] or ['the end']))
@@ -241,6 +265,56 @@ class FrozenTeacher:
                 'check its checkpoint, its normalisation and the validation '
                 'set, or correct teacher.score')
 
+    def fingerprint(self) -> Dict[str, str]:
+        """Hashes of what its predictions follow from, for the run's record."""
+        described = json.dumps(
+            [self._model_cfg,
+             self.cfg.get('data_preprocessor')],
+            sort_keys=True,
+            default=str)
+        return dict(
+            weights_hash=weights_hash(self.model),
+            config_hash=hashlib.sha256(described.encode()).hexdigest())
+
+    def check_resumed(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Refuse to go on in a run that began with another teacher.
+
+        Its score is in force, and what was decided was decided by it.
+
+        Args:
+            rows (Sequence[Mapping]): The record's rows of the teacher, none
+                where the hook is new to the run.
+
+        Raises:
+            ValueError: If weights or config are others. Where a record names
+                none (mmw2s 0.1.0), or the weights are of no file, that is
+                warned of.
+        """
+        if not rows:
+            return
+        began, now = rows[0], self.fingerprint()
+        differing = [
+            key.partition('_')[0] for key, value in now.items()
+            if began.get(key, value) != value
+        ]
+        who = f'{began.get("name")} ({began.get("checkpoint")})'
+        if differing and self.checkpoint is not None:
+            raise ValueError(
+                f'this run began with the teacher {who}, but is resumed with '
+                f'{self.name} ({self.checkpoint}) of other '
+                f'{" and ".join(differing)}: give it the teacher that it '
+                'began with. For another one begin a new run, with '
+                'load_from=<the checkpoint> and resume=False, in another '
+                'work_dir')
+        if differing or not set(now) <= set(began):
+            print_log(
+                f'Whether the teacher is the one that this run began with, '
+                f'{who}, cannot be made sure: ' +
+                ('it has no checkpoint, and its weights are others'
+                 if differing else 'its record names no hash of it'),
+                logger='current',
+                level=logging.WARNING)
+
     def autocast(self, device_type: str):
         """The context that its forward is computed in."""
         if self._precision is None:
@@ -248,91 +322,6 @@ class FrozenTeacher:
         if self._precision is torch.float32:
             return torch.autocast(device_type, enabled=False)
         return torch.autocast(device_type, dtype=self._precision)
-
-
-def _load_config(config: Union[str, dict]) -> Config:
-    if not isinstance(config, str):
-        cfg = Config(dict(config))
-    elif '::' in config:
-        package = config.split('::')[0]
-        # mmengine would pip-install the package otherwise.
-        if importlib.util.find_spec(package) is None:
-            raise ModuleNotFoundError(
-                f'teacher.config is {config!r}, but the package {package} is '
-                'not installed')
-        cfg = get_config(config)
-        cfg.setdefault('default_scope', package)
-    elif not osp.isfile(osp.expanduser(config)):
-        raise FileNotFoundError(
-            f'teacher.config should be a config file, "package::path", or a '
-            f'dict, but there is no file {config!r}')
-    else:
-        cfg = Config.fromfile(osp.expanduser(config))
-    if 'model' not in cfg:
-        raise ValueError('teacher.config should have the key "model", but has '
-                         f'{", ".join(cfg) or "none"}')
-    return cfg
-
-
-def _resolve_checkpoint(config: Union[str, dict], checkpoint: Optional[str],
-                        cfg: Config) -> Optional[str]:
-    if checkpoint != 'auto':
-        return checkpoint
-    if isinstance(config, str) and '::' in config:
-        try:
-            return get_config(config, pretrained=True).model_path
-        except (AssertionError, AttributeError, KeyError) as error:
-            raise ValueError(
-                f'the model zoo lists no weights for {config!r}: give '
-                'teacher.checkpoint a path or a URL') from error
-    if cfg.get('load_from'):
-        return cfg.load_from
-    raise ValueError(
-        'teacher.checkpoint is "auto", but the teacher\'s config is not from '
-        'a package\'s model zoo and has no "load_from": give '
-        'teacher.checkpoint a path or a URL (or None to take it as it is '
-        'built)')
-
-
-def _load_strictly(model: nn.Module, weights: Mapping[str, Tensor], path: str,
-                   name: str) -> None:
-    # Buffers that are no weights may differ (normalisation of the input,
-    # counters of older BatchNorm).
-    own = model.state_dict()
-    try:
-        result = model.load_state_dict(weights, strict=False)
-    except RuntimeError:
-        wrong = [
-            f'{key} is {tuple(weights[key].shape)} in the file and '
-            f'{tuple(own[key].shape)} in the model' for key in own
-            if key in weights and weights[key].shape != own[key].shape
-        ]
-        raise ValueError(
-            f'the checkpoint {path} does not fit the teacher {name}: ' +
-            _some(wrong) + '. Channels of a prediction layer are anchors x '
-            'classes: check num_classes, and that config and checkpoint '
-            'belong together') from None
-    missing = [
-        k for k in result.missing_keys if not k.endswith('num_batches_tracked')
-        and not k.startswith('data_preprocessor.')
-    ]
-    unexpected = [
-        k for k in result.unexpected_keys
-        if not k.startswith('data_preprocessor.')
-    ]
-    if missing or unexpected:
-        raise ValueError(
-            f'the checkpoint {path} is of another architecture than the '
-            f'teacher {name}: ' +
-            '; '.join(f'{what} {_some(keys)}' for what, keys in (
-                ('the file lacks', missing),
-                ('the model has no', unexpected)) if keys) +
-            '. Give the config that this checkpoint was trained with')
-
-
-def _some(items: Sequence[str], most: int = 3) -> str:
-    rest = len(items) - most
-    return ', '.join(items[:most]) + (f' and {rest} more' if rest > 0 else '')
 
 
 def _classes_of(meta: Mapping) -> Optional[Sequence[str]]:

@@ -203,28 +203,70 @@ def test_a_meta_that_is_no_dict_is_left_out(tmp_path):
     assert load_weights(str(path))[1] == {}
 
 
-def test_a_url_is_downloaded_once_and_its_hash_is_asked_for(
-        tmp_path, monkeypatch):
-    asked = []
+@pytest.mark.parametrize('key', [
+    'module.a.weight', 'module.module.a.weight', '_orig_mod.a.weight',
+    'a._orig_mod.weight', 'module._orig_mod.a.weight',
+    '_fsdp_wrapped_module.a._checkpoint_wrapped_module.weight'
+])
+def test_what_wrappers_add_to_a_name_is_taken_off(tmp_path, key):
+    path = tmp_path / 'wrapped.pth'
+    torch.save(dict(state_dict={key: torch.ones(1)}), path)
+    assert list(load_weights(str(path))[0]) == ['a.weight']
 
-    def download(url, path, hash_prefix=None, **kwargs):
-        asked.append((url, hash_prefix))
-        torch.save(dict(a=torch.ones(1)), path)
 
-    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
-    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
-    url = 'https://models.example/r18_20220407_171055-614fd399.pth?x=1'
-    for _ in range(2):
-        assert list(load_weights(url)[0]) == ['a']
-    assert asked == [(url, '614fd399')]
+def test_two_different_tensors_of_one_name_are_refused(tmp_path):
+    path = tmp_path / 'two.pth'
+    torch.save({'a': torch.ones(1), 'module.a': torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match='two.pth holds two different a'):
+        load_weights(str(path))
+    torch.save({'a': torch.ones(1), 'module.a': torch.ones(1)}, path)
+    assert same(load_weights(str(path))[0], dict(a=torch.ones(1)))
+
+
+@pytest.mark.parametrize('place', ['state_dict', 'model', 'model_state_dict'])
+def test_weights_are_found_where_they_are_put_by_habit(tmp_path, place):
+    path = tmp_path / 'x.pth'
+    torch.save({place: dict(a=torch.ones(1)), 'epoch': 3}, path)
+    assert list(load_weights(str(path))[0]) == ['a']
+
+
+def test_the_averaged_weights_are_taken_as_mmengine_saves_them(tmp_path):
+    path = tmp_path / 'ema.pth'
+    torch.save(
+        dict(
+            state_dict=dict(a=torch.ones(1)),
+            ema_state_dict={
+                'steps': torch.tensor(1),
+                'module.a': torch.zeros(1)
+            }), path)
+    assert same(load_weights(str(path))[0], dict(a=torch.ones(1)))
+
+
+def test_a_format_without_check_sums_is_warned_of(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmw2s.distillation.checkpoint.print_log',
+                        lambda text, **_: said.append(text))
+    path = str(tmp_path / 'x.pth')
+    torch.save(dict(a=torch.ones(1)), path)
+    load_weights(path)
+    assert said == []
+    torch.save(
+        dict(a=torch.ones(1)), path, _use_new_zipfile_serialization=False)
+    load_weights(path)
+    assert 'x.pth is of a format without check sums' in said[0]
+
+
+def test_a_url_of_another_kind_is_refused():
+    with pytest.raises(ValueError, match="http.s. URL, but got 's3://a/b'"):
+        load_weights('s3://a/b')
 
 
 def test_a_failed_download_says_what_to_do(tmp_path, monkeypatch):
 
-    def download(*args, **kwargs):
+    def refuse(*args, **kwargs):
         raise OSError('no route to host')
 
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
-    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+    monkeypatch.setattr('mmw2s.utils.downloads.urlopen', refuse)
     with pytest.raises(RuntimeError, match='no route to host.*by hand'):
         load_weights('http://models.example/x.pth')

@@ -10,7 +10,7 @@ from toys import retinanet
 
 from mmw2s.distillation import FrozenTeacher
 from mmw2s.distillation import teacher as module
-from mmw2s.distillation.teacher import _resolve_checkpoint
+from mmw2s.distillation.teacher_config import resolve_checkpoint
 
 SMALL = retinanet(18, channels=8)
 ZOO = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
@@ -82,6 +82,86 @@ def test_a_dict_of_its_fields_is_taken(tmp_path):
     assert teacher.name == 'RetinaNet'
 
 
+def test_its_config_may_lie_beside_that_of_the_run(tmp_path):
+    path = save(build(SMALL), tmp_path / 'a.pth')
+    Config(config(load_from='a.pth')).dump(tmp_path / 'only_here.py')
+    teacher = FrozenTeacher.from_cfg('only_here.py', str(tmp_path / 'run.py'))
+    assert teacher.checkpoint == path
+
+
+class Downloading(torch.nn.Linear):
+    """Fetches weights while it is built, as timm's models do."""
+
+    def __init__(self, pretrained=False):
+        if pretrained:
+            raise OSError('no network')
+        super().__init__(2, 2)
+
+
+def test_nothing_is_downloaded_where_the_checkpoint_has_all(tmp_path):
+    path = save(Downloading(), tmp_path / 'a.pth')
+    given = dict(model=dict(type=Downloading, pretrained=True))
+    teacher = FrozenTeacher(given, path)
+    assert teacher.cfg.model.pretrained is True
+    with pytest.raises(OSError, match='no network'):
+        FrozenTeacher(given, None)
+
+
+@pytest.mark.parametrize('respelt', [False, True])
+def test_classes_that_one_family_respelt_are_the_same(tmp_path, respelt):
+    names = ('dog', 'confectionery, confectionary, candy store')
+    others = ('dog', 'confectionery, confectionery, candy store')
+    path = save(build(SMALL), tmp_path / 'a.pth', CLASSES=names)
+    teacher = FrozenTeacher(config(), path)
+    assert teacher.classes == names
+    assert teacher.check_classes(others if respelt else names, strict=True)
+    with pytest.raises(ValueError, match='they differ at 0'):
+        teacher.check_classes(('cat', others[1]), strict=True)
+    assert teacher.class_difference(others + ('cat', )) is not None
+
+
+# -- resumed -------------------------------------------------------------
+
+
+def row_of(teacher):
+    return dict(
+        name=teacher.name,
+        checkpoint=teacher.checkpoint,
+        **teacher.fingerprint())
+
+
+def test_a_resumed_run_goes_on_with_the_same_teacher(tmp_path, said):
+    began = teacher_of(SMALL, tmp_path / 'a.pth')
+    moved = teacher_of(SMALL, tmp_path / 'moved.pth')
+    moved.check_resumed([row_of(began)])
+    moved.check_resumed([])  # the hook is new to the run
+    assert said == []
+
+
+def test_a_resumed_run_refuses_a_teacher_of_other_weights_or_config(tmp_path):
+    began = row_of(teacher_of(SMALL, tmp_path / 'a.pth'))
+    other = teacher_of(SMALL, tmp_path / 'b.pth', seed=2)
+    with pytest.raises(ValueError, match='a.pth.*b.pth.* of other weights: '):
+        other.check_resumed([began])
+    stricter = copy.deepcopy(SMALL)
+    stricter['test_cfg']['score_thr'] = 0.3
+    with pytest.raises(ValueError, match='of other config: '):
+        teacher_of(stricter, tmp_path / 'c.pth').check_resumed([began])
+
+
+def test_a_record_without_hashes_is_warned_of(tmp_path, said):
+    teacher_of(SMALL, tmp_path / 'a.pth').check_resumed(
+        [dict(name='x', checkpoint='y.pth')])
+    assert 'cannot be made sure: its record names no hash' in said[0]
+
+
+def test_random_weights_of_a_resumed_run_are_warned_of(said):
+    first, second = (FrozenTeacher(config(), None) for _ in range(2))
+    said.clear()
+    second.check_resumed([row_of(first)])
+    assert 'it has no checkpoint, and its weights are others' in said[0]
+
+
 @pytest.mark.parametrize('wrap', [dict, Config])
 def test_a_whole_config_is_taken_with_its_load_from(tmp_path, wrap):
     path = save(build(SMALL), tmp_path / 'a.pth')
@@ -136,7 +216,7 @@ def test_cfg_options_are_merged_into_the_config(tmp_path):
 
 
 def test_auto_takes_the_url_that_the_model_zoo_lists():
-    url = _resolve_checkpoint(ZOO, 'auto', Config())
+    url = resolve_checkpoint(ZOO, 'auto', Config())
     assert url.startswith('https://') and url.endswith('.pth')
     assert 'retinanet_r18_fpn_1x_coco' in url
 
@@ -164,7 +244,7 @@ def test_auto_without_a_zoo_or_load_from_says_what_to_give():
 def test_auto_for_a_config_without_weights_in_the_zoo_says_what_to_give():
     name = 'mmdet::_base_/models/retinanet_r50_fpn.py'
     with pytest.raises(ValueError, match='lists no weights for .*give'):
-        _resolve_checkpoint(name, 'auto', Config())
+        resolve_checkpoint(name, 'auto', Config())
 
 
 def test_a_teacher_without_a_checkpoint_is_warned_of(said):
@@ -252,6 +332,18 @@ def test_an_unknown_precision_is_refused():
             match="one of 'run', 'fp32', 'fp16', 'bf16', "
             "but got 'half'"):
         FrozenTeacher(config(), None, precision='half')
+
+
+@pytest.mark.parametrize('value', ['no', 'False', 'True', 1, None])
+def test_only_true_trusts_a_checkpoint(tmp_path, value):
+    fields = dict(config=config(), checkpoint=None, trust_checkpoint=value)
+    with pytest.raises(
+            ValueError,
+            match='trust_checkpoint should be True or '
+            f'False, but got {value!r}'):
+        FrozenTeacher.check_cfg(fields)
+    with pytest.raises(ValueError, match='trust_checkpoint should be'):
+        FrozenTeacher(**fields)
 
 
 def test_weights_of_other_shapes_are_refused_with_both_shapes(tmp_path):

@@ -165,7 +165,8 @@ class WeakTeacherDistillHook(Hook):
         self._refuse_run(runner)
         student = inner_model(runner.model)
         with preserved_rng():
-            teacher = FrozenTeacher.from_cfg(self.teacher_cfg)
+            teacher = FrozenTeacher.from_cfg(self.teacher_cfg,
+                                             runner.cfg.filename)
             teacher.follow(student)
         meta = getattr(runner.train_dataloader.dataset, 'metainfo', {})
         classes = meta.get('classes')
@@ -194,6 +195,7 @@ class WeakTeacherDistillHook(Hook):
 
         # A resumed run goes on against the score that it began with.
         known = record.of('teacher') if record else []
+        teacher.check_resumed(known)
         metrics, seconds = known[0]['metrics'] if known else {}, 0.
         if self._stop.needs_teacher_score and not metrics:
             metrics, seconds = score_teacher(teacher, runner)
@@ -217,7 +219,8 @@ class WeakTeacherDistillHook(Hook):
                 metric=scores.get('metric'),
                 score=scores.get('teacher'),
                 metrics=metrics,
-                seconds=seconds)
+                seconds=seconds,
+                **teacher.fingerprint())
         # A compiled model calls it after its graphs.
         self._handle = student.register_forward_hook(
             torch.compiler.disable(self._join_losses), with_kwargs=True)

@@ -4,6 +4,7 @@ import gc
 import json
 import os.path as osp
 import random
+import shutil
 import uuid
 import weakref
 
@@ -469,6 +470,32 @@ def test_a_run_resumed_after_its_stop_stays_off(pictures, teacher, tmp_path,
                    resume=True), lambda runner, outputs:
         [k for k in runner.message_hub.log_scalars if 'kd' in k or 'w2s' in k])
     assert seen == [[]] * 4
+
+
+def test_a_run_resumed_with_other_weights_of_its_teacher_is_refused(
+        pictures, teacher, tmp_path):
+    file = tmp_path / 'teacher.pth'
+    shutil.copy(teacher['checkpoint'], file)
+    distil = hook(dict(teacher, checkpoint=str(file)), stop=NEVER)
+    train(run_config(pictures, tmp_path, epochs=1, hooks=[distil]))
+    (row, ) = rows(tmp_path, 'teacher')
+    assert len(row['weights_hash']) == len(row['config_hash']) == 64
+    checkpoint = torch.load(file, weights_only=False)
+    checkpoint['state_dict']['bbox_head.retina_cls.bias'] += 1
+    torch.save(checkpoint, file)
+    with pytest.raises(
+            ValueError,
+            match='began with the teacher RetinaNet .*teacher.pth'
+            '.*of other weights'):
+        train(
+            run_config(
+                pictures, tmp_path, epochs=2, hooks=[distil], resume=True))
+
+
+def test_only_true_trusts_before_anything_is_built():
+    with pytest.raises(ValueError, match="True or False, but got 'no'"):
+        WeakTeacherDistillHook(
+            teacher=dict(config='a.py', trust_checkpoint='no'))
 
 
 def test_a_stop_that_a_kill_kept_from_being_written_is_made_up_for(

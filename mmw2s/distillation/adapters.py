@@ -1,0 +1,82 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Teachers that were tuned by LoRA, whose file holds the adapters alone."""
+from collections import OrderedDict
+from typing import List, Mapping, Sequence, Tuple
+
+from torch import Tensor, nn
+
+from mmw2s.registry import is_kind
+from .checkpoint import load_weights, unwrapped_name
+
+__all__ = ['with_base_weights']
+
+
+def with_base_weights(model: nn.Module, weights: Mapping[str, Tensor],
+                      inits: Sequence[Tuple[str, dict]],
+                      trust: bool) -> Mapping[str, Tensor]:
+    """Add what mmpretrain's ``LoRAModel`` leaves out of its checkpoints.
+
+    It saves its adapters, and freezes the rest as its ``init_cfg`` loaded it.
+    What the file lacks and an ``init_cfg`` of type ``Pretrained`` names is
+    taken from there. Nothing else is: a layer that was initialised at random
+    and frozen cannot be known, nor running statistics, which go on being
+    updated in frozen layers.
+
+    Args:
+        model (nn.Module): The teacher; its state dict becomes a whole one.
+        weights (Mapping): Those of its checkpoint.
+        inits (Sequence): Name of a module and its ``init_cfg``.
+        trust (bool): See :func:`load_weights`.
+
+    Returns:
+        Mapping: The weights of the file, and those that were added.
+    """
+    tuned = [
+        f'{name}.' if name else '' for name, module in model.named_modules()
+        if is_kind(module, 'LoRAModel')
+    ]
+    if not tuned:
+        return weights
+    for prefix in tuned:
+        module = model.get_submodule(prefix[:-1])
+        # They hide the frozen part, also from whoever asks what is missing.
+        module._state_dict_hooks.clear()
+        module._load_state_dict_post_hooks.clear()
+    frozen = [
+        key for key in model.state_dict() if key.startswith(tuple(tuned))
+        and '.lora_' not in key and unwrapped_name(key) not in weights
+        and not key.rpartition('.')[2].startswith('running_')
+    ]
+    added: 'OrderedDict' = OrderedDict()
+    done: List[str] = []
+    # The outermost first: MMEngine leaves out those within it.
+    for where, init_cfg in sorted(inits, key=lambda i: i[0].count('.')):
+        wanted = [key for key in frozen if key.startswith(f'{where}.')]
+        if not wanted or f'{where}.'.startswith(tuple(done)):
+            continue
+        done.append(f'{where}.')
+        found = _initial(where, init_cfg, trust)
+        for key in wanted:
+            # The layer that an adapter wraps has moved into it.
+            plain = key[len(where) + 1:].replace('.original_layer.', '.')
+            if plain in found:
+                added[unwrapped_name(key)] = found[plain]
+    added.update(weights)
+    added._metadata = getattr(weights, '_metadata', OrderedDict())
+    return added
+
+
+def _initial(where: str, init_cfg: dict, trust: bool) -> Mapping[str, Tensor]:
+    try:
+        weights, _ = load_weights(init_cfg['checkpoint'], trust)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ValueError(
+            'the teacher was tuned by LoRA and its checkpoint lacks the '
+            f'frozen weights, which the init_cfg of {where or "its model"} '
+            f'loads: {error}') from error
+    prefix = (init_cfg.get('prefix') or '').rstrip('.')
+    prefix = f'{prefix}.' if prefix else ''
+    return {
+        key[len(prefix):]: value
+        for key, value in weights.items() if key.startswith(prefix)
+    }

@@ -1,0 +1,131 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Downloads that are whole, of the address that was given, or not there."""
+import hashlib
+import os
+import os.path as osp
+import socket
+import time
+from typing import Callable
+from urllib.parse import unquote, urldefrag, urlparse
+from urllib.request import Request, urlopen
+
+import torch
+from mmengine.dist import barrier
+from mmengine.logging import print_log
+
+from .weight_files import hash_in_name, sha256_of
+
+__all__ = ['cached_download']
+
+#: Seconds without an answer, or in which next to nothing arrives.
+TIMEOUT = 30.
+_LEAST = 1024  # bytes within TIMEOUT
+
+
+def cached_download(url: str, check: Callable[[str], None]) -> str:
+    """The file of a URL, fetched once a machine into torch's hub cache.
+
+    Files are kept by their whole URL: ``.../a/epoch_12.pth`` and
+    ``.../b/epoch_12.pth`` are two. Only a file of a published name, with its
+    hash in it, is also taken from where ``torch.hub`` puts it. What is
+    incomplete or refused is not kept; what is found to be so is fetched
+    again.
+
+    Args:
+        url (str): Of ``http`` or ``https``.
+        check (Callable): Given a path, raises ValueError if the file is not
+            what it should be.
+
+    Returns:
+        str: Path of the file.
+
+    Raises:
+        RuntimeError: If it cannot be downloaded.
+        ValueError: What ``check`` raised of the file that was downloaded.
+    """
+    url = urldefrag(url).url
+    path = _path_of(url)
+    failure = None
+    # The others come second, and find it there. Launchers set LOCAL_RANK.
+    if os.environ.get('LOCAL_RANK', '0') == '0':
+        try:
+            _provide(url, path, check)
+        except Exception as error:
+            failure = error
+    barrier()
+    if failure is not None:
+        raise failure
+    if not osp.exists(path):
+        raise RuntimeError(f'the first process of this machine could not '
+                           f'download {url}: see its error')
+    return path
+
+
+def _path_of(url: str) -> str:
+    folder = osp.join(torch.hub.get_dir(), 'checkpoints')
+    name = unquote(osp.basename(urlparse(url).path))[-100:]
+    name = name.replace(os.sep, '_') or 'checkpoint'
+    shared = osp.join(folder, name)
+    expected = hash_in_name(name)
+    if expected and osp.isfile(shared) and \
+            sha256_of(shared).startswith(expected):
+        return shared
+    key = hashlib.sha256(url.encode()).hexdigest()[:16]
+    return osp.join(folder, 'mmw2s', key, name)
+
+
+def _provide(url: str, path: str, check: Callable[[str], None]) -> None:
+    if osp.exists(path):
+        try:
+            check(path)
+            print_log(
+                f'{url} was downloaded before, to {path}', logger='current')
+            return
+        except ValueError:
+            os.remove(path)
+    os.makedirs(osp.dirname(path), exist_ok=True)
+    # The suffix stays: some formats are told by it.
+    folder, name = osp.split(path)
+    temporary = osp.join(folder,
+                         f'.{socket.gethostname()}.{os.getpid()}.{name}')
+    try:
+        try:
+            _download(url, temporary)
+        except Exception as error:
+            raise RuntimeError(
+                f'the teacher\'s checkpoint could not be downloaded from '
+                f'{url} ({error or type(error).__name__}). Download it by '
+                'hand and give its path as teacher.checkpoint') from error
+        check(temporary)
+        os.replace(temporary, path)
+    finally:
+        if osp.exists(temporary):
+            os.remove(temporary)
+
+
+def _download(url: str, path: str) -> None:
+    request = Request(url, headers={'User-Agent': 'mmw2s'})
+    with urlopen(request, timeout=TIMEOUT) as answer, \
+            open(path, 'wb') as file:
+        expected = answer.headers.get('Content-Length')
+        print_log(
+            f'Downloading {url}' +
+            (f' ({int(expected) / 2**20:.0f} MiB)' if expected else ''),
+            logger='current')
+        received = mark = 0
+        since = time.monotonic()
+        # read1 returns what one read of the socket gives: read(n) would wait
+        # for n bytes, however slowly they drip.
+        for part in iter(lambda: answer.read1(1 << 20), b''):
+            file.write(part)
+            received += len(part)
+            if time.monotonic() - since > TIMEOUT:
+                if received - mark < _LEAST:
+                    raise TimeoutError(f'stalled after {received} bytes')
+                mark, since = received, time.monotonic()
+    if expected is not None and received != int(expected):
+        raise OSError(f'{received} of {expected} bytes arrived')
+    name = hash_in_name(osp.basename(urlparse(url).path))
+    if name and not sha256_of(path).startswith(name):
+        raise OSError('its sha256 does not begin as its name says: '
+                      f'{name}')
