@@ -139,11 +139,17 @@ def compare_settings(baselines: Sequence[Union[str, Run]],
     if not settings:
         raise ValueError('there should be at least one setting to compare '
                          'with the baselines, but got none')
-    return SettingsTable(
-        {
-            name: compare(baselines, runs, None, targets, metric, rule)
-            for name, runs in settings.items()
-        }, unit)
+    compared = {
+        name: compare(baselines, runs, None, targets, metric, rule)
+        for name, runs in settings.items()
+    }
+    for name, result in compared.items():
+        if unit not in result.units:
+            raise ValueError(
+                f'not all runs of {name} and the baselines tell their '
+                f'{_PLURALS[unit]}: they can be compared by ' +
+                ' or '.join(u for u in _PLURALS if u in result.units))
+    return SettingsTable(compared, unit)
 
 
 def teacher_share(result: Comparison) -> Optional[float]:

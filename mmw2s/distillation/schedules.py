@@ -13,6 +13,7 @@ from typing import Any, Optional, Sequence
 from mmengine.logging import print_log
 
 from mmw2s.registry import SCHEDULES
+from mmw2s.utils.text import plural
 
 UNITS = ('epoch', 'iter', 'run')
 
@@ -68,7 +69,7 @@ class Schedule(metaclass=ABCMeta):
         end = self._iters(self.span)
         if end > max_iters:
             print_log(
-                f'{type(self).__name__} needs {end} iterations (unit '
+                f'{type(self).__name__} needs {plural(end, "iteration")} (unit '
                 f'{self.unit!r}: {self.span:g}), but the run has only '
                 f'{max_iters}: it will be cut off. Shorten it or train '
                 "longer; with unit='run' a schedule fits any run",

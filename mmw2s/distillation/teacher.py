@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from mmw2s.compatibility import mmcv_operators
 from mmw2s.registry import check_config
+from mmw2s.utils.text import plural
 from .checkpoint import load_weights
 from .stopwatch import Stopwatch
 
@@ -177,7 +178,8 @@ class FrozenTeacher:
             f'{i}: {t!r} against {s!r}'
             for i, (t, s) in enumerate(zip(theirs, ours)) if t != s
         ]
-        return (f'the teacher was trained on {len(theirs)} classes, the '
+        return ('the teacher was trained on '
+                f'{plural(len(theirs), "class")}, the '
                 f'student is on {len(ours)}; they differ at ' +
                 ', '.join(differing[:3] or ['the end']))
 

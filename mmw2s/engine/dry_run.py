@@ -55,7 +55,7 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
         if hook.distiller is None:
             raise ValueError('the stop rule of this config ends the '
                              'distillation within its first three steps')
-        hook.after_train(run.runner)  # as a stop, but not said in the log
+        hook._detach(run.runner)  # as at a stop, not said in the log
         off = run.train([third])
         off_mib = allocated_mib() + step_peak_mib(lambda: run.train([third]))
 
