@@ -246,3 +246,9 @@ def _values(runs: List[Run], key: str) -> List[Any]:
         names = [name for name in told[0] if all(name in v for v in told)]
         told = [{name: v[name] for name in names} for v in told]
     return [value for i, value in enumerate(told) if value not in told[:i]]
+
+if __name__ == '__main__':  # python -m, by who looks for the tool
+    import sys
+
+    from mmw2s.cli import main
+    main(['compare', *sys.argv[1:]])

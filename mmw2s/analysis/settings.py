@@ -237,3 +237,9 @@ def _quality(result: Comparison, runs: List[Run], metric: str) -> List[str]:
         '-' if best is None else f'{best:.4g}',
         f'{median(last):.4g}' if last else '-'
     ]
+
+if __name__ == '__main__':  # python -m, by who looks for the tool
+    import sys
+
+    from mmw2s.cli import main
+    main(['compare-settings', *sys.argv[1:]])

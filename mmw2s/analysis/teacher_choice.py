@@ -174,3 +174,9 @@ def _checkpoints(folder: str) -> Dict[str, str]:
         if match:
             found.setdefault(match.group(1), osp.join(folder, name))
     return found
+
+if __name__ == '__main__':  # python -m, by who looks for the tool
+    import sys
+
+    from mmw2s.cli import main
+    main(['choose-teacher', *sys.argv[1:]])

@@ -98,3 +98,9 @@ def _print_teacher(console: Console, hook: WeakTeacherDistillHook) -> None:
         f'Teacher {teacher["name"]}: {teacher["metric"]} = '
         f'{teacher["score"]:.4f}' +
         ('' if declared is None else f', declared as {declared:.4f}'))
+
+if __name__ == '__main__':  # python -m, by who looks for the tool
+    import sys
+
+    from mmw2s.cli import main
+    main(['dry-run', *sys.argv[1:]])

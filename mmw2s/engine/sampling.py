@@ -147,3 +147,9 @@ def _read(path: str) -> torch.Tensor:
     with Image.open(path) as image:
         pixels = np.array(image.convert('RGB'))
     return torch.from_numpy(pixels).permute(2, 0, 1)
+
+if __name__ == '__main__':  # python -m, by who looks for the tool
+    import sys
+
+    from mmw2s.cli import main
+    main(['sample', *sys.argv[1:]])
