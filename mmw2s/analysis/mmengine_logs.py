@@ -17,7 +17,7 @@ from .logged_scalars import Line, read_scalars
 __all__ = ['LoggedRun', 'read_logs']
 
 _NO_METRICS = ('time', 'data_time', 'memory', 'eta', 'lr')
-_LOG_INTERVAL = 10  # LoggerHook's default
+_LOG_INTERVAL, _WINDOW = 10, 10  # defaults of LoggerHook and LogProcessor
 
 
 class LoggedRun(NamedTuple):
@@ -27,7 +27,8 @@ class LoggedRun(NamedTuple):
         history (list[dict]): Validations, in the form of
             ``time_to_target.json``. What is not known is None: the wall clock
             always, epochs where the loop counts iterations, seconds where the
-            time of an iteration was not logged.
+            time of an iteration was not logged. (In a loop that counts
+            iterations, computing the metrics is part of that time.)
         facts (dict): What its config says.
         finished (bool): Whether it came to its end, as far as is known.
         distils (bool): Whether it may have had a teacher.
@@ -163,14 +164,24 @@ def _validations(part: _Part, length: Optional[float], begins: int,
     rows: List[dict] = []
     at, per_iter = begins, None
     seconds = spent[max(spent)]
-    hierarchy = (part.cfg.get('log_processor') or {}).get('log_with_hierarchy')
+    processor = part.cfg.get('log_processor') or {}
+    hierarchy = processor.get('log_with_hierarchy')
+    window = processor.get('window_size', _WINDOW)
+    counted, counted_seconds = at, seconds
     for line in part.lines:
         if line.is_training:
             now = int(line.scalars['iter'])
             per_iter = line.scalars.get('time',
                                         line.scalars.get('train/time'))
-            seconds = None if None in (seconds, per_iter) else \
-                seconds + per_iter * (now - at)
+            if None in (seconds, per_iter):
+                seconds = None
+            else:
+                seconds = max(seconds,
+                              counted_seconds + per_iter * (now - counted))
+            # A mean over the last iterations: of overlapping windows a slow
+            # iteration would be counted in each.
+            if now - counted >= window:
+                counted, counted_seconds = now, seconds
             at = now
             spent[at] = seconds
             continue

@@ -19,8 +19,9 @@ __all__ = ['dry_run']
 def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
     """Run a few training steps of a config and say what they did.
 
-    Prints the pairs that were matched (module, level, shape), the value of
-    every loss at full strength, the teacher's score, and milliseconds and peak
+    Prints until when the distillation would be on and its fields in full, the
+    pairs that were matched (module, level, shape), the value of every loss at
+    full strength, the teacher's score, and milliseconds and peak
     memory of a step with and without the teacher. Writes nothing into the
     work_dir.
 
@@ -59,6 +60,7 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
         off = run.train([third])
         off_mib = allocated_mib() + step_peak_mib(lambda: run.train([third]))
 
+    console.print(hook.announced, markup=False, highlight=False)
     _print_losses(console, rows, losses)
     _print_teacher(console, hook)
     console.print(f'A step takes {on.ms:.0f} ms with the teacher (its forward '

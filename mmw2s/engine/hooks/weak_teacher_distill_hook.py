@@ -114,6 +114,8 @@ class WeakTeacherDistillHook(Hook):
         self.distiller: Optional[Distiller] = None
         #: Filled pair by pair while it is a list (by the dry run).
         self.measured: Optional[List[Measured]] = None
+        #: What the log says at the start: until when, and the fields in full.
+        self.announced = ''
         self._stop: Optional[StopRule] = None
         self._watch: Optional[TeacherWatch] = None
         #: What was measured and decided, once training has begun.
@@ -303,10 +305,9 @@ class WeakTeacherDistillHook(Hook):
                     task_weight=self.task_weight)
             ]))
         until = until_when(self.distiller.schedule, self._stop, *length)
-        print_log(
-            f'Weak-to-strong distillation is on {until}. In full:\n'
-            f'{in_full.pretty_text}',
-            logger='current')
+        self.announced = (f'Weak-to-strong distillation is on {until}. In '
+                          f'full:\n{in_full.pretty_text}')
+        print_log(self.announced, logger='current')
 
     # -- every step ------------------------------------------------------
 
