@@ -121,9 +121,9 @@ class TeacherWatch:
         return f'The teacher is too weak: {self._compared()}. {_ADVICE}'
 
     def judge(self) -> Optional[Judgement]:
-        """The teacher against the student's best so far; None without one
-        that is positive."""
-        if self._best is None or self._best <= 0:
+        """The teacher against the student's best so far; None while one of
+        them is no positive number, of which no share can be taken."""
+        if self._best is None or self._best <= 0 or self.score < 0:
             return None
         return judge_teacher(self.score, self._best, self.rule)
 
