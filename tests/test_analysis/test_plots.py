@@ -86,6 +86,7 @@ def test_labels_of_near_targets_do_not_touch(write_run, tmp_path,
     result = compare([write_run('b', SLOW)], [write_run('w', FAST)],
                      targets=near)
     plot_curves(result, str(tmp_path / 'curves.png'))
+    kept[0].draw_without_rendering()
     labels = kept[0].axes[-1].texts
     assert [float(label.get_text()) for label in labels] == near
     # That of an annotation has its line to the target in it.
