@@ -43,9 +43,9 @@ def test_every_tool_has_a_command():
 
 def test_an_unknown_command_is_refused_with_the_nearest(capsys):
     with pytest.raises(SystemExit) as left:
-        main(['compair'])
+        main(['comparing'])
     assert left.value.code == 2
-    assert 'no command "compair": did you mean compare' in \
+    assert 'no command "comparing": did you mean compare' in \
         capsys.readouterr().err
 
 
@@ -87,8 +87,8 @@ def test_what_is_not_there_is_told_in_a_line(name, options, tmp_path,
         main([name, *options])
 
 
-@pytest.mark.parametrize('module', ['mmw2s compare',
-                                    'mmw2s.analysis.compare_runs'])
+@pytest.mark.parametrize('module',
+                         ['mmw2s compare', 'mmw2s.analysis.compare_runs'])
 def test_python_m_runs_the_tool(module, runs):
     done = subprocess.run(
         [sys.executable, '-m', *module.split(), runs[0], '--w2s', runs[1]],

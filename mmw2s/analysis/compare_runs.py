@@ -247,6 +247,7 @@ def _values(runs: List[Run], key: str) -> List[Any]:
         told = [{name: v[name] for name in names} for v in told]
     return [value for i, value in enumerate(told) if value not in told[:i]]
 
+
 if __name__ == '__main__':  # python -m, by who looks for the tool
     import sys
 

@@ -184,9 +184,8 @@ class Comparison:
                                   if with_teacher else '')
             ups = [self.speedup(t, unit, with_teacher) for t in self.targets]
             sooner.append(sum(up.is_faster for up in ups))
-            said.append(
-                f'In {name}: sooner at {sooner[-1]} of '
-                f'{plural(total, "target")} ({self._each(ups)}).')
+            said.append(f'In {name}: sooner at {sooner[-1]} of '
+                        f'{plural(total, "target")} ({self._each(ups)}).')
         for_good = [
             self.speedup(t, self.progress_unit, for_good=True)
             for t in self.targets

@@ -81,8 +81,8 @@ class _Part:
         self.first_iter = self.iters[0] if self.iters else None
         loop = self.cfg.get('train_cfg') or {}
         self.by_epoch = loop.get(
-            'by_epoch', 'max_epochs' in loop if loop else
-            bool(self.epochs) and self.epochs[-1] is not None)
+            'by_epoch', 'max_epochs' in loop
+            if loop else bool(self.epochs) and self.epochs[-1] is not None)
         self.logger = (self.cfg.get('default_hooks') or {}).get('logger') or {}
 
     def is_fresh(self, earlier: '_Part') -> bool:
@@ -113,8 +113,7 @@ def _config_of(folder: str) -> dict:
     if len(found) != 1:
         return {}
     try:
-        return Config.fromfile(
-            found[0], import_custom_modules=False).to_dict()
+        return Config.fromfile(found[0], import_custom_modules=False).to_dict()
     except Exception:  # whatever it does: the scalars are there without it
         return {}
 
@@ -123,15 +122,17 @@ def _join(parts: List[_Part], earlier_runs: int) -> LoggedRun:
     last = parts[-1]
     lengths = [part.epoch_length() for part in parts]
     length = next((x for x in lengths if x), None)
-    if length is None and last.by_epoch and len(parts) > 1 and last.epochs[
-            -1] != parts[0].epochs[0] is not None:
+    if length is None and last.by_epoch and len(
+            parts) > 1 and last.epochs[-1] != parts[0].epochs[0] is not None:
         length = (last.first_iter - parts[0].first_iter) / (
             last.epochs[0] - parts[0].epochs[0])
     history: List[dict] = []
     spent: Dict[int, Optional[float]] = {0: 0.}  # seconds, by iteration
     for part in parts:
         begins = part.first_iter - int(
-            min(part.logger.get('interval', _LOG_INTERVAL), length or math.inf))
+            min(
+                part.logger.get('interval', _LOG_INTERVAL), length
+                or math.inf))
         begins = max(begins, 0)
         spent = {i: s for i, s in spent.items() if i <= begins}
         rows = _validations(part, length, begins, spent)
@@ -143,8 +144,9 @@ def _join(parts: List[_Part], earlier_runs: int) -> LoggedRun:
     if earlier_runs:
         facts['source'] += ' (earlier runs in this folder are left out)'
     # No fresh start: what was before is in another folder, or deleted.
-    if parts[0].cfg.get('resume') and parts[0].first_iter > parts[
-            0].logger.get('interval', _LOG_INTERVAL):
+    if parts[0].cfg.get(
+            'resume') and parts[0].first_iter > parts[0].logger.get(
+                'interval', _LOG_INTERVAL):
         facts['recorded_from'] = parts[0].first_iter
     return LoggedRun(history, facts, _is_finished(last, history),
                      _distils(last.cfg), last.folder)
@@ -171,8 +173,7 @@ def _validations(part: _Part, length: Optional[float], begins: int,
     for line in part.lines:
         if line.is_training:
             now = int(line.scalars['iter'])
-            per_iter = line.scalars.get('time',
-                                        line.scalars.get('train/time'))
+            per_iter = line.scalars.get('time', line.scalars.get('train/time'))
             if None in (seconds, per_iter):
                 seconds = None
             else:
@@ -214,8 +215,8 @@ def _place(part: _Part, step: int, at: int, length: Optional[float],
     # The epoch of this loop is always 0: the next one that was due.
     loop = part.cfg.get('train_cfg') or {}
     end = loop.get('max_iters', math.inf)
-    return None, next(i for i in count(max(at, last + 1))
-                      if i >= end or _is_due(loop, i))
+    return None, next(
+        i for i in count(max(at, last + 1)) if i >= end or _is_due(loop, i))
 
 
 def _is_due(loop: dict, iteration: int) -> bool:

@@ -166,8 +166,12 @@ def _label_targets(ax, values: List[float]) -> None:
             color=GREY,
             annotation_clip=False,
             arrowprops=None if abs(moved) < 1 else dict(
-                arrowstyle='-', color=GREY, linewidth=0.6, shrinkA=0,
-                shrinkB=0, relpos=(0, .5)))
+                arrowstyle='-',
+                color=GREY,
+                linewidth=0.6,
+                shrinkA=0,
+                shrinkB=0,
+                relpos=(0, .5)))
 
 
 def spread(wanted: Sequence[float], gap: float) -> List[float]:

@@ -110,8 +110,8 @@ def to_dict(result: Comparison) -> Dict[str, Any]:
                 for u, c in costs.items()
             })
 
-    def factor(target: Target, unit: str,
-               *args: bool, **kwargs: bool) -> Optional[Dict[str, Any]]:
+    def factor(target: Target, unit: str, *args: bool,
+               **kwargs: bool) -> Optional[Dict[str, Any]]:
         if unit not in result.units:
             return None
         speedup = result.speedup(target, unit, *args, **kwargs)
@@ -146,11 +146,13 @@ def to_dict(result: Comparison) -> Dict[str, Any]:
                    for name in SIDES},
                 speedup={u: factor(t, u)
                          for u in UNITS},
-                speedup_for_good={u: factor(t, u, for_good=True)
-                                  for u in UNITS},
+                speedup_for_good={
+                    u: factor(t, u, for_good=True)
+                    for u in UNITS
+                },
                 speedup_with_teacher={
-                    u: factor(t, u, True) if u in result.teacher_units else
-                    None
+                    u:
+                    factor(t, u, True) if u in result.teacher_units else None
                     for u in TIME_UNITS
                 } if result.teacher else None) for t in result.targets
         ],

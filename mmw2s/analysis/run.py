@@ -101,8 +101,7 @@ class Run:
             finished=content.get('finished', False),
             events=read_rows(osp.join(folder, events)),
             path=record,
-            checkpoints=folder
-            if osp.basename(record) == FILENAME else None)
+            checkpoints=folder if osp.basename(record) == FILENAME else None)
 
     @classmethod
     def _load_logs(cls, folder: str, name: Optional[str]) -> Optional['Run']:
@@ -215,8 +214,8 @@ class TimeUnit(NamedTuple):
 def time_unit(runs: Sequence[Run]) -> TimeUnit:
     """One unit of time fit for all values of a report on these runs."""
     spent = [
-        cost(run, run.history[-1], unit)
-        for run in runs for unit in ('train_seconds', 'wall_seconds')
+        cost(run, run.history[-1], unit) for run in runs
+        for unit in ('train_seconds', 'wall_seconds')
     ]
     longest = max((s for s in spent if math.isfinite(s)), default=0.)
     if longest < 300:

@@ -238,6 +238,7 @@ def _quality(result: Comparison, runs: List[Run], metric: str) -> List[str]:
         f'{median(last):.4g}' if last else '-'
     ]
 
+
 if __name__ == '__main__':  # python -m, by who looks for the tool
     import sys
 

@@ -155,8 +155,8 @@ def _target_table(result: Comparison, target: Target, form: _Format) -> Table:
     ])
     if result.teacher_units:
         rows.append(['speed-up', '+ teacher', ''] + [
-            str(result.speedup(target, u, True))
-            if u in result.teacher_units else '' for u in units
+            str(result.speedup(target, u, True)) if u in
+            result.teacher_units else '' for u in units
         ] + ['', ''])
     header = ['side', 'run', 'seed'] + [form.head(u) for u in units]
     header += ['score', FOR_GOOD.format(form.head(progress))]

@@ -175,6 +175,7 @@ def _checkpoints(folder: str) -> Dict[str, str]:
             found.setdefault(match.group(1), osp.join(folder, name))
     return found
 
+
 if __name__ == '__main__':  # python -m, by who looks for the tool
     import sys
 

@@ -24,9 +24,9 @@ def until_when(schedule: Schedule, stop: StopRule, max_iters: int,
     points = [(stop.ends_at(), 'the stop rule'),
               (schedule.zero_from(), 'the schedule'),
               (max_iters, 'the end of the run')]
-    last, why = min(((point, why) for point, why in points
-                     if point is not None),
-                    key=lambda p: p[0])
+    last, why = min(
+        ((point, why) for point, why in points if point is not None),
+        key=lambda p: p[0])
     text = (f'until epoch {last / iters_per_epoch:.4g}, iteration {last} '
             f'({why})')
     sooner = stop.condition()

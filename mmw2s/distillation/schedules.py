@@ -69,8 +69,8 @@ class Schedule(metaclass=ABCMeta):
         end = self._iters(self.span)
         if end > max_iters:
             print_log(
-                f'{type(self).__name__} needs {plural(end, "iteration")} (unit '
-                f'{self.unit!r}: {self.span:g}), but the run has only '
+                f'{type(self).__name__} needs {plural(end, "iteration")} '
+                f'(unit {self.unit!r}: {self.span:g}), but the run has only '
                 f'{max_iters}: it will be cut off. Shorten it or train '
                 "longer; with unit='run' a schedule fits any run",
                 logger='current',

@@ -112,8 +112,9 @@ class At(StopRule):
                                                               iters_per_epoch)
         if self._at > max_iters:
             print_log(
-                f'stop=At({plural(self._at, "iteration")}) lies beyond the end of the '
-                f'run ({max_iters}): distillation is never switched off',
+                f'stop=At({plural(self._at, "iteration")}) lies beyond the '
+                f'end of the run ({max_iters}): distillation is never '
+                'switched off',
                 logger='current',
                 level=logging.WARNING)
 
@@ -252,8 +253,10 @@ class SurpassTeacher(StopRule):
     def condition(self) -> Optional[str]:
         sign, margin = ('>', self.margin) if self.rule == 'greater' else \
             ('<', -self.margin)
-        times = {1: '', 2: ' twice in a row'}.get(
-            self.consecutive, f' {self.consecutive} times in a row')
+        times = {
+            1: '',
+            2: ' twice in a row'
+        }.get(self.consecutive, f' {self.consecutive} times in a row')
         return f'{self.metric} {sign} {self.teacher_score + margin:.4g}{times}'
 
     def scores(self) -> Dict[str, Any]:

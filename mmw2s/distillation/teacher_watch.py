@@ -82,7 +82,8 @@ class TeacherWatch:
             print_log(
                 f'The teacher, by the end of the run: {self.metric} '
                 f'{self.score:.4g} against the student\'s best of '
-                f'{self._best:.4g}: {judged}.' + (f' {_ADVICE}' if weak else ''),
+                f'{self._best:.4g}: {judged}.' +
+                (f' {_ADVICE}' if weak else ''),
                 logger='current',
                 level=logging.WARNING if weak else logging.INFO)
 

@@ -241,6 +241,7 @@ def _facts(baseline: Rehearsal, count: int, shapes: Set[tuple]) -> dict:
         accumulative_counts=count,
         batch_shapes=sorted(shapes))
 
+
 if __name__ == '__main__':  # python -m, by who looks for the tool
     import sys
 

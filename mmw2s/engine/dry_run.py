@@ -101,6 +101,7 @@ def _print_teacher(console: Console, hook: WeakTeacherDistillHook) -> None:
         f'{teacher["score"]:.4f}' +
         ('' if declared is None else f', declared as {declared:.4f}'))
 
+
 if __name__ == '__main__':  # python -m, by who looks for the tool
     import sys
 

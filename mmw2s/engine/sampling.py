@@ -148,6 +148,7 @@ def _read(path: str) -> torch.Tensor:
         pixels = np.array(image.convert('RGB'))
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
+
 if __name__ == '__main__':  # python -m, by who looks for the tool
     import sys
 

@@ -132,8 +132,7 @@ def test_a_slow_first_iteration_is_counted_once(tmp_path):
         tmp_path,
         lines + [dict(acc=.5, step=20)],
         train_cfg=dict(by_epoch=False, max_iters=20),
-        default_hooks=dict(
-            logger=dict(interval=1, log_metric_by_epoch=False)))
+        default_hooks=dict(logger=dict(interval=1, log_metric_by_epoch=False)))
     (row, ) = Run.load(folder).history
     assert row['train_seconds'] == pytest.approx(sum(spent))
 
@@ -168,15 +167,15 @@ def test_our_record_is_preferred(run):
 @pytest.mark.parametrize('kind, save, last', [('epoch', {}, 4),
                                               ('iter', dict(interval=3), 18)])
 def test_the_parts_of_a_resumed_run_are_joined(run, kind, save, last):
-    checkpoints = dict(
-        type='CheckpointHook', by_epoch=kind == 'epoch', **save)
+    checkpoints = dict(type='CheckpointHook', by_epoch=kind == 'epoch', **save)
     length = 'max_epochs' if kind == 'epoch' else 'max_iters'
     overrides = {
         'default_hooks.checkpoint': checkpoints,
         'train_cfg.val_interval': 1 if kind == 'epoch' else 3
     }
     run(kind, **overrides)
-    folder = run(kind, resume=True, **overrides, **{f'train_cfg.{length}': last})
+    folder = run(
+        kind, resume=True, **overrides, **{f'train_cfg.{length}': last})
     own = record_of(folder)
     read = Run.load(str(folder))
     assert told(read.history) == told(own) and len(own) > 3
@@ -249,8 +248,7 @@ def test_runs_that_count_iterations_are_compared_by_them(run, tmp_path):
     assert result.progress_unit == 'iter'
     save(result, str(tmp_path / 'out'))
     with pytest.raises(ValueError, match='can be compared by iter'):
-        compare_settings([first], {'a': [str(folder)]}, [.3], 'acc',
-                         'greater')
+        compare_settings([first], {'a': [str(folder)]}, [.3], 'acc', 'greater')
     with pytest.raises(ValueError, match='given twice'):
         compare([first], [Run.load(str(folder / '20260101_000001'))], None,
                 [.3], 'acc', 'greater')
@@ -287,8 +285,7 @@ def test_a_run_that_has_not_validated_yet_is_named(run):
 def test_tensorboards_events_tell_the_same(run, kind, monkeypatch):
     pytest.importorskip('tensorboard')
     folder = run(
-        kind,
-        **{
+        kind, **{
             'visualizer':
             dict(
                 type='Visualizer',
@@ -296,7 +293,8 @@ def test_tensorboards_events_tell_the_same(run, kind, monkeypatch):
                     dict(type='TensorboardVisBackend'),
                     dict(type='LocalVisBackend')
                 ]),
-            'train_cfg.val_interval': 1 if kind == 'epoch' else 3
+            'train_cfg.val_interval':
+            1 if kind == 'epoch' else 3
         })
     own = record_of(folder)
     (path, ) = folder.glob('*/vis_data/scalars.json')

@@ -77,8 +77,7 @@ def test_positions_are_moved_apart_as_little_as_it_takes(wanted, placed):
     assert spread(wanted, 10) == placed
 
 
-def test_labels_of_near_targets_do_not_touch(write_run, tmp_path,
-                                             monkeypatch):
+def test_labels_of_near_targets_do_not_touch(write_run, tmp_path, monkeypatch):
     kept = []
     monkeypatch.setattr(Figure, 'savefig',
                         lambda figure, *_, **__: kept.append(figure))

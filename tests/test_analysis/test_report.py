@@ -38,8 +38,7 @@ def cells(text, first, second) -> list:
 def test_the_report_names_every_run_reached_or_not(result):
     text = to_markdown(result)
     assert cells(text, 'baseline', 'b0') == [
-        'baseline', 'b0', '0', '4', '400', '40.0', '48.0', '0.0133', '0.4',
-        '4'
+        'baseline', 'b0', '0', '4', '400', '40.0', '48.0', '0.0133', '0.4', '4'
     ]
     assert cells(text, 'w2s', 'w1')[3] == 'not reached'
     assert cells(text, 'w2s', 'median')[3] == 'not reached'
@@ -129,7 +128,8 @@ def test_the_tool_ends_with_one_clear_line(write_run, monkeypatch, extra,
 
 def test_one_spike_is_reached_first_and_not_for_good(write_run):
     result = compare([write_run('b', [.1, .205, .154, .21, .22])],
-                     [write_run('w', [.1, .21, .22, .3, .4])], targets=[.2])
+                     [write_run('w', [.1, .21, .22, .3, .4])],
+                     targets=[.2])
     text = to_markdown(result)
     assert cells(text, 'baseline', 'b')[3::6] == ['2', '4']
     assert cells(text, 'w2s', 'w')[3::6] == ['2', '2']

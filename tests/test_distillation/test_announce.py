@@ -30,10 +30,10 @@ def said(schedule, stop) -> str:
     (HELD, dict(SURPASS, rule='less', margin=.01, consecutive=3),
      'until epoch 6, iteration 600 (the stop rule), or sooner once '
      'coco/bbox_mAP < 0.423 3 times in a row'),
-    (FADING, dict(type='At', epoch=2),
-     'until epoch 2, iteration 200 (the stop rule)'),
-    (FADING, dict(type='At', epoch=10),
-     'until epoch 3.6, iteration 360 (the schedule)'),
+    (FADING, dict(type='At',
+                  epoch=2), 'until epoch 2, iteration 200 (the stop rule)'),
+    (FADING, dict(type='At',
+                  epoch=10), 'until epoch 3.6, iteration 360 (the schedule)'),
     (FADING, dict(type='SurpassOnTrain'),
      'until epoch 3.6, iteration 360 (the schedule), or sooner once the '
      "student's training loss is below the teacher's"),

@@ -34,7 +34,8 @@ def test_a_teacher_surpassed_late_is_as_it_should_be():
     assert seen.see(row(1000, .23)) is None
 
 
-def test_the_first_validation_late_in_the_run_says_nothing_of_its_being_early():
+def test_the_first_validation_late_in_the_run_says_nothing_of_its_being_early(
+):
     assert watch().see(row(600, .21)) is None
     assert watch().see(row(1000, .21)) is None
 

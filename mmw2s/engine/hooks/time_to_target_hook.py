@@ -11,8 +11,7 @@ from mmengine.runner import IterBasedTrainLoop
 
 from mmw2s.analysis.record import (FILENAME, read_record, scalar_metrics,
                                    set_aside, write_record)
-from mmw2s.analysis.targets import (first_at_target, first_for_good,
-                                    infer_rule)
+from mmw2s.analysis.targets import first_at_target, first_for_good, infer_rule
 from mmw2s.engine.clock import Clock
 from mmw2s.engine.data_wait import DataWaitHook
 from mmw2s.engine.missed_validation import MissedValidationHook

@@ -28,7 +28,7 @@ from mmw2s.distillation.teacher_watch import TeacherWatch
 from mmw2s.distillation.terms import build_terms
 from mmw2s.engine.inner_model import inner_model
 from mmw2s.engine.logged_scalars import (drop_ours, restart_smoothed,
-                                          update_ours)
+                                         update_ours)
 from mmw2s.engine.missed_validation import MissedValidationHook
 from mmw2s.engine.next_command import tell_next_command
 from mmw2s.engine.run_facts import iters_per_epoch

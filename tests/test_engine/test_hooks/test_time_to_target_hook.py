@@ -512,7 +512,8 @@ def test_two_ranks_write_one_record_and_miss_the_same_validation(tmp_path):
 
 
 def test_a_target_is_told_of_when_it_is_reached_and_once(toy):
-    train(toy, toy.epoch_based_cfg, targets={'acc': [-1e9, 1e9]}, rule='greater')
+    train(
+        toy, toy.epoch_based_cfg, targets={'acc': [-1e9, 1e9]}, rule='greater')
     line, = [x for x in log_of(toy).split('\n') if 'Target reached' in x]
     assert 'acc' in line and '>= -1e+09' in line
     assert 'at epoch 1, iteration 4, after ' in line

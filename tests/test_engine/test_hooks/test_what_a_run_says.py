@@ -67,8 +67,7 @@ def test_after_the_stop_the_logged_loss_is_the_task_losses_sum(
 
 
 def test_so_it_is_where_a_step_ends_with_the_stop(pictures, hook, tmp_path):
-    stop = dict(
-        type='SurpassOnTrain', interval=3, min_looks=1, margin=-1e6)
+    stop = dict(type='SurpassOnTrain', interval=3, min_looks=1, margin=-1e6)
     lines, log = train(
         run_config(
             pictures, tmp_path / 'run', epochs=2, hooks=[hook(stop=stop)]))
@@ -84,10 +83,7 @@ def test_so_it_is_after_a_resume_right_after_the_stop(pictures, hook,
 
     def cfg(epochs):
         return run_config(
-            pictures,
-            tmp_path / 'run',
-            epochs=epochs,
-            hooks=[hook(stop=stop)])
+            pictures, tmp_path / 'run', epochs=epochs, hooks=[hook(stop=stop)])
 
     train(cfg(2))
     # The checkpoint was saved before the stop, at the end of its epoch.
