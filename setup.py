@@ -63,5 +63,6 @@ setup(
         'torch>=2.5', 'numpy', 'matplotlib', 'rich', 'packaging'
     ],
     extras_require=EXTRAS,
+    entry_points=dict(console_scripts=['mmw2s=mmw2s.cli:main']),
     cmdclass=dict(build_py=BuildWithConfigs),
     zip_safe=False)

@@ -66,8 +66,8 @@ def prepare_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
     with told_in_a_line('test.py'):
         cfg = prepare_config(args)
     try:

@@ -124,8 +124,8 @@ def say_how_to_resume(cfg: Config) -> None:
     print(f'\nInterrupted. {message}', file=sys.stderr)
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
     with told_in_a_line('train.py'):
         cfg = prepare_config(args)
     if args.dry_run:

@@ -4,8 +4,9 @@ import math
 import os.path as osp
 from typing import Any, List, Optional, Sequence, Union
 
+from mmw2s.utils.text import plural
 from .comparison import Comparison, Target
-from .run import Run
+from .run import TIME_UNITS, UNITS, Run, known_units
 from .targets import infer_rule
 
 __all__ = ['choose_metric', 'choose_rule', 'compare']
@@ -162,6 +163,7 @@ def _notes(baselines: List[Run], w2s: List[Run], teacher: Optional[Run],
         batch_size_per_device='batch size',
         max_iters='length',
         iters_per_epoch='iterations of an epoch')
+    notes += _unknown(baselines + w2s, teacher)
     for run in runs:
         if not run.finished:
             notes.append(f'{run.name} has not finished.')
@@ -197,11 +199,31 @@ def _notes(baselines: List[Run], w2s: List[Run], teacher: Optional[Run],
                 notes.append(f'{", ".join(same)} have the same seed, {seed}.')
     fewest = min(len(baselines), len(w2s))
     if fewest < 3:
-        notes.append(f'{fewest} seed{"s" if fewest > 1 else ""} a side: '
+        notes.append(f'{plural(fewest, "seed")} a side: '
                      'this says little about the spread.')
     if chosen_afterwards:
         notes.append("The targets are shares of the baseline's best, chosen "
                      'after the runs.')
+    return notes
+
+
+def _unknown(students: List[Run], teacher: Optional[Run]) -> List[str]:
+    """What runs without a record of ours do not tell."""
+    notes = [
+        f'{run.name} has no time_to_target.json: it was read from '
+        f'{run.facts["source"]}. Its training time is the logged time of an '
+        'iteration times their number.'
+        for run in students + ([teacher] if teacher else [])
+        if 'source' in run.facts
+    ]
+    known = known_units(students)
+    unknown = [UNITS[unit] for unit in UNITS if unit not in known]
+    if unknown:
+        notes.append(f'Not compared, because not all runs tell: '
+                     f'{", ".join(unknown)}. TimeToTargetHook records them.')
+    if teacher and not any(teacher.knows(u) for u in TIME_UNITS if u in known):
+        notes.append("The cost of the teacher's own training is not added: "
+                     'it is not known in a time that the others tell.')
     return notes
 
 
@@ -224,3 +246,10 @@ def _values(runs: List[Run], key: str) -> List[Any]:
         names = [name for name in told[0] if all(name in v for v in told)]
         told = [{name: v[name] for name in names} for v in told]
     return [value for i, value in enumerate(told) if value not in told[:i]]
+
+
+if __name__ == '__main__':  # python -m, by who looks for the tool
+    import sys
+
+    from mmw2s.cli import main
+    main(['compare', *sys.argv[1:]])

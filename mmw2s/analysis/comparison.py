@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import List, NamedTuple, Optional, Sequence
 
+from mmw2s.utils.text import plural
 from .operating_band import Judgement, judge_teacher
-from .run import TIME_UNITS, UNITS, Run, cost
+from .run import TIME_UNITS, UNITS, Run, cost, known_units
 
 __all__ = ['Comparison', 'Speedup', 'Target']
 
@@ -74,18 +75,60 @@ class Comparison:
     targets: List[Target]
     notes: List[str] = field(default_factory=list)
 
-    def costs(self, target: Target, side: str, unit: str) -> List[float]:
+    @property
+    def units(self) -> List[str]:
+        """The units that the runs can be compared in: all of
+        :data:`~mmw2s.analysis.run.UNITS` that each of them tells."""
+        return known_units(self.baselines + self.w2s)
+
+    @property
+    def progress_unit(self) -> str:
+        """Epochs, or iterations where not all runs tell their epochs."""
+        return 'epoch' if 'epoch' in self.units else 'iter'
+
+    @property
+    def clock_unit(self) -> Optional[str]:
+        """The wall clock, else the training time, else None."""
+        return next((unit for unit in ('wall_seconds', 'train_seconds')
+                     if unit in self.units), None)
+
+    @property
+    def teacher_units(self) -> List[str]:
+        """The units in which the teacher's own training can be added."""
+        return [
+            unit for unit in TIME_UNITS
+            if unit in self.units and self.teacher and self.teacher.knows(unit)
+        ]
+
+    def costs(self,
+              target: Target,
+              side: str,
+              unit: str,
+              for_good: bool = False) -> List[float]:
         """Cost of reaching a target, by run; infinite where not reached.
 
         Args:
             target (Target): One of the targets.
             side (str): 'baseline' or 'w2s'.
-            unit (str): A key of :data:`~mmw2s.analysis.run.UNITS`.
+            unit (str): One of :attr:`units`.
+            for_good (bool): Whether the next validation must reach it too.
+                Defaults to False.
         """
         runs = self.baselines if side == 'baseline' else self.w2s
+        rows = self.for_good(target, side) if for_good else \
+            getattr(target, side)
         return [
             math.inf if row is None else cost(run, row, unit)
-            for run, row in zip(runs, getattr(target, side))
+            for run, row in zip(runs, rows)
+        ]
+
+    def for_good(self, target: Target, side: str) -> List[Optional[dict]]:
+        """The row at which each run reached a target for good, see
+        :func:`~mmw2s.analysis.targets.first_for_good`."""
+        runs = self.baselines if side == 'baseline' else self.w2s
+        return [
+            run.first_for_good(self.metric, target.value, self.rule)
+            for run in runs
         ]
 
     def teacher_cost(self, unit: str) -> float:
@@ -101,24 +144,27 @@ class Comparison:
     def speedup(self,
                 target: Target,
                 unit: str,
-                with_teacher: bool = False) -> Speedup:
-        """Speed-up of the medians.
+                with_teacher: bool = False,
+                for_good: bool = False) -> Speedup:
+        """Speed-up of the medians, in one of :attr:`units`.
 
-        A side's median is unknown when half of its runs or more did not reach
+        With ``for_good`` it is that of reaching the target for good. A
+        side's median is unknown when half of its runs or more did not reach
         the target. They would have needed more than they had spent at their
         end, which still gives a bound on the speed-up.
         """
         extra = self.teacher_cost(unit) if with_teacher else 0.
-        base, bound_base = self._median(target, 'baseline', unit)
-        w2s, bound_w2s = self._median(target, 'w2s', unit)
+        base, bound_base = self._median(target, 'baseline', unit, for_good)
+        w2s, bound_w2s = self._median(target, 'w2s', unit, for_good)
         if (bound_base and bound_w2s) or w2s + extra <= 0:
             return Speedup(None)
         bound = '>' if bound_base else '<' if bound_w2s else ''
         return Speedup(base / (w2s + extra), bound)
 
-    def _median(self, target: Target, side: str, unit: str) -> tuple:
+    def _median(self, target: Target, side: str, unit: str,
+                for_good: bool) -> tuple:
         """The median cost, and whether it is only a lower bound."""
-        costs = self.costs(target, side, unit)
+        costs = self.costs(target, side, unit, for_good)
         if math.isfinite(median(costs)):
             return median(costs), False
         runs = self.baselines if side == 'baseline' else self.w2s
@@ -129,22 +175,34 @@ class Comparison:
     def verdict(self) -> List[str]:
         """What the numbers say, in sentences, no gain included."""
         total, said, sooner = len(self.targets), [], []
-        kinds = [('epoch', False), ('wall_seconds', False)]
-        kinds += [('wall_seconds', True)] if self.teacher else []
+        clock = self.clock_unit
+        kinds = [(self.progress_unit, False)]
+        kinds += [(clock, False)] if clock else []
+        kinds += [(clock, True)] if clock in self.teacher_units else []
         for unit, with_teacher in kinds:
             name = UNITS[unit] + (" with the teacher's own training added"
                                   if with_teacher else '')
             ups = [self.speedup(t, unit, with_teacher) for t in self.targets]
             sooner.append(sum(up.is_faster for up in ups))
-            said.append(
-                f'In {name}: sooner at {sooner[-1]} of {total} targets (' +
-                ', '.join(f'{up} at {t.value:.4g}'
-                          for up, t in zip(ups, self.targets)) + ').')
-        epochs, wall = sooner[:2]
-        if not epochs and not wall:
+            said.append(f'In {name}: sooner at {sooner[-1]} of '
+                        f'{plural(total, "target")} ({self._each(ups)}).')
+        for_good = [
+            self.speedup(t, self.progress_unit, for_good=True)
+            for t in self.targets
+        ]
+        said.append(
+            f'In {UNITS[self.progress_unit]} until reached for good (in two '
+            'validations in a row): sooner at '
+            f'{sum(up.is_faster for up in for_good)} of '
+            f'{plural(total, "target")} ({self._each(for_good)}).')
+        progress = sooner[0]
+        saved = sooner[1] if clock else progress
+        if not progress and not saved:
             said.insert(0, 'No speed-up was measured.')
-        elif not wall:
-            said.insert(0, 'Fewer epochs were needed, but no time was saved.')
+        elif not saved:
+            said.insert(
+                0, f'Fewer {UNITS[self.progress_unit]} were needed, but no '
+                'time was saved.')
         base, w2s = (
             self.median_best(runs) for runs in (self.baselines, self.w2s))
         judged = self.judge_teacher()
@@ -158,6 +216,10 @@ class Comparison:
                         f'weak-to-strong {w2s:.4g}' +
                         (': the final quality is lower.' if worse else '.'))
         return said
+
+    def _each(self, speedups: Sequence[Speedup]) -> str:
+        return ', '.join(f'{up} at {t.value:.4g}'
+                         for up, t in zip(speedups, self.targets))
 
     def median_best(self, runs: Sequence[Run]) -> Optional[float]:
         """Median over runs of the best value; None if none has a value."""

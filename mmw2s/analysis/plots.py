@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Learning curves of a comparison, against epochs and against time."""
 from statistics import median
-from typing import List, Tuple
+from typing import List, Sequence, Tuple
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -12,6 +12,12 @@ from .run import Run, time_unit
 
 __all__ = ['plot_curves']
 
+_LABEL_SIZE, _LABEL_HEIGHT = 8, 9.5  # in points
+_AXES = dict(
+    epoch='epoch',
+    iter='iteration',
+    train_seconds='training time',
+    wall_seconds='wall clock, validation included')
 # Okabe and Ito's palette: told apart with every kind of colour vision.
 BASELINE, W2S, TEACHER, GREY = '#0072B2', '#D55E00', '#009E73', '#808080'
 
@@ -99,12 +105,13 @@ def plot_curves(result: Comparison,
     """
     metric = result.metric
     time = time_unit(result.baselines + result.w2s)
-    panels = {'epoch': _Curves(metric, 'epoch')}
-    if not epochs_only:
-        panels[f'wall clock, validation included ({time.name})'] = _Curves(
-            metric, 'wall_seconds', time.seconds)
-    figure = Figure(
-        figsize=(7.5 if epochs_only else 11, 4.8), layout='constrained')
+    progress, clock = result.progress_unit, result.clock_unit
+    panels = {_AXES[progress]: _Curves(metric, progress)}
+    if clock and not epochs_only:
+        panels[f'{_AXES[clock]} ({time.name})'] = _Curves(
+            metric, clock, time.seconds)
+    single = len(panels) == 1
+    figure = Figure(figsize=(7.5 if single else 11, 4.8), layout='constrained')
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for ax, (x_label, curves) in zip(axes, panels.items()):
@@ -127,18 +134,69 @@ def plot_curves(result: Comparison,
         ax.grid(axis='x', color='0.92')
         ax.set_axisbelow(True)
     axes[0].set_ylabel(metric)
-    for target in result.targets:
-        axes[-1].annotate(
-            f'{target.value:.3g}', (1, target.value),
-            xycoords=('axes fraction', 'data'),
-            xytext=(3, 0),
-            textcoords='offset points',
-            va='center',
-            fontsize=8,
-            color=GREY)
     figure.legend(
         *axes[0].get_legend_handles_labels(),
         loc='outside upper center',
-        ncols=2 if epochs_only else 4,
+        ncols=2 if single else 4,
         frameon=False)
+    _label_targets(axes[-1], [target.value for target in result.targets])
     figure.savefig(path, dpi=150)
+
+
+def _label_targets(ax, values: List[float]) -> None:
+    """Write targets beside their lines, none over another.
+
+    Those that would touch are moved apart, and joined to their lines.
+    """
+    figure = ax.figure
+    figure.draw_without_rendering()  # or the axes' size is not known yet
+    points = 72 / figure.dpi
+    wanted = [points * ax.transData.transform((0, v))[1] for v in values]
+    order = sorted(range(len(values)), key=wanted.__getitem__)
+    placed = spread([wanted[i] for i in order], _LABEL_HEIGHT)
+    for i, at in zip(order, placed):
+        moved = at - wanted[i]
+        ax.annotate(
+            f'{values[i]:.4g}', (1, values[i]),
+            xycoords=('axes fraction', 'data'),
+            xytext=(3 if abs(moved) < 1 else 14, moved),
+            textcoords='offset points',
+            va='center',
+            fontsize=_LABEL_SIZE,
+            color=GREY,
+            annotation_clip=False,
+            arrowprops=None if abs(moved) < 1 else dict(
+                arrowstyle='-',
+                color=GREY,
+                linewidth=0.6,
+                shrinkA=0,
+                shrinkB=0,
+                relpos=(0, .5)))
+
+
+def spread(wanted: Sequence[float], gap: float) -> List[float]:
+    """Move sorted positions apart, as little as it takes.
+
+    Args:
+        wanted (Sequence[float]): Positions, ascending.
+        gap (float): The least distance of two.
+
+    Returns:
+        list[float]: Positions in the same order. Those that are in each
+        other's way stand around the middle of what they want.
+    """
+    groups: List[List[float]] = []
+    for position in wanted:
+        groups.append([position])
+        while len(groups) > 1 and \
+                _centred(groups[-1], gap)[0] - \
+                _centred(groups[-2], gap)[-1] < gap:
+            last = groups.pop()
+            groups[-1] += last
+    return [at for group in groups for at in _centred(group, gap)]
+
+
+def _centred(group: List[float], gap: float) -> List[float]:
+    middle = sum(group) / len(group)
+    first = middle - gap * (len(group) - 1) / 2
+    return [first + gap * i for i in range(len(group))]

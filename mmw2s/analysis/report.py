@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 from rich.console import Console
 
 from .compare_runs import compare
-from .comparison import Comparison, Speedup, Target
+from .comparison import Comparison, Target
 from .plots import plot_curves
 from .run import TIME_UNITS, UNITS, Run, cost
 from .tables import SIDES, tables
@@ -70,7 +70,9 @@ def to_markdown(
         parts += [f'## {table.title}', table.to_markdown()]
     parts.append(
         'Epochs and iterations are completed ones at the validation that '
-        'first reached the target. Training time leaves validations out; the '
+        'first reached the target. "For good": it did so in the validation '
+        'after that, too; what only the last validation reached is not '
+        'counted. Training time leaves validations out; the '
         'wall clock has everything in it, scoring the teacher included. '
         'Device hours are wall clock times number of devices. "+ teacher" '
         "adds the whole of the teacher's own training. "
@@ -86,15 +88,18 @@ def to_markdown(
 
 def to_dict(result: Comparison) -> Dict[str, Any]:
     """All numbers of a comparison, ready for JSON; None stands for "not
-    reached"."""
+    reached" and "not known"."""
 
     def finite(value: float) -> Optional[float]:
         return value if math.isfinite(value) else None
 
     def side(target: Target, name: str) -> Dict[str, Any]:
         costs = {u: result.costs(target, name, u) for u in UNITS}
+        rows = result.for_good(target, name)
         return dict(
             runs=getattr(target, name),
+            runs_for_good=rows,
+            reached_for_good=sum(row is not None for row in rows),
             reached=sum(row is not None for row in getattr(target, name)),
             median={
                 u: finite(median(c))
@@ -105,7 +110,11 @@ def to_dict(result: Comparison) -> Dict[str, Any]:
                 for u, c in costs.items()
             })
 
-    def factor(speedup: Speedup) -> Dict[str, Any]:
+    def factor(target: Target, unit: str, *args: bool,
+               **kwargs: bool) -> Optional[Dict[str, Any]]:
+        if unit not in result.units:
+            return None
+        speedup = result.speedup(target, unit, *args, **kwargs)
         return dict(speedup._asdict(), text=str(speedup))
 
     def run(run: Run) -> Dict[str, Any]:
@@ -116,7 +125,7 @@ def to_dict(result: Comparison) -> Dict[str, Any]:
             finished=run.finished,
             best=best and best['metrics'][result.metric],
             final=run.history[-1]['metrics'].get(result.metric),
-            total={u: cost(run, run.history[-1], u)
+            total={u: finite(cost(run, run.history[-1], u))
                    for u in UNITS},
             switch_off=run.stop,
             history=run.history)
@@ -135,10 +144,15 @@ def to_dict(result: Comparison) -> Dict[str, Any]:
                 label=t.label,
                 **{name: side(t, name)
                    for name in SIDES},
-                speedup={u: factor(result.speedup(t, u))
+                speedup={u: factor(t, u)
                          for u in UNITS},
+                speedup_for_good={
+                    u: factor(t, u, for_good=True)
+                    for u in UNITS
+                },
                 speedup_with_teacher={
-                    u: factor(result.speedup(t, u, True))
+                    u:
+                    factor(t, u, True) if u in result.teacher_units else None
                     for u in TIME_UNITS
                 } if result.teacher else None) for t in result.targets
         ],

@@ -1,13 +1,16 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """One training run, read back from its work_dir."""
+import math
 import os.path as osp
 from dataclasses import dataclass, field
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
+from .logged_scalars import SCALARS
+from .mmengine_logs import read_logs
 from .record import EVENTS, FILENAME, read_record, read_rows
-from .targets import first_at_target
+from .targets import first_at_target, first_for_good
 
-__all__ = ['Run', 'TIME_UNITS', 'UNITS', 'cost', 'time_unit']
+__all__ = ['Run', 'TIME_UNITS', 'UNITS', 'cost', 'known_units', 'time_unit']
 
 #: Units in which the cost of reaching a target is counted.
 UNITS = {
@@ -25,6 +28,9 @@ TIME_UNITS = ('train_seconds', 'wall_seconds', 'device_hours')
 class Run:
     """A run as recorded by ``TimeToTargetHook`` and the distillation hook.
 
+    A run without ``TimeToTargetHook`` is read from MMEngine's own logs. What
+    these do not tell is None in the rows of its history.
+
     Args:
         name (str): What tables and figures call it.
         history (list[dict]): Rows of ``time_to_target.json``.
@@ -32,7 +38,9 @@ class Run:
         targets (list[dict]): Targets the run itself was given.
         finished (bool): Whether training came to its end.
         events (list[dict]): Rows of ``w2s_record.jsonl``, if there are any.
-        path (str, optional): The file that it was read from.
+        path (str, optional): What it was read from.
+        checkpoints (str, optional): The folder of its checkpoints, None where
+            those that are there are of another run.
     """
     name: str
     history: List[dict]
@@ -41,6 +49,7 @@ class Run:
     finished: bool = True
     events: List[dict] = field(default_factory=list)
     path: Optional[str] = None
+    checkpoints: Optional[str] = None
 
     @classmethod
     def load(cls, path: str, name: Optional[str] = None) -> 'Run':
@@ -49,6 +58,9 @@ class Run:
         Args:
             path (str): Its work_dir, or a ``time_to_target*.json`` file. With
                 one that was set aside belong the events of the same number.
+                Without the file, MMEngine's ``scalars.json`` is read, or
+                TensorBoard's events; one of several runs in a work_dir is
+                named by its timestamp folder.
             name (str, optional): Defaults to the name of the folder.
 
         Raises:
@@ -56,17 +68,24 @@ class Run:
             ValueError: If the record cannot be read or has no validation.
         """
         path = osp.expanduser(path)
+        if osp.basename(path) == SCALARS:  # <timestamp>/vis_data/scalars.json
+            path = osp.dirname(osp.dirname(osp.abspath(path)))
         is_file = path.endswith('.json')
         folder = osp.dirname(path) or '.' if is_file else path
         record = path if is_file else osp.join(path, FILENAME)
+        if not osp.isfile(record) and not is_file:
+            logged = cls._load_logs(path, name)
+            if logged is not None:
+                return logged
         if not osp.isfile(record):
             what = 'does not exist' if not osp.isdir(folder) else \
                 f'holds no {osp.basename(record)}'
             raise FileNotFoundError(
-                f'{folder} {what}: expected is the work_dir of a run with '
+                f'{folder} {what}'
+                f'{"" if is_file else ", and no training logged by MMEngine"}'
+                ': expected is the work_dir of a run, with '
                 "custom_hooks=[dict(type='mmw2s.TimeToTargetHook')] in its "
-                'config. Add the hook (it changes nothing in the training) '
-                'and run again')
+                "config, or with MMEngine's <timestamp>/vis_data/scalars.json")
         content = read_record(record)
         events = osp.basename(record).replace(*(osp.splitext(name)[0]
                                                 for name in (FILENAME,
@@ -81,7 +100,29 @@ class Run:
             targets=content.get('targets', []),
             finished=content.get('finished', False),
             events=read_rows(osp.join(folder, events)),
-            path=record)
+            path=record,
+            checkpoints=folder if osp.basename(record) == FILENAME else None)
+
+    @classmethod
+    def _load_logs(cls, folder: str, name: Optional[str]) -> Optional['Run']:
+        logged = read_logs(folder)
+        if logged is None:
+            return None
+        if not logged.history:
+            raise ValueError(
+                f'the latest run in {folder}, {logged.folder}, has no '
+                'validation yet: let it go on until its first one, or name '
+                'the timestamp folder of the run that you mean')
+        work_dir = osp.normpath(osp.join(logged.folder, '..', '..'))
+        return cls(
+            name=name or osp.basename(osp.abspath(folder)),
+            history=logged.history,
+            facts=logged.facts,
+            finished=logged.finished,
+            events=read_rows(osp.join(work_dir, EVENTS))
+            if logged.distils else [],
+            path=osp.join(logged.folder),
+            checkpoints=work_dir)
 
     @property
     def world_size(self) -> int:
@@ -130,6 +171,17 @@ class Run:
         :func:`~mmw2s.analysis.targets.first_at_target`."""
         return first_at_target(self.history, metric, value, rule)
 
+    def first_for_good(self, metric: str, value: float,
+                       rule: str) -> Optional[dict]:
+        """The first validation that reached the value, the next one too, see
+        :func:`~mmw2s.analysis.targets.first_for_good`."""
+        return first_for_good(self.history, metric, value, rule)
+
+    def knows(self, unit: str) -> bool:
+        """Whether all rows of its history tell a cost in that unit."""
+        return all(
+            math.isfinite(cost(self, row, unit)) for row in self.history)
+
 
 def cost(run: Run, row: Dict, unit: str) -> float:
     """What the run had spent at a row of its history.
@@ -139,10 +191,18 @@ def cost(run: Run, row: Dict, unit: str) -> float:
         row (dict): One of its rows.
         unit (str): A key of :data:`UNITS`. Device hours are the wall clock
             times the number of devices.
+
+    Returns:
+        float: NaN where it is not known.
     """
     if unit == 'device_hours':
-        return row['wall_seconds'] * run.world_size / 3600
-    return row[unit]
+        return cost(run, row, 'wall_seconds') * run.world_size / 3600
+    return math.nan if row.get(unit) is None else row[unit]
+
+
+def known_units(runs: Sequence[Run]) -> List[str]:
+    """The units in which all of these runs tell what they spent."""
+    return [unit for unit in UNITS if all(run.knows(unit) for run in runs)]
 
 
 class TimeUnit(NamedTuple):
@@ -153,7 +213,11 @@ class TimeUnit(NamedTuple):
 
 def time_unit(runs: Sequence[Run]) -> TimeUnit:
     """One unit of time fit for all values of a report on these runs."""
-    longest = max(run.history[-1]['wall_seconds'] for run in runs)
+    spent = [
+        cost(run, run.history[-1], unit) for run in runs
+        for unit in ('train_seconds', 'wall_seconds')
+    ]
+    longest = max((s for s in spent if math.isfinite(s)), default=0.)
     if longest < 300:
         return TimeUnit('s', 1.)
     return TimeUnit('min', 60.) if longest < 3 * 3600 else TimeUnit('h', 3600.)

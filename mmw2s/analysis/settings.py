@@ -139,11 +139,17 @@ def compare_settings(baselines: Sequence[Union[str, Run]],
     if not settings:
         raise ValueError('there should be at least one setting to compare '
                          'with the baselines, but got none')
-    return SettingsTable(
-        {
-            name: compare(baselines, runs, None, targets, metric, rule)
-            for name, runs in settings.items()
-        }, unit)
+    compared = {
+        name: compare(baselines, runs, None, targets, metric, rule)
+        for name, runs in settings.items()
+    }
+    for name, result in compared.items():
+        if unit not in result.units:
+            raise ValueError(
+                f'not all runs of {name} and the baselines tell their '
+                f'{_PLURALS[unit]}: they can be compared by ' +
+                ' or '.join(u for u in _PLURALS if u in result.units))
+    return SettingsTable(compared, unit)
 
 
 def teacher_share(result: Comparison) -> Optional[float]:
@@ -231,3 +237,10 @@ def _quality(result: Comparison, runs: List[Run], metric: str) -> List[str]:
         '-' if best is None else f'{best:.4g}',
         f'{median(last):.4g}' if last else '-'
     ]
+
+
+if __name__ == '__main__':  # python -m, by who looks for the tool
+    import sys
+
+    from mmw2s.cli import main
+    main(['compare-settings', *sys.argv[1:]])

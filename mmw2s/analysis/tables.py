@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from .comparison import Comparison, Target
-from .run import TIME_UNITS, UNITS, cost, time_unit
+from .run import cost, time_unit
 
 __all__ = ['SIDES', 'Table', 'tables']
 
-NOT_REACHED = 'not reached'
+NOT_REACHED, UNKNOWN = 'not reached', '-'
 SIDES = ('baseline', 'w2s')
 #: Short names of the units, for the heads of columns.
 HEADS = dict(
@@ -22,6 +22,7 @@ HEADS = dict(
     train_seconds='train ({})',
     wall_seconds='wall ({})',
     device_hours='device h')
+FOR_GOOD = '{}, for good'
 
 
 class Table(NamedTuple):
@@ -67,8 +68,10 @@ class _Format:
         return HEADS[unit].format(self.time.name)
 
     def cost(self, value: float, unit: str) -> str:
-        if not math.isfinite(value):
+        if math.isinf(value):
             return NOT_REACHED
+        if math.isnan(value):
+            return UNKNOWN
         if unit in ('train_seconds', 'wall_seconds'):
             return f'{value / self.time.seconds:.1f}'
         if unit == 'device_hours':
@@ -84,21 +87,33 @@ class _Format:
 
 def _summary(result: Comparison, form: _Format) -> Table:
     """Medians and speed-ups, a row a target."""
-    units = ('epoch', 'train_seconds', 'wall_seconds')
-    header = [result.metric] + [form.head(u) for u in units]
-    if result.teacher:
-        header.append('wall + teacher')
+    progress, clock = result.progress_unit, result.clock_unit
+    units = [progress] + [
+        u for u in ('train_seconds', 'wall_seconds') if u in result.units
+    ]
+    # What is reached by one noisy validation stands beside what is not.
+    columns = [(progress, False), (progress, True)]
+    columns += [(unit, False) for unit in units[1:]]
+    header = [result.metric] + [
+        FOR_GOOD.format(form.head(u)) if for_good else form.head(u)
+        for u, for_good in columns
+    ]
+    with_teacher = clock in result.teacher_units
+    if with_teacher:
+        header.append(f'{clock.split("_")[0]} + teacher')
     rows = []
     for target in result.targets:
         row = [target.label]
-        for unit in units:
+        for unit, for_good in columns:
             pair = [
-                form.cost(median(result.costs(target, side, unit)), unit)
+                form.cost(
+                    median(result.costs(target, side, unit, for_good)), unit)
                 for side in SIDES
             ]
-            row.append(f'{" -> ".join(pair)}: {result.speedup(target, unit)}')
-        if result.teacher:
-            row.append(str(result.speedup(target, 'wall_seconds', True)))
+            speedup = result.speedup(target, unit, for_good=for_good)
+            row.append(f'{" -> ".join(pair)}: {speedup}')
+        if with_teacher:
+            row.append(str(result.speedup(target, clock, True)))
         rows.append(row)
     return Table(
         'Median cost of reaching a target, baseline -> w2s: '
@@ -106,37 +121,54 @@ def _summary(result: Comparison, form: _Format) -> Table:
 
 
 def _target_table(result: Comparison, target: Target, form: _Format) -> Table:
-    """Every run's first@target."""
+    """Every run's first@target, and when it was there for good."""
+    units, progress = result.units, result.progress_unit
     rows = []
     for side in SIDES:
         runs = result.baselines if side == 'baseline' else result.w2s
-        columns = {u: result.costs(target, side, u) for u in UNITS}
+        columns = {u: result.costs(target, side, u) for u in units}
+        for_good = result.costs(target, side, progress, True)
         for i, run in enumerate(runs):
             reached = getattr(target, side)[i]
-            rows.append([side, run.name,
-                         str(run.facts.get('seed', ''))] + form.costs({
-                             u: c[i]
-                             for u, c in columns.items()
-                         }) + [_score(reached['score'] if reached else None)])
+            rows.append([
+                side,
+                run.name,
+                str(run.facts.get('seed', '')),
+                *form.costs({
+                    u: c[i]
+                    for u, c in columns.items()
+                }),
+                _score(reached['score'] if reached else None),
+                form.cost(for_good[i], progress),
+            ])
         if len(runs) > 1:
             for name, take in (('median', median), ('min', min), ('max', max)):
                 taken = {u: take(c) for u, c in columns.items()}
-                rows.append([side, name, ''] + form.costs(taken) + [''])
-    rows.append(['speed-up', 'of medians', ''] +
-                [str(result.speedup(target, u)) for u in UNITS] + [''])
-    if result.teacher:
+                rows.append([
+                    side, name, '', *form.costs(taken), '',
+                    form.cost(take(for_good), progress)
+                ])
+    rows.append([
+        'speed-up', 'of medians', '',
+        *(str(result.speedup(target, u)) for u in units), '',
+        str(result.speedup(target, progress, for_good=True))
+    ])
+    if result.teacher_units:
         rows.append(['speed-up', '+ teacher', ''] + [
-            str(result.speedup(target, u, True)) if u in TIME_UNITS else ''
-            for u in UNITS
-        ] + [''])
-    header = ['side', 'run', 'seed'] + [form.head(u) for u in UNITS]
-    return Table(f'First at {result.metric} of {target.label}',
-                 header + ['score'], rows)
+            str(result.speedup(target, u, True)) if u in
+            result.teacher_units else '' for u in units
+        ] + ['', ''])
+    header = ['side', 'run', 'seed'] + [form.head(u) for u in units]
+    header += ['score', FOR_GOOD.format(form.head(progress))]
+    return Table(f'First at {result.metric} of {target.label}', header, rows)
 
 
 def _quality_table(result: Comparison, form: _Format) -> Table:
     """Best and final metric, total cost and switch-off of each run."""
-    units = ('epoch', 'train_seconds', 'wall_seconds')
+    progress = result.progress_unit
+    units = [progress] + [
+        u for u in ('train_seconds', 'wall_seconds') if u in result.units
+    ]
     groups = [('baseline', result.baselines), ('w2s', result.w2s)]
     if result.teacher:
         groups.append(('teacher', [result.teacher]))
@@ -148,13 +180,14 @@ def _quality_table(result: Comparison, form: _Format) -> Table:
             rows.append([
                 title, run.name,
                 _score(best and best['metrics'][result.metric]) +
-                (f' @ {best["epoch"]:.4g}' if best else ''),
+                (f' @ {form.cost(cost(run, best, progress), progress)}'
+                 if best else ''),
                 _score(last['metrics'].get(result.metric))
             ] + [form.cost(cost(run, last, u), u) for u in units] + [
                 f'epoch {stop["epoch"]:.4g}: {stop.get("reason", "")}'
                 if stop and 'epoch' in stop else '-'
             ])
-    header = ['side', 'run', 'best @ epoch', 'final'
+    header = ['side', 'run', f'best @ {form.head(progress)}', 'final'
               ] + [form.head(u) for u in units]
     return Table(f'{result.metric} and length of the whole runs',
                  header + ['distilled until'], rows)

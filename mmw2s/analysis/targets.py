@@ -8,7 +8,10 @@ from mmengine.hooks import CheckpointHook
 
 from mmw2s.utils.fields import check_number, check_text
 
-__all__ = ['check_targets', 'first_at_target', 'infer_rule', 'is_reached']
+__all__ = [
+    'check_targets', 'first_at_target', 'first_for_good', 'infer_rule',
+    'is_reached'
+]
 
 # Of diffusion models, which MMEngine knows nothing of.
 _LESS = re.compile(r'(^|/)(fid_|kid_|denoising_mse$)')
@@ -100,6 +103,31 @@ def first_at_target(history: Iterable[dict], metric: str, value: float,
     for row in history:
         score = row['metrics'].get(metric)
         if is_reached(score, value, rule):
-            found = {k: v for k, v in row.items() if k != 'metrics'}
-            return dict(found, score=score)
+            return _found(row, score)
     return None
+
+
+def first_for_good(history: Iterable[dict], metric: str, value: float,
+                   rule: str) -> Optional[dict]:
+    """Find the first validation that reached a value, the next one too.
+
+    One noisy validation may reach a value by chance. The last validation of a
+    history has no next one, so that it cannot be the answer.
+
+    Args:
+        history (Iterable[dict]): See :func:`first_at_target`, as for the
+            other arguments and what is returned.
+    """
+    rows = list(history)
+    reached = [
+        is_reached(row['metrics'].get(metric), value, rule) for row in rows
+    ]
+    for row, now, then in zip(rows, reached, reached[1:]):
+        if now and then:
+            return _found(row, row['metrics'][metric])
+    return None
+
+
+def _found(row: dict, score: float) -> dict:
+    found = {k: v for k, v in row.items() if k != 'metrics'}
+    return dict(found, score=score)

@@ -12,7 +12,6 @@ from rich.table import Table
 
 from .compare_runs import choose_metric, choose_rule
 from .operating_band import Judgement, judge_teacher
-from .record import FILENAME
 from .run import Run
 
 __all__ = ['Candidate', 'TeacherChoice', 'choose_teacher']
@@ -38,7 +37,7 @@ class Candidate(NamedTuple):
     def point(self) -> str:
         """Where in the training it is, for messages."""
         epoch = self.row['epoch']
-        return f'epoch {epoch:g}' if epoch == int(
+        return f'epoch {epoch:g}' if epoch is not None and epoch == int(
             epoch) else f'iteration {self.row["iter"]}'
 
 
@@ -109,7 +108,7 @@ class TeacherChoice:
             box=box.SIMPLE_HEAD)
         for c in self.candidates:
             table.add_row(
-                f'{c.row["epoch"]:.4g}',
+                '-' if c.row['epoch'] is None else f'{c.row["epoch"]:.4g}',
                 str(c.row['iter']),
                 f'{c.score:.4g}',
                 f'{c.judged.share:.2f}',
@@ -130,7 +129,7 @@ def choose_teacher(run_dir: str,
 
     Args:
         run_dir (str): The work_dir of the teacher's own training, or its
-            ``time_to_target.json``.
+            ``time_to_target.json``, see :meth:`Run.load`.
         student_best (float): What the student reaches at best without a
             teacher, by the same metric on the same data.
         metric (str, optional): Name of the metric. Defaults to None, chosen
@@ -145,13 +144,13 @@ def choose_teacher(run_dir: str,
     run = Run.load(run_dir)
     metric = choose_metric([run], metric)
     rule = choose_rule([run], metric, rule)
-    # Those beside a record that was set aside are of a later run.
-    files = _checkpoints(osp.dirname(run.path)) \
-        if osp.basename(run.path) == FILENAME else {}
+    files = _checkpoints(run.checkpoints) if run.checkpoints else {}
     candidates = []
     for row in run.rows(metric):
         score = row['metrics'][metric]
-        names = (f'iter_{row["iter"]}', f'epoch_{row["epoch"]:g}')
+        names = [f'iter_{row["iter"]}']
+        if row['epoch'] is not None:
+            names.append(f'epoch_{row["epoch"]:g}')
         candidates.append(
             Candidate(row, score, judge_teacher(score, student_best, rule),
                       next((files[n] for n in names if n in files), None)))
@@ -175,3 +174,10 @@ def _checkpoints(folder: str) -> Dict[str, str]:
         if match:
             found.setdefault(match.group(1), osp.join(folder, name))
     return found
+
+
+if __name__ == '__main__':  # python -m, by who looks for the tool
+    import sys
+
+    from mmw2s.cli import main
+    main(['choose-teacher', *sys.argv[1:]])

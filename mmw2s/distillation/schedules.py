@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 
 from mmw2s.registry import SCHEDULES
 from mmw2s.utils.fields import check_choice, check_number
+from mmw2s.utils.text import plural
 
 UNITS = ('epoch', 'iter', 'run')
 
@@ -66,7 +67,7 @@ class Schedule(metaclass=ABCMeta):
         self._iters_per_unit = dict(
             epoch=iters_per_epoch, iter=1, run=max_iters)[self.unit]
         end = self._iters(self.span)
-        needs = (f'{type(self).__name__} needs {end} iterations (unit '
+        needs = (f'{type(self).__name__} needs {plural(end, "iteration")} (unit '
                  f'{self.unit!r}: {self.span:g}), but ')
         message = None
         if end > max_iters:

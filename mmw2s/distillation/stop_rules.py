@@ -16,6 +16,7 @@ from mmw2s.analysis.targets import infer_rule
 from mmw2s.registry import STOP_RULES
 from mmw2s.utils.fields import (check_choice, check_integer, check_number,
                                 check_text)
+from mmw2s.utils.text import plural
 
 __all__ = ['At', 'StopRule', 'SurpassOnTrain', 'SurpassTeacher']
 
@@ -68,6 +69,16 @@ class StopRule:
                     'that was set')
         return None
 
+    def ends_at(self) -> Optional[int]:
+        """The iteration at which it stops at the latest; None if unknown."""
+        return self._latest_iter
+
+    def condition(self) -> Optional[str]:
+        """In words, what may make it stop sooner; None if nothing does."""
+        if type(self).after is StopRule.after:
+            return None
+        return f'{type(self).__name__} says so'
+
     def after(self, row: Dict[str, Any]) -> Optional[str]:
         """Why to stop after a new row of the record, or None."""
         return None
@@ -108,14 +119,18 @@ class At(StopRule):
             min(self.epoch * iters_per_epoch, sys.maxsize))
         if self._at > max_iters:
             print_log(
-                f'stop=At({self._at} iterations) lies beyond the end of the '
-                f'run ({max_iters}): distillation is never switched off',
+                f'stop=At({plural(self._at, "iteration")}) lies beyond the '
+                f'end of the run ({max_iters}): distillation is never '
+                'switched off',
                 logger='current',
                 level=logging.WARNING)
 
+    def ends_at(self) -> Optional[int]:
+        return self._at
+
     def at(self, iteration: int) -> Optional[str]:
         if iteration >= self._at:
-            return f'{iteration} iterations are over, as set'
+            return f'iteration {iteration} is reached, as set'
         return None
 
 
@@ -227,7 +242,8 @@ class SurpassTeacher(StopRule):
         self._count = self._count + 1 if self._is_better(score) else 0
         if self._count >= self.consecutive:
             return (f'the student surpassed the teacher in '
-                    f'{self._count} validations in a row')
+                    f'{plural(self._count, "validation")}' +
+                    (' in a row' if self._count > 1 else ''))
         return None
 
     def _is_better(self, score: Optional[float]) -> bool:
@@ -235,6 +251,15 @@ class SurpassTeacher(StopRule):
             return False
         gain = score - self.teacher_score
         return (gain if self.rule == 'greater' else -gain) > self.margin
+
+    def condition(self) -> Optional[str]:
+        sign, margin = ('>', self.margin) if self.rule == 'greater' else \
+            ('<', -self.margin)
+        times = {
+            1: '',
+            2: ' twice in a row'
+        }.get(self.consecutive, f' {self.consecutive} times in a row')
+        return f'{self.metric} {sign} {self.teacher_score + margin:.4g}{times}'
 
     def scores(self) -> Dict[str, Any]:
         return dict(
@@ -295,6 +320,9 @@ class SurpassOnTrain(StopRule):
                 (1 - self.margin) * self._means['teacher']:
             return 'the student\'s training loss fell below the teacher\'s'
         return None
+
+    def condition(self) -> Optional[str]:
+        return 'the student\'s training loss is below the teacher\'s'
 
     def scores(self) -> Dict[str, Any]:
         return dict(metric='training loss', **self._means)

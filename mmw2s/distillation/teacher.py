@@ -18,6 +18,7 @@ from mmw2s.cache import weights_hash
 from mmw2s.compatibility import mmcv_operators
 from mmw2s.registry import check_config
 from mmw2s.utils.fields import check_text
+from mmw2s.utils.text import plural
 from .adapters import with_base_weights
 from .checkpoint import load_weights
 from .respelt_names import same_class
@@ -207,7 +208,8 @@ class FrozenTeacher:
         ]
         if not differing and len(ours) == len(theirs):
             return None
-        return (f'the teacher was trained on {len(theirs)} classes, the '
+        return ('the teacher was trained on '
+                f'{plural(len(theirs), "class")}, the '
                 f'student is on {len(ours)}; they differ at ' +
                 ', '.join(differing[:3] or ['the end']))
 

@@ -240,3 +240,10 @@ def _facts(baseline: Rehearsal, count: int, shapes: Set[tuple]) -> dict:
         optim_wrapper=type(baseline.runner.optim_wrapper).__name__,
         accumulative_counts=count,
         batch_shapes=sorted(shapes))
+
+
+if __name__ == '__main__':  # python -m, by who looks for the tool
+    import sys
+
+    from mmw2s.cli import main
+    main(['benchmark', *sys.argv[1:]])

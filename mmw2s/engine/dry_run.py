@@ -19,8 +19,9 @@ __all__ = ['dry_run']
 def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
     """Run a few training steps of a config and say what they did.
 
-    Prints the pairs that were matched (module, level, shape), the value of
-    every loss at full strength, the teacher's score, and milliseconds and peak
+    Prints until when the distillation would be on and its fields in full, the
+    pairs that were matched (module, level, shape), the value of every loss at
+    full strength, the teacher's score, and milliseconds and peak
     memory of a step with and without the teacher. Writes nothing into the
     work_dir.
 
@@ -55,10 +56,11 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
         if hook.distiller is None:
             raise ValueError('the stop rule of this config ends the '
                              'distillation within its first three steps')
-        hook.after_train(run.runner)  # as a stop, but not said in the log
+        hook._detach(run.runner)  # as at a stop, not said in the log
         off = run.train([third])
         off_mib = allocated_mib() + step_peak_mib(lambda: run.train([third]))
 
+    console.print(hook.announced, markup=False, highlight=False)
     _print_losses(console, rows, losses)
     _print_teacher(console, hook)
     console.print(f'A step takes {on.ms:.0f} ms with the teacher (its forward '
@@ -98,3 +100,10 @@ def _print_teacher(console: Console, hook: WeakTeacherDistillHook) -> None:
         f'Teacher {teacher["name"]}: {teacher["metric"]} = '
         f'{teacher["score"]:.4f}' +
         ('' if declared is None else f', declared as {declared:.4f}'))
+
+
+if __name__ == '__main__':  # python -m, by who looks for the tool
+    import sys
+
+    from mmw2s.cli import main
+    main(['dry-run', *sys.argv[1:]])

@@ -71,13 +71,18 @@ def check_checkpoint(path: str) -> None:
 
 @contextmanager
 def told_in_a_line(tool: str) -> Iterator[None]:
-    """End a tool with a line where a config, or what it names, is wrong."""
+    """End a tool with a line where a config, or what it names, is wrong.
+
+    Args:
+        tool (str): Its script; of a subcommand of ``mmw2s`` that is told.
+    """
     try:
         yield
     except (ImportError, KeyError, OSError, TypeError, ValueError) as error:
         # A KeyError would show its message in quotes, line ends escaped.
         text = error.args[0] if isinstance(error, KeyError) else error
-        sys.exit(f'{tool}: error: {text}')
+        name = sys.argv[0] if sys.argv[0].startswith('mmw2s ') else tool
+        sys.exit(f'{name}: error: {text}')
 
 
 def remove_distillation(cfg: Config) -> None:

@@ -1,7 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """A run that is driven step by step and leaves nothing behind."""
 import copy
+import io
 import time
+from contextlib import redirect_stdout
 from itertools import cycle, islice
 from typing import Any, List, NamedTuple, Sequence
 
@@ -44,6 +46,7 @@ class Rehearsal:
 
     A step is that of MMEngine's training loops, every hook included but those
     that write logs and checkpoints. Loading data is no part of it.
+    Of what the run says, only warnings and errors are shown.
 
     Args:
         cfg (Config): A config; it is copied.
@@ -62,6 +65,9 @@ class Rehearsal:
         # Runs that share a name share a message hub.
         cfg.experiment_name = work_dir
         cfg.resume = False
+        # Environment, config and progress are a run's; who rehearses prints
+        # results of its own. Warnings stay.
+        cfg.log_level = 'WARNING'
         # A backend of the visualizer may tell the world of a new run.
         cfg.visualizer = None
         cfg.merge_from_dict({
@@ -76,7 +82,10 @@ class Rehearsal:
         """Do all that precedes the first step."""
         self.runner.register_hook(_LeaveHook())
         try:
-            self.runner.train()
+            # pycocotools and the like print; loggers and the warnings of
+            # Python have their own way to the terminal.
+            with redirect_stdout(io.StringIO()):
+                self.runner.train()
         except _Ready:
             self.runner.model.train()
 

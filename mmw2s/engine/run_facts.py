@@ -7,10 +7,16 @@ import sys
 from typing import Optional
 
 import torch
+from mmengine.dataset import DefaultSampler
 from mmengine.dist import all_gather_object, get_world_size
 from mmengine.runner import EpochBasedTrainLoop
+from torch.utils.data import (DistributedSampler, RandomSampler,
+                              SequentialSampler)
 
-__all__ = ['describe_run', 'iters_per_epoch']
+__all__ = ['describe_run', 'iters_per_epoch', 'samples_drawn']
+
+_FINITE = (DefaultSampler, DistributedSampler, RandomSampler,
+           SequentialSampler)
 
 
 def iters_per_epoch(runner) -> float:
@@ -26,6 +32,27 @@ def iters_per_epoch(runner) -> float:
     # An infinite sampler's length is that of the whole data set, however
     # many ranks share it.
     return len(loader.dataset) / (batch_size * get_world_size())
+
+
+def samples_drawn(runner, iters: int) -> Optional[int]:
+    """Samples that so many iterations drew for training, on all ranks.
+
+    The last batch of a pass over the data may hold fewer than the others.
+
+    Returns:
+        int or None: None where the batch size is not known.
+    """
+    loader = runner.train_dataloader
+    batch_size = _batch_size(loader)
+    if not batch_size:
+        return None
+    drawn = iters * batch_size
+    if isinstance(runner.train_loop, EpochBasedTrainLoop) or \
+            isinstance(loader.sampler, _FINITE):
+        passes, rest = divmod(iters, len(loader))
+        a_pass = min(len(loader.sampler), len(loader) * batch_size)
+        drawn = passes * a_pass + min(rest * batch_size, a_pass)
+    return drawn * get_world_size()
 
 
 def _batch_size(loader) -> Optional[int]:

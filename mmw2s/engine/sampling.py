@@ -16,6 +16,7 @@ from torch import nn
 from mmw2s.cache import weights_hash
 from mmw2s.distillation.checkpoint import load_weights
 from mmw2s.models.diffusion.grid import image_grid
+from mmw2s.utils.text import plural
 
 __all__ = ['load_model', 'write_samples']
 
@@ -103,7 +104,7 @@ def write_samples(model: nn.Module,
 
     missing = [i for i in range(num) if not osp.exists(path(i))]
     starts = range(0, len(missing), batch_size)
-    for start in track(starts, description=f'{len(missing)} images'):
+    for start in track(starts, description=plural(len(missing), 'image')):
         batch = missing[start:start + batch_size]
         images = model.sample([seed + i for i in batch],
                               None if label is None else [label] * len(batch))
@@ -146,3 +147,10 @@ def _read(path: str) -> torch.Tensor:
     with Image.open(path) as image:
         pixels = np.array(image.convert('RGB'))
     return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+if __name__ == '__main__':  # python -m, by who looks for the tool
+    import sys
+
+    from mmw2s.cli import main
+    main(['sample', *sys.argv[1:]])

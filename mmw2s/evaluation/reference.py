@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from mmw2s.cache import cache_folder
+from mmw2s.utils.text import plural
 
 __all__ = ['Reference', 'check_images', 'moments', 'reference_of']
 
@@ -69,8 +70,8 @@ def reference_of(dataset: Dataset, extractor: nn.Module, device: Any,
     if found[0] is not None:
         return found[0]
     print_log(
-        f'Features of {len(dataset)} real images are computed, once for this '
-        'set',
+        f'Features of {plural(len(dataset), "real image")} are computed, '
+        'once for this set',
         logger='current')
     extractor = extractor.to(device)
     rank, world_size = get_dist_info()

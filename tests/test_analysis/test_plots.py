@@ -3,9 +3,12 @@ import json
 
 import cv2
 import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from mmw2s.analysis import compare, plot_curves
-from mmw2s.analysis.plots import _Curves
+from mmw2s.analysis.plots import _Curves, spread
 from mmw2s.analysis.run import Run
 
 SLOW = [.1, .2, .3, .4, .5]
@@ -61,3 +64,31 @@ def test_the_wall_clock_can_be_left_out(write_run, tmp_path):
         shapes.append(cv2.imread(path).shape)
     (height, both, _), (same, one, _) = shapes
     assert height == same and one < both
+
+
+@pytest.mark.parametrize('wanted, placed', [
+    ([0, 20, 40], [0, 20, 40]),
+    ([0, 2], [-4, 6]),
+    ([0, 2, 40], [-4, 6, 40]),
+    ([0, 9, 18], [-1, 9, 19]),
+    ([], []),
+])
+def test_positions_are_moved_apart_as_little_as_it_takes(wanted, placed):
+    assert spread(wanted, 10) == placed
+
+
+def test_labels_of_near_targets_do_not_touch(write_run, tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr(Figure, 'savefig',
+                        lambda figure, *_, **__: kept.append(figure))
+    near = [.2, .21, .46, .465, .47, .475, .48]
+    result = compare([write_run('b', SLOW)], [write_run('w', FAST)],
+                     targets=near)
+    plot_curves(result, str(tmp_path / 'curves.png'))
+    kept[0].draw_without_rendering()
+    labels = kept[0].axes[-1].texts
+    assert [float(label.get_text()) for label in labels] == near
+    # That of an annotation has its line to the target in it.
+    boxes = [Text.get_window_extent(label) for label in labels]
+    assert not any(
+        a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])

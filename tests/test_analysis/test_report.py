@@ -38,7 +38,7 @@ def cells(text, first, second) -> list:
 def test_the_report_names_every_run_reached_or_not(result):
     text = to_markdown(result)
     assert cells(text, 'baseline', 'b0') == [
-        'baseline', 'b0', '0', '4', '400', '40.0', '48.0', '0.0133', '0.4'
+        'baseline', 'b0', '0', '4', '400', '40.0', '48.0', '0.0133', '0.4', '4'
     ]
     assert cells(text, 'w2s', 'w1')[3] == 'not reached'
     assert cells(text, 'w2s', 'median')[3] == 'not reached'
@@ -124,3 +124,18 @@ def test_the_tool_ends_with_one_clear_line(write_run, monkeypatch, extra,
     with pytest.raises(SystemExit, match=message):
         run_tool(monkeypatch, write_run('b', SLOW), '--w2s',
                  write_run('w', FAST), *extra)
+
+
+def test_one_spike_is_reached_first_and_not_for_good(write_run):
+    result = compare([write_run('b', [.1, .205, .154, .21, .22])],
+                     [write_run('w', [.1, .21, .22, .3, .4])],
+                     targets=[.2])
+    text = to_markdown(result)
+    assert cells(text, 'baseline', 'b')[3::6] == ['2', '4']
+    assert cells(text, 'w2s', 'w')[3::6] == ['2', '2']
+    assert cells(text, 'speed-up', 'of medians')[3::6] == ['1.00x', '2.00x']
+    assert ('In epochs until reached for good (in two validations in a row): '
+            'sooner at 1 of 1 target (2.00x at 0.2).') in text
+    target, = to_dict(result)['targets']
+    assert target['baseline']['runs_for_good'][0]['epoch'] == 4
+    assert target['speedup_for_good']['epoch']['value'] == 2

@@ -2,6 +2,7 @@
 import pytest
 
 from mmw2s.analysis import first_at_target, infer_rule
+from mmw2s.analysis.targets import first_for_good
 
 
 def rows(*scores) -> list:
@@ -47,3 +48,22 @@ def test_missing_and_invalid_scores_are_not_reaching():
     assert first_at_target(history, 'm', .5, 'greater') is None
     assert first_at_target(rows(float('nan')), 'm', 9, 'less') is None
     assert first_at_target([], 'm', 9, 'less') is None
+
+
+@pytest.mark.parametrize(
+    'scores, iteration',
+    [
+        ((.205, .154, .21, .22), 3),
+        ((.1, .2, .3), 2),
+        ((.1, .205, .154), None),
+        ((.1, .15, .25), None),  # the last one: nobody knows what would follow
+        ((.2, None, .2, .2), 3),
+        ((), None),
+    ])
+def test_a_target_is_reached_for_good_if_the_next_validation_reaches_it_too(
+        scores, iteration):
+    found = first_for_good(rows(*scores), 'm', .2, 'greater')
+    assert (found and found['iter']) == iteration
+    if found:
+        assert found['score'] == scores[iteration - 1]
+        assert 'metrics' not in found

@@ -55,15 +55,25 @@ def test_a_dry_run_shows_full_strength_though_the_schedule_begins_later(
     assert float(line.split()[-2]) > 0
 
 
-def test_what_the_log_says_in_full_is_the_configs_own(data, hook, tmp_path,
-                                                      capfd):
+def test_what_it_says_in_full_is_the_configs_own(data, hook, tmp_path):
+    text = printed_by(
+        run_config(
+            data, tmp_path / 'run', epochs=50, hooks=[hook], log_level='INFO'))
+    in_full = text.split('In full:')[1]
+    assert "type='WarmupHoldDecay'" in in_full
+    assert "type='Constant'" not in in_full
+
+
+def test_nothing_but_warnings_is_said_beside_the_results(
+        data, hook, tmp_path, capfd):
+    hook['stop'] = dict(type='SurpassTeacher', student_best=1000.)
     printed_by(
         run_config(
             data, tmp_path / 'run', epochs=50, hooks=[hook], log_level='INFO'))
-    log = capfd.readouterr()
-    in_full = (log.out + log.err).split('In full:')[1]
-    assert "type='WarmupHoldDecay'" in in_full
-    assert "type='Constant'" not in in_full
+    said = capfd.readouterr()
+    assert 'INFO' not in said.out + said.err
+    assert 'loading annotations' not in said.out  # pycocotools print
+    assert 'too weak' in said.out + said.err
 
 
 @pytest.mark.parametrize('at', [0, 1, 2])

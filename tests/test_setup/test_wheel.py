@@ -62,3 +62,13 @@ def test_an_installed_wheel_finds_the_configs_it_ships(run, tmp_path):
             'for p in configs_root().rglob("*.py")))); print(mmw2s.__file__)')
     path, package = run(tmp_path, '-c', code).splitlines()[-2:]
     assert Path(package).parent / '.mim' / 'configs' in Path(path).parents
+
+
+def test_an_installed_wheel_has_the_command_and_its_tools(run, tmp_path):
+    call = ('from importlib.metadata import distribution; '
+            'entry, = [e for e in distribution("mmw2s").entry_points '
+            'if e.name == "mmw2s"]; entry.load()({!r})')
+    said = run(tmp_path, '-c', call.format([]))
+    assert '  compare ' in said and '.mim/tools' in said
+    said = run(tmp_path, '-m', 'mmw2s', 'train', '--help')
+    assert 'usage: mmw2s train' in said

@@ -5,6 +5,7 @@ import argparse
 import os
 import os.path as osp
 import sys
+from typing import Optional, Sequence
 
 from mmengine.config import DictAction
 
@@ -12,7 +13,7 @@ from mmw2s.engine.benchmark import benchmark
 from mmw2s.engine.launch import enable_amp, load_config, told_in_a_line
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog='Nothing is written into the work_dir.')
     parser.add_argument(
@@ -34,11 +35,11 @@ def parse_args() -> argparse.Namespace:
         action=DictAction,
         metavar='KEY=VALUE',
         help='override settings of the config')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
     with told_in_a_line('benchmark.py'):
         cfg = load_config(args.config, args.cfg_options)
         if args.amp:

@@ -3,15 +3,18 @@
 """Name the checkpoint of a run to take as the teacher of a student."""
 import argparse
 import sys
+from typing import Optional, Sequence
 
 from mmw2s.analysis import choose_teacher
+from mmw2s.engine.launch import told_in_a_line
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog='The run needs the TimeToTargetHook. Example: '
-        'choose_teacher.py work_dirs/teacher --student-best 0.49')
+        epilog='A run without TimeToTargetHook is read from the logs of '
+        'MMEngine. Example: '
+        '%(prog)s work_dirs/teacher --student-best 0.49')
     parser.add_argument(
         'run_dir', help="work_dir of the teacher's own training")
     parser.add_argument(
@@ -22,16 +25,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--metric', help='e.g. coco/bbox_mAP')
     parser.add_argument(
         '--rule', choices=['greater', 'less'], help='which side is better')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
-    args = parse_args()
-    try:
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
+    with told_in_a_line('choose_teacher.py'):
         choice = choose_teacher(args.run_dir, args.student_best, args.metric,
                                 args.rule)
-    except (OSError, ValueError) as error:
-        sys.exit(f'choose_teacher.py: {error}.')
     choice.print()
     if choice.chosen is None:
         sys.exit(1)

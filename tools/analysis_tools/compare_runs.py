@@ -3,17 +3,20 @@
 """Tell how much sooner weak-to-strong runs reached their targets."""
 import argparse
 import os.path as osp
-import sys
+from typing import Optional, Sequence
 
 from mmw2s.analysis import Run, compare, print_tables, save
+from mmw2s.engine.launch import told_in_a_line
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog='Every run needs the TimeToTargetHook. Example: '
-        'compare_runs.py work_dirs/base_* --w2s work_dirs/w2s_* '
-        '--teacher work_dirs/teacher --target 80% 0.3 --out work_dirs/report')
+        epilog='Runs without TimeToTargetHook are read from the logs of '
+        'MMEngine, which do not tell the wall clock. Example: '
+        '%(prog)s work_dirs/base_* --w2s work_dirs/w2s_* '
+        '--teacher work_dirs/teacher --target 80%% 0.3 '
+        '--out work_dirs/report')
     parser.add_argument(
         'baseline', nargs='+', help='work_dirs without a teacher, one a seed')
     parser.add_argument(
@@ -40,14 +43,14 @@ def parse_args() -> argparse.Namespace:
         '--names',
         nargs='+',
         help='what to call the runs: baselines first, then the others')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
     paths = args.baseline + args.w2s
     names = args.names or [None] * len(paths)
-    try:
+    with told_in_a_line('compare_runs.py'):
         if len(names) != len(paths):
             raise ValueError(f'--names should give {len(paths)} names, one a '
                              f'run, but got {len(names)}')
@@ -60,8 +63,6 @@ def main() -> None:
             print('Written: ' + ', '.join(
                 osp.join(args.out, name)
                 for name in ('report.md', 'report.json', 'curves.png')))
-    except (OSError, ValueError) as error:
-        sys.exit(f'compare_runs.py: {error}.')
 
 
 if __name__ == '__main__':

@@ -2,15 +2,16 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Compare several settings of a distillation with the same baselines."""
 import argparse
-import sys
+from typing import Optional, Sequence
 
 from mmw2s.analysis.settings import compare_settings, save
+from mmw2s.engine.launch import told_in_a_line
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog='Example: compare_settings.py work_dirs/base_s* '
+        epilog='Example: %(prog)s work_dirs/base_s* '
         '--setting "features only" work_dirs/feat_s* '
         '--setting "logits only" work_dirs/logits_s* --out work_dirs/report')
     parser.add_argument(
@@ -40,17 +41,17 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help="with --out: draw speed-ups against the teachers' scores")
     parser.add_argument('--out', help='folder for settings.md and .json')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.teacher_strength and not args.out:
         parser.error('--teacher-strength draws into a folder: name it by '
                      '--out')
     return args
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
     settings = {}
-    try:
+    with told_in_a_line('compare_settings.py'):
         for name, *runs in args.setting:
             if not runs:
                 raise ValueError(f'--setting "{name}" names no run')
@@ -65,8 +66,6 @@ def main() -> None:
         if args.out:
             save(result, args.out, args.teacher_strength)
             print(f'Written into {args.out}.')
-    except (OSError, ValueError) as error:
-        sys.exit(f'compare_settings.py: {error}.')
 
 
 if __name__ == '__main__':

@@ -7,6 +7,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmw2s.registry import KNOWLEDGE, is_kind
+from mmw2s.utils.text import plural
 from ..capture import Call, find_module
 from ..teacher import FrozenTeacher
 from ..teacher_view import TeacherView
@@ -78,8 +79,8 @@ class ClassLogits(Knowledge):
         head.num_classes = len(columns)
         teacher.classes = tuple(classes)
         print_log(
-            f'Of the teacher\'s {len(theirs)} classes the student\'s '
-            f'{len(columns)} are taken, by their names.',
+            f'Of the teacher\'s {plural(len(theirs), "class")} '
+            f'{len(columns)} are taken, the student\'s, by their names.',
             logger='current')
 
     def check(self, student: nn.Module, teacher: nn.Module) -> None:

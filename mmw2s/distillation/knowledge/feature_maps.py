@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mmw2s.registry import KNOWLEDGE
 from mmw2s.utils.fields import check_choice, check_integer, check_seed
+from mmw2s.utils.text import plural
 from ..teacher_view import TeacherView
 from .adapter import ChannelAdapters, random_projection
 from .base import Captured, Knowledge, Pair
@@ -98,7 +99,7 @@ class FPNFeatures(Knowledge):
                 if level >= min(len(student), len(teacher)):
                     raise ValueError(
                         f'FPNFeatures.levels has {level}, but the student '
-                        f'gives {len(student)} levels and the teacher '
+                        f'gives {plural(len(student), "level")}, the teacher '
                         f'{len(teacher)}, counted from 0')
             return [(level, level) for level in self.levels]
         if len(student) == len(teacher) == 1:
@@ -119,7 +120,8 @@ class FPNFeatures(Knowledge):
                 '(FPNFeatures.levels)')
         if len(common) < max(len(student), len(teacher)):
             self._tell(
-                'levels', f'FPNFeatures pairs {len(common)} levels of a '
+                'levels', 'FPNFeatures pairs '
+                f'{plural(len(common), "level")} of a '
                 f'common stride; the student\'s {self.module} gives '
                 f'{len(student)}, the teacher\'s {self.teacher_module} '
                 f'{len(teacher)}')

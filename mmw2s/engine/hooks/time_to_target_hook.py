@@ -10,12 +10,14 @@ from mmengine.runner import IterBasedTrainLoop
 
 from mmw2s.analysis.record import (FILENAME, read_record, scalar_metrics,
                                    set_aside, write_record)
-from mmw2s.analysis.targets import check_targets, first_at_target, infer_rule
+from mmw2s.analysis.targets import (check_targets, first_at_target,
+                                    first_for_good, infer_rule)
 from mmw2s.engine.clock import Clock
 from mmw2s.engine.data_wait import DataWaitHook
 from mmw2s.engine.missed_validation import MissedValidationHook
+from mmw2s.engine.next_command import tell_next_command
 from mmw2s.engine.only_one import refuse_another
-from mmw2s.engine.run_facts import describe_run
+from mmw2s.engine.run_facts import describe_run, samples_drawn
 from mmw2s.utils.fields import check_choice, check_flag
 
 __all__ = ['TimeToTargetHook']
@@ -26,7 +28,7 @@ class TimeToTargetHook(Hook):
     """Records when each metric reached its targets, in every unit of cost.
 
     It needs no distillation: give it to the baseline too, and compare the
-    runs with ``tools/analysis_tools/compare_runs.py``. After each validation
+    runs with ``mmw2s compare``. After each validation
     ``time_to_target.json`` in the work_dir is rewritten. It holds
 
     - ``run``: what a speed claim has to state (seed, devices, versions, ...);
@@ -34,14 +36,16 @@ class TimeToTargetHook(Hook):
       earlier record was lost.
     - ``history``: for each validation the completed ``epoch`` (a fraction
       where a loop validates inside an epoch), ``iter``, ``samples`` (drawn for
-      training, all ranks together; incomplete batches count as full ones),
+      training, all ranks together; null where that is not known),
       ``train_seconds`` (since the first training epoch began, validations
       excluded), ``wall_seconds`` (since ``before_train``, with validations
       and whatever other hooks do, e.g. scoring a teacher), ``data_wait``
       (share of the training time since the validation before that was spent
       waiting for data; null where there was none) and ``metrics``.
-    - ``targets``: for each target the first validation that reached it, or
-      null. Other targets can be asked for afterwards.
+    - ``targets``: for each target the first validation that reached it
+      (``reached``), and the first from which the next one reached it too
+      (``reached_for_good``), or null. Other targets can be asked for
+      afterwards.
     - ``finished``: whether training came to its end.
 
     A resumed run goes on with the history and the clocks of the run it
@@ -180,16 +184,20 @@ class TimeToTargetHook(Hook):
             runner.logger.info(f'{data_wait:.1%} of the training time since '
                                'the last validation went into waiting for '
                                'data.')
+        before = self._results()
         # A validation of the same iteration that is run again replaces the
         # earlier one.
         self.history = [row for row in self.history if row['iter'] < iters]
         self.history.append(
             dict(
-                **self._position(iters),
+                **self._position(runner, iters),
                 train_seconds=train_seconds,
                 wall_seconds=self._wall.seconds,
                 data_wait=data_wait,
                 metrics=metrics))
+        for earlier, result in zip(before, self._results()):
+            if result['reached'] and not earlier['reached']:
+                runner.logger.info(_reached_line(result))
         self._write(runner)
 
     def after_val(self, runner) -> None:
@@ -208,19 +216,20 @@ class TimeToTargetHook(Hook):
         self._finished = True
         self._write(runner)
         self._in_training = False
+        tell_next_command(runner)
 
-    def _position(self, iters: int) -> dict:
-        run = self._run
-        per_iter = run['batch_size_per_device']
-        samples = per_iter and iters * per_iter * run['world_size']
+    def _position(self, runner, iters: int) -> dict:
         return dict(
-            epoch=round(iters / run['iters_per_epoch'], 6),
+            epoch=round(iters / self._run['iters_per_epoch'], 6),
             iter=iters,
-            samples=samples)
+            samples=samples_drawn(runner, iters))
 
     def _results(self) -> List[dict]:
         return [
-            dict(target, reached=first_at_target(self.history, **target))
+            dict(
+                target,
+                reached=first_at_target(self.history, **target),
+                reached_for_good=first_for_good(self.history, **target))
             for target in self.targets
         ]
 
@@ -325,3 +334,12 @@ class TimeToTargetHook(Hook):
                 history=self.history,
                 targets=self._results(),
                 finished=self._finished))
+
+
+def _reached_line(result: dict) -> str:
+    row = result['reached']
+    return (f'Target reached: {result["metric"]} {row["score"]:.4g} '
+            f'({"<=" if result["rule"] == "less" else ">="} '
+            f'{result["value"]:g}) at epoch {row["epoch"]:.4g}, iteration '
+            f'{row["iter"]}, after {row["train_seconds"]:.1f} s of training, '
+            f'{row["wall_seconds"]:.1f} s in all.')

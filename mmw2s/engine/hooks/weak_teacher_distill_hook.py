@@ -13,6 +13,7 @@ from torch import nn
 
 from mmw2s.analysis.record import scalar_metrics
 from mmw2s.compatibility import refuse_bfloat16
+from mmw2s.distillation.announce import until_when
 from mmw2s.distillation.defaults import (default_distill, default_schedule,
                                          default_stop, same_number_of_classes)
 from mmw2s.distillation.distiller import Distiller, Measured
@@ -22,19 +23,23 @@ from mmw2s.distillation.rng import preserved_rng
 from mmw2s.distillation.scoring import score_teacher
 from mmw2s.distillation.stop_rules import StopRule
 from mmw2s.distillation.teacher import FrozenTeacher
+from mmw2s.distillation.teacher_watch import TeacherWatch
 from mmw2s.distillation.terms import build_terms
 from mmw2s.engine.finite_losses import FiniteLosses
 from mmw2s.engine.inner_model import inner_model
+from mmw2s.engine.logged_scalars import (drop_ours, restart_smoothed,
+                                         update_ours)
 from mmw2s.engine.missed_validation import MissedValidationHook
+from mmw2s.engine.next_command import tell_next_command
 from mmw2s.engine.only_one import refuse_another
 from mmw2s.engine.run_facts import iters_per_epoch
 from mmw2s.engine.step_times import StepTimes
 from mmw2s.registry import SCHEDULES, STOP_RULES, check_fields, owned_by
 from mmw2s.utils.fields import check_number
+from .time_to_target_hook import TimeToTargetHook
 
 __all__ = ['WeakTeacherDistillHook']
 
-_SCALARS = 'train/w2s/'
 _STATE = 'w2s'
 
 
@@ -111,7 +116,10 @@ class WeakTeacherDistillHook(Hook):
         self.distiller: Optional[Distiller] = None
         #: Filled pair by pair while it is a list (by the dry run).
         self.measured: Optional[List[Measured]] = None
+        #: What the log says at the start: until when, and the fields in full.
+        self.announced = ''
         self._stop: Optional[StopRule] = None
+        self._watch: Optional[TeacherWatch] = None
         #: What was measured and decided, once training has begun.
         self.record: Optional[RunRecord] = None
         self._missed: Optional[MissedValidationHook] = None
@@ -149,16 +157,19 @@ class WeakTeacherDistillHook(Hook):
         ``init_weights``, and an ``EMAHook`` would copy what hangs on the
         model.
         """
-        self._drop_scalars(runner)
+        drop_ours(runner.message_hub)
         record = None
         if runner.iter > 0:
             record = RunRecord.resume(runner.work_dir, runner.iter,
                                       runner._load_from)
             if record.of('stop'):
+                done = record.of('stop')[0]['iter']
+                restart_smoothed(runner.message_hub, runner.iter - done)
+                self._watch = TeacherWatch.of_record(record.rows,
+                                                     runner.max_iters)
                 print_log(
-                    'Distillation was switched off at iteration '
-                    f'{record.of("stop")[0]["iter"]} of this run, and stays '
-                    'off.',
+                    f'Distillation was switched off at iteration {done} of '
+                    'this run, and stays off.',
                     logger='current')
                 return
         refuse_another(runner, self)
@@ -225,7 +236,10 @@ class WeakTeacherDistillHook(Hook):
         self._handle = student.register_forward_hook(
             torch.compiler.disable(self._join_losses), with_kwargs=True)
         self._reached = False
-        self._describe(distill, schedule_cfg, stop_cfg, scores)
+        self._describe(distill, schedule_cfg, stop_cfg, length)
+        self._watch = TeacherWatch.of_record(self.record.rows,
+                                             runner.max_iters,
+                                             getattr(self._stop, 'rule', None))
         if record is not None:
             self.distiller.load_state_dict(self._loaded_state)
             self._replay(runner)
@@ -270,7 +284,7 @@ class WeakTeacherDistillHook(Hook):
                 return
 
     def _describe(self, distill: Sequence[dict], schedule_cfg: dict,
-                  stop_cfg: dict, scores: dict) -> None:
+                  stop_cfg: dict, length: tuple) -> None:
         in_full = Config(
             dict(custom_hooks=[
                 dict(
@@ -281,13 +295,10 @@ class WeakTeacherDistillHook(Hook):
                     stop=stop_cfg,
                     task_weight=self.task_weight)
             ]))
-        score = scores.get('teacher')
-        print_log(
-            'Weak-to-strong distillation is on' +
-            (f' until the student gets past {scores["metric"]} = {score:.4f}'
-             if isinstance(score, float) else '') +
-            f'. In full:\n{in_full.pretty_text}',
-            logger='current')
+        until = until_when(self.distiller.schedule, self._stop, *length)
+        self.announced = (f'Weak-to-strong distillation is on {until}. In '
+                          f'full:\n{in_full.pretty_text}')
+        print_log(self.announced, logger='current')
 
     # -- every step ------------------------------------------------------
 
@@ -308,7 +319,7 @@ class WeakTeacherDistillHook(Hook):
             return
         self._iter = runner.iter
         self.distiller.set_progress(runner.iter)
-        self._log_scalars(runner)
+        update_ours(runner.message_hub, self.distiller)
 
     def _join_losses(self, module: nn.Module, args: tuple, kwargs: dict,
                      output: Any) -> Optional[dict]:
@@ -366,6 +377,9 @@ class WeakTeacherDistillHook(Hook):
                         runner: Runner,
                         metrics: Optional[Dict[str, float]] = None) -> None:
         """Record the validation and let the stop rule decide."""
+        metrics = scalar_metrics(metrics or {})
+        if self._watch is not None:
+            self._watch.tell(dict(iter=runner.iter, metrics=metrics))
         if self.distiller is None:
             return
         if runner.iter in self._validated_iters(runner):
@@ -374,7 +388,7 @@ class WeakTeacherDistillHook(Hook):
             'val',
             runner.iter,
             epoch=runner.iter / iters_per_epoch(runner),
-            metrics=scalar_metrics(metrics or {}))
+            metrics=metrics)
         reason = self._stop.after(row)
         if reason is not None:
             self._switch_off(runner, reason, done=runner.iter)
@@ -382,6 +396,10 @@ class WeakTeacherDistillHook(Hook):
     def after_train(self, runner: Runner) -> None:
         """Leave the model as it was found."""
         self._detach(runner)
+        if self._watch is not None:
+            self._watch.tell_at_the_end()
+        if not any(isinstance(h, TimeToTargetHook) for h in runner.hooks):
+            tell_next_command(runner)  # otherwise that hook does
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Save what the distillation has learnt, under a key of ours."""
@@ -407,17 +425,21 @@ class WeakTeacherDistillHook(Hook):
             step_ms=step_ms,
             teacher_ms=teacher_ms,
             **scores)
+        restart_smoothed(runner.message_hub, runner.iter - done, 'loss'
+                         in self._sums)
         self._detach(runner)
         compared = ', '.join(f'{who} {scores[who]:.4f}'
                              for who in ('student', 'teacher')
                              if isinstance(scores.get(who), float))
         if compared:
             compared = f' ({scores["metric"]}: {compared})'
+        so_far = self._watch and self._watch.so_far()
         print_log(
             f'Distillation is switched off for good at epoch {epoch:.2f}, '
             f'iteration {done}: {reason}{compared}. A step took '
             f'{_ms(step_ms)}, the teacher\'s forward '
-            f'{_ms(teacher_ms)} of it.',
+            f'{_ms(teacher_ms)} of it.' +
+            (f' The teacher: {so_far}.' if so_far else ''),
             logger='current')
 
     def _detach(self, runner: Runner) -> None:
@@ -428,34 +450,10 @@ class WeakTeacherDistillHook(Hook):
             return
         self.distiller.remove()
         self.distiller = None
-        self._drop_scalars(runner)
+        drop_ours(runner.message_hub)
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-
-    # -- log -------------------------------------------------------------
-
-    def _log_scalars(self, runner: Runner) -> None:
-        distiller, hub = self.distiller, runner.message_hub
-        hub.update_scalar(f'{_SCALARS}on', 1.)
-        hub.update_scalar(f'{_SCALARS}strength', distiller.strength)
-        for key, value in distiller.temperatures.items():
-            hub.update_scalar(f'{_SCALARS}temperature_{key[len("loss_kd_"):]}',
-                              value)
-        if distiller.teacher.stopwatch.ms is not None:
-            hub.update_scalar(f'{_SCALARS}teacher_ms',
-                              distiller.teacher.stopwatch.ms)
-
-    @staticmethod
-    def _drop_scalars(runner: Runner) -> None:
-        # The logger goes on printing what stands in the message hub, and a
-        # checkpoint brings it back.
-        scalars = runner.message_hub.log_scalars
-        for key in [
-                k for k in scalars
-                if k.startswith((_SCALARS, 'train/loss_kd_'))
-        ]:
-            del scalars[key]
 
 
 def _ms(value: Optional[float]) -> str:

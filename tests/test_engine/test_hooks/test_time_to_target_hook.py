@@ -509,3 +509,45 @@ def test_two_ranks_write_one_record_and_miss_the_same_validation(tmp_path):
     assert [row['samples'] for row in content['history']] == [12, 24, 36]
     assert content['run']['world_size'] == 2
     assert len(content['run']['devices']) == 2
+
+
+def test_a_target_is_told_of_when_it_is_reached_and_once(toy):
+    train(
+        toy, toy.epoch_based_cfg, targets={'acc': [-1e9, 1e9]}, rule='greater')
+    line, = [x for x in log_of(toy).split('\n') if 'Target reached' in x]
+    assert 'acc' in line and '>= -1e+09' in line
+    assert 'at epoch 1, iteration 4, after ' in line
+
+
+def test_the_last_line_is_the_next_command(toy):
+    train(toy, toy.epoch_based_cfg)
+    assert f'mmw2s compare {toy.temp_dir.name} --w2s ' in log_of(toy)
+
+
+def test_reached_by_one_spike_is_not_reached_for_good(toy):
+    hook = TimeToTargetHook({'acc': .2}, 'greater')
+    hook.history = [
+        dict(epoch=i, iter=i, metrics=dict(acc=score))
+        for i, score in enumerate((.205, .154, .21, .22), 1)
+    ]
+    result, = hook._results()
+    assert result['reached']['iter'] == 1
+    assert result['reached_for_good']['iter'] == 3
+
+
+@pytest.mark.parametrize('kind, sampler, drop_last, samples', [
+    ('epoch', 'DefaultSampler', False, [12, 24]),
+    ('epoch', 'DefaultSampler', True, [10, 20]),
+    ('iter', 'DefaultSampler', False, [12, 24]),
+    ('iter', 'InfiniteSampler', False, [15, 30]),
+])
+def test_samples_are_counted_as_they_were_drawn(toy, kind, sampler, drop_last,
+                                                samples):
+    cfg = getattr(toy, f'{kind}_based_cfg')
+    # 12 samples in batches of 5: three, the last of them of 2.
+    cfg.train_dataloader.update(
+        batch_size=5, sampler=dict(type=sampler), drop_last=drop_last)
+    cfg.train_cfg.update(
+        dict(max_epochs=2) if kind == 'epoch' else dict(max_iters=6))
+    train(toy, cfg)
+    assert [row['samples'] for row in record(toy)['history']] == samples

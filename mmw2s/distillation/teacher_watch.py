@@ -1,0 +1,154 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Is the teacher good enough? The student's own validations tell."""
+import logging
+import math
+from typing import Any, Dict, Optional, Sequence
+
+from mmengine.logging import print_log
+
+from mmw2s.analysis.operating_band import LOW, Judgement, judge_teacher
+from mmw2s.analysis.targets import infer_rule
+
+__all__ = ['EARLY', 'TeacherWatch']
+
+#: A teacher that is surpassed in the first validation, or within this share
+#: of the run, is likely to be too weak: ours in the useful band were surpassed
+#: later.
+EARLY = 0.2
+
+
+class TeacherWatch:
+    """Compares the teacher with the student's validations, as they come.
+
+    The student's best can only become better, so that a teacher that is too
+    weak for the best so far stays so, and is told of at once.
+
+    Args:
+        metric (str): What both are compared by.
+        score (float): The teacher's.
+        rule (str): 'greater' or 'less', the better side of the metric.
+        max_iters (int): Length of the run.
+    """
+
+    def __init__(self, metric: str, score: float, rule: str,
+                 max_iters: int) -> None:
+        self.metric, self.score, self.rule = metric, score, rule
+        self.max_iters = max_iters
+        self._best: Optional[float] = None
+        self._validations = 0
+        self._told: Optional[str] = None
+
+    @classmethod
+    def of_record(cls,
+                  rows: Sequence[Dict[str, Any]],
+                  max_iters: int,
+                  rule: Optional[str] = None) -> Optional['TeacherWatch']:
+        """One that has seen the validations of a record, silently.
+
+        Args:
+            rows (list[dict]): Rows of the record.
+            max_iters (int): Length of the run.
+            rule (str, optional): The better side. Defaults to None, by the
+                metric's name.
+
+        Returns:
+            TeacherWatch or None: None where the teacher has no score in the
+            validations' metrics.
+        """
+        teacher = next((r for r in rows if r['event'] == 'teacher'), {})
+        metric, score = teacher.get('metric'), teacher.get('score')
+        if not metric or not isinstance(score, (int, float)):
+            return None
+        try:
+            watch = cls(metric, score, infer_rule(metric, rule), max_iters)
+        except ValueError:  # nobody knows what is better
+            return None
+        for row in rows:
+            if row['event'] == 'val':
+                watch.see(row)
+        return watch
+
+    def tell(self, row: Dict[str, Any]) -> None:
+        """Take in a validation, and log what it says of the teacher."""
+        warning = self.see(row)
+        if warning is not None:
+            print_log(warning, logger='current', level=logging.WARNING)
+
+    def tell_at_the_end(self) -> None:
+        """Log the verdict on the teacher by the whole run."""
+        judged = self.judge()
+        if judged is not None:
+            weak = judged.verdict == 'too weak'
+            print_log(
+                f'The teacher, by the end of the run: {self.metric} '
+                f'{self.score:.4g} against the student\'s best of '
+                f'{self._best:.4g}: {judged}.' +
+                (f' {_ADVICE}' if weak else ''),
+                logger='current',
+                level=logging.WARNING if weak else logging.INFO)
+
+    def see(self, row: Dict[str, Any]) -> Optional[str]:
+        """Take in a validation.
+
+        Args:
+            row (dict): With ``iter`` and ``metrics``.
+
+        Returns:
+            str or None: A warning, each kind once a run.
+        """
+        score = row['metrics'].get(self.metric)
+        if score is None or not math.isfinite(score):
+            return None
+        self._validations += 1
+        if self._best is None or self._is_better(score, self._best):
+            self._best = score
+        judged = self.judge()
+        if judged is not None and judged.verdict == 'too weak':
+            found = 'too weak'
+        elif self._is_better(self._best, self.score) and \
+                row['iter'] < self.max_iters and self._is_early(row['iter']):
+            found = 'early'
+        else:
+            return None
+        if self._told in (found, 'too weak'):
+            return None
+        self._told = found
+        if found == 'early':
+            when = 'in its first validation' if self._validations == 1 else \
+                f'after {row["iter"] / self.max_iters:.0%} of the run'
+            return (f'The student is better than its teacher already {when} '
+                    f'({self._compared()}): the teacher is probably too weak. '
+                    f'{_ADVICE}')
+        return f'The teacher is too weak: {self._compared()}. {_ADVICE}'
+
+    def judge(self) -> Optional[Judgement]:
+        """The teacher against the student's best so far; None while one of
+        them is no positive number, of which no share can be taken."""
+        if self._best is None or self._best <= 0 or self.score < 0:
+            return None
+        return judge_teacher(self.score, self._best, self.rule)
+
+    def so_far(self) -> Optional[str]:
+        """Teacher and student's best in words; None before any validation."""
+        return None if self.judge() is None else self._compared()
+
+    def _compared(self) -> str:
+        text = (f'{self.metric} {self.score:.4g} against the student\'s best '
+                f'so far of {self._best:.4g}')
+        judged = self.judge()
+        return text if judged is None else \
+            f'{text}, {judged.share:.2f} as good (useful is {LOW:g} or more)'
+
+    def _is_better(self, score: float, other: float) -> bool:
+        return score > other if self.rule == 'greater' else score < other
+
+    def _is_early(self, iteration: int) -> bool:
+        share = iteration / self.max_iters
+        return share <= (0.5 if self._validations == 1 else EARLY)
+
+
+_ADVICE = (
+    'A weak teacher gains little and may lower the final score. Take a later '
+    'checkpoint of its training or a larger teacher (`mmw2s choose-teacher '
+    'RUN_DIR --student-best SCORE` names the checkpoint), and compare the '
+    'final score with a run without a teacher')
