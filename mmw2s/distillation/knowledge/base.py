@@ -88,7 +88,13 @@ class Knowledge:
 
     def modules_of(self, student: nn.Module,
                    teacher: nn.Module) -> Tuple[nn.Module, nn.Module]:
-        """The named module in each of the two models."""
+        """The named module in each of the two models.
+
+        Raises:
+            ValueError: If a model has no such module, or if one gives the
+                maps of an image more often than the other.
+        """
+        _refuse_other_branches(student, teacher)
         return (find_module(student, self.module, 'student'),
                 find_module(teacher, self.teacher_module, 'teacher'))
 
@@ -137,3 +143,28 @@ class Knowledge:
         """
         raise NotImplementedError(
             f'{type(self).__name__} should define `pairs`')
+
+
+def _refuse_other_branches(student: nn.Module, teacher: nn.Module) -> None:
+    """Refuse branches of TridentNet that the other model does not have."""
+    ours, theirs = (
+        getattr(getattr(model, 'backbone', None), 'num_branch', 1)
+        for model in (student, teacher))
+    # In training it takes all branches, in prediction one unless told so.
+    if ours == theirs > 1 and _predicts_by_one_branch(teacher):
+        raise ValueError(
+            f'the student trains {ours} branches, each image in each of '
+            'them, but the teacher predicts by one: give the teacher '
+            'cfg_options={"model.backbone.test_branch_idx": -1, '
+            '"model.roi_head.test_branch_idx": -1}')
+    if ours != (1 if _predicts_by_one_branch(teacher) else theirs):
+        raise ValueError(
+            f'the student gives the maps of {ours} branches of an image, the '
+            f'teacher of {theirs}: they cannot be paired. Use a teacher with '
+            'as many branches' +
+            ('' if ours > 1 else ', or one whose test_branch_idx is not -1'))
+
+
+def _predicts_by_one_branch(model: nn.Module) -> bool:
+    backbone = getattr(model, 'backbone', None)
+    return getattr(backbone, 'test_branch_idx', -1) != -1
