@@ -10,6 +10,7 @@ from mmw2s.registry import KNOWLEDGE, is_kind
 from .knowledge import ClassLogits
 from .knowledge.dense_head import activation_of
 from .knowledge.feature_modules import feature_module
+from .knowledge.rpn import needs_proposals
 
 __all__ = ['default_distill', 'default_schedule', 'default_stop']
 
@@ -242,7 +243,7 @@ def why_incomparable(student: nn.Module,
     """
     if not same_names or not same_number_of_classes(student, teacher):
         return 'knows other classes, or in another order'
-    if _needs_proposals(teacher) and not _needs_proposals(student):
+    if needs_proposals(teacher) and not needs_proposals(student):
         return ('has no rpn_head, and the proposals that it would need '
                 'instead are not among the data of this student')
     return None
@@ -263,7 +264,3 @@ def _num_classes(model: nn.Module) -> Optional[int]:
     if isinstance(head, nn.ModuleList):  # the stages of a cascade
         head = head[-1]
     return getattr(head, 'num_classes', None)
-
-
-def _needs_proposals(model: nn.Module) -> bool:
-    return hasattr(model, 'roi_head') and not hasattr(model, 'rpn_head')

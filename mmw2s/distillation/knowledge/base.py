@@ -146,25 +146,27 @@ class Knowledge:
 
 
 def _refuse_other_branches(student: nn.Module, teacher: nn.Module) -> None:
-    """Refuse branches of TridentNet that the other model does not have."""
-    ours, theirs = (
-        getattr(getattr(model, 'backbone', None), 'num_branch', 1)
-        for model in (student, teacher))
-    # In training it takes all branches, in prediction one unless told so.
-    if ours == theirs > 1 and _predicts_by_one_branch(teacher):
+    """Refuse branches, as TridentNet has them, that only one model has."""
+    ours, theirs = _branches(student, True), _branches(teacher, False)
+    if ours == theirs:
+        return
+    if ours == _branches(teacher, True):
         raise ValueError(
             f'the student trains {ours} branches, each image in each of '
             'them, but the teacher predicts by one: give the teacher '
             'cfg_options={"model.backbone.test_branch_idx": -1, '
             '"model.roi_head.test_branch_idx": -1}')
-    if ours != (1 if _predicts_by_one_branch(teacher) else theirs):
-        raise ValueError(
-            f'the student gives the maps of {ours} branches of an image, the '
-            f'teacher of {theirs}: they cannot be paired. Use a teacher with '
-            'as many branches' +
-            ('' if ours > 1 else ', or one whose test_branch_idx is not -1'))
+    raise ValueError(
+        f'the student gives the maps of {ours} branches of an image, the '
+        f'teacher of {theirs}: they cannot be paired. Use a teacher with as '
+        'many branches' +
+        ('' if ours > 1 else ', or one whose test_branch_idx is not -1'))
 
 
-def _predicts_by_one_branch(model: nn.Module) -> bool:
+def _branches(model: nn.Module, training: bool) -> int:
+    """In how many branches the backbone looks at each image."""
     backbone = getattr(model, 'backbone', None)
-    return getattr(backbone, 'test_branch_idx', -1) != -1
+    in_prediction = getattr(backbone, 'test_branch_idx', None)
+    if in_prediction is None or not (training or in_prediction == -1):
+        return 1
+    return backbone.num_branch
