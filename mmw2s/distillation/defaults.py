@@ -49,10 +49,11 @@ def default_distill(student: nn.Module,
 
 def _is_detector(model: nn.Module) -> bool:
     """Whether it finds objects in maps that its neck or backbone gives."""
+    if not hasattr(model, 'backbone'):
+        return False
     heads = ('bbox_head', 'rpn_head', 'roi_head')
-    return hasattr(model, 'backbone') and (
-        is_kind(model, 'BaseDetector')
-        or any(getattr(model, head, None) is not None for head in heads))
+    return is_kind(model, 'BaseDetector') or any(
+        getattr(model, head, None) is not None for head in heads)
 
 
 def _of_detector(student: nn.Module, teacher: nn.Module) -> List[dict]:

@@ -14,8 +14,9 @@ _OF_THE_MACHINE = (MemoryError, torch.OutOfMemoryError) + tuple(
 
 def is_of_the_machine(error: Exception) -> bool:
     """Whether it tells of memory, device or network, not of the models."""
-    return isinstance(error, _OF_THE_MACHINE) or (
-        isinstance(error, RuntimeError) and 'allocate memory' in str(error))
+    if isinstance(error, RuntimeError) and 'allocate memory' in str(error):
+        return True
+    return isinstance(error, _OF_THE_MACHINE)
 
 
 def is_told(error: Exception) -> bool:

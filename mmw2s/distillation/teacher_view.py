@@ -175,8 +175,8 @@ def teacher_named(teacher: FrozenTeacher) -> Iterator[None]:
             raise
         raise ValueError(
             f'the teacher {teacher.name} cannot take the pictures of the run '
-            f'({type(error).__name__}: {error}). Is it for pictures of another size, or of other '
-            'channels?') from error
+            f'({type(error).__name__}: {error}). Is it for pictures of '
+            'another size, or of other channels?') from error
 
 
 @contextmanager

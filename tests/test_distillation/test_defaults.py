@@ -239,9 +239,7 @@ def test_of_a_classifier_with_two_branches_one_is_taken():
     two.head = ConformerHead(3, [32, 32])
     entry, = default_distill(two, one)
     assert entry['knowledge'] == dict(
-        type='ClassLogits',
-        module='head.conv_cls_head',
-        teacher_module='head')
+        type='ClassLogits', module='head.conv_cls_head', teacher_module='head')
     entry, = default_distill(one, two)
     assert entry['knowledge'] == dict(
         type='ClassLogits', teacher_module='head.conv_cls_head')
@@ -296,7 +294,8 @@ def test_what_it_proposes_is_a_module_of_the_model(parts, proposed):
     def made(parts):
         module = nn.Module()
         for name, inner in parts.items():
-            module.add_module(name, made(inner) if inner else nn.Conv2d(3, 4, 1))
+            module.add_module(name,
+                              made(inner) if inner else nn.Conv2d(3, 4, 1))
         return module
 
     with pytest.raises(ValueError, match=f'module="{proposed}"'):

@@ -393,8 +393,10 @@ class Failing(nn.Module):
 
 
 @pytest.mark.parametrize('error', [
-    TypeError('no'), IndexError('no'),
-    RuntimeError('no'), ValueError('no'),
+    TypeError('no'),
+    IndexError('no'),
+    RuntimeError('no'),
+    ValueError('no'),
     ZeroDivisionError('no')
 ])
 def test_a_failure_in_a_step_names_entry_modules_and_what_to_do(

@@ -276,7 +276,8 @@ def test_samples_that_the_student_has_changed_name_another_stop(teacher):
         view.task_losses()
 
 
-@pytest.mark.parametrize('error', [IndexError, RuntimeError, ZeroDivisionError])
+@pytest.mark.parametrize('error',
+                         [IndexError, RuntimeError, ZeroDivisionError])
 def test_losses_that_fail_for_any_reason_name_another_stop(
         teacher, monkeypatch, error):
 

@@ -239,8 +239,8 @@ def _why_unreadable(head: nn.Module) -> Optional[str]:
         return 'whose class scores mean nothing where there is no object'
     # GLIP's is given the words too, and has a score for each of them.
     needed = [
-        name for name, given in inspect.signature(
-            head.forward).parameters.items()
+        name
+        for name, given in inspect.signature(head.forward).parameters.items()
         if given.default is given.empty and given.kind in (
             given.POSITIONAL_ONLY, given.POSITIONAL_OR_KEYWORD)
     ]

@@ -128,8 +128,8 @@ class RoIHeadOutputs(Knowledge):
                  f'{head}.{self._branch.loss}'))
         self._stage_weights = getattr(ours, 'stage_loss_weights', [1.])
         self._their_head = theirs
-        self._their_maps = 'neck' if getattr(
-            teacher, 'neck', None) is not None else 'backbone'
+        with_neck = getattr(teacher, 'neck', None) is not None
+        self._their_maps = 'neck' if with_neck else 'backbone'
 
     def _heads(self, roi_head: nn.Module) -> List[nn.Module]:
         """The head of each stage."""

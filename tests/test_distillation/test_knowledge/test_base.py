@@ -57,11 +57,13 @@ def test_branches_that_only_one_model_has_are_refused(student, teacher,
         Knowledge('body').check(student, teacher)
 
 
-@pytest.mark.parametrize('student, teacher', [
-    (Branched(3, 1), Branched(3, -1)),
-    (TinyModel(), Branched(3, 1)),
-    (TinyModel(), TinyModel()),
-    (Branched(3, None), Branched(2, None)),  # of another kind
-])
+@pytest.mark.parametrize(
+    'student, teacher',
+    [
+        (Branched(3, 1), Branched(3, -1)),
+        (TinyModel(), Branched(3, 1)),
+        (TinyModel(), TinyModel()),
+        (Branched(3, None), Branched(2, None)),  # of another kind
+    ])
 def test_as_many_branches_in_both_are_taken(student, teacher):
     Knowledge('body').check(student, teacher)

@@ -83,7 +83,7 @@ def test_a_model_that_is_given_its_proposals_is_refused():
     whole, fast = build(faster_rcnn()), build(faster_rcnn())
     del fast.rpn_head
     for owner, models in (('student', (fast, whole)), ('teacher', (whole,
-                                                                  fast))):
+                                                                   fast))):
         with pytest.raises(
                 ValueError,
                 match=f'the {owner} .FasterRCNN. has no module "rpn_head": it '
