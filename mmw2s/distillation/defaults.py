@@ -9,6 +9,8 @@ from torch import nn
 from mmw2s.registry import KNOWLEDGE, is_kind
 from .knowledge import ClassLogits
 from .knowledge.dense_head import activation_of
+from .knowledge.feature_modules import feature_module
+from .knowledge.rpn import needs_proposals
 
 __all__ = ['default_distill', 'default_schedule', 'default_stop']
 
@@ -31,15 +33,34 @@ def default_distill(student: nn.Module,
         ValueError: If nothing is known about that kind of model, or nothing
             of it can be compared with the teacher.
     """
+    if _is_detector(student):
+        return _comparable(
+            _of_detector(student, teacher), student, teacher, other_classes)
+    if _logits_module(student) is not None:
+        return _of_classifier(student, teacher)
+    if hasattr(student, 'alphas_cumprod'):  # DenoisingDiffusion
+        return [
+            dict(
+                knowledge=dict(type='Denoising'),
+                loss=dict(type='MSEKDLoss', loss_weight=1.))
+        ]
+    raise ValueError(_nothing_known(student))
+
+
+def _is_detector(model: nn.Module) -> bool:
+    """Whether it finds objects in maps that its neck or backbone gives."""
+    if not hasattr(model, 'backbone'):
+        return False
+    heads = ('bbox_head', 'rpn_head', 'roi_head')
+    return is_kind(model, 'BaseDetector') or any(
+        getattr(model, head, None) is not None for head in heads)
+
+
+def _of_detector(student: nn.Module, teacher: nn.Module) -> List[dict]:
+    """Features of any detector; what its heads give, where it is known."""
     head = getattr(student, 'bbox_head', None)
-    with_necks = _has_neck(student) and _has_neck(teacher)
-    if head is not None and (with_necks or hasattr(head, 'prior_generator')):
-        return _comparable([
-            _features(student, teacher, loss_weight=10.),
-            _rpn_scores(student, teacher)
-            if _is_rpn(student) else _dense_scores('DenseHeadOutputs', head)
-        ], student, teacher, other_classes)
-    if hasattr(student, 'rpn_head') or hasattr(student, 'roi_head'):
+    if head is None and (hasattr(student, 'rpn_head')
+                         or hasattr(student, 'roi_head')):
         entries = [_features(student, teacher, loss_weight=6.)]
         if hasattr(student, 'rpn_head'):
             entries.append(_rpn_scores(student, teacher))
@@ -48,33 +69,42 @@ def default_distill(student: nn.Module,
                 dict(
                     knowledge=dict(type='RoIHeadOutputs'),
                     loss=dict(type='KDLoss', temperature=1., loss_weight=1.)))
-        return _comparable(entries, student, teacher, other_classes)
+        return entries
+    entries = [_features(student, teacher, loss_weight=10.)]
+    if _is_rpn(student):
+        entries.append(_rpn_scores(student, teacher))
+    elif head is not None:
+        entries.append(_dense_scores('DenseHeadOutputs', head))
+    return entries
+
+
+def _of_classifier(student: nn.Module, teacher: nn.Module) -> List[dict]:
     ours = _logits_module(student)
-    if ours is not None:
-        theirs = _logits_module(teacher) or ours
-        knowledge = dict(type='ClassLogits', **_modules(ours, theirs, 'head'))
-        if is_kind(student.get_submodule(ours), 'MultiLabelClsHead'):
-            loss = dict(type='QualityFocalKDLoss', loss_weight=3.)
-            return [dict(knowledge=knowledge, loss=loss)]
-        return [
-            dict(
-                knowledge=knowledge,
-                loss=dict(type='KDLoss', loss_weight=3.),
-                temperature=default_temperature())
-        ]
-    if hasattr(student, 'alphas_cumprod'):  # DenoisingDiffusion
-        return [
-            dict(
-                knowledge=dict(type='Denoising'),
-                loss=dict(type='MSEKDLoss', loss_weight=1.))
-        ]
-    if head is None:
-        head = getattr(student, 'head', None)
-    raise ValueError(
+    theirs = _logits_module(teacher) or ours
+    knowledge = dict(type='ClassLogits', **_modules(ours, theirs, 'head'))
+    if is_kind(student.get_submodule(ours), 'MultiLabelClsHead'):
+        loss = dict(type='QualityFocalKDLoss', loss_weight=3.)
+        return [dict(knowledge=knowledge, loss=loss)]
+    return [
+        dict(
+            knowledge=knowledge,
+            loss=dict(type='KDLoss', loss_weight=3.),
+            temperature=default_temperature())
+    ]
+
+
+def _nothing_known(student: nn.Module) -> str:
+    """Why there is no default, with a module of the student to begin from."""
+    head = getattr(student, 'bbox_head', None) or getattr(
+        student, 'head', None)
+    # Without a module of a known name, what there is to choose from.
+    module = feature_module(student) or '<one of ' + ', '.join(
+        name for name, _ in student.named_children()) + '>'
+    return (
         f'no default distillation is known for a {type(student).__name__}'
         f'{f" with a {type(head).__name__}" if head is not None else ""}: '
         'give the hook a "distill" field, e.g. distill=[dict(knowledge=dict('
-        'type="FPNFeatures", module="neck"), loss=dict(type="PKDLoss", '
+        f'type="FPNFeatures", module="{module}"), loss=dict(type="PKDLoss", '
         'loss_weight=10.))], or of a classifier distill=[dict(knowledge=dict('
         'type="ClassLogits", module=<what gives logits>), loss=dict('
         'type="KDLoss", loss_weight=3.))]')
@@ -82,9 +112,14 @@ def default_distill(student: nn.Module,
 
 def _logits_module(model: nn.Module) -> Optional[str]:
     """What gives the logits of one of mmpretrain's classifiers."""
-    if hasattr(getattr(model, 'head', None), 'pre_logits'):
-        return 'head'
-    return 'model' if is_kind(model, 'TimmClassifier') else None
+    if is_kind(model, 'TimmClassifier'):
+        return 'model'
+    head = getattr(model, 'head', None)
+    # Other models have heads of this kind too, and predict without them.
+    if not is_kind(model, 'BaseClassifier') or not hasattr(head, 'pre_logits'):
+        return None
+    # It has two branches, and gives the logits of each.
+    return 'head.conv_cls_head' if is_kind(head, 'ConformerHead') else 'head'
 
 
 def _has_neck(model: nn.Module) -> bool:
@@ -187,13 +222,32 @@ def default_stop(has_validation: bool,
         has_validation (bool): Whether the run validates.
         max_iters (int): Its length.
         comparable (bool): Whether the teacher can be scored on the run's
-            data, see :func:`same_number_of_classes`. If it cannot, the middle
+            data, see :func:`why_incomparable`. If it cannot, the middle
             of the run is the end, which is where the others give up too.
             Defaults to True.
     """
     if not comparable:
         return dict(type='At', iter=max_iters // 2)
     return dict(type='SurpassTeacher' if has_validation else 'SurpassOnTrain')
+
+
+def why_incomparable(student: nn.Module,
+                     teacher: nn.Module,
+                     same_names: bool = True) -> Optional[str]:
+    """What keeps the two from being scored on the same data, or None.
+
+    Args:
+        student (nn.Module): The inner model.
+        teacher (nn.Module): The teacher's.
+        same_names (bool): Whether their classes have the same names, as far
+            as is known. Defaults to True.
+    """
+    if not same_names or not same_number_of_classes(student, teacher):
+        return 'knows other classes, or in another order'
+    if needs_proposals(teacher) and not needs_proposals(student):
+        return ('has no rpn_head, and the proposals that it would need '
+                'instead are not among the data of this student')
+    return None
 
 
 def same_number_of_classes(student: nn.Module, teacher: nn.Module) -> bool:
@@ -203,8 +257,11 @@ def same_number_of_classes(student: nn.Module, teacher: nn.Module) -> bool:
 
 
 def _num_classes(model: nn.Module) -> Optional[int]:
-    head = getattr(model, 'roi_head', model)
-    head = getattr(head, 'bbox_head', getattr(head, 'head', None))
+    model = getattr(model, 'roi_head', model)
+    heads = (
+        getattr(model, name, None)
+        for name in ('bbox_head', 'head', 'mask_head', 'panoptic_head'))
+    head = next((head for head in heads if head is not None), None)
     if isinstance(head, nn.ModuleList):  # the stages of a cascade
         head = head[-1]
     return getattr(head, 'num_classes', None)

@@ -1,17 +1,19 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Joins what is transferred, how it is compared and how strongly."""
-import logging
+from contextlib import contextmanager
 from functools import partial
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Union
+from typing import (Any, Dict, Iterator, List, NamedTuple, Optional, Sequence,
+                    Union)
 
 import torch
 from mmengine.dist import all_reduce
-from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from .capture import Capture
+from .failures import is_of_the_machine, is_told
 from .input_mapping import InputMapping
 from .knowledge import Pair
+from .loss_looks import LossLooks
 from .schedules import Schedule
 from .teacher import FrozenTeacher
 from .teacher_view import TeacherView
@@ -57,12 +59,12 @@ class Distiller:
         self.temperatures: Dict[str, Union[float, Tensor]] = {}
         self._iteration = 0
         self.is_first_batch = True
-        self._told_of_losses = False
         #: Calls of the teacher's modules that the latest batch needed, with
         #: the last of which its forward ended.
         self.until: Dict[str, int] = {}
         # The student sums its losses as its own train_step does.
         self._parse_losses = student.parse_losses
+        self._looks = LossLooks(student)
         for term in self.terms:
             term.knowledge.check(student, teacher.model)
             refuse_misfit(term)
@@ -106,6 +108,7 @@ class Distiller:
         """Take a given strength and the temperatures of the iteration."""
         self.strength = strength
         self._iteration = iteration
+        self._looks.set_progress(iteration)
         self.temperatures = {
             term.key: term.temperature.value(iteration)
             for term in self.terms if term.temperature is not None
@@ -154,21 +157,24 @@ class Distiller:
                     'in its forward in loss mode, or the forward is the '
                     'second of an iteration, which is not supported: name in '
                     f'the knowledge of {term.key} a module that is called')
-            for name, calls in term.knowledge.calls_needed(captured).items():
+            with _pairing_named(term):
+                needed = term.knowledge.calls_needed(captured)
+            for name, calls in needed.items():
                 until[name] = max(calls, until.get(name, 0))
         self.until = until
         view = self.view(inputs, data_samples, until)
 
         raw: Dict[str, Tensor] = {}
         for term in self.terms:
-            pairs = term.knowledge.pairs(captured, view)
-            if self.is_first_batch:
-                self._refuse_non_finite(pairs)
-                _refuse_without_gradient(term, pairs)
-            compare = partial(self._compare, term)
-            if term.knowledge.adapters is not None:
-                pairs = term.knowledge.adapters.fit(pairs, compare)
-            parts = [compare(pair) for pair in pairs]
+            with _pairing_named(term):
+                pairs = term.knowledge.pairs(captured, view)
+                if self.is_first_batch:
+                    self._refuse_non_finite(pairs)
+                    _refuse_without_gradient(term, pairs)
+                compare = partial(self._compare, term)
+                if term.knowledge.adapters is not None:
+                    pairs = term.knowledge.adapters.fit(pairs, compare)
+                parts = [compare(pair) for pair in pairs]
             if measured is not None:
                 measured += [
                     Measured(term.key, pair, part.item())
@@ -202,38 +208,28 @@ class Distiller:
             ValueError: If the two have no loss in common.
         """
         theirs = self.view(inputs, data_samples).task_losses()
-        names = self._common_losses(task_losses, theirs)
-        losses = torch.stack([
-            self._parse_losses({name: losses[name]
-                                for name in names})[0].detach().float()
-            for losses in (task_losses, theirs)
-        ])
-        all_reduce(losses, 'mean')
-        return dict(zip(('student', 'teacher'), losses.tolist()))
+        return self._looks.compare(task_losses, theirs)
 
-    def _common_losses(self, ours: Dict[str, Any],
-                       theirs: Dict[str, Any]) -> List[str]:
-        of_each = [[name for name in losses if 'loss' in name]
-                   for losses in (ours, theirs)]
-        common = [name for name in of_each[0] if name in of_each[1]]
-        if not common:
-            raise ValueError(
-                'the student and its teacher have no loss in common (the '
-                f'student has {", ".join(of_each[0])}, the teacher '
-                f'{", ".join(of_each[1])}), so that they cannot be compared: '
-                'use a stop without training losses, stop=dict(type="At", '
-                '...)')
-        alone = sorted(set(of_each[0]) ^ set(of_each[1]))
-        if alone and not self._told_of_losses:
-            self._told_of_losses = True
-            print_log(
-                'The training losses of student and teacher are compared by '
-                f'{", ".join(common)} alone: only one of the two has '
-                f'{", ".join(alone)}. If their heads are of different kinds, '
-                'this says little: use stop=dict(type="At", ...)',
-                logger='current',
-                level=logging.WARNING)
-        return common
+    def compare_losses_every(self, interval: Optional[int]) -> None:
+        """Have :meth:`look_at_losses` compare in every so many iterations.
+
+        Args:
+            interval (int, optional): None for never.
+        """
+        self._looks.every(interval)
+
+    def look_at_losses(
+            self, inputs: Tensor, data_samples: Any,
+            task_losses: Dict[str, Any]) -> Optional[Dict[str, float]]:
+        """:meth:`task_losses`, in the iterations that are set, else None.
+
+        They are computed in the first iteration too, to see that they can be.
+        """
+        if not self._looks.is_due:
+            return None
+        compared = self.task_losses(inputs, self._looks.samples(data_samples),
+                                    task_losses)
+        return compared if self._looks.counts else None
 
     def _weighted(self, task_losses: Dict[str, Any]) -> Dict[str, Any]:
         """The student's own losses, weighted as far as the strength goes."""
@@ -295,6 +291,28 @@ class Distiller:
         """Take every hook off both models."""
         self._student.remove()
         self._teacher.remove()
+        self._looks.remove()
+
+
+@contextmanager
+def _pairing_named(term: Term) -> Iterator[None]:
+    """Say of any failure which entry it is of, and what to do.
+
+    A check before training cannot know what modules of all kinds will give.
+    """
+    try:
+        yield
+    except Exception as error:
+        if is_of_the_machine(error) or is_told(error):
+            raise
+        knowledge = term.knowledge
+        raise ValueError(
+            f'{term.key}: what the student\'s {knowledge.module} and the '
+            f'teacher\'s {knowledge.teacher_module} give could not be '
+            f'compared by {type(knowledge).__name__} and '
+            f'{type(term.loss).__name__} ({type(error).__name__}: {error}). '
+            'Name other modules in this entry of distill, or distil feature '
+            'maps (knowledge FPNFeatures, of a neck or a stage)') from error
 
 
 def _refuse_without_gradient(term: Term, pairs: Sequence[Pair]) -> None:

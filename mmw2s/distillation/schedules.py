@@ -67,8 +67,9 @@ class Schedule(metaclass=ABCMeta):
         self._iters_per_unit = dict(
             epoch=iters_per_epoch, iter=1, run=max_iters)[self.unit]
         end = self._iters(self.span)
-        needs = (f'{type(self).__name__} needs {plural(end, "iteration")} (unit '
-                 f'{self.unit!r}: {self.span:g}), but ')
+        needs = (
+            f'{type(self).__name__} needs {plural(end, "iteration")} (unit '
+            f'{self.unit!r}: {self.span:g}), but ')
         message = None
         if end > max_iters:
             message = (f'{needs}the run has only {max_iters}: it will be cut '

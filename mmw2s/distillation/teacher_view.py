@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .capture import Call, Capture, EnoughCaptured
+from .failures import is_of_the_machine, is_told
 from .input_mapping import InputMapping
 from .rng import preserved_rng
 from .teacher import FrozenTeacher
@@ -134,8 +135,8 @@ class TeacherView:
         """The teacher's own losses on this batch, as its model gives them.
 
         Raises:
-            ValueError: If the data samples are not as they were before the
-                student's forward.
+            ValueError: If it cannot compute them, for whatever reason but
+                those of the machine.
         """
         teacher = self._teacher
         # Every head, whichever the knowledges name, as the student's are, and
@@ -151,12 +152,14 @@ class TeacherView:
             try:
                 return teacher.model(
                     self.inputs, self._data_samples, mode='loss')
-            except (AttributeError, KeyError, TypeError) as error:
+            except Exception as error:
+                if is_of_the_machine(error) or is_told(error):
+                    raise
                 raise ValueError(
                     f'the teacher {teacher.name} cannot compute its losses on '
-                    'data samples that the student has computed its own on '
-                    f'({type(error).__name__}: {error}). Some models, such as '
-                    'RTMDet-Ins, change them. Use a stop without training '
+                    'a batch that the student has computed its own on '
+                    f'({type(error).__name__}: {error}). Use a teacher of the '
+                    'student\'s kind, or a stop without training '
                     'losses, stop=dict(type="At", ...)') from error
 
 
@@ -165,13 +168,15 @@ def teacher_named(teacher: FrozenTeacher) -> Iterator[None]:
     """Say of a failed forward of the teacher whose it is."""
     try:
         yield
-    except torch.OutOfMemoryError:
+    except EnoughCaptured:
         raise
-    except (AssertionError, RuntimeError) as error:
+    except Exception as error:
+        if is_of_the_machine(error) or is_told(error):
+            raise
         raise ValueError(
             f'the teacher {teacher.name} cannot take the pictures of the run '
-            f'({error}). Is it for pictures of another size, or of other '
-            'channels?') from error
+            f'({type(error).__name__}: {error}). Is it for pictures of '
+            'another size, or of other channels?') from error
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 from builders import TinyModel, batch, build, teacher_of
+from mmdet.models import BaseDetector
 from mmengine.logging import MMLogger
+from mmpretrain.models import ConformerHead
 from tiny_classifiers import build as build_classifier
 from tiny_classifiers import classifier
 from tiny_heads import SOFTMAX
@@ -11,7 +13,8 @@ from toys import retinanet
 
 from mmw2s.distillation.defaults import (default_distill, default_schedule,
                                          default_stop, default_temperature,
-                                         same_number_of_classes)
+                                         same_number_of_classes,
+                                         why_incomparable)
 from mmw2s.distillation.distiller import Distiller
 from mmw2s.distillation.stop_rules import SurpassOnTrain, SurpassTeacher
 from mmw2s.distillation.terms import build_terms
@@ -121,8 +124,52 @@ def test_a_head_that_cannot_be_read_gives_features(capsys):
     assert types(default_distill(student, student)) == ['FPNFeatures']
     assert "student's bbox_head is a Identity" in capsys.readouterr().out
     del student.neck
-    with pytest.raises(ValueError, match='for a RetinaNet with a Identity: '):
-        of(student)
+    entry, = default_distill(student, student)
+    assert entry['knowledge'] == dict(type='FPNFeatures', module='backbone')
+
+
+class Segmentor(BaseDetector):
+    """A detector without any of the heads that are known."""
+
+    def __init__(self, neck: bool):
+        super().__init__()
+        self.backbone = nn.Conv2d(3, 4, 1)
+        if neck:
+            self.neck = nn.Conv2d(4, 4, 1)
+        self.panoptic_head = nn.Conv2d(4, 2, 1)
+
+    loss = predict = _forward = extract_feat = None
+
+
+def test_a_detector_of_unknown_heads_gives_features():
+    # As SOLO (with a neck) and Mask2Former (without).
+    for neck, names in ((True, {}), (False, dict(module='backbone'))):
+        entry, = default_distill(Segmentor(neck), Segmentor(neck))
+        assert entry['knowledge'] == dict(type='FPNFeatures', **names)
+        assert entry['loss']['type'] == 'PKDLoss'
+
+
+def test_a_head_of_corners_gives_the_features_of_the_backbone(capsys):
+    MMLogger.get_instance('said')
+    model = build(
+        dict(
+            type='CornerNet',
+            neck=None,
+            backbone=dict(
+                type='HourglassNet',
+                downsample_times=1,
+                num_stacks=2,
+                stage_channels=[8, 8],
+                stage_blocks=[1, 1],
+                feat_channel=8,
+                norm_cfg=dict(type='BN')),
+            bbox_head=dict(
+                type='CornerHead',
+                num_classes=2,
+                in_channels=8,
+                corner_emb_channels=1)))
+    entry, = default_distill(model, model)
+    assert entry['knowledge'] == dict(type='FPNFeatures', module='backbone')
 
 
 def test_a_teacher_that_fits_is_not_written_about(capsys):
@@ -187,6 +234,34 @@ def test_logits_are_taken_where_each_of_the_two_models_has_them():
         assert entry['knowledge'] == dict(type='ClassLogits', **names)
 
 
+def test_of_a_classifier_with_two_branches_one_is_taken():
+    two, one = (build_classifier(classifier()) for _ in range(2))
+    two.head = ConformerHead(3, [32, 32])
+    entry, = default_distill(two, one)
+    assert entry['knowledge'] == dict(
+        type='ClassLogits', module='head.conv_cls_head', teacher_module='head')
+    entry, = default_distill(one, two)
+    assert entry['knowledge'] == dict(
+        type='ClassLogits', teacher_module='head.conv_cls_head')
+
+
+class ImageToImageRetriever(TinyModel):
+    """Stands for mmpretrain's, which predicts without its head."""
+
+    def __init__(self):
+        super().__init__()
+        self.image_encoder = nn.Conv2d(3, 4, 1)
+        self.head = build_classifier(classifier()).head
+
+
+def test_a_head_of_classes_alone_makes_no_classifier():
+    with pytest.raises(
+            ValueError,
+            match='for a ImageToImageRetriever with a LinearClsHead: .*'
+            'module="image_encoder"'):
+        of(ImageToImageRetriever())
+
+
 def test_a_classifier_whose_head_is_unusual_is_told_of_both_ways():
     cfg = classifier()
     cfg['head'] = dict(
@@ -204,8 +279,27 @@ def test_of_another_kind_of_model_nothing_is_guessed():
     with pytest.raises(
             ValueError,
             match='no default distillation is known for a TinyModel '
-            'with a Sequential: give the hook a "distill" field'):
+            'with a Sequential: give the hook a "distill" field.*'
+            'module="<one of data_preprocessor, body, head>"'):
         of(TinyModel())
+
+
+@pytest.mark.parametrize('parts, proposed', [
+    (dict(student=dict(backbone=0, neck=0)), 'student.neck'),
+    (dict(detector=dict(backbone=0)), 'detector.backbone'),
+    (dict(backbone=0, decoder=dict(neck=0)), 'decoder.neck'),
+])
+def test_what_it_proposes_is_a_module_of_the_model(parts, proposed):
+
+    def made(parts):
+        module = nn.Module()
+        for name, inner in parts.items():
+            module.add_module(name,
+                              made(inner) if inner else nn.Conv2d(3, 4, 1))
+        return module
+
+    with pytest.raises(ValueError, match=f'module="{proposed}"'):
+        of(made(parts))
 
 
 def test_the_strength_warms_up_holds_and_has_faded_at_30_percent_of_the_run():
@@ -245,6 +339,27 @@ def test_a_teacher_that_cannot_be_scored_is_held_to_the_middle_of_the_run():
     rule = STOP_RULES.build(default_stop(True, 100, comparable=False))
     rule.bind(100, 10)
     assert rule.at(49) is None and rule.at(50) is not None
+
+
+def test_a_teacher_that_needs_proposals_cannot_be_scored_without_them():
+    faster, fast = build(faster_rcnn()), build(faster_rcnn())
+    del fast.rpn_head
+    assert 'has no rpn_head' in why_incomparable(faster, fast)
+    for student, teacher in ((fast, fast), (fast, faster), (faster, faster)):
+        assert why_incomparable(student, teacher) is None
+
+
+def test_a_teacher_of_other_classes_cannot_be_scored():
+    two, five = (build(retinanet(18, num_classes=n)) for n in (2, 5))
+    assert 'other classes' in why_incomparable(two, five)
+    assert 'other classes' in why_incomparable(two, two, same_names=False)
+
+
+def test_the_classes_of_other_heads_count_too():
+    two, five = Segmentor(True), Segmentor(True)
+    two.panoptic_head.num_classes, five.panoptic_head.num_classes = 2, 5
+    assert same_number_of_classes(two, two)
+    assert not same_number_of_classes(two, five)
 
 
 @pytest.mark.parametrize('kind', [retinanet, faster_rcnn, cascade_rcnn])

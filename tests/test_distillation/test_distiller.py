@@ -6,6 +6,7 @@ import torch
 from builders import batch, build, teacher_of
 from entries import BOX, CLS, FPN, SPY, entry
 from mmengine.logging import MMLogger
+from torch import nn
 from toys import retinanet
 
 from mmw2s.distillation.distiller import Distiller
@@ -380,6 +381,59 @@ def test_two_models_that_do_not_fit_are_refused_and_leave_no_hook(
     assert not any(
         m._forward_hooks for model in (other, teacher.model)
         for m in model.modules())
+
+
+class Failing(nn.Module):
+    """A loss that meets what it was not written for."""
+
+    error = TypeError('no')
+
+    def forward(self, *args, **kwargs):
+        raise self.error
+
+
+@pytest.mark.parametrize('error', [
+    TypeError('no'),
+    IndexError('no'),
+    RuntimeError('no'),
+    ValueError('no'),
+    ZeroDivisionError('no')
+])
+def test_a_failure_in_a_step_names_entry_modules_and_what_to_do(
+        distil, student, error):
+    distiller = distil(CLS)
+    distiller.terms[0] = distiller.terms[0]._replace(loss=Failing())
+    Failing.error = error
+    with pytest.raises(
+            ValueError,
+            match="loss_kd_cls: what the student's bbox_head and the "
+            "teacher's bbox_head give could not be compared by "
+            f'DenseHeadOutputs and Failing .{type(error).__name__}: no.*'
+            'knowledge FPNFeatures'):
+        step(distiller, student)
+
+
+def test_what_a_knowledge_has_told_itself_is_left_as_it_is(
+        distil, student, teacher, tmp_path):
+    other = teacher_of(TEACHER, tmp_path / 'other.pth')
+    other.model.bbox_head.retina_cls = nn.Conv2d(8, 9, 3, padding=1)
+    with pytest.raises(ValueError, match=r'^bbox_head.scores\[0\]: the stud'):
+        step(distil(CLS, teacher=other), student)
+
+
+@pytest.mark.parametrize('error', [
+    torch.OutOfMemoryError('full'),
+    MemoryError('full'),
+    RuntimeError('DefaultCPUAllocator: can\'t allocate memory'),
+    KeyboardInterrupt()
+])
+def test_what_the_machine_says_is_passed_on(distil, student, error):
+    distiller = distil(CLS)
+    distiller.terms[0] = distiller.terms[0]._replace(loss=Failing())
+    Failing.error = error
+    with pytest.raises(type(error)) as raised:
+        step(distiller, student)
+    assert raised.value is error
 
 
 # -- the sum of a loss dict ----------------------------------------------

@@ -276,9 +276,33 @@ def test_samples_that_the_student_has_changed_name_another_stop(teacher):
         view.task_losses()
 
 
+@pytest.mark.parametrize('error',
+                         [IndexError, RuntimeError, ZeroDivisionError])
+def test_losses_that_fail_for_any_reason_name_another_stop(
+        teacher, monkeypatch, error):
+
+    def fail(*args, **kwargs):
+        raise error('no')
+
+    monkeypatch.setattr(teacher.model, 'loss', fail)
+    with pytest.raises(ValueError, match=f'{error.__name__}: no.*type="At"'):
+        view_of(teacher, ['neck']).task_losses()
+
+
+@pytest.mark.parametrize('error', [torch.OutOfMemoryError, MemoryError])
+def test_full_memory_is_no_fault_of_the_losses(teacher, monkeypatch, error):
+
+    def fail(*args, **kwargs):
+        raise error('full')
+
+    monkeypatch.setattr(teacher.model, 'loss', fail)
+    with pytest.raises(error, match='full'):
+        view_of(teacher, ['neck']).task_losses()
+
+
 def test_a_failed_forward_is_the_teachers_but_full_memory_is_not():
     teacher = SimpleNamespace(name='r18')
-    for error in (AssertionError, RuntimeError):
+    for error in (AssertionError, RuntimeError, TypeError, KeyError):
         with pytest.raises(ValueError, match='the teacher r18 cannot take'):
             with teacher_named(teacher):
                 raise error('sizes')

@@ -190,6 +190,27 @@ def test_a_teacher_of_other_classes_is_not_scored_and_ends_halfway(
             train(cfg)
 
 
+def test_a_teacher_that_needs_proposals_is_not_scored_without_them(
+        pictures, teacher_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        'mmw2s.engine.hooks.weak_teacher_distill_hook.score_teacher',
+        lambda *args: pytest.fail('scored'))
+    fast = faster_rcnn(18)
+    fast['type'] = 'FastRCNN'
+    del fast['rpn_head']
+    fast['train_cfg'].pop('rpn')
+    fast['train_cfg'].pop('rpn_proposal')
+    fast['test_cfg'].pop('rpn')
+    teacher = teacher_of(fast)
+    _, seen = train(
+        student(pictures, tmp_path / 'default', teacher, schedule=ON))
+    assert [len(kd(step)) for step in seen] == [2, 2, 0, 0]
+    for kind in ('SurpassTeacher', 'SurpassOnTrain'):
+        cfg = student(pictures, tmp_path, teacher, stop=dict(type=kind))
+        with pytest.raises(ValueError, match='has no rpn_head.*type="At"'):
+            train(cfg)
+
+
 @pytest.mark.parametrize('loss', [
     dict(type='DKDLoss', alpha=1., beta=0.25),
     dict(type='DISTLoss'),

@@ -94,7 +94,13 @@ class Knowledge:
 
     def modules_of(self, student: nn.Module,
                    teacher: nn.Module) -> Tuple[nn.Module, nn.Module]:
-        """The named module in each of the two models."""
+        """The named module in each of the two models.
+
+        Raises:
+            ValueError: If a model has no such module, or if one gives the
+                maps of an image more often than the other.
+        """
+        _refuse_other_branches(student, teacher)
         return (find_module(student, self.module, 'student'),
                 find_module(teacher, self.teacher_module, 'teacher'))
 
@@ -143,3 +149,30 @@ class Knowledge:
         """
         raise NotImplementedError(
             f'{type(self).__name__} should define `pairs`')
+
+
+def _refuse_other_branches(student: nn.Module, teacher: nn.Module) -> None:
+    """Refuse branches, as TridentNet has them, that only one model has."""
+    ours, theirs = _branches(student, True), _branches(teacher, False)
+    if ours == theirs:
+        return
+    if ours == _branches(teacher, True):
+        raise ValueError(
+            f'the student trains {ours} branches, each image in each of '
+            'them, but the teacher predicts by one: give the teacher '
+            'cfg_options={"model.backbone.test_branch_idx": -1, '
+            '"model.roi_head.test_branch_idx": -1}')
+    raise ValueError(
+        f'the student gives the maps of {ours} branches of an image, the '
+        f'teacher of {theirs}: they cannot be paired. Use a teacher with as '
+        'many branches' +
+        ('' if ours > 1 else ', or one whose test_branch_idx is not -1'))
+
+
+def _branches(model: nn.Module, training: bool) -> int:
+    """In how many branches the backbone looks at each image."""
+    backbone = getattr(model, 'backbone', None)
+    in_prediction = getattr(backbone, 'test_branch_idx', None)
+    if in_prediction is None or not (training or in_prediction == -1):
+        return 1
+    return backbone.num_branch

@@ -13,6 +13,7 @@ from ..teacher import FrozenTeacher
 from ..teacher_view import TeacherView
 from .base import Captured, Knowledge, Pair
 from .feature_maps import FPNFeatures
+from .feature_modules import feature_knowledge
 
 __all__ = ['ClassLogits', 'HiddenFeatures']
 
@@ -90,6 +91,10 @@ class ClassLogits(Knowledge):
         except ValueError as error:
             raise ValueError(f'{error}. Where the logits are is said by '
                              'ClassLogits.module and teacher_module') from None
+        for owner, model, name in (('student', student, self.module),
+                                   ('teacher', teacher, self.teacher_module)):
+            _refuse_unreadable(owner, model, name,
+                               feature_knowledge(student, teacher))
         if any(
                 is_kind(module, 'MultiTaskHead')
                 and f'{self.module}.'.startswith(f'{name}.')
@@ -223,6 +228,24 @@ _OTHER_CLASSES = (
     'logits are paired class by class. Use a teacher trained on the '
     'student\'s classes, or one whose checkpoint names its classes, the '
     'student\'s among them')
+
+
+def _refuse_unreadable(owner: str, model: nn.Module, name: str,
+                       features: str) -> None:
+    """Refuse heads that are known not to give logits of every image."""
+    if is_kind(model, 'BaseRetriever') and name.split('.')[0] == 'head':
+        raise ValueError(
+            f'the {owner} is a {type(model).__name__}, which compares images '
+            f'with a set of others in prediction and does not call its {name} '
+            f'there. Distil features instead ({features})')
+    module = model.get_submodule(name)
+    if is_kind(module, 'ConformerHead'):
+        field = 'module' if owner == 'student' else 'teacher_module'
+        raise ValueError(
+            f'the {owner}\'s {name} is a {type(module).__name__}, which gives '
+            'the logits of two branches: name one of them by '
+            f'ClassLogits.{field}, "{name}.conv_cls_head" or '
+            f'"{name}.trans_cls_head"')
 
 
 def _logits(output: Any, owner: str, module: str) -> Tensor:

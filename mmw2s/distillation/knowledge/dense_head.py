@@ -1,4 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import inspect
 from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
@@ -9,6 +10,8 @@ from mmw2s.registry import KNOWLEDGE, is_kind
 from mmw2s.utils.fields import check_choice, check_integer, check_number
 from ..teacher_view import TeacherView
 from .base import Captured, Knowledge, Pair
+from .box_code import box_code
+from .feature_modules import feature_knowledge
 
 __all__ = ['DenseHeadOutputs']
 
@@ -75,26 +78,19 @@ class DenseHeadOutputs(Knowledge):
     def check(self, student: nn.Module, teacher: nn.Module) -> None:
         """Compare classes, strides, anchors and box codes of the heads."""
         ours, theirs = self.modules_of(student, teacher)
-        for owner, name, head in (('student', self.module, ours),
-                                  ('teacher', self.teacher_module, theirs)):
-            # YOLOv3 has anchors, but one map for scores and boxes.
-            if not (hasattr(head, 'prior_generator')
-                    and hasattr(head, 'cls_out_channels')):
+        features = feature_knowledge(student, teacher)
+        for whose, head in ((f'student\'s {self.module}', ours),
+                            (f'teacher\'s {self.teacher_module}', theirs)):
+            why_not = _why_unreadable(head)
+            if why_not is not None:
                 raise ValueError(
-                    f'the {owner}\'s {name} is a {type(head).__name__}, not a '
-                    'dense head with a prior_generator and scores apart: '
+                    f'the {whose} is a {type(head).__name__}, {why_not}: '
                     f'{type(self).__name__} cannot read it. Distil features '
-                    'instead (knowledge FPNFeatures)')
-            if is_kind(head, *_SCORES_AT_OBJECTS):
-                raise ValueError(
-                    f'the {owner}\'s {name} is a {type(head).__name__}, whose '
-                    'class scores mean nothing where there is no object. '
-                    'Distil features instead (knowledge FPNFeatures)')
+                    f'instead ({features})')
         self._refuse_difference(
             'classes', ours.num_classes, theirs.num_classes,
             'scores are paired class by class. Use a teacher trained on the '
-            'student\'s classes, or distil features only (knowledge '
-            'FPNFeatures)')
+            f'student\'s classes, or distil features only ({features})')
         self._refuse_difference(
             'activation', activation_of(ours), activation_of(theirs),
             'scores of different kinds cannot be compared. Use a teacher '
@@ -231,6 +227,27 @@ def _rows(levels: Sequence[Tensor], index: Tensor) -> Tensor:
     return rows
 
 
+def _why_unreadable(head: nn.Module) -> Optional[str]:
+    """What keeps a module's outputs from being read anchor by anchor."""
+    # YOLOv3 has anchors, but one map for scores and boxes.
+    if not (hasattr(head, 'prior_generator')
+            and hasattr(head, 'cls_out_channels')):
+        return 'not a dense head with a prior_generator and scores apart'
+    if is_kind(head, *_SCORES_AT_OBJECTS):
+        return 'whose class scores mean nothing where there is no object'
+    # GLIP's is given the words too, and has a score for each of them.
+    needed = [
+        name
+        for name, given in inspect.signature(head.forward).parameters.items()
+        if given.default is given.empty and given.kind in (
+            given.POSITIONAL_ONLY, given.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(needed) > 1:
+        return ('whose scores do not follow from the maps alone (its forward '
+                f'is given {", ".join(needed)})')
+    return None
+
+
 def activation_of(head: nn.Module) -> str:
     """``'sigmoid'`` or ``'softmax'``: what makes a head's scores of logits."""
     sigmoid = head.use_sigmoid_cls if hasattr(head, 'use_sigmoid_cls') else \
@@ -253,14 +270,11 @@ def _counts(anchors: list) -> Union[int, List[int]]:
 
 
 def _box_code(head: nn.Module) -> dict:
-    coder = getattr(head, 'bbox_coder', None)
-    code = {
-        k: v
-        for k, v in vars(coder).items() if k in ('means', 'stds')
-    } if coder is not None else {}
-    # FCOS in strides or in pixels.
-    code['norm_on_bbox'] = getattr(head, 'norm_on_bbox', None)
-    return dict(code, head=type(head).__name__, coder=type(coder).__name__)
+    return dict(
+        box_code(head),
+        head=type(head).__name__,
+        # FCOS in strides or in pixels.
+        norm_on_bbox=getattr(head, 'norm_on_bbox', None))
 
 
 def _best_probability(scores: Tensor, head: nn.Module) -> Tensor:

@@ -11,6 +11,8 @@ from mmw2s.registry import KNOWLEDGE
 from mmw2s.utils.fields import check_choice
 from ..teacher_view import TeacherView
 from .base import Captured, Knowledge, Pair
+from .box_code import box_code, code_size
+from .feature_modules import feature_knowledge
 
 __all__ = ['RoIHeadOutputs']
 
@@ -103,6 +105,7 @@ class RoIHeadOutputs(Knowledge):
     def check(self, student: nn.Module, teacher: nn.Module) -> None:
         """Compare kinds, classes and box codes of the RoI heads."""
         ours, theirs = self.modules_of(student, teacher)
+        self._features = feature_knowledge(student, teacher)
         self._refuse_unreadable(f'student\'s {self.module}', ours)
         self._refuse_unreadable(f'teacher\'s {self.teacher_module}', theirs)
         if self.output == 'masks' and ours.share_roi_extractor:
@@ -124,7 +127,8 @@ class RoIHeadOutputs(Knowledge):
                  f'{head}.{self._branch.loss}'))
         self._stage_weights = getattr(ours, 'stage_loss_weights', [1.])
         self._their_head = theirs
-        self._their_maps = 'neck' if hasattr(teacher, 'neck') else 'backbone'
+        with_neck = getattr(teacher, 'neck', None) is not None
+        self._their_maps = 'neck' if with_neck else 'backbone'
 
     def _heads(self, roi_head: nn.Module) -> List[nn.Module]:
         """The head of each stage."""
@@ -140,8 +144,8 @@ class RoIHeadOutputs(Knowledge):
                 f'the {whose} is a {type(roi_head).__name__}, not a RoI head '
                 f'with a {self._branch.head} on RoI features alone, as those '
                 'of Faster, Mask and Cascade R-CNN: RoIHeadOutputs cannot '
-                f'read its {self.output}. Distil features instead (knowledge '
-                'FPNFeatures)')
+                f'read its {self.output}. Distil features instead '
+                f'({self._features})')
         for head in self._heads(roi_head) if self.output != 'masks' else []:
             if getattr(head, 'custom_activation', False) or \
                     getattr(head.loss_cls, 'use_sigmoid', False) or \
@@ -150,20 +154,25 @@ class RoIHeadOutputs(Knowledge):
                     f'the {whose} has a {type(head).__name__} with '
                     f'{type(head.loss_cls).__name__}, whose scores are no '
                     'softmax with the background as the last class. Distil '
-                    'features instead (knowledge FPNFeatures)')
+                    f'features instead ({self._features})')
             has_deltas = getattr(head, 'with_reg', False) and hasattr(
                 head.bbox_coder, 'stds')
             if self.output == 'boxes' and not has_deltas:
                 raise ValueError(
                     f'the {whose} has a {type(head).__name__}, which gives no '
                     'box deltas: leave the boxes out')
+            if self.output == 'boxes' and code_size(head) != 4:
+                raise ValueError(
+                    f'the {whose} has a {type(head.bbox_coder).__name__}, '
+                    f'whose boxes are of {code_size(head)} numbers; deltas '
+                    'are compared of boxes of 4 alone: leave the boxes out')
 
     def _refuse_other_head(self, ours: nn.Module, theirs: nn.Module) -> None:
         self._refuse_difference(
             'classes', ours.num_classes, theirs.num_classes,
             'RoIs are compared class by class. Use a teacher trained on the '
-            'student\'s classes, or distil features only (knowledge '
-            'FPNFeatures)')
+            'student\'s classes, or distil features only '
+            f'({self._features})')
         if self.output == 'boxes':
             self._refuse_difference(
                 'box code', _box_code(ours), _box_code(theirs),
@@ -224,7 +233,7 @@ class RoIHeadOutputs(Knowledge):
                 f'the student\'s {self.module} looks at {len(maps[0])} '
                 f'images, the teacher\'s {self.teacher_module} at '
                 f'{len(theirs[0])}: RoIs cannot be handed over between them. '
-                'Distil features instead (knowledge FPNFeatures)')
+                f'Distil features instead ({self._features})')
         forward = getattr(self._their_head, self._branch.forward)
         fields: Dict[str, Any] = dict(rois=rois)
         if 'stage' in _fields(forward):
@@ -287,9 +296,4 @@ def _fields(method: Callable) -> set:
 
 
 def _box_code(head: nn.Module) -> dict:
-    coder = head.bbox_coder
-    return dict(
-        coder=type(coder).__name__,
-        means=tuple(coder.means),
-        stds=tuple(coder.stds),
-        class_agnostic=head.reg_class_agnostic)
+    return dict(box_code(head), class_agnostic=head.reg_class_agnostic)

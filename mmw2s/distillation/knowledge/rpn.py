@@ -1,10 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-from typing import Optional, Union
+from typing import Optional, Tuple, Union
+
+from torch import nn
 
 from mmw2s.registry import KNOWLEDGE
 from .dense_head import DenseHeadOutputs
 
-__all__ = ['RPNOutputs']
+__all__ = ['RPNOutputs', 'needs_proposals']
 
 
 @KNOWLEDGE.register_module()
@@ -42,3 +44,20 @@ class RPNOutputs(DenseHeadOutputs):
     @property
     def name(self) -> str:  # type: ignore[override]
         return 'rpn' if self.output == 'scores' else 'rpn_box'
+
+    def modules_of(self, student: nn.Module,
+                   teacher: nn.Module) -> Tuple[nn.Module, nn.Module]:
+        """The region proposal network of each of the two models."""
+        for owner, model, name in (('student', student, self.module),
+                                   ('teacher', teacher, self.teacher_module)):
+            if needs_proposals(model) and name == 'rpn_head':
+                raise ValueError(
+                    f'the {owner} ({type(model).__name__}) has no module '
+                    f'"{name}": it is given its proposals, as Fast R-CNN is, '
+                    'and has none to compare. Leave RPNOutputs out')
+        return super().modules_of(student, teacher)
+
+
+def needs_proposals(model: nn.Module) -> bool:
+    """Whether a two-stage detector makes no proposals of its own."""
+    return hasattr(model, 'roi_head') and not hasattr(model, 'rpn_head')

@@ -15,7 +15,7 @@ from mmw2s.analysis.record import scalar_metrics
 from mmw2s.compatibility import refuse_bfloat16
 from mmw2s.distillation.announce import until_when
 from mmw2s.distillation.defaults import (default_distill, default_schedule,
-                                         default_stop, same_number_of_classes)
+                                         default_stop, why_incomparable)
 from mmw2s.distillation.distiller import Distiller, Measured
 from mmw2s.distillation.plausibility import warn_of_odd_settings
 from mmw2s.distillation.record import RunRecord
@@ -124,7 +124,6 @@ class WeakTeacherDistillHook(Hook):
         self.record: Optional[RunRecord] = None
         self._missed: Optional[MissedValidationHook] = None
         self._handle: Any = None
-        self._iter = 0
         self._loaded_state: dict = {}
         self._reached = False
         self._sums: Set[str] = set()
@@ -195,12 +194,12 @@ class WeakTeacherDistillHook(Hook):
         same_names = teacher.check_classes(
             classes,
             strict=any(t.knowledge.by_class for t in self.distiller.terms))
-        comparable = same_names and same_number_of_classes(
-            student, teacher.model)
-        stop_cfg = self.stop_cfg or default_stop(runner.val_loop is not None,
-                                                 runner.max_iters, comparable)
+        why_not = why_incomparable(student, teacher.model, same_names)
+        stop_cfg = self.stop_cfg or default_stop(
+            runner.val_loop is not None, runner.max_iters, why_not is None)
         self._stop = STOP_RULES.build(stop_cfg)
-        self._refuse_stop(runner, comparable)
+        self._refuse_stop(runner, why_not)
+        self.distiller.compare_losses_every(self._stop.train_loss_interval)
         length = (runner.max_iters, iters_per_epoch(runner))
         self.distiller.bind(*length)
 
@@ -259,7 +258,7 @@ class WeakTeacherDistillHook(Hook):
         if getattr(runner.optim_wrapper, 'cast_dtype', None) is torch.bfloat16:
             refuse_bfloat16(inner_model(runner.model))
 
-    def _refuse_stop(self, runner: Runner, comparable: bool) -> None:
+    def _refuse_stop(self, runner: Runner, why_not: Optional[str]) -> None:
         """Refuse a rule that lacks what it decides on."""
         name = type(self._stop).__name__
         if self._stop.needs_validation and runner.val_loop is None:
@@ -267,13 +266,13 @@ class WeakTeacherDistillHook(Hook):
                 f'stop={name} decides on validations, but the run has none: '
                 'configure val_dataloader, val_cfg and val_evaluator, or use '
                 'stop=dict(type="SurpassOnTrain")')
-        if not comparable and (self._stop.needs_teacher_score
-                               or self._stop.train_loss_interval is not None):
+        if why_not and (self._stop.needs_teacher_score
+                        or self._stop.train_loss_interval is not None):
             raise ValueError(
                 f'stop={name} compares the student with its teacher on the '
-                'run\'s data, but the teacher knows other classes, or in '
-                'another order: use stop=dict(type="At", ...), or a '
-                'SurpassTeacher with a number as its teacher_score')
+                f'run\'s data, but the teacher {why_not}: use '
+                'stop=dict(type="At", ...), or a SurpassTeacher with a number '
+                'as its teacher_score')
 
     def _replay(self, runner: Runner) -> None:
         """Bring the stop rule to where the record ends."""
@@ -317,7 +316,6 @@ class WeakTeacherDistillHook(Hook):
         if reason is not None:
             self._switch_off(runner, reason)
             return
-        self._iter = runner.iter
         self.distiller.set_progress(runner.iter)
         update_ours(runner.message_hub, self.distiller)
 
@@ -330,10 +328,9 @@ class WeakTeacherDistillHook(Hook):
         self._reached = True
         # A student's own loss of that name (mmpretrain's) hides the sum.
         self._sums = set() if 'loss' in output else {'loss'}
-        distiller, interval = self.distiller, self._stop.train_loss_interval
-        if interval is not None and (self._iter + 1) % interval == 0:
-            self._train_losses = distiller.task_losses(
-                batch['inputs'], batch.get('data_samples'), output)
+        distiller = self.distiller
+        self._train_losses = distiller.look_at_losses(
+            batch['inputs'], batch.get('data_samples'), output)
         if distiller.strength <= 0:
             return None
         losses = distiller.losses(batch['inputs'], batch.get('data_samples'),

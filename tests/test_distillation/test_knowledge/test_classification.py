@@ -1,7 +1,8 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 import torch
-from builders import view_of
+from builders import TinyModel, view_of
+from mmpretrain.models import ConformerHead
 from mmpretrain.structures import DataSample
 from tiny_classifiers import CLASSES, batch, build, classifier
 from torch import nn
@@ -160,6 +161,36 @@ def test_an_unusual_head_is_refused_by_the_field_that_helps(distil):
     pair, *_ = distil(
         cfg, classifier(), module='head.first', teacher_module='head.fc')
     assert pair.name == 'head.first'
+
+
+def test_of_a_head_with_two_branches_one_is_to_be_named():
+    model = TinyModel()
+    model.head = ConformerHead(3, [8, 8])
+    with pytest.raises(
+            ValueError,
+            match='ConformerHead, which gives the logits of two branches.*'
+            'ClassLogits.module, "head.conv_cls_head" or "head.trans'):
+        ClassLogits().check(model, model)
+    with pytest.raises(ValueError, match="the teacher's head .*teacher_mod"):
+        ClassLogits('head.conv_cls_head', 'head').check(model, model)
+    ClassLogits('head.trans_cls_head').check(model, model)
+
+
+def test_a_retriever_whose_prediction_has_no_head_is_refused():
+    model = build(
+        dict(
+            type='ImageToImageRetriever',
+            image_encoder=[
+                dict(type='ResNet_CIFAR', depth=18, base_channels=4),
+                dict(type='GlobalAveragePooling')
+            ],
+            head=dict(type='ArcFaceClsHead', num_classes=3, in_channels=32),
+            prototype=torch.zeros(2, 32)))
+    with pytest.raises(
+            ValueError,
+            match='ImageToImageRetriever, which compares .*does not call its '
+            'head.*FPNFeatures, module="image_encoder"'):
+        ClassLogits().check(model, model)
 
 
 def test_a_model_without_that_module_is_told_the_field(distil):

@@ -3,7 +3,7 @@ import copy
 
 import pytest
 from builders import build, pairs_of, teacher_of
-from mmdet.models import AutoAssignHead, YOLOXHead
+from mmdet.models import ATSSHead, AutoAssignHead, YOLOXHead
 from tiny_heads import ATSS, FCOS, GFL, RETINA, SOFTMAX
 from torch import nn
 
@@ -129,6 +129,40 @@ def test_a_head_that_is_not_dense_is_refused_by_its_name():
     with pytest.raises(ValueError, match="the teacher's neck is a FPN"):
         DenseHeadOutputs(teacher_module='neck').check(
             build(RETINA), build(RETINA))
+
+
+def test_a_head_that_is_given_more_than_maps_is_refused():
+    # As GLIP's, whose scores are of the words that it is given.
+    class Fusion(ATSSHead):
+
+        def forward(self, visual_feats, language_feats):
+            pass
+
+    model = build(dict(ATSS))
+    model.bbox_head.__class__ = Fusion
+    with pytest.raises(
+            ValueError,
+            match='Fusion, whose scores do not follow from the maps alone .*'
+            'visual_feats, language_feats.*knowledge FPNFeatures'):
+        DenseHeadOutputs().check(model, model)
+
+
+def test_another_scale_of_the_same_box_code_is_refused():
+    ours, theirs = (
+        changed(ATSS, bbox_coder=dict(type='TBLRBBoxCoder', normalizer=n))
+        for n in (4., 8.))
+    text = refusal(ours, theirs, output='boxes')
+    assert 'box code' in text and "'normalizer': 8.0" in text
+    DenseHeadOutputs('boxes').check(build(ours), build(ours))
+
+
+def test_how_a_box_is_clipped_is_no_part_of_its_code():
+    ours, theirs = (
+        changed(
+            RETINA,
+            bbox_coder=dict(type='DeltaXYWHBBoxCoder', clip_border=clip))
+        for clip in (True, False))
+    DenseHeadOutputs('boxes').check(build(ours), build(theirs))
 
 
 def test_outputs_of_other_shapes_are_refused_on_the_first_batch(tmp_path):

@@ -2,7 +2,7 @@
 import pytest
 import torch
 from builders import build, teacher_of
-from tiny_two_stage import (cascade_rcnn, faster_rcnn, mask_rcnn,
+from tiny_two_stage import (c4, cascade_rcnn, faster_rcnn, mask_rcnn,
                             pairs_in_training)
 from toys import retinanet
 
@@ -146,6 +146,24 @@ def test_labels_that_are_not_of_the_rois_are_refused(tmp_path):
     captured[name] = [Call((call.inputs[0], call.inputs[1][:5]), call.output)]
     with pytest.raises(ValueError, match=f'{name} was given no input of 32'):
         knowledge.pairs(captured, view)
+
+
+def test_boxes_of_five_numbers_are_refused_where_boxes_are_distilled():
+    models = [build(faster_rcnn()) for _ in range(2)]
+    for model in models:  # as rotated ones have
+        model.roi_head.bbox_head.bbox_coder.encode_size = 5
+    with pytest.raises(
+            ValueError,
+            match="the student's roi_head has a DeltaXYWHBBoxCoder, whose "
+            'boxes are of 5 numbers.*leave the boxes out'):
+        RoIHeadOutputs('boxes').check(*models)
+    RoIHeadOutputs('scores').check(*models)
+
+
+def test_what_to_distil_instead_is_a_module_that_both_models_have():
+    ours, theirs = c4(), faster_rcnn(num_classes=80)
+    assert 'knowledge FPNFeatures, module="backbone", ' \
+        'teacher_module="neck"' in refusal(ours, theirs)
 
 
 def test_a_bad_field_is_refused():

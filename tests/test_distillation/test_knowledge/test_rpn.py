@@ -77,3 +77,15 @@ def test_other_anchors_are_refused():
 def test_the_names_tell_scores_from_boxes():
     assert [RPNOutputs(o).name
             for o in ('scores', 'boxes')] == ['rpn', 'rpn_box']
+
+
+def test_a_model_that_is_given_its_proposals_is_refused():
+    whole, fast = build(faster_rcnn()), build(faster_rcnn())
+    del fast.rpn_head
+    for owner, models in (('student', (fast, whole)), ('teacher', (whole,
+                                                                   fast))):
+        with pytest.raises(
+                ValueError,
+                match=f'the {owner} .FasterRCNN. has no module "rpn_head": it '
+                'is given its proposals.*Leave RPNOutputs out'):
+            RPNOutputs().check(*models)

@@ -1,0 +1,279 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""What ``teacher=`` alone does for every algorithm of an installed model zoo.
+
+``python tests/every_algorithm.py mmdet`` (or mmpretrain) takes one config of
+each algorithm, builds it twice, as student and as teacher, with random
+weights, and trains a step on made-up images. It prints a line an algorithm,
+then the counts. A few models need what cannot be made up (language models,
+proposals, video): these are listed as not tried.
+"""
+import argparse
+import copy
+import multiprocessing
+import os.path as osp
+import re
+import time
+import warnings
+from collections import Counter
+from glob import glob
+from importlib import import_module
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.structures import InstanceData
+
+from mmw2s.distillation import FrozenTeacher
+from mmw2s.distillation.defaults import default_distill
+from mmw2s.distillation.distiller import Distiller
+from mmw2s.distillation.terms import build_terms
+from mmw2s.registry import SCHEDULES
+
+# What tells one algorithm from another; a backbone does for a classifier.
+_PARTS = dict(
+    mmdet=('neck', 'bbox_head', 'mask_head', 'roi_head', 'rpn_head',
+           'panoptic_head', 'semantic_head', 'head', 'segm_head',
+           'mask_iou_head', 'detector'),
+    mmpretrain=('backbone', 'neck', 'head', 'image_encoder'))
+_SECONDS = 240
+# Of a detector's images; a few need a coarsest level of 3 x 3.
+_SIDES = 128, 320
+# Models that learn from masks.
+_MASKS = re.compile('[Mm]ask|Ins|SOLO|YOLACT')
+# Of one architecture a smaller model is tried where there is one.
+_LARGE = re.compile(r'large|huge|giant|101|152|[-_](l|x|g|h)[-_\d]|headless')
+
+
+def algorithms(package: str) -> dict:
+    """A config of each algorithm, the one whose path is shortest."""
+    root = osp.join(
+        osp.dirname(import_module(package).__file__), '.mim', 'configs')
+    found = {}
+    for path in sorted(
+            glob(osp.join(root, '**', '*.py'), recursive=True),
+            key=lambda path: (bool(_LARGE.search(path)), len(path), path)):
+        if f'{osp.sep}_base_{osp.sep}' in path:
+            continue
+        try:
+            model = Config.fromfile(path, lazy_import=False).model
+        except Exception:  # broken, of a package that is not here, no model
+            continue
+        found.setdefault(
+            _kind(model, _PARTS[package]), osp.relpath(path, root))
+    return found
+
+
+def _kind(cfg, parts) -> str:
+    if isinstance(cfg, (list, tuple)):
+        return '+'.join(dict.fromkeys(_kind(c, parts) for c in cfg))
+    if not isinstance(cfg, dict):
+        return ''
+    kind = cfg.get('type', '')
+    kinds = [kind if isinstance(kind, str) else kind.__name__]
+    kinds += [_kind(cfg[p], parts) for p in parts if p in cfg]
+    return ' '.join(filter(None, kinds))
+
+
+def prepare(package: str) -> None:
+    """Register the models of a package, and what some losses ask for."""
+    import_module(f'{package}.models')
+    if package == 'mmdet':
+        import_module('mmdet.utils').register_all_modules()
+    MMLogger.get_instance('quiet', log_level='ERROR')
+    hub = MessageHub.get_current_instance()
+    for key, value in dict(epoch=0, iter=0, max_epochs=1, max_iters=9).items():
+        hub.update_info(key, value)
+
+
+def try_one(package: str, path: str) -> str:
+    """What becomes of a step of an algorithm, in a few words."""
+    for side in _SIDES:
+        said = _try_at(package, path, side)
+        if package != 'mmdet' or 'RuntimeError' not in said:
+            break
+    return said
+
+
+def _try_at(package: str, path: str, side: int) -> str:
+    root = osp.dirname(import_module(package).__file__)
+    cfg = Config.fromfile(
+        osp.join(root, '.mim', 'configs', path), lazy_import=False)
+    cfg.default_scope = package
+    _without_weights(cfg.model)
+    if 'data_preprocessor' in cfg:
+        cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    try:
+        with DefaultScope.overwrite_default_scope(package):
+            student = MODELS.build(copy.deepcopy(cfg.model))
+        student.init_weights()
+        # Some models get aliases of their weights when they are trained.
+        weights = copy.deepcopy(student.state_dict())
+        student.train()
+        _losses(student, _batch(package, student, cfg, side))
+    except Exception as error:
+        return f'not tried: {_short(error)}'
+    teacher = FrozenTeacher(cfg, checkpoint=None)
+    teacher.model.load_state_dict(weights)
+    try:
+        terms = build_terms(default_distill(student, teacher.model))
+        distiller = Distiller(student, teacher, terms,
+                              SCHEDULES.build(dict(type='Constant', value=1)))
+        distiller.bind(100, 10)
+    except ValueError as error:
+        return f'refused: {_short(error, 400)}'
+    distiller.compare_losses_every(1)
+    distiller.set_progress(0)
+    data = student.data_preprocessor(_batch(package, student, cfg, side), True)
+    given = data['inputs'], data['data_samples']
+    own = student(*given, mode='loss')
+    try:
+        losses = distiller.losses(*given, own)
+        total, _ = student.parse_losses({**own, **losses})
+        total.backward()
+    except Exception as error:
+        return f'FAILED in the step: {_short(error, 400)}'
+    said = f'works: {", ".join(key[8:] for key in losses)}'
+    try:
+        distiller.look_at_losses(*given, own)
+    except ValueError as error:
+        return f'{said}; no training losses: {_short(error)}'
+    except Exception as error:
+        return f'{said}; FAILED in training losses: {_short(error)}'
+    return said
+
+
+def _without_weights(cfg) -> None:
+    """Take out of a config what would load or fetch weights."""
+    if isinstance(cfg, dict):
+        if 'Pretrained' in str(cfg.get('init_cfg')):
+            cfg['init_cfg'] = None
+        if cfg.get('pretrained') is not None:
+            cfg['pretrained'] = None
+        cfg = cfg.values()
+    elif not isinstance(cfg, (list, tuple)):
+        return
+    for value in cfg:
+        _without_weights(value)
+
+
+def _losses(model, made):
+    data = model.data_preprocessor(made, True)
+    return model(data['inputs'], data['data_samples'], mode='loss')
+
+
+def _batch(package: str, model, cfg, side: int) -> dict:
+    torch.manual_seed(0)
+    if package == 'mmdet':
+        from mmdet.testing import demo_mm_inputs
+        size = [_find(cfg.model, 'input_size') or side] * 2
+        with_rpn = any('rpn' in name for name, _ in model.named_modules())
+        made = demo_mm_inputs(
+            2, (3, *size), [3, 3],
+            num_classes=max(min(_classes(model), 10), 2),
+            with_mask=bool(_MASKS.search(str(cfg.model))),
+            with_semantic=True,
+            sem_seg_output_strides=_stride(cfg.model))
+        for sample in made['data_samples']:
+            sample.ignored_instances = InstanceData(
+                bboxes=torch.zeros(0, 4),
+                labels=torch.zeros(0, dtype=torch.long),
+                **({
+                    'masks': sample.gt_instances.masks[[]]
+                } if 'masks' in sample.gt_instances else {}))
+            if not with_rpn:
+                sample.proposals = InstanceData(
+                    bboxes=sample.gt_instances.bboxes + 3.,
+                    scores=torch.ones(3))
+        return made
+    from mmpretrain.structures import DataSample
+    size = _find(cfg.model, 'img_size') or _crop(cfg) or 224
+    size = size if isinstance(size, (tuple, list)) else (size, size)
+    classes = _classes(model)
+    samples = [DataSample().set_gt_label(i % classes) for i in range(2)]
+    channels = 3
+    if 'LeNet' in str(cfg.model):
+        channels, size = 1, (32, 32)
+    if 'MultiLabel' in str(cfg.model):
+        for sample in samples:
+            sample.set_gt_score(torch.eye(classes)[0])
+    inputs = [
+        torch.randint(0, 255, (channels, *size), dtype=torch.uint8)
+        for _ in samples
+    ]
+    return dict(inputs=inputs, data_samples=samples)
+
+
+def _classes(model) -> int:
+    return max((module.num_classes for module in model.modules()
+                if isinstance(getattr(module, 'num_classes', None), int)),
+               default=2)
+
+
+def _stride(cfg) -> int:
+    """Of the semantic maps that a model learns from."""
+    return 8 if re.match('HybridTaskCascade|SCNet', str(cfg.type)) else 1
+
+
+def _find(cfg, field):
+    """The first value of a field at any depth of a config."""
+    if isinstance(cfg, dict):
+        if field in cfg:
+            return cfg[field]
+        cfg = cfg.values()
+    elif not isinstance(cfg, (list, tuple)):
+        return None
+    return next((found for found in (_find(c, field) for c in cfg) if found),
+                None)
+
+
+def _crop(cfg):
+    for step in reversed(cfg.get('train_pipeline', [])):
+        if 'Crop' in str(step.get('type')):
+            return step.get('scale', step.get('crop_size'))
+
+
+def _short(error: Exception, most: int = 120) -> str:
+    return f'{type(error).__name__}: {error}'.replace('\n', ' ')[:most]
+
+
+def _in_a_process(package: str, path: str) -> str:
+    parent, child = multiprocessing.get_context('fork').Pipe()
+
+    def work():
+        warnings.simplefilter('ignore')
+        torch.set_num_threads(1)
+        try:
+            child.send(try_one(package, path))
+        except BaseException as error:
+            child.send(f'FAILED: {_short(error)}')
+
+    process = multiprocessing.get_context('fork').Process(target=work)
+    process.start()
+    said = parent.recv() if parent.poll(_SECONDS) else 'not tried: too slow'
+    process.kill()
+    process.join()
+    return said
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('package', choices=sorted(_PARTS))
+    parser.add_argument(
+        '--only', nargs='*', default=[''], help='parts of paths')
+    args = parser.parse_args()
+    prepare(args.package)
+    counts: Counter = Counter()
+    for kind, path in algorithms(args.package).items():
+        if any(part in path for part in args.only):
+            began = time.time()
+            said = _in_a_process(args.package, path)
+            counts[said.split(':')[0]] += 1
+            print(
+                f'{path} | {kind} | {said} | {time.time() - began:.0f} s',
+                flush=True)
+    print(dict(counts))
+
+
+if __name__ == '__main__':
+    main()
