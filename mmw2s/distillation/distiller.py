@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from .capture import Capture
+from .gradient_share import Share, gradient_shares, warn_of_drowned_task
 from .input_mapping import InputMapping
 from .knowledge import Pair
 from .schedules import Schedule
@@ -62,7 +63,7 @@ class Distiller:
         #: the last of which its forward ended.
         self.until: Dict[str, int] = {}
         # The student sums its losses as its own train_step does.
-        self._parse_losses = student.parse_losses
+        self._model, self._parse_losses = student, student.parse_losses
         for term in self.terms:
             term.knowledge.check(student, teacher.model)
             refuse_misfit(term)
@@ -177,14 +178,27 @@ class Distiller:
             raw[term.key] = sum(parts)
             if term.temperature is not None:
                 term.temperature.update(self._iteration, pairs)
-        self.is_first_batch = False
         weights = self._auto_weights(task_losses, raw)
+        if self.is_first_batch:
+            self.is_first_batch = False
+            weighted = {k: v * weights.get(k, 1.) for k, v in raw.items()}
+            warn_of_drowned_task(
+                self.shares(task_losses, weighted), {
+                    term.key: getattr(term.loss, 'loss_weight', None)
+                    for term in self.terms if term.auto_weight is None
+                })
         joined = self._weighted(task_losses) if self.task_weight != 1 else {}
         joined.update({
             key: loss * (self.strength * weights.get(key, 1.))
             for key, loss in raw.items()
         })
         return joined
+
+    def shares(self, task_losses: Dict[str, Any],
+               losses: Dict[str, Tensor]) -> Dict[str, Share]:
+        """What each loss, at full strength, is beside the task's."""
+        task_loss = self._parse_losses(task_losses)[0] * self.task_weight
+        return gradient_shares(self._model, task_loss, losses)
 
     def task_losses(self, inputs: Tensor, data_samples: Any,
                     task_losses: Dict[str, Any]) -> Dict[str, float]:
