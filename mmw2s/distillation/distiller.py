@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .capture import Capture
 from .failures import is_of_the_machine, is_told
+from .gradient_share import Share, gradient_shares, warn_of_drowned_task
 from .input_mapping import InputMapping
 from .knowledge import Pair
 from .loss_looks import LossLooks
@@ -63,7 +64,7 @@ class Distiller:
         #: the last of which its forward ended.
         self.until: Dict[str, int] = {}
         # The student sums its losses as its own train_step does.
-        self._parse_losses = student.parse_losses
+        self._model, self._parse_losses = student, student.parse_losses
         self._looks = LossLooks(student)
         for term in self.terms:
             term.knowledge.check(student, teacher.model)
@@ -183,14 +184,27 @@ class Distiller:
             raw[term.key] = sum(parts)
             if term.temperature is not None:
                 term.temperature.update(self._iteration, pairs)
-        self.is_first_batch = False
         weights = self._auto_weights(task_losses, raw)
+        if self.is_first_batch:
+            self.is_first_batch = False
+            weighted = {k: v * weights.get(k, 1.) for k, v in raw.items()}
+            warn_of_drowned_task(
+                self.shares(task_losses, weighted), {
+                    term.key: getattr(term.loss, 'loss_weight', None)
+                    for term in self.terms if term.auto_weight is None
+                })
         joined = self._weighted(task_losses) if self.task_weight != 1 else {}
         joined.update({
             key: loss * (self.strength * weights.get(key, 1.))
             for key, loss in raw.items()
         })
         return joined
+
+    def shares(self, task_losses: Dict[str, Any],
+               losses: Dict[str, Tensor]) -> Dict[str, Share]:
+        """What each loss, at full strength, is beside the task's."""
+        task_loss = self._parse_losses(task_losses)[0] * self.task_weight
+        return gradient_shares(self._model, task_loss, losses)
 
     def task_losses(self, inputs: Tensor, data_samples: Any,
                     task_losses: Dict[str, Any]) -> Dict[str, float]:

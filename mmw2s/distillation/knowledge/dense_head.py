@@ -20,6 +20,11 @@ _GIVES_PROBABILITIES = 'TOODHead'
 # They learn class scores at objects alone: elsewhere these mean nothing
 # without the objectness.
 _SCORES_AT_OBJECTS = ('YOLOXHead', 'AutoAssignHead')
+# There are more positives wherever there are objects; a batch without any
+# still has the sum over all of its anchors.
+_ANCHORS_A_POSITIVE = 10_000
+# What a teacher gives to anchors of which it is not sure.
+_UNSURE = 0.05
 
 
 @KNOWLEDGE.register_module()
@@ -33,8 +38,11 @@ class DenseHeadOutputs(Knowledge):
     Every pair of scores is divided by the teacher's positives, summed over
     levels and averaged over ranks like the detectors' own ``avg_factor``: the
     sum of the best class probabilities of the anchors in which this is
-    at least ``positive_thr``, and at least 1. Box deltas are weighted by that
-    probability, and count on positive anchors only.
+    at least ``positive_thr``. So that a teacher that is sure of nothing does
+    not count for all the others, it is at least the sum of the squares of all
+    these probabilities (each up to 0.05), one an image and one in 10,000
+    anchors. Box deltas are weighted by that probability, and count on
+    positive anchors only.
 
     Args:
         output (str): ``'scores'`` or ``'boxes'``. Defaults to ``'scores'``.
@@ -144,11 +152,16 @@ class DenseHeadOutputs(Knowledge):
         certainty = [
             _best_probability(level, self._teacher_head) for level in scores
         ]
-        positives = torch.stack([self._weight(c).sum()
-                                 for c in certainty]).sum()
+        counts = torch.stack([
+            torch.stack(
+                [self._weight(c).sum(),
+                 c.clamp(max=_UNSURE).square().sum()]) for c in certainty
+        ]).sum(0)
         # As mmdet's reduce_mean: ranks with few positives do not weigh more.
-        all_reduce(positives, 'mean')
-        return certainty, positives.clamp(min=1)
+        all_reduce(counts, 'mean')
+        anchors = sum(c.numel() for c in certainty)
+        least = max(len(certainty[0]), anchors / _ANCHORS_A_POSITIVE)
+        return certainty, counts.max().clamp(min=least)
 
     def _weight(self, certainty: Tensor) -> Tensor:
         return certainty * (certainty >= self.positive_thr)

@@ -1,5 +1,4 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-import inspect
 import re
 from typing import Any, List, Optional, Sequence, Tuple, Union
 
@@ -10,8 +9,9 @@ from torch import Tensor
 
 from mmw2s.compatibility import require
 from .checks import check_parts
-from .fixed_noise import draw_noise, fixed_noise, fixed_timesteps, generators
+from .fixed_noise import fixed_noise, fixed_timesteps
 from .parameterisation import convert, min_snr_weight, target_of
+from .sampler import build_sampler, generate
 
 __all__ = ['DenoisingDiffusion']
 
@@ -92,7 +92,7 @@ class DenoisingDiffusion(BaseModel):
         self.guidance_scale = guidance_scale
         self.min_snr_gamma = min_snr_gamma
         self.sampling_steps = sampling_steps
-        self.sampler = _build_sampler(sampler, self.scheduler)
+        self.sampler = build_sampler(sampler, self.scheduler, sampling_steps)
         self.register_buffer(
             'alphas_cumprod', self.scheduler.alphas_cumprod, persistent=False)
         check_parts(self)
@@ -245,20 +245,10 @@ class DenoisingDiffusion(BaseModel):
             labels = [seed % self.num_classes for seed in seeds]
         if labels is not None:
             labels = torch.as_tensor(labels, device=device)
-        sampler = self.sampler
-        sampler.set_timesteps(self.sampling_steps, device=device)
-        # What a sampler adds on its way follows what it began with.
-        sources, fields = generators(seeds), {}
-        if 'generator' in inspect.signature(sampler.step).parameters:
-            fields['generator'] = sources
-        images = draw_noise(sources, self.image_shape).to(device)
-        images = images * sampler.init_noise_sigma
-        for t in sampler.timesteps:
-            prediction = self._guided(
-                sampler.scale_model_input(images, t), t.expand(len(images)),
-                labels)
-            images = sampler.step(
-                prediction.float(), t, images, return_dict=False, **fields)[0]
+        images = generate(
+            self.sampler, self.sampling_steps,
+            lambda noisy, t: self._guided(noisy, t.expand(len(noisy)), labels),
+            seeds, self.image_shape, device)
         return (images * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
 
     def _guided(self, noisy: Tensor, t: Tensor,
@@ -284,26 +274,6 @@ class DenoisingDiffusion(BaseModel):
         else:
             self.denoiser.save_pretrained(f'{folder}/unet')
             self.scheduler.save_pretrained(f'{folder}/scheduler')
-
-
-def _build_sampler(cfg: dict, scheduler: Any) -> Any:
-    """A sampler with the noise schedule of ``scheduler``."""
-    fields = dict(cfg)
-    kind = fields.pop('type', '')
-    found = MODELS.get(kind)
-    # What `sample` calls; those of flow matching are of other noise.
-    if not hasattr(found, 'scale_model_input'):
-        raise ValueError('sampler.type should be a scheduler of diffusers '
-                         'that shares the noise of DDPM, as '
-                         f'"diffusers.DDIMScheduler", but got {kind!r}')
-    sampler, unused = found.from_config(
-        scheduler.config, return_unused_kwargs=True, **fields)
-    unknown = sorted(fields.keys() & unused)
-    if unknown:
-        raise ValueError(f'sampler has the unknown fields '
-                         f'{", ".join(unknown)}: {kind} is built with ' +
-                         ', '.join(inspect.signature(found).parameters))
-    return sampler
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -1,5 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -112,10 +113,29 @@ def test_scores_are_divided_by_the_teachers_positives(confident, threshold):
         assert pair.avg_factor.item() == pytest.approx(expected.item())
 
 
-def test_without_positives_the_divisor_is_1(pair_of):
+def test_without_positives_the_divisor_is_1_an_image(pair_of):
     pairs, _, _ = pairs_of(
         DenseHeadOutputs(positive_thr=0.9999), *pair_of(RETINA))
-    assert pairs[0].avg_factor.item() == 1
+    assert pairs[0].avg_factor.item() == len(pairs[0].student)
+
+
+def divisor(probability, anchors=100_000, images=2):
+    """Of a teacher that gives one probability to all anchors."""
+    knowledge = DenseHeadOutputs()
+    knowledge._teacher_head = SimpleNamespace(use_sigmoid_cls=True)
+    logit = torch.logit(torch.tensor(probability))
+    scores = logit.expand(images, anchors // images, 1, 1, 1)
+    return knowledge._certainty([scores])[1].item()
+
+
+def test_a_teacher_that_is_sure_of_nothing_does_not_count_for_all():
+    assert divisor(0.0499) == pytest.approx(249, rel=0.01)
+    assert divisor(0.001) == pytest.approx(10)
+    assert divisor(0.001, anchors=100) == 2
+
+
+def test_the_divisor_of_a_sure_teacher_is_that_of_its_positives():
+    assert divisor(0.3) == pytest.approx(30_000)
 
 
 def test_boxes_weigh_as_much_as_the_teacher_is_sure_and_0_on_negatives(
@@ -219,7 +239,7 @@ def test_probabilities_of_tood_are_turned_into_logits(pair_of):
             assert torch.allclose(
                 getattr(pair, who).sigmoid(), given, atol=1e-5)
     best = flat(view['bbox_head'][0].output[0], 2).amax(-1)
-    expected = best[best >= 0.05].sum().clamp(min=1)
+    expected = best[best >= 0.05].sum().clamp(min=2)
     assert torch.allclose(pairs[0].avg_factor, expected)
 
 
