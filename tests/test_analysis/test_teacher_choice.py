@@ -144,7 +144,7 @@ def test_the_tool_fails_where_there_is_no_useful_teacher(
 
 
 @pytest.mark.parametrize('args, message', [
-    (['--student-best', '0'], 'should be the positive score'),
+    (['--student-best', '0'], 'should be a finite number > 0'),
     (['--student-best', '1', '--metric', 'acc'], 'has no metric "acc"'),
 ])
 def test_the_tool_ends_with_one_clear_line(run, monkeypatch, args, message):

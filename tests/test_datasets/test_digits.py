@@ -25,5 +25,5 @@ def test_values_use_the_whole_range():
 
 
 def test_an_unknown_split_is_refused():
-    with pytest.raises(ValueError, match='"train" or "val", but got'):
+    with pytest.raises(ValueError, match="one of 'train', 'val', but got"):
         DATASETS.build(dict(type='Digits', split='test'))

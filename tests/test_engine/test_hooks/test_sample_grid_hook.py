@@ -64,5 +64,5 @@ def test_a_model_that_generates_nothing_is_refused(tmp_path):
 
 
 def test_no_image_at_all_is_refused():
-    with pytest.raises(ValueError, match='positive number, but got 0'):
+    with pytest.raises(ValueError, match='an integer >= 1, but got 0'):
         SampleGridHook(num=0)
