@@ -4,6 +4,7 @@ import os.path as osp
 from dataclasses import dataclass, field
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
+from mmw2s.records.history import check_history
 from .record import EVENTS, FILENAME, read_record, read_rows
 from .targets import first_at_target
 
@@ -68,6 +69,7 @@ class Run:
                 'config. Add the hook (it changes nothing in the training) '
                 'and run again')
         content = read_record(record)
+        check_history(content, record)
         events = osp.basename(record).replace(*(osp.splitext(name)[0]
                                                 for name in (FILENAME,
                                                              EVENTS))) + 'l'

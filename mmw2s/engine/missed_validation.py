@@ -11,11 +11,16 @@ from typing import Callable, Iterable
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
+from .run_guard import batches_trained
+
 __all__ = ['run_missed_validation', 'MissedValidationHook']
 
 
-def _is_due(loop) -> bool:
-    """Whether ``loop`` would have validated where it stands now."""
+def _is_due(runner) -> bool:
+    """Whether the loop would have validated where it stands now."""
+    if batches_trained(runner):  # in the middle of an epoch
+        return False
+    loop = runner.train_loop
     if isinstance(loop, EpochBasedTrainLoop):
         now, end = loop.epoch, loop.max_epochs
     elif isinstance(loop, IterBasedTrainLoop):
@@ -45,7 +50,7 @@ def run_missed_validation(runner, recorded_iters: Iterable[int]) -> bool:
     """
     if (runner.iter == 0 or runner.val_loop is None
             or runner.iter in set(recorded_iters)
-            or not _is_due(runner.train_loop)):
+            or not _is_due(runner)):
         return False
     runner.logger.info(
         f'A validation was due at iteration {runner.iter}, where the run is '

@@ -12,10 +12,13 @@ from mmengine.runner import IterBasedTrainLoop
 from mmw2s.analysis.record import (FILENAME, read_record, scalar_metrics,
                                    set_aside, write_record)
 from mmw2s.analysis.targets import first_at_target, infer_rule
+from mmw2s.engine.checkpoints import save_resumable
 from mmw2s.engine.clock import Clock
 from mmw2s.engine.data_wait import DataWaitHook
 from mmw2s.engine.missed_validation import MissedValidationHook
 from mmw2s.engine.run_facts import describe_run
+from mmw2s.engine.run_guard import batches_trained, guard
+from mmw2s.records.history import check_history
 
 __all__ = ['TimeToTargetHook']
 
@@ -97,6 +100,7 @@ class TimeToTargetHook(Hook):
 
     def before_run(self, runner) -> None:
         """Provide for a validation that was missed."""
+        guard(runner)
         if self._missed is None:
             self._missed = MissedValidationHook(
                 lambda: [row['iter'] for row in self.history])
@@ -138,8 +142,8 @@ class TimeToTargetHook(Hook):
 
     def before_train_epoch(self, runner) -> None:
         """Start the clock of the training proper."""
-        if runner.iter > 0 and isinstance(runner.train_loop,
-                                          IterBasedTrainLoop):
+        if runner.iter > 0 and (batches_trained(runner) or isinstance(
+                runner.train_loop, IterBasedTrainLoop)):
             # Resumed, it first reads the data again that it has trained on.
             self._wall.stop()
         else:
@@ -262,13 +266,15 @@ class TimeToTargetHook(Hook):
         if not osp.exists(path) and runner._load_from:
             path = osp.join(osp.dirname(runner._load_from), FILENAME)
         try:
-            return read_record(path)
+            content = read_record(path)
+            check_history(content, path, runner.iter, self._loaded_clock)
+            return content
         except FileNotFoundError:
             runner.logger.warning(
                 f'{path} does not exist: the resumed run has no record of its '
                 'earlier validations. It is looked for in the work_dir, then '
                 'beside the checkpoint.')
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             lost = f'The record of earlier validations is lost: {error}.'
             if path == self._path:  # or it is another run's
                 (moved, ) = set_aside(runner.work_dir, [FILENAME])
@@ -294,15 +300,8 @@ class TimeToTargetHook(Hook):
         """Save a checkpoint unless one of this iteration exists already."""
         if self._saved_iter == runner.iter:
             return
-        name = f'at_target_iter_{runner.iter}.pth'
-        runner.save_checkpoint(
-            runner.work_dir,
-            name,
-            meta=dict(epoch=runner.epoch, iter=runner.iter))
-        if is_main_process():
-            # where MMEngine's --resume looks first
-            with open(osp.join(runner.work_dir, 'last_checkpoint'), 'w') as f:
-                f.write(osp.join(runner.work_dir, name))
+        save_resumable(runner, f'at_target_iter_{runner.iter}.pth',
+                       runner.epoch, runner.iter)
 
     def _stop(self, runner) -> None:
         runner.train_loop.stop_training = True

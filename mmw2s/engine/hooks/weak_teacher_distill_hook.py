@@ -26,6 +26,7 @@ from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.terms import build_terms
 from mmw2s.engine.inner_model import inner_model
 from mmw2s.engine.missed_validation import MissedValidationHook
+from mmw2s.engine.run_guard import guard
 from mmw2s.engine.run_facts import iters_per_epoch
 from mmw2s.engine.step_times import StepTimes
 from mmw2s.registry import SCHEDULES, STOP_RULES, check_fields
@@ -125,6 +126,7 @@ class WeakTeacherDistillHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Provide for a validation that a cut run has missed."""
+        guard(runner)
         if self._missed is None:
             self._missed = MissedValidationHook(
                 lambda: self._validated_iters(runner))
@@ -149,8 +151,9 @@ class WeakTeacherDistillHook(Hook):
         self._drop_scalars(runner)
         record = None
         if runner.iter > 0:
-            record = RunRecord.resume(runner.work_dir, runner.iter,
-                                      runner._load_from)
+            record = self.record = RunRecord.resume(
+                runner.work_dir, runner.iter, runner._load_from,
+                self._loaded_state.get('rows'))
             if record.of('stop'):
                 print_log(
                     'Distillation was switched off at iteration '
@@ -410,10 +413,10 @@ class WeakTeacherDistillHook(Hook):
         self._detach(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Save what the distillation has learnt, under a key of ours."""
+        """Save what was learnt and decided, also once that is over."""
         state = self.distiller.state_dict() if self.distiller else {}
-        if state:
-            checkpoint[_STATE] = state
+        if self.record is not None:
+            checkpoint[_STATE] = dict(state, rows=list(self.record.rows))
 
     def _switch_off(self,
                     runner: Runner,
