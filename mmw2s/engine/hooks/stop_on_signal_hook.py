@@ -36,13 +36,27 @@ class RunEnded(SystemExit):
 
 def end_at_once(signals: Sequence[str]) -> None:
     """Let signals raise :class:`RunEnded`: before training, there is nothing
-    to be saved."""
+    to be saved.
+
+    Raises:
+        ValueError: For what is no signal, or none that can be handled.
+    """
+    _check_signals('the signals', signals)
 
     def handler(number: int, frame: Any) -> None:
         raise RunEnded(number)
 
     for name in signals:
         signal.signal(getattr(signal, name), handler)
+
+
+def _check_signals(owner: str, names: Sequence[Any]) -> None:
+    for name in names:
+        if name not in signal.Signals.__members__ or name in ('SIGKILL',
+                                                              'SIGSTOP'):
+            raise ValueError(
+                f'{owner} should be names of signals that can be handled '
+                f'(SIGTERM, SIGUSR1, ...), but got {name!r}')
 
 
 @HOOKS.register_module()
@@ -76,13 +90,7 @@ class StopOnSignalHook(Hook):
                  **unknown: Any) -> None:
         check_fields('StopOnSignalHook', unknown, ('signals', ))
         self.signals = [signals] if isinstance(signals, str) else list(signals)
-        for name in self.signals:
-            if name not in signal.Signals.__members__ or name in ('SIGKILL',
-                                                                  'SIGSTOP'):
-                raise ValueError(
-                    'StopOnSignalHook.signals should be names of signals that '
-                    f'can be handled (SIGTERM, SIGUSR1, ...), but got {name!r}'
-                )
+        _check_signals('StopOnSignalHook.signals', self.signals)
         #: The number of the signal that has come.
         self.received: Optional[int] = None
         self._since = 0.
