@@ -36,9 +36,7 @@ def save_resumable(runner, name: str, epoch: int, iteration: int) -> str:
     """
     path = osp.join(runner.work_dir, name)
     runner.save_checkpoint(
-        runner.work_dir,
-        f'{name}.tmp',
-        meta=dict(epoch=epoch, iter=iteration))
+        runner.work_dir, f'{name}.tmp', meta=dict(epoch=epoch, iter=iteration))
     if is_main_process():
         os.replace(f'{path}.tmp', path)
         with atomic_write(osp.join(runner.work_dir, _LAST)) as file:
@@ -84,8 +82,8 @@ def find_resumable(work_dir: str) -> Optional[str]:
         wrong = _problem(path)
         if wrong is None:
             _warn(f'{problem}. The run goes on from {path}, the newest '
-                  'checkpoint that is whole' +
-                  ''.join(f'; {other}' for other in lost))
+                  'checkpoint that is whole' + ''.join(f'; {other}'
+                                                       for other in lost))
             return path
         lost.append(f'{path} {wrong}')
     if lost:
@@ -101,8 +99,7 @@ def _candidates(work_dir: str, other_dir: str) -> List[str]:
     paths = {
         osp.realpath(path): path
         for folder in (other_dir, work_dir) if folder
-        for path in glob(osp.join(escape(folder), '*.pth'))
-        if osp.isfile(path)
+        for path in glob(osp.join(escape(folder), '*.pth')) if osp.isfile(path)
     }
     return sorted(paths.values(), key=osp.getmtime, reverse=True)
 

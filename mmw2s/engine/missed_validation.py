@@ -11,9 +11,11 @@ from typing import Callable, Iterable
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
-from .run_guard import batches_trained
+from .run_guard import batches_trained, guard
 
-__all__ = ['run_missed_validation', 'MissedValidationHook']
+__all__ = [
+    'run_missed_validation', 'MissedValidationHook', 'provide_for_resuming'
+]
 
 
 def _is_due(runner) -> bool:
@@ -49,8 +51,7 @@ def run_missed_validation(runner, recorded_iters: Iterable[int]) -> bool:
         bool: Whether the validation was missing and has been run.
     """
     if (runner.iter == 0 or runner.val_loop is None
-            or runner.iter in set(recorded_iters)
-            or not _is_due(runner)):
+            or runner.iter in set(recorded_iters) or not _is_due(runner)):
         return False
     runner.logger.info(
         f'A validation was due at iteration {runner.iter}, where the run is '
@@ -80,3 +81,19 @@ class MissedValidationHook(Hook):
     def before_train(self, runner) -> None:
         """Run the validation if it is missing."""
         run_missed_validation(runner, self.recorded_iters())
+
+
+def provide_for_resuming(
+        runner, recorded_iters: Callable[[],
+                                         Iterable[int]]) -> MissedValidationHook:
+    """Register what a run needs that may be resumed, in ``before_run``.
+
+    Args:
+        runner (Runner): The run.
+        recorded_iters (Callable): Returns the iterations of the validations
+            on record.
+    """
+    guard(runner)
+    missed = MissedValidationHook(recorded_iters)
+    runner.register_hook(missed)
+    return missed

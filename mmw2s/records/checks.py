@@ -42,8 +42,9 @@ NUMBER = Kind('a finite number', _number)
 SECONDS = Kind('a number of seconds',
                lambda value: _real(value) and 0 <= value < _LONGEST)
 # An overflow under mixed precision is written as it is.
-LOSS = Kind('a number', lambda value: _number(value) or _real(value) and
-            not math.isfinite(value))
+LOSS = Kind(
+    'a number',
+    lambda value: _number(value) or _real(value) and not math.isfinite(value))
 TEXT = Kind('a text', lambda value: isinstance(value, str))
 MAYBE_COUNT, MAYBE_NUMBER, MAYBE_TEXT = map(_or_null, (COUNT, NUMBER, TEXT))
 METRICS = Kind(
@@ -51,9 +52,9 @@ METRICS = Kind(
         value, dict) and all(map(MAYBE_NUMBER.fits, value.values())))
 
 
-def misfit(row: Dict[str, Any],
-           kinds: Dict[str, Kind],
-           optional: Iterable[str] = ()) -> Optional[str]:
+def misfit(
+    row: Dict[str, Any], kinds: Dict[str, Kind],
+    optional: Iterable[str] = ()) -> Optional[str]:
     """What is wrong with the fields of a row, None if nothing is.
 
     Fields that are not known are passed over: a later version may write more.

@@ -54,8 +54,8 @@ def check_history(content: Dict[str, Any],
             problem = next(
                 (f'its {unit} are {row[unit]:g}, those of the checkpoint, '
                  f'which was saved later, {clocks[unit]:g}: it is another '
-                 'run\'s' for unit in clocks if row[unit] > clocks[unit]),
-                None)
+                 'run\'s'
+                 for unit in clocks if row[unit] > clocks[unit]), None)
         if problem is not None:
             break
         last = row['iter']

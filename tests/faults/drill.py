@@ -74,9 +74,10 @@ def train(work_dir: Path,
 def decisions(work_dir: Path) -> list:
     """The rows of the record, without clocks."""
     clocks = ('seconds', 'step_ms', 'teacher_ms')
-    return [{k: v
-             for k, v in json.loads(line).items() if k not in clocks}
-            for line in (work_dir / EVENTS).read_text().splitlines()]
+    return [{
+        k: v
+        for k, v in json.loads(line).items() if k not in clocks
+    } for line in (work_dir / EVENTS).read_text().splitlines()]
 
 
 def history(work_dir: Path) -> list:

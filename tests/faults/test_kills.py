@@ -83,8 +83,8 @@ STAGES = [('before_train', 0), ('before_train_epoch', 0),
 @pytest.mark.parametrize('stage, iteration', STAGES)
 def test_before_and_after_every_stage_of_hooks(killed_and_resumed, stage,
                                                iteration, last):
-    killed_and_resumed(lambda runner: runner.register_hook(
-        KillAt(stage, iteration, last)))
+    killed_and_resumed(
+        lambda runner: runner.register_hook(KillAt(stage, iteration, last)))
 
 
 @pytest.mark.parametrize('iteration', [3, 8, 11])
@@ -183,7 +183,8 @@ def test_killed_again_and_again(tmp_path, forked, teacher, whole, count, seed):
             runner.register_hook(
                 KillAt(
                     moments.choice(['before_val', 'after_val_epoch']),
-                    4 * (attempt + 1), moments.random() < 0.5))
+                    4 * (attempt + 1),
+                    moments.random() < 0.5))
 
         ended = forked(
             train, work_dir, teacher, kind, attempt > 0, prepare=prepare)
@@ -246,6 +247,7 @@ def test_what_is_taken_elsewhere_is_the_checkpoint_alone(
     ended = forked(train, tmp_path / 'run', teacher, prepare=prepare)
     assert ended.code == 0, ended.log
     rows = (tmp_path / 'run' / 'w2s_record.jsonl').read_text().splitlines()
-    assert [(r['event'], r['iter']) for r in map(json.loads, rows)] == [
-        ('teacher', 0), ('val', 4), ('val', 8), ('val', 12), ('stop', 12)
-    ]
+    assert [(r['event'], r['iter'])
+            for r in map(json.loads, rows)] == [('teacher', 0), ('val', 4),
+                                                ('val', 8), ('val', 12),
+                                                ('stop', 12)]

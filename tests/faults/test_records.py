@@ -169,8 +169,10 @@ BEFORE_THE_STOP = ('deleted', 'zeros_at_the_end', 'last_line_dropped',
                    'swapped', 'other_run', 'metrics_other', 'iter_huge')
 
 
-@pytest.mark.parametrize('name, epoch', [(name, 3) for name in OF_ROWS] +
-                         [(name, 2) for name in BEFORE_THE_STOP])
+@pytest.mark.parametrize('name, epoch',
+                         [(name, 3)
+                          for name in OF_ROWS] + [(name, 2)
+                                                  for name in BEFORE_THE_STOP])
 def test_decisions_survive_a_damaged_record(resumed, runs, name, epoch):
     work_dir, log = resumed(EVENTS, OF_ROWS[name], epoch)
     assert_same(work_dir, runs / 'whole')
@@ -271,8 +273,8 @@ OF_HISTORY = dict(
     run_a_list=with_(run=[]),
     finished_a_text=with_(finished='no'),
     targets_a_number=with_(targets=3),
-    rows_twice=json_of(lambda content: content.update(history=content[
-        'history'] * 2)),
+    rows_twice=json_of(
+        lambda content: content.update(history=content['history'] * 2)),
     rows_reversed=json_of(lambda content: content['history'].reverse()),
     iter_missing=without('history', 0, 'iter'),
     iter_a_text=in_row(iter='4'),

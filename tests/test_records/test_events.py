@@ -33,10 +33,9 @@ def test_any_other_line_is_refused_by_its_number(tmp_path, content):
 
 
 def test_rows_of_a_run_pass_with_fields_of_later_versions():
-    check_rows([
-        dict(TEACHER, weights='abc'), VAL, TRAIN,
-        dict(TRAIN, iter=6), STOP
-    ], 'x')
+    check_rows(
+        [dict(TEACHER, weights='abc'), VAL, TRAIN,
+         dict(TRAIN, iter=6), STOP], 'x')
     check_rows([], 'x')
 
 

@@ -128,7 +128,8 @@ def test_scaling_the_rate_needs_a_base_batch_size(tool, config):
 def test_resume_takes_the_newest_whole_checkpoint(tool, config, tmp_path):
     for epoch in (1, 2):
         path = tmp_path / f'epoch_{epoch}.pth'
-        torch.save(dict(meta=dict(epoch=epoch, iter=epoch), optimizer={}), path)
+        torch.save(
+            dict(meta=dict(epoch=epoch, iter=epoch), optimizer={}), path)
         os.utime(path, (epoch, epoch))
     (tmp_path / 'last_checkpoint').write_text(str(path))
     argv = (config, '--resume', '--work-dir', str(tmp_path))

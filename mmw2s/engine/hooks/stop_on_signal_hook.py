@@ -166,8 +166,8 @@ class StopOnSignalHook(Hook):
 
     def before_val(self, runner) -> None:
         """Leave before a validation, which may take longer than there is."""
-        if self._before and self._agreement.anywhere(self.received
-                                                     is not None):
+        if self._before and self._agreement.anywhere(
+                self.received is not None):
             self._leave(runner, runner.iter)
 
     def after_val_iter(self,

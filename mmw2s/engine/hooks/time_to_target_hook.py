@@ -15,9 +15,10 @@ from mmw2s.analysis.targets import first_at_target, infer_rule
 from mmw2s.engine.checkpoints import save_resumable
 from mmw2s.engine.clock import Clock
 from mmw2s.engine.data_wait import DataWaitHook
-from mmw2s.engine.missed_validation import MissedValidationHook
+from mmw2s.engine.missed_validation import (MissedValidationHook,
+                                            provide_for_resuming)
 from mmw2s.engine.run_facts import describe_run
-from mmw2s.engine.run_guard import batches_trained, guard
+from mmw2s.engine.run_guard import batches_trained
 from mmw2s.records.history import check_history
 
 __all__ = ['TimeToTargetHook']
@@ -100,11 +101,9 @@ class TimeToTargetHook(Hook):
 
     def before_run(self, runner) -> None:
         """Provide for a validation that was missed."""
-        guard(runner)
         if self._missed is None:
-            self._missed = MissedValidationHook(
-                lambda: [row['iter'] for row in self.history])
-            runner.register_hook(self._missed)
+            self._missed = provide_for_resuming(
+                runner, lambda: [row['iter'] for row in self.history])
             runner.register_hook(self._data_wait)
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:

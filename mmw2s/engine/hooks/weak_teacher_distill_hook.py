@@ -25,8 +25,7 @@ from mmw2s.distillation.stop_rules import At, StopRule
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.terms import build_terms
 from mmw2s.engine.inner_model import inner_model
-from mmw2s.engine.missed_validation import MissedValidationHook
-from mmw2s.engine.run_guard import guard
+from mmw2s.engine.missed_validation import provide_for_resuming
 from mmw2s.engine.run_facts import iters_per_epoch
 from mmw2s.engine.step_times import StepTimes
 from mmw2s.registry import SCHEDULES, STOP_RULES, check_fields
@@ -113,7 +112,7 @@ class WeakTeacherDistillHook(Hook):
         self._stop: Optional[StopRule] = None
         #: What was measured and decided, once training has begun.
         self.record: Optional[RunRecord] = None
-        self._missed: Optional[MissedValidationHook] = None
+        self._missed: Any = None
         self._handle: Any = None
         self._iter = 0
         self._loaded_state: dict = {}
@@ -126,11 +125,9 @@ class WeakTeacherDistillHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Provide for a validation that a cut run has missed."""
-        guard(runner)
         if self._missed is None:
-            self._missed = MissedValidationHook(
-                lambda: self._validated_iters(runner))
-            runner.register_hook(self._missed)
+            self._missed = provide_for_resuming(
+                runner, lambda: self._validated_iters(runner))
 
     def _validated_iters(self, runner: Runner) -> List[int]:
         if self.distiller is None:  # switched off: no validation is missed
