@@ -12,12 +12,12 @@ check_versions(installed_versions())
 
 from . import datasets, distillation, engine, evaluation, models
 from .configs_path import config
-from .engine.hooks import (ChannelsLastHook, TimeToTargetHook,
-                           WeakTeacherDistillHook)
+from .engine.hooks import (ChannelsLastHook, StopOnSignalHook,
+                           TimeToTargetHook, WeakTeacherDistillHook)
 from .engine.optim_wrapper import BF16OptimWrapper
 from .version import __version__
 
 __all__ = [
-    'BF16OptimWrapper', 'ChannelsLastHook', 'TimeToTargetHook',
-    'WeakTeacherDistillHook', '__version__', 'config'
+    'BF16OptimWrapper', 'ChannelsLastHook', 'StopOnSignalHook',
+    'TimeToTargetHook', 'WeakTeacherDistillHook', '__version__', 'config'
 ]

@@ -4,15 +4,16 @@ import argparse
 import os
 import os.path as osp
 import sys
+from glob import escape, glob
 from typing import Optional, Sequence
 
 from mmengine.config import Config, DictAction
-from mmengine.runner import find_latest_checkpoint
-
+from mmw2s.engine.checkpoints import find_resumable
+from mmw2s.engine.hooks.stop_on_signal_hook import RunEnded, end_at_once
 from mmw2s.engine.launch import (build_runner, check_checkpoint, enable_amp,
                                  load_config, remove_distillation,
                                  setup_launcher, shut_down_processes,
-                                 told_in_a_line)
+                                 stop_on_signals, told_in_a_line)
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -47,6 +48,13 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--dry-run',
         action='store_true',
         help='one batch through everything, print what happens, and exit')
+    parser.add_argument(
+        '--stop-on',
+        nargs='*',
+        default=['SIGTERM'],
+        metavar='SIGNAL',
+        help='signals at which the run ends after its step, with a '
+        'checkpoint (default: SIGTERM; none: without any)')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -102,21 +110,34 @@ def prepare_config(args: argparse.Namespace) -> Config:
         cfg.load_from = None if args.resume == 'auto' else args.resume
         if cfg.load_from:
             check_checkpoint(cfg.load_from)
+        else:
+            cfg.load_from = find_resumable(cfg.work_dir)
     return cfg
 
 
 def is_interrupt(error: Optional[BaseException]) -> bool:
-    """Whether an error is Ctrl-C, or what became of it on its way here.
+    """Whether an error is Ctrl-C or a signal that ends the run, or what
+    became of it on its way here.
 
     Inside a write of a checkpoint, torch raises an error of its own for it.
     """
-    while error is not None and not isinstance(error, KeyboardInterrupt):
+    return exit_code(error) is not None
+
+
+def exit_code(error: Optional[BaseException]) -> Optional[int]:
+    """The exit code of an interrupted run, None for another error."""
+    while error is not None:
+        if isinstance(error, RunEnded):
+            return error.code
+        if isinstance(error, KeyboardInterrupt):
+            return 130
         error = error.__cause__ or error.__context__
-    return error is not None
+    return None
 
 
 def say_how_to_resume(cfg: Config) -> None:
-    if osp.isdir(cfg.work_dir) and find_latest_checkpoint(cfg.work_dir):
+    if osp.isfile(osp.join(cfg.work_dir, 'last_checkpoint')) or \
+            glob(osp.join(escape(cfg.work_dir), '*.pth')):
         message = ('Run the same command with --resume to go on from the '
                    f'latest checkpoint in {cfg.work_dir}.')
     else:
@@ -128,6 +149,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     with told_in_a_line('train.py'):
         cfg = prepare_config(args)
+        end_at_once(args.stop_on)
     if args.dry_run:
         from mmw2s.engine.dry_run import dry_run
         with told_in_a_line('train.py'):
@@ -135,13 +157,16 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         return
     try:
         setup_launcher(cfg, args.launcher)
-        build_runner(cfg).train()
+        runner = build_runner(cfg)
+        stop_on_signals(runner, args.stop_on)
+        runner.train()
     except BaseException as error:
-        if not is_interrupt(error):
+        code = exit_code(error)
+        if code is None:
             raise
         if int(os.environ.get('RANK', 0)) == 0:
             say_how_to_resume(cfg)
-        sys.exit(130)
+        sys.exit(code)
     finally:
         shut_down_processes()
 

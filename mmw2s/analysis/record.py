@@ -10,6 +10,10 @@ from typing import Dict, List, Optional, Sequence
 import numpy as np
 import torch
 
+from mmw2s.records.checks import COUNT, shown
+from mmw2s.records.events import read_rows
+from mmw2s.utils.files import atomic_write
+
 __all__ = [
     'EVENTS', 'FILENAME', 'SCHEMA_VERSION', 'read_record', 'read_rows',
     'scalar_metrics', 'set_aside', 'write_record'
@@ -36,13 +40,16 @@ def read_record(path: str) -> dict:
     with open(path, encoding='utf-8') as f:
         try:
             content = json.load(f)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f'{path} is not valid JSON: {error}') from None
     version = content.get('schema_version') if isinstance(content,
                                                           dict) else None
     if version is None or 'history' not in content:
         raise ValueError(f'{path} was not written by TimeToTargetHook: it '
                          'should hold "schema_version" and "history"')
+    if not COUNT.fits(version):
+        raise ValueError(f'{path} has the schema version {shown(version)}, '
+                         'but it should be a whole number')
     if version > SCHEMA_VERSION:
         raise ValueError(
             f'{path} has schema version {version}, but this mmw2s reads up to '
@@ -66,35 +73,12 @@ def scalar_metrics(metrics: dict) -> Dict[str, Optional[float]]:
 
 def write_record(path: str, content: dict) -> None:
     """Write a record so that a process killed meanwhile leaves the old one."""
-    temporary = f'{path}.tmp'
-    with open(temporary, 'w', encoding='utf-8') as f:
+    with atomic_write(path) as f:
         json.dump(
             dict(schema_version=SCHEMA_VERSION, **content),
             f,
             indent=1,
             allow_nan=False)
-    os.replace(temporary, path)
-
-
-def read_rows(path: str) -> List[dict]:
-    """Read a JSON-lines file up to a line that a kill cut short.
-
-    Args:
-        path (str): Path of the file.
-
-    Returns:
-        list[dict]: Its rows; none where there is no such file.
-    """
-    rows: List[dict] = []
-    if not osp.isfile(path):
-        return rows
-    with open(path, encoding='utf-8', errors='replace') as f:
-        for line in f:
-            try:
-                rows.append(json.loads(line))
-            except ValueError:
-                break
-    return rows
 
 
 def set_aside(
@@ -119,7 +103,7 @@ def set_aside(
         n += 1
     moved = []
     for name in names:
-        if osp.exists(osp.join(folder, name)):
+        if osp.lexists(osp.join(folder, name)):
             moved.append(numbered(name, n))
             os.replace(osp.join(folder, name), moved[-1])
     return moved

@@ -5,6 +5,7 @@ import os.path as osp
 from dataclasses import dataclass, field
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
+from mmw2s.records.history import check_history
 from .logged_scalars import SCALARS
 from .mmengine_logs import read_logs
 from .record import EVENTS, FILENAME, read_record, read_rows
@@ -87,6 +88,7 @@ class Run:
                 "custom_hooks=[dict(type='mmw2s.TimeToTargetHook')] in its "
                 "config, or with MMEngine's <timestamp>/vis_data/scalars.json")
         content = read_record(record)
+        check_history(content, record)
         events = osp.basename(record).replace(*(osp.splitext(name)[0]
                                                 for name in (FILENAME,
                                                              EVENTS))) + 'l'

@@ -5,7 +5,7 @@ import gc
 import os.path as osp
 import sys
 from contextlib import contextmanager
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator, Optional, Sequence
 
 import torch.distributed as torch_dist
 from mmengine.config import Config
@@ -14,6 +14,7 @@ from mmengine.registry import HOOKS, RUNNERS, Registry
 from mmengine.runner import Runner
 
 from mmw2s.configs_path import config as shipped_config
+from mmw2s.engine.hooks.stop_on_signal_hook import StopOnSignalHook
 
 DISTILL_HOOK = 'WeakTeacherDistillHook'
 
@@ -183,6 +184,16 @@ def build_runner(cfg: Config) -> Runner:
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
     return Runner.from_cfg(cfg)
+
+
+def stop_on_signals(runner: Runner, signals: Sequence[str]) -> None:
+    """Let signals end a run with a checkpoint, unless its config says how.
+
+    Not by the config: what it is saved as should run where mmw2s is not.
+    """
+    if signals and not any(
+            isinstance(hook, StopOnSignalHook) for hook in runner.hooks):
+        runner.register_hook(StopOnSignalHook(signals))
 
 
 def shut_down_processes() -> None:

@@ -11,11 +11,18 @@ from typing import Callable, Iterable
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
-__all__ = ['run_missed_validation', 'MissedValidationHook']
+from .run_guard import batches_trained, guard
+
+__all__ = [
+    'run_missed_validation', 'MissedValidationHook', 'provide_for_resuming'
+]
 
 
-def _is_due(loop) -> bool:
-    """Whether ``loop`` would have validated where it stands now."""
+def _is_due(runner) -> bool:
+    """Whether the loop would have validated where it stands now."""
+    if batches_trained(runner):  # in the middle of an epoch
+        return False
+    loop = runner.train_loop
     if isinstance(loop, EpochBasedTrainLoop):
         now, end = loop.epoch, loop.max_epochs
     elif isinstance(loop, IterBasedTrainLoop):
@@ -44,8 +51,7 @@ def run_missed_validation(runner, recorded_iters: Iterable[int]) -> bool:
         bool: Whether the validation was missing and has been run.
     """
     if (runner.iter == 0 or runner.val_loop is None
-            or runner.iter in set(recorded_iters)
-            or not _is_due(runner.train_loop)):
+            or runner.iter in set(recorded_iters) or not _is_due(runner)):
         return False
     runner.logger.info(
         f'A validation was due at iteration {runner.iter}, where the run is '
@@ -75,3 +81,19 @@ class MissedValidationHook(Hook):
     def before_train(self, runner) -> None:
         """Run the validation if it is missing."""
         run_missed_validation(runner, self.recorded_iters())
+
+
+def provide_for_resuming(
+        runner, recorded_iters: Callable[[],
+                                         Iterable[int]]) -> MissedValidationHook:
+    """Register what a run needs that may be resumed, in ``before_run``.
+
+    Args:
+        runner (Runner): The run.
+        recorded_iters (Callable): Returns the iterations of the validations
+            on record.
+    """
+    guard(runner)
+    missed = MissedValidationHook(recorded_iters)
+    runner.register_hook(missed)
+    return missed

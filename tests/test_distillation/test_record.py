@@ -10,7 +10,7 @@ from mmw2s.distillation.record import RunRecord
 @pytest.fixture
 def record(tmp_path):
     record = RunRecord.start(str(tmp_path))
-    record.append('teacher', 0, score=0.3)
+    record.append('teacher', 0, score=0.3, metrics={})
     record.append('val', 4, metrics={'coco/bbox_mAP': 0.25})
     record.append('val', 8, metrics={})
     return record
@@ -40,7 +40,7 @@ def test_rows_beyond_the_resumed_iteration_are_dropped_for_good(
         record, tmp_path, at, kept):
     resumed = RunRecord.resume(str(tmp_path), at)
     assert resumed.rows == record.rows[:kept]
-    resumed.append('val', at + 1)
+    resumed.append('val', at + 1, metrics={})
     assert RunRecord.resume(str(tmp_path), 99).rows == resumed.rows
 
 
@@ -57,7 +57,7 @@ def test_a_last_line_that_a_kill_cut_short_is_dropped(record, tmp_path, cut):
 def test_every_earlier_record_is_kept_under_another_name(record, tmp_path):
     old = (tmp_path / EVENTS).read_text()
     for _ in range(2):
-        RunRecord.start(str(tmp_path)).append('teacher', 0)
+        RunRecord.start(str(tmp_path)).append('teacher', 0, metrics={})
     assert (tmp_path / EVENTS.replace('.', '.1.')).read_text() == old
     assert (tmp_path / EVENTS.replace('.', '.2.')).exists()
     assert len(RunRecord.resume(str(tmp_path), 99).rows) == 1
@@ -76,7 +76,7 @@ def test_a_work_dir_without_a_record_takes_the_one_beside_the_checkpoint(
 def test_the_record_of_the_work_dir_goes_before_the_checkpoints(
         record, tmp_path):
     new = tmp_path / 'new'
-    RunRecord.start(str(new)).append('teacher', 0, score=0.9)
+    RunRecord.start(str(new)).append('teacher', 0, score=0.9, metrics={})
     resumed = RunRecord.resume(str(new), 9, str(tmp_path / 'epoch_1.pth'))
     assert [row['score'] for row in resumed.rows] == [0.9]
 

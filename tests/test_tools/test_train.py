@@ -125,6 +125,22 @@ def test_scaling_the_rate_needs_a_base_batch_size(tool, config):
         tool(config, '--auto-scale-lr', '--cfg-options', 'auto_scale_lr={}')
 
 
+def test_resume_takes_the_newest_whole_checkpoint(tool, config, tmp_path):
+    for epoch in (1, 2):
+        path = tmp_path / f'epoch_{epoch}.pth'
+        torch.save(
+            dict(meta=dict(epoch=epoch, iter=epoch), optimizer={}), path)
+        os.utime(path, (epoch, epoch))
+    (tmp_path / 'last_checkpoint').write_text(str(path))
+    argv = (config, '--resume', '--work-dir', str(tmp_path))
+    assert tool(*argv).load_from is None  # MMEngine's own choice
+    path.write_bytes(path.read_bytes()[:100])
+    assert tool(*argv).load_from == str(tmp_path / 'epoch_1.pth')
+    (tmp_path / 'epoch_1.pth').unlink()
+    with pytest.raises(ValueError, match='no checkpoint to resume from'):
+        tool(*argv)
+
+
 def test_a_missing_config_is_one_line_and_no_stack_trace():
     result = train('w2s_retinanet_cocoo.py')
     assert result.returncode == 1
@@ -233,6 +249,34 @@ def test_a_run_interrupted_says_how_to_resume_and_resumes(run, tmp_path):
     assert result.returncode == 0, result.stdout[-2000:]
     assert f'epoch_{done}.pth' in result.stdout
     assert (work / f'epoch_{done + 1}.pth').exists()
+
+
+@pytest.mark.slow
+def test_sigterm_ends_a_run_with_a_checkpoint_and_its_own_code(run, tmp_path):
+    argv = [run, '--cfg-options', 'train_cfg.max_epochs=10000']
+    work = tmp_path / 'work'
+    process = subprocess.Popen([sys.executable, '-W', 'ignore', TRAIN, *argv],
+                               stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT,
+                               universal_newlines=True)
+    deadline = time.time() + 90
+    while not (work / 'last_checkpoint').exists():
+        assert time.time() < deadline and process.poll() is None
+        time.sleep(0.2)
+    process.terminate()
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert 'SIGTERM was received' in said and '--resume' in said
+    assert 'Traceback' not in said
+    path = (work / 'last_checkpoint').read_text()
+    done = torch.load(path, weights_only=False)['meta']['iter']
+
+    epochs = done // 4 + 1
+    result = train(run, '--resume', '--cfg-options',
+                   f'train_cfg.max_epochs={epochs}')
+    assert result.returncode == 0, result.stdout[-2000:]
+    end = torch.load(work / f'epoch_{epochs}.pth', weights_only=False)
+    assert end['meta']['iter'] == 4 * epochs
 
 
 @pytest.mark.slow

@@ -12,12 +12,16 @@ from mmw2s.analysis.record import (FILENAME, read_record, scalar_metrics,
                                    set_aside, write_record)
 from mmw2s.analysis.targets import (check_targets, first_at_target,
                                     first_for_good, infer_rule)
+from mmw2s.engine.checkpoints import save_resumable
 from mmw2s.engine.clock import Clock
 from mmw2s.engine.data_wait import DataWaitHook
-from mmw2s.engine.missed_validation import MissedValidationHook
+from mmw2s.engine.missed_validation import (MissedValidationHook,
+                                            provide_for_resuming)
 from mmw2s.engine.next_command import tell_next_command
 from mmw2s.engine.only_one import refuse_another
 from mmw2s.engine.run_facts import describe_run, samples_drawn
+from mmw2s.engine.run_guard import batches_trained
+from mmw2s.records.history import check_history
 from mmw2s.utils.fields import check_choice, check_flag
 
 __all__ = ['TimeToTargetHook']
@@ -104,9 +108,8 @@ class TimeToTargetHook(Hook):
     def before_run(self, runner) -> None:
         """Provide for a validation that was missed."""
         if self._missed is None:
-            self._missed = MissedValidationHook(
-                lambda: [row['iter'] for row in self.history])
-            runner.register_hook(self._missed)
+            self._missed = provide_for_resuming(
+                runner, lambda: [row['iter'] for row in self.history])
             runner.register_hook(self._data_wait)
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
@@ -145,8 +148,8 @@ class TimeToTargetHook(Hook):
 
     def before_train_epoch(self, runner) -> None:
         """Start the clock of the training proper."""
-        if runner.iter > 0 and isinstance(runner.train_loop,
-                                          IterBasedTrainLoop):
+        if runner.iter > 0 and (batches_trained(runner) or isinstance(
+                runner.train_loop, IterBasedTrainLoop)):
             # Resumed, it first reads the data again that it has trained on.
             self._wall.stop()
         else:
@@ -274,13 +277,15 @@ class TimeToTargetHook(Hook):
         if not osp.exists(path) and runner._load_from:
             path = osp.join(osp.dirname(runner._load_from), FILENAME)
         try:
-            return read_record(path)
+            content = read_record(path)
+            check_history(content, path, runner.iter, self._loaded_clock)
+            return content
         except FileNotFoundError:
             runner.logger.warning(
                 f'{path} does not exist: the resumed run has no record of its '
                 'earlier validations. It is looked for in the work_dir, then '
                 'beside the checkpoint.')
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             lost = f'The record of earlier validations is lost: {error}.'
             if path == self._path:  # or it is another run's
                 (moved, ) = set_aside(runner.work_dir, [FILENAME])
@@ -306,15 +311,8 @@ class TimeToTargetHook(Hook):
         """Save a checkpoint unless one of this iteration exists already."""
         if self._saved_iter == runner.iter:
             return
-        name = f'at_target_iter_{runner.iter}.pth'
-        runner.save_checkpoint(
-            runner.work_dir,
-            name,
-            meta=dict(epoch=runner.epoch, iter=runner.iter))
-        if is_main_process():
-            # where MMEngine's --resume looks first
-            with open(osp.join(runner.work_dir, 'last_checkpoint'), 'w') as f:
-                f.write(osp.join(runner.work_dir, name))
+        save_resumable(runner, f'at_target_iter_{runner.iter}.pth',
+                       runner.epoch, runner.iter)
 
     def _stop(self, runner) -> None:
         runner.train_loop.stop_training = True

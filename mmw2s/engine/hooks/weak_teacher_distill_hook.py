@@ -29,7 +29,7 @@ from mmw2s.engine.finite_losses import FiniteLosses
 from mmw2s.engine.inner_model import inner_model
 from mmw2s.engine.logged_scalars import (drop_ours, restart_smoothed,
                                          update_ours)
-from mmw2s.engine.missed_validation import MissedValidationHook
+from mmw2s.engine.missed_validation import provide_for_resuming
 from mmw2s.engine.next_command import tell_next_command
 from mmw2s.engine.only_one import refuse_another
 from mmw2s.engine.run_facts import iters_per_epoch
@@ -122,7 +122,7 @@ class WeakTeacherDistillHook(Hook):
         self._watch: Optional[TeacherWatch] = None
         #: What was measured and decided, once training has begun.
         self.record: Optional[RunRecord] = None
-        self._missed: Optional[MissedValidationHook] = None
+        self._missed: Any = None
         self._handle: Any = None
         self._loaded_state: dict = {}
         self._reached = False
@@ -136,9 +136,8 @@ class WeakTeacherDistillHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Provide for a validation that a cut run has missed."""
         if self._missed is None:
-            self._missed = MissedValidationHook(
-                lambda: self._validated_iters(runner))
-            runner.register_hook(self._missed)
+            self._missed = provide_for_resuming(
+                runner, lambda: self._validated_iters(runner))
 
     def _validated_iters(self, runner: Runner) -> List[int]:
         if self.distiller is None:  # switched off: no validation is missed
@@ -159,8 +158,9 @@ class WeakTeacherDistillHook(Hook):
         drop_ours(runner.message_hub)
         record = None
         if runner.iter > 0:
-            record = RunRecord.resume(runner.work_dir, runner.iter,
-                                      runner._load_from)
+            record = self.record = RunRecord.resume(
+                runner.work_dir, runner.iter, runner._load_from,
+                self._loaded_state.get('rows'))
             if record.of('stop'):
                 done = record.of('stop')[0]['iter']
                 restart_smoothed(runner.message_hub, runner.iter - done)
@@ -399,10 +399,10 @@ class WeakTeacherDistillHook(Hook):
             tell_next_command(runner)  # otherwise that hook does
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Save what the distillation has learnt, under a key of ours."""
+        """Save what was learnt and decided, also once that is over."""
         state = self.distiller.state_dict() if self.distiller else {}
-        if state:
-            checkpoint[_STATE] = state
+        if self.record is not None:
+            checkpoint[_STATE] = dict(state, rows=list(self.record.rows))
 
     def _switch_off(self,
                     runner: Runner,

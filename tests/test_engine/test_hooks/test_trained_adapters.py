@@ -94,7 +94,7 @@ def test_after_the_stop_they_are_gone(teacher, tmp_path):
     gc.collect()
     assert alive[0]() is None
     assert KEY in load(tmp_path, 'epoch_1.pth')['w2s']
-    assert 'w2s' not in load(tmp_path, 'epoch_2.pth')
+    assert KEY not in load(tmp_path, 'epoch_2.pth')['w2s']
 
 
 def test_clipping_and_accumulation_in_16_bits_are_the_students_alone(

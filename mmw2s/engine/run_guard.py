@@ -1,0 +1,117 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""What holds for a run whichever of our hooks it has."""
+import logging
+from typing import Any
+
+import mmengine
+from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.runner import EpochBasedTrainLoop
+
+from mmw2s.records.lock import hold, release
+
+__all__ = ['RunGuardHook', 'batches_trained', 'guard', 'note_batches_trained']
+
+# In the message hub, which goes into checkpoints.
+_TRAINED = 'w2s_batches_trained'
+
+
+def guard(runner) -> None:
+    """Register the hook, once a run; for the ``before_run`` of ours."""
+    if not any(isinstance(hook, RunGuardHook) for hook in runner.hooks):
+        runner.register_hook(RunGuardHook())
+
+
+class RunGuardHook(Hook):
+    """Keeps a work_dir to one run, and resumes the data where they stopped.
+
+    Raises:
+        RuntimeError: Before training, if another process uses the work_dir.
+        ValueError: Before training, if the run is resumed in the middle of an
+            epoch that has another number of batches now.
+    """
+
+    # Before any other hook writes into the work_dir.
+    priority = 'HIGHEST'
+
+    def before_train(self, runner) -> None:
+        """Take the work_dir, and see to the data of a resumed run."""
+        _hold_on_all_ranks(runner.work_dir)
+        if runner.iter > 0:
+            _warn_of_data_begun_anew(runner.train_loop)
+            _skip_batches(runner)
+
+    def after_run(self, runner) -> None:
+        """Give the work_dir free."""
+        release(runner.work_dir)
+
+
+def note_batches_trained(runner, batches: int) -> None:
+    """Note for a checkpoint how much of the current epoch is done."""
+    runner.message_hub.update_info(
+        _TRAINED, [batches, len(runner.train_dataloader)])
+
+
+def batches_trained(runner) -> int:
+    """Batches of the current epoch that were trained on before the run was
+    resumed; 0 but in the middle of an epoch."""
+    return runner.message_hub.runtime_info.get(_TRAINED, [0])[0]
+
+
+def _hold_on_all_ranks(work_dir: str) -> None:
+    box: list = [None, None]
+    if is_main_process():
+        try:
+            box[0] = hold(work_dir)
+        except RuntimeError as error:
+            box[1] = str(error)
+    broadcast_object_list(box)
+    unlocked, refused = box
+    if refused is not None:
+        raise RuntimeError(refused)
+    if unlocked is not None:
+        print_log(
+            f'The work_dir {work_dir} cannot be kept from other runs, because '
+            f'{unlocked}: make sure that no other run writes to it.',
+            logger='current',
+            level=logging.WARNING)
+
+
+def _warn_of_data_begun_anew(loop: Any) -> None:
+    if getattr(loop, 'fast_forward_on_resume', False):
+        print_log(
+            'fast_forward_on_resume=True in train_cfg does the opposite of '
+            f'its name in this MMEngine ({mmengine.__version__}): the resumed '
+            'run begins its data anew, and trains again on those of its first '
+            f'{loop.iter} iterations. Leave it out, and they are skipped.',
+            logger='current',
+            level=logging.WARNING)
+
+
+def _skip_batches(runner) -> None:
+    """Let the epoch that was left in its middle begin where it was left."""
+    done, total = runner.message_hub.runtime_info.get(_TRAINED, [0, 0])
+    loop = runner.train_loop
+    if not done or not isinstance(loop, EpochBasedTrainLoop):
+        return
+    if len(loop.dataloader) != total:
+        raise ValueError(
+            f'the checkpoint was saved after {done} of the {total} batches of '
+            f'epoch {loop.epoch + 1}, but the epoch has '
+            f'{len(loop.dataloader)} batches now: resume with the data, the '
+            'batch size and the number of devices that it was saved with, or '
+            'from a checkpoint of a whole epoch')
+    runner.logger.info(
+        f'The run goes on in the middle of epoch {loop.epoch + 1}: its first '
+        f'{done} of {total} batches are read, and not trained on again.')
+    run_iter = loop.run_iter
+
+    def rest_of_the_epoch(idx: int, data_batch: Any) -> None:
+        if idx < done:
+            return
+        del loop.run_iter  # the instance's; the class's is back
+        runner.message_hub.update_info(_TRAINED, [0, 0])
+        run_iter(idx, data_batch)
+
+    loop.run_iter = rest_of_the_epoch

@@ -1,0 +1,155 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""The events of a run: what was measured and decided, a row each.
+
+They stand in a file of JSON lines and, so far as they had happened, in every
+checkpoint. Whichever of the two a kill or a disk has damaged, the other one
+tells what was decided.
+"""
+import json
+import os.path as osp
+from typing import Any, Dict, List, Optional, Tuple
+
+from .checks import (COUNT, LOSS, MAYBE_NUMBER, MAYBE_TEXT, METRICS, NUMBER,
+                     TEXT, misfit, shown)
+
+__all__ = ['Rows', 'check_rows', 'longer', 'read_rows']
+
+Rows = List[Dict[str, Any]]
+
+_FIELDS = dict(
+    teacher=dict(
+        metrics=METRICS,
+        name=TEXT,
+        checkpoint=MAYBE_TEXT,
+        metric=MAYBE_TEXT,
+        score=MAYBE_NUMBER,
+        seconds=NUMBER),
+    val=dict(metrics=METRICS, epoch=NUMBER),
+    train=dict(student=LOSS, teacher=LOSS),
+    stop=dict(
+        reason=TEXT,
+        epoch=NUMBER,
+        metric=MAYBE_TEXT,
+        step_ms=MAYBE_NUMBER,
+        teacher_ms=MAYBE_NUMBER))
+# What no decision needs may be missing.
+_OPTIONAL = ('name', 'checkpoint', 'metric', 'score', 'seconds', 'epoch',
+             'step_ms', 'teacher_ms')
+
+
+def read_rows(path: str) -> Rows:
+    """Read a JSON-lines file.
+
+    A last line without its end was cut short by a kill, and is left out.
+
+    Args:
+        path (str): Path of the file.
+
+    Returns:
+        list[dict]: Its rows; none where there is no such file.
+
+    Raises:
+        ValueError: If any other line is not a row of JSON, naming the file
+            and the line.
+    """
+    rows: Rows = []
+    if not osp.exists(path):
+        return rows
+    with open(path, 'rb') as file:
+        lines = file.read().split(b'\n')
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line.decode('utf-8'))
+            if not isinstance(row, dict):
+                raise ValueError('it is no JSON object')
+        except (ValueError, RecursionError) as error:
+            if number == len(lines):  # nothing, where it was not cut
+                break
+            raise ValueError(
+                f'line {number} of {path} is damaged: {error}') from None
+        rows.append(row)
+    return rows
+
+
+def check_rows(rows: Any, source: str) -> None:
+    """Check that rows are those of one run, whole and in order.
+
+    Fields that are not known are passed over: a later version may write more.
+
+    Args:
+        rows (Any): The rows, in order.
+        source (str): Where they are from.
+
+    Raises:
+        ValueError: If they are not, naming the source and the line.
+    """
+    if not isinstance(rows, list):
+        raise ValueError(f'{source} should hold a list of rows, but holds '
+                         f'{shown(rows)}')
+    for number, row in enumerate(rows):
+        problem = _problem(row) or _misplaced(row, rows[:number])
+        if problem is not None:
+            raise ValueError(f'line {number + 1} of {source} is damaged: '
+                             f'{problem}')
+
+
+def _problem(row: Any) -> Optional[str]:
+    """What is wrong with a row by itself."""
+    if not isinstance(row, dict):
+        return f'it should be a dict, but is {shown(row)}'
+    event = row.get('event')
+    if not isinstance(event, str) or event not in _FIELDS:
+        return (f'its event should be one of {", ".join(_FIELDS)}, but is '
+                f'{shown(event)}')
+    return misfit(row, dict(_FIELDS[event], iter=COUNT), _OPTIONAL)
+
+
+def _misplaced(row: dict, before: Rows) -> Optional[str]:
+    """What is wrong with its place after the rows before."""
+    if (row['event'] == 'teacher') != (not before):
+        return ('the first row and no other should be of the event '
+                f'"teacher", but it is of {row["event"]!r}')
+    if not before:
+        return None
+    if row['iter'] < before[-1]['iter']:
+        return (f'its iter is {row["iter"]}, that of the line before '
+                f'{before[-1]["iter"]}')
+    if before[-1]['event'] == 'stop':
+        return 'nothing should come after the event "stop"'
+    for earlier in reversed(before):
+        if earlier['iter'] < row['iter']:
+            break
+        if earlier['event'] == row['event']:
+            return (f'it is a second {row["event"]!r} of iteration '
+                    f'{row["iter"]}')
+    return None
+
+
+def longer(recorded: Rows, saved: Rows,
+           iteration: int) -> Tuple[Rows, Optional[str]]:
+    """Of the rows of a record and of a checkpoint, those that tell more.
+
+    Args:
+        recorded (list[dict]): Of the record, up to ``iteration``.
+        saved (list[dict]): Of the checkpoint, which was saved at
+            ``iteration`` and belongs to the weights.
+
+    Returns:
+        Tuple[list[dict], str or None]: The rows, and what is wrong with the
+        record if the two do not belong together; the checkpoint's are taken
+        then.
+    """
+    for number, (mine, its) in enumerate(zip(recorded, saved), 1):
+        # As texts: NaN, which a training loss may be, does not equal itself.
+        if _text(mine) != _text(its):
+            return saved, f'line {number} is not what the checkpoint holds'
+    for number in range(len(saved), len(recorded)):
+        if recorded[number]['iter'] < iteration:
+            return saved, (f'line {number + 1} is of iteration '
+                           f'{recorded[number]["iter"]}, but the checkpoint, '
+                           f'of iteration {iteration}, does not hold it')
+    return max(saved, recorded, key=len), None
+
+
+def _text(row: dict) -> str:
+    return json.dumps(row, sort_keys=True)
