@@ -13,11 +13,14 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
+from mmengine.utils import is_seq_of
 from torch import Tensor, nn
 
 from mmw2s.compatibility import mmcv_operators
+from mmw2s.records.metric_names import scale_warning
 from mmw2s.registry import check_config
 from .checkpoint import load_weights
+from .label_names import Names, names_in
 from .stopwatch import Stopwatch
 
 __all__ = ['FrozenTeacher']
@@ -56,6 +59,9 @@ class FrozenTeacher:
             Defaults to ``'run'``.
         cfg_options (dict, optional): Overrides merged into the config, such
             as ``{'model.bbox_head.num_classes': 3}``. Defaults to None.
+        classes (Sequence[str], optional): The name of each of its outputs, in
+            their order. Defaults to None: as its checkpoint has them, which
+            may name none, or one twice.
         trust_checkpoint (bool): Unpickle whatever the checkpoint asks for,
             which runs its author's code. Defaults to False.
 
@@ -70,6 +76,7 @@ class FrozenTeacher:
                  score: Optional[float] = None,
                  precision: str = 'run',
                  cfg_options: Optional[dict] = None,
+                 classes: Optional[Sequence[str]] = None,
                  trust_checkpoint: bool = False) -> None:
         if precision not in _PRECISIONS:
             raise ValueError(
@@ -82,7 +89,7 @@ class FrozenTeacher:
         self.name = config if isinstance(config, str) else \
             getattr(kind, '__name__', kind)
         self.declared_score = score
-        self.classes: Optional[Sequence[str]] = None
+        self.classes = _given_classes(classes)
         self.stopwatch = Stopwatch()
         self._precision = _PRECISIONS[precision]
         self.model = self._build()
@@ -97,7 +104,7 @@ class FrozenTeacher:
         else:
             weights, meta = load_weights(self.checkpoint, trust_checkpoint)
             _load_strictly(self.model, weights, self.checkpoint, self.name)
-            self.classes = _classes_of(meta)
+            self.classes = self.classes or _named_classes(meta)
         self._freeze()
 
     @classmethod
@@ -127,6 +134,7 @@ class FrozenTeacher:
                     'teacher.config, config=dict(model=...)')
             return
         check_config('teacher', cls, cfg)
+        _given_classes(cfg.get('classes'))
         if 'config' not in cfg:
             raise ValueError('teacher should be a config, or a dict with the '
                              f'key "config", but got {cfg!r}')
@@ -158,56 +166,6 @@ class FrozenTeacher:
             self.model.to(memory_format=torch.channels_last)
         return self
 
-    def class_difference(self,
-                         classes: Optional[Sequence[str]]) -> Optional[str]:
-        """How the classes it was trained on differ from the student's.
-
-        Args:
-            classes (Sequence[str], optional): The student's; None where they
-                are not known, and nothing can be compared.
-
-        Returns:
-            str, optional: None where they are the same, as far as they are
-            known.
-        """
-        ours, theirs = classes, self.classes
-        if ours is None or theirs is None or list(ours) == list(theirs):
-            return None
-        differing = [
-            f'{i}: {t!r} against {s!r}'
-            for i, (t, s) in enumerate(zip(theirs, ours)) if t != s
-        ]
-        return (f'the teacher was trained on {len(theirs)} classes, the '
-                f'student is on {len(ours)}; they differ at ' +
-                ', '.join(differing[:3] or ['the end']))
-
-    def check_classes(self, classes: Optional[Sequence[str]],
-                      strict: bool) -> bool:
-        """Compare the classes it was trained on with the student's.
-
-        Args:
-            classes (Sequence[str], optional): The student's, where known.
-            strict (bool): Whether different ones are an error, for scores are
-                paired class by class, or worth a warning.
-
-        Returns:
-            bool: Whether they are the same, as far as they are known.
-
-        Raises:
-            ValueError: If they differ and ``strict``.
-        """
-        message = self.class_difference(classes)
-        if message is None:
-            return True
-        if strict:
-            raise ValueError(
-                f'{message}. Scores are paired class by class: use a teacher '
-                'of the same classes in the same order, or distil features '
-                'only (knowledge FPNFeatures, or of a classifier '
-                'HiddenFeatures)')
-        print_log(message, logger='current', level=logging.WARNING)
-        return False
-
     def check_score(self, scores: Mapping[str, Any]) -> None:
         """Compare the measured score with the declared one.
 
@@ -229,11 +187,14 @@ class FrozenTeacher:
                 level=logging.WARNING)
             return
         if abs(measured - declared) > 0.1 * abs(declared):
+            percent = scale_warning('teacher.score', declared,
+                                    scores['metric'], measured)
             raise ValueError(
                 f'the teacher {self.name} scores {measured:.4f} by '
                 f'{scores["metric"]}, but teacher.score says {declared:.4f}: '
                 'check its checkpoint, its normalisation and the validation '
-                'set, or correct teacher.score')
+                'set, or correct teacher.score' +
+                (f'. {percent}' if percent else ''))
 
     def autocast(self, device_type: str):
         """The context that its forward is computed in."""
@@ -329,11 +290,18 @@ def _some(items: Sequence[str], most: int = 3) -> str:
     return ', '.join(items[:most]) + (f' and {rest} more' if rest > 0 else '')
 
 
-def _classes_of(meta: Mapping) -> Optional[Sequence[str]]:
-    """Class names in a checkpoint's meta, of this or an older MMEngine."""
-    found = meta.get('dataset_meta') or meta
-    if not isinstance(found, Mapping):
+def _given_classes(names: Any) -> Names:
+    if names is None:
         return None
-    found = {str(key).lower(): value for key, value in found.items()}
-    classes = found.get('classes')
-    return tuple(classes) if isinstance(classes, (list, tuple)) else None
+    if isinstance(names, str) or not is_seq_of(names, str) or not len(names):
+        raise ValueError('teacher.classes should be a list with the name of '
+                         f'each of its outputs, but got {names!r}')
+    return tuple(names)
+
+
+def _named_classes(meta: Mapping) -> Names:
+    """Class names in a checkpoint's meta, of this or an older MMEngine."""
+    if meta.get('dataset_meta'):
+        return names_in(meta['dataset_meta'])
+    # A text there is the name of a data set.
+    return names_in({k: v for k, v in meta.items() if not isinstance(v, str)})

@@ -4,13 +4,13 @@ import os
 import os.path as osp
 import platform
 import sys
-from typing import Optional
+from typing import List, Optional
 
 import torch
 from mmengine.dist import all_gather_object, get_world_size
 from mmengine.runner import EpochBasedTrainLoop
 
-__all__ = ['describe_run', 'iters_per_epoch']
+__all__ = ['describe_run', 'evaluator_names', 'iters_per_epoch']
 
 
 def iters_per_epoch(runner) -> float:
@@ -31,6 +31,18 @@ def iters_per_epoch(runner) -> float:
 def _batch_size(loader) -> Optional[int]:
     return loader.batch_size or getattr(loader.batch_sampler, 'batch_size',
                                         None)
+
+
+def evaluator_names(runner) -> List[str]:
+    """The types of the metrics of the run's validation, 'mmdet.CocoMetric'.
+
+    None of them where it has no validation, or a loop without an evaluator.
+    """
+    evaluator = getattr(runner._val_loop, 'evaluator', None)
+    return [
+        f'{type(metric).__module__.split(".")[0]}.{type(metric).__name__}'
+        for metric in getattr(evaluator, 'metrics', ())
+    ]
 
 
 def describe_run(runner) -> dict:
@@ -59,6 +71,7 @@ def describe_run(runner) -> dict:
             for name in ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet',
                          'mmpretrain', 'diffusers', 'mmw2s')
         },
+        evaluators=evaluator_names(runner),
         precision=_precision(runner.optim_wrapper),
         omp_num_threads=os.environ.get('OMP_NUM_THREADS'),
         cpu_count=os.cpu_count())

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmw2s.registry import KNOWLEDGE, is_kind
 from ..capture import Call, find_module
+from ..class_matching import columns_of
 from ..teacher import FrozenTeacher
 from ..teacher_view import TeacherView
 from .base import Captured, Knowledge, Pair
@@ -55,14 +56,23 @@ class ClassLogits(Knowledge):
 
     def match_classes(self, teacher: FrozenTeacher,
                       classes: Optional[Sequence[str]]) -> None:
-        """Reduce the teacher to the student's classes, by their names."""
-        theirs = list(teacher.classes or ())
-        if not classes or theirs == list(classes) or \
-                not set(classes) <= set(theirs):
+        """Reduce the teacher to the student's classes, by their names.
+
+        Raises:
+            ValueError: Where a name fits several of its classes.
+        """
+        columns = columns_of(teacher.classes, classes)
+        if columns is None:
             return
-        columns = torch.tensor([theirs.index(name) for name in classes],
-                               device=next(teacher.model.parameters()).device)
         head = find_module(teacher.model, self.teacher_module, 'teacher')
+        known, given = len(teacher.classes), _num_classes(head)
+        if given not in (None, known):
+            raise ValueError(
+                f'the teacher\'s {self.teacher_module} gives {given} logits, '
+                f'but {known} classes are named in its checkpoint: give '
+                'teacher.classes=[...], the name of each of its outputs')
+        columns = torch.tensor(
+            columns, device=next(teacher.model.parameters()).device)
 
         def take(module: nn.Module, inputs: tuple, output: Any) -> Tensor:
             logits = _logits(output, 'teacher', self.teacher_module)
@@ -78,7 +88,7 @@ class ClassLogits(Knowledge):
         head.num_classes = len(columns)
         teacher.classes = tuple(classes)
         print_log(
-            f'Of the teacher\'s {len(theirs)} classes the student\'s '
+            f'Of the teacher\'s {known} classes the student\'s '
             f'{len(columns)} are taken, by their names.',
             logger='current')
 

@@ -15,6 +15,9 @@ from torch import nn
 
 from mmw2s.analysis.record import scalar_metrics
 from mmw2s.compatibility import refuse_bfloat16
+from mmw2s.distillation.class_matching import (check_classes, check_validation,
+                                               class_difference,
+                                               student_classes)
 from mmw2s.distillation.defaults import (default_distill, default_schedule,
                                          default_stop, same_number_of_classes)
 from mmw2s.distillation.distiller import Distiller, Measured
@@ -26,8 +29,9 @@ from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.terms import build_terms
 from mmw2s.engine.inner_model import inner_model
 from mmw2s.engine.missed_validation import MissedValidationHook
-from mmw2s.engine.run_facts import iters_per_epoch
+from mmw2s.engine.run_facts import evaluator_names, iters_per_epoch
 from mmw2s.engine.step_times import StepTimes
+from mmw2s.engine.target_check import warn_of_targets
 from mmw2s.registry import SCHEDULES, STOP_RULES, check_fields
 
 __all__ = ['WeakTeacherDistillHook']
@@ -54,7 +58,7 @@ class WeakTeacherDistillHook(Hook):
             the key ``model``), or a dict of the fields of
             :class:`~mmw2s.distillation.FrozenTeacher`: ``config``,
             ``checkpoint``, ``score``, ``precision``, ``cfg_options``,
-            ``trust_checkpoint``.
+            ``classes``, ``trust_checkpoint``.
         distill (list[dict], optional): What is transferred and how it is
             compared, an entry a knowledge: ``knowledge`` and ``loss``
             (configs), and optionally ``name``, ``temperature`` (config of a
@@ -163,12 +167,9 @@ class WeakTeacherDistillHook(Hook):
         with preserved_rng():
             teacher = FrozenTeacher.from_cfg(self.teacher_cfg)
             teacher.follow(student)
-        meta = getattr(runner.train_dataloader.dataset, 'metainfo', {})
-        classes = meta.get('classes')
-        if getattr(student, 'num_classes', classes) is None:
-            classes = None  # unconditional: the data's are nothing to it
+        classes = student_classes(runner, student)
         distill = self.distill_cfg or default_distill(
-            student, teacher.model, teacher.class_difference(classes))
+            student, teacher.model, class_difference(teacher, classes))
         terms = build_terms(distill)
         for term in terms:
             term.knowledge.match_classes(teacher, classes)
@@ -176,7 +177,8 @@ class WeakTeacherDistillHook(Hook):
         self.distiller = Distiller(student, teacher, terms,
                                    SCHEDULES.build(schedule_cfg),
                                    self.task_weight)
-        same_names = teacher.check_classes(
+        same_names = check_classes(
+            teacher,
             classes,
             strict=any(t.knowledge.by_class for t in self.distiller.terms))
         comparable = same_names and same_number_of_classes(
@@ -185,6 +187,7 @@ class WeakTeacherDistillHook(Hook):
                                                  runner.max_iters, comparable)
         self._stop = STOP_RULES.build(stop_cfg)
         self._refuse_stop(runner, comparable)
+        check_validation(runner, classes, strict=self._stop.needs_validation)
         length = (runner.max_iters, iters_per_epoch(runner))
         self.distiller.bind(*length)
 
@@ -192,7 +195,8 @@ class WeakTeacherDistillHook(Hook):
         known = record.of('teacher') if record else []
         metrics, seconds = known[0]['metrics'] if known else {}, 0.
         if self._stop.needs_teacher_score and not metrics:
-            metrics, seconds = score_teacher(teacher, runner)
+            metrics, seconds = score_teacher(teacher, runner,
+                                             self._stop.check_metrics)
         self._stop.bind(*length, metrics)
         scores = self._stop.scores()
         teacher.check_score(scores)
@@ -208,7 +212,9 @@ class WeakTeacherDistillHook(Hook):
                 metric=scores.get('metric'),
                 score=scores.get('teacher'),
                 metrics=metrics,
+                evaluators=evaluator_names(runner),
                 seconds=seconds)
+        warn_of_targets(runner, metrics)
         # A compiled model calls it after its graphs.
         self._handle = student.register_forward_hook(
             torch.compiler.disable(self._join_losses), with_kwargs=True)
