@@ -42,8 +42,10 @@ def names_in(meta: Any) -> Names:
         return _merge(names_in(one) for one in meta)
     if not isinstance(meta, Mapping):
         return None
-    found = {str(key).lower(): value
-             for key, value in meta.items()}.get('classes')
+    found = {
+        str(key).lower(): value
+        for key, value in meta.items()
+    }.get('classes')
     if isinstance(found, str):
         return (found, )
     if isinstance(found, (list, tuple, np.ndarray)) and len(found):
@@ -67,8 +69,7 @@ def label_names(dataset: Any) -> Names:
     parts = inner_datasets(dataset)
     if not parts:
         return _of_one(dataset, declared)
-    inner = _merge(
-        names_in(getattr(part, 'metainfo', None)) for part in parts)
+    inner = _merge(names_in(getattr(part, 'metainfo', None)) for part in parts)
     # A wrapper of one's own may give other labels than what it wraps.
     return declared if declared not in (None, inner) else _merge(
         label_names(part) for part in parts)
@@ -87,9 +88,9 @@ def _merge(several: Iterable[Names]) -> Names:
     known = [names for names in several if names]
     if not known:
         return None
-    return tuple(
-        ' or '.join(dict.fromkeys(name for name in column if name is not None))
-        for column in zip_longest(*known))
+    return tuple(' or '.join(
+        dict.fromkeys(name for name in column if name is not None))
+                 for column in zip_longest(*known))
 
 
 def _of_one(dataset: Any, declared: Names) -> Names:

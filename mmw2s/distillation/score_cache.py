@@ -109,8 +109,8 @@ def read_score(path: str) -> Optional[Metrics]:
         with open(path, encoding='utf-8') as file:
             entry = json.load(file)
         metrics = entry['metrics']
-        if entry != _entry(path, metrics) or not all(map(_is_score,
-                                                         metrics.values())):
+        if entry != _entry(
+                path, metrics) or not all(map(_is_score, metrics.values())):
             raise ValueError('its content is not what was written')
         return metrics
     except (AttributeError, KeyError, OSError, RecursionError, TypeError,
@@ -246,5 +246,5 @@ def _named_files(cfg: Any) -> Iterator[str]:
 
 def _named_folders(cfg: Any) -> Iterator[str]:
     # A bare word is hardly meant for a folder that is called so.
-    return (path for path in _texts(cfg) if osp.sep in path
-            and osp.isdir(path))
+    return (path for path in _texts(cfg)
+            if osp.sep in path and osp.isdir(path))

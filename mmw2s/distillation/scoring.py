@@ -24,15 +24,13 @@ from .teacher_view import teacher_named
 
 __all__ = ['score_teacher']
 
-
 Check = Callable[[List[str]], None]
 
 
-def score_teacher(
-        teacher: FrozenTeacher,
-        runner: Runner,
-        check: Check = lambda names: None
-) -> Tuple[Dict[str, Optional[float]], float]:
+def score_teacher(teacher: FrozenTeacher,
+                  runner: Runner,
+                  check: Check = lambda names: None
+                  ) -> Tuple[Dict[str, Optional[float]], float]:
     """Every metric that the run's validation gives for the teacher.
 
     It is measured with a copy of the run's evaluator, a validation loader of

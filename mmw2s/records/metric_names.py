@@ -36,12 +36,13 @@ _GREATER = re.compile(
 # The first of these that an evaluator gives is what it is known for. With
 # CocoMetric(classwise=True) each class's precision precedes the mAP.
 _MAIN = [
-    re.compile(pattern) for pattern in (
-        r'^bbox_m?AP$', r'^mAP$', r'^(keypoints_)?AP$', r'^segm_m?AP$',
-        r'^PQ$', r'^mIoU$', r'^top1(_thr.*)?$', r'^acc(uracy)?$', r'^HOTA$',
-        r'^mAP@\d+$', r'^Recall@1$', r'^AR@1000$', r'^f1-score$', r'^F1$',
-        r'^(youtube_vis_)?mAP$', r'^AP50$', r'^PCKh?$', r'^cIoU$', r'^fid_.*$',
-        r'^CIDEr$')
+    re.compile(pattern)
+    for pattern in (r'^bbox_m?AP$', r'^mAP$', r'^(keypoints_)?AP$',
+                    r'^segm_m?AP$', r'^PQ$', r'^mIoU$', r'^top1(_thr.*)?$',
+                    r'^acc(uracy)?$', r'^HOTA$', r'^mAP@\d+$', r'^Recall@1$',
+                    r'^AR@1000$', r'^f1-score$', r'^F1$',
+                    r'^(youtube_vis_)?mAP$', r'^AP50$', r'^PCKh?$', r'^cIoU$',
+                    r'^fid_.*$', r'^CIDEr$')
 ]
 
 _PERCENT = re.compile(

@@ -98,10 +98,10 @@ DAMAGES = dict(
     metrics_a_list=_edit(lambda e: e.update(metrics=[.4])),
     metrics_lost=_edit(lambda e: e.update(metrics={})),
     a_metric_lost=_edit(lambda e: e['metrics'].pop('loss') and None),
-    another_order=_edit(lambda e: e.update(metrics=dict(
-        sorted(e['metrics'].items(), reverse=True)))),
-    a_metric_renamed=_edit(lambda e: e['metrics'].update(
-        x=e['metrics'].pop('loss'))),
+    another_order=_edit(lambda e: e.update(
+        metrics=dict(sorted(e['metrics'].items(), reverse=True)))),
+    a_metric_renamed=_edit(
+        lambda e: e['metrics'].update(x=e['metrics'].pop('loss'))),
     nested_score=_edit(lambda e: e['metrics'].update(loss={'x': 1.})),
     other_key=_edit(lambda e: e.update(key='0' * 32)),
     other_sum=_edit(lambda e: e.update(sha256='0')),

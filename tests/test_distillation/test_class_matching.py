@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 from mmengine.logging import MMLogger
 
-from mmw2s.distillation.class_matching import (check_classes,
-                                               class_difference, columns_of)
+from mmw2s.distillation.class_matching import (check_classes, class_difference,
+                                               columns_of)
 
 
 def of(*classes):
@@ -22,8 +22,7 @@ def test_equal_unknown_or_missing_classes_move_nothing(student):
     assert columns_of(('a', 'crane', 'crane'), student) is None
 
 
-@pytest.mark.parametrize('student', [('crane', 'a'),
-                                     ('crane', 'a', 'crane')])
+@pytest.mark.parametrize('student', [('crane', 'a'), ('crane', 'a', 'crane')])
 def test_a_name_that_the_teacher_has_twice_is_asked_about(student):
     with pytest.raises(
             ValueError, match=r'nos\. 1, 3, which .* give teacher.classes='):

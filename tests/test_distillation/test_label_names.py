@@ -35,8 +35,9 @@ def coco(tmp_path):
     return make
 
 
-@pytest.mark.parametrize('classes', [('a', 'b'), ['a', 'b'],
-                                     np.array(['a', 'b'])])
+@pytest.mark.parametrize(
+    'classes',
+    [('a', 'b'), ['a', 'b'], np.array(['a', 'b'])])
 def test_names_are_told_by_any_sequence(classes):
     assert names_in(dict(classes=classes)) == ('a', 'b')
 
@@ -45,7 +46,8 @@ def test_a_text_is_one_class():
     assert names_in(dict(classes='box')) == ('box', )
 
 
-@pytest.mark.parametrize('meta', [{}, None, dict(classes=None), [], 'coco',
+@pytest.mark.parametrize('meta', [{}, None,
+                                  dict(classes=None), [], 'coco',
                                   dict(classes={'a', 'b'})])
 def test_without_an_order_nothing_is_told(meta):
     assert names_in(meta) is None
@@ -64,7 +66,8 @@ def test_a_category_that_the_file_lacks_moves_the_labels_behind_it(coco):
 
 def test_categories_that_are_left_out_move_nothing(coco, capfd):
     names = label_names(coco(('sky', 'box', 'sea', 'bar', 'cup')))
-    assert names == ('box', 'bar') and 'WARNING' not in ''.join(capfd.readouterr())
+    assert names == ('box', 'bar') and 'WARNING' not in ''.join(
+        capfd.readouterr())
 
 
 def test_a_file_without_the_last_classes_is_in_order(coco, capfd):

@@ -85,8 +85,7 @@ def test_whoever_knows_better_names_the_teachers_outputs(
     assert row['evaluators'] == ['mmdet.CocoMetric']
 
 
-def test_a_validation_set_in_another_order_is_refused(data, teacher,
-                                                      tmp_path):
+def test_a_validation_set_in_another_order_is_refused(data, teacher, tmp_path):
     with pytest.raises(
             ValueError, match="'bar' is 1 in training and 0 in validation"):
         start(

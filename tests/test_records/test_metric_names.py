@@ -19,8 +19,8 @@ GREATER = [
 ]
 LESS = [
     'crowd_human/mMR', 'motchallenge-metric/IDSW', 'motchallenge-metric/FN',
-    'culane/FP_50', 'regression/l1_distance', 'NME', 'EPE', 'MPJPE',
-    'P-MPJPE', 'abs_rel', 'rmse', 'silog', 'heatmap_loss', 'mape', 'val_loss'
+    'culane/FP_50', 'regression/l1_distance', 'NME', 'EPE', 'MPJPE', 'P-MPJPE',
+    'abs_rel', 'rmse', 'silog', 'heatmap_loss', 'mape', 'val_loss'
 ]
 COCO = ['coco/bbox_mAP', 'coco/bbox_mAP_50', 'coco/bbox_mAP_s']
 
@@ -46,8 +46,8 @@ def test_of_others_it_is_not_known(metric):
     (['coco/segm_mAP', 'coco/bbox_mAP'], 'coco/bbox_mAP'),
     (['pascal_voc/AP50', 'pascal_voc/mAP'], 'pascal_voc/mAP'),
     (['aAcc', 'mIoU', 'mAcc'], 'mIoU'),
-    (['single-label/precision', 'single-label/f1-score'],
-     'single-label/f1-score'),
+    (['single-label/precision', 'single-label/f1-score'
+      ], 'single-label/f1-score'),
     (['val/coco/bbox_mAP', 'heldout/coco/bbox_mAP'], 'val/coco/bbox_mAP'),
     (['speed', 'my_iou', 'val_loss'], 'val_loss'),
     (['FID'], 'FID'),

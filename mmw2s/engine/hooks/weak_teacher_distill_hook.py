@@ -15,9 +15,7 @@ from torch import nn
 
 from mmw2s.analysis.record import scalar_metrics
 from mmw2s.compatibility import refuse_bfloat16
-from mmw2s.distillation.class_matching import (check_classes, check_validation,
-                                               class_difference,
-                                               student_classes)
+from mmw2s.distillation import class_matching
 from mmw2s.distillation.defaults import (default_distill, default_schedule,
                                          default_stop, same_number_of_classes)
 from mmw2s.distillation.distiller import Distiller, Measured
@@ -30,7 +28,7 @@ from mmw2s.distillation.terms import build_terms
 from mmw2s.engine.inner_model import inner_model
 from mmw2s.engine.missed_validation import MissedValidationHook
 from mmw2s.engine.run_facts import evaluator_names, iters_per_epoch
-from mmw2s.engine.step_times import StepTimes
+from mmw2s.engine.step_times import StepTimes, in_ms
 from mmw2s.engine.target_check import warn_of_targets
 from mmw2s.registry import SCHEDULES, STOP_RULES, check_fields
 
@@ -167,9 +165,10 @@ class WeakTeacherDistillHook(Hook):
         with preserved_rng():
             teacher = FrozenTeacher.from_cfg(self.teacher_cfg)
             teacher.follow(student)
-        classes = student_classes(runner, student)
+        classes = class_matching.student_classes(runner, student)
         distill = self.distill_cfg or default_distill(
-            student, teacher.model, class_difference(teacher, classes))
+            student, teacher.model,
+            class_matching.class_difference(teacher, classes))
         terms = build_terms(distill)
         for term in terms:
             term.knowledge.match_classes(teacher, classes)
@@ -177,17 +176,16 @@ class WeakTeacherDistillHook(Hook):
         self.distiller = Distiller(student, teacher, terms,
                                    SCHEDULES.build(schedule_cfg),
                                    self.task_weight)
-        same_names = check_classes(
-            teacher,
-            classes,
-            strict=any(t.knowledge.by_class for t in self.distiller.terms))
+        same_names = class_matching.check_classes(
+            teacher, classes, any(t.knowledge.by_class for t in terms))
         comparable = same_names and same_number_of_classes(
             student, teacher.model)
         stop_cfg = self.stop_cfg or default_stop(runner.val_loop is not None,
                                                  runner.max_iters, comparable)
         self._stop = STOP_RULES.build(stop_cfg)
         self._refuse_stop(runner, comparable)
-        check_validation(runner, classes, strict=self._stop.needs_validation)
+        class_matching.check_validation(runner, classes,
+                                        self._stop.needs_validation)
         length = (runner.max_iters, iters_per_epoch(runner))
         self.distiller.bind(*length)
 
@@ -355,8 +353,8 @@ class WeakTeacherDistillHook(Hook):
             after = self._step_times.after_step(runner)
             if after is not None:
                 print_log(
-                    f'A step took {_ms(self._step_times.before)} with the '
-                    f'teacher and takes {_ms(after)} since it is gone (median '
+                    f'A step took {in_ms(self._step_times.before)} with the '
+                    f'teacher and takes {in_ms(after)} since it is gone (median '
                     f'of {self._step_times.window} steps).',
                     logger='current')
             return
@@ -448,8 +446,8 @@ class WeakTeacherDistillHook(Hook):
         print_log(
             f'Distillation is switched off for good at epoch {epoch:.2f}, '
             f'iteration {done}: {reason}{compared}. A step took '
-            f'{_ms(step_ms)}, the teacher\'s forward '
-            f'{_ms(teacher_ms)} of it.',
+            f'{in_ms(step_ms)}, the teacher\'s forward '
+            f'{in_ms(teacher_ms)} of it.',
             logger='current')
 
     def _detach(self, runner: Runner) -> None:
@@ -488,7 +486,3 @@ class WeakTeacherDistillHook(Hook):
                 if k.startswith((_SCALARS, 'train/loss_kd_'))
         ]:
             del scalars[key]
-
-
-def _ms(value: Optional[float]) -> str:
-    return 'an unknown time' if value is None else f'{value:.0f} ms'
