@@ -30,8 +30,8 @@ _GREATER = re.compile(
     r'^(recall.*|.*_recall|m?precision.*|.*_precision(@\d+)?|'
     r'f1(-score)?(_.*)?|m?fscore(\..*)?|m?dice(\..*)?|m?iou(\..*)?|ciou|giou|'
     r'pq|sq|rq|(pq|sq|rq)_(th|st)|hota|assa|deta|mot[ap]|id(f1|p|r|tp)|mt|'
-    r'tp(_\d+)?|ji|r\d+|(base|novel)_ap\d*|(head |torso |tp|m)?pckh?.*|auc|anls|gqa|cider|spice|'
-    r'meteor|rouge_l|bleu_\d|psnr|ssim|ms_ssim|d[123])$')
+    r'tp(_\d+)?|ji|r\d+|(base|novel)_ap\d*|(head |torso |tp|m)?pckh?.*|auc|'
+    r'anls|gqa|cider|spice|meteor|rouge_l|bleu_\d|psnr|ssim|ms_ssim|d[123])$')
 
 # The first of these that an evaluator gives is what it is known for. With
 # CocoMetric(classwise=True) each class's precision precedes the mAP.

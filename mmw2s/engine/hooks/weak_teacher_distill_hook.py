@@ -354,8 +354,8 @@ class WeakTeacherDistillHook(Hook):
             if after is not None:
                 print_log(
                     f'A step took {in_ms(self._step_times.before)} with the '
-                    f'teacher and takes {in_ms(after)} since it is gone (median '
-                    f'of {self._step_times.window} steps).',
+                    f'teacher and takes {in_ms(after)} since it is gone '
+                    f'(median of {self._step_times.window} steps).',
                     logger='current')
             return
         if not self._reached:
