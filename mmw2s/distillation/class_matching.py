@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from .label_names import Names, label_names
+from .respelt_names import canonical_name
 
 __all__ = [
     'check_classes', 'check_validation', 'class_difference', 'columns_of',
@@ -27,9 +28,9 @@ def student_classes(runner: Runner, student: nn.Module) -> Names:
 
 
 def spelling(name: str) -> str:
-    """What two spellings of one name share: 'Traffic_light' is a 'traffic
-    light'."""
-    return re.sub(r'[\s_-]+', ' ', name).strip().casefold()
+    """What all spellings of one name share: 'Traffic_light' is a 'traffic
+    light', and a class that a package has respelt the same class."""
+    return re.sub(r'[\s_-]+', ' ', canonical_name(name)).strip().casefold()
 
 
 def class_difference(teacher: Any, student: Names) -> Optional[str]:

@@ -51,6 +51,13 @@ def test_other_spellings_in_the_same_order_are_the_same():
         of('Traffic_light', 'cat'), ('traffic light', 'Cat')) is None
 
 
+def test_a_class_that_a_package_has_respelt_is_the_same():
+    one, other = ('confectionery, confectionery, candy store',
+                  'confectionery, confectionary, candy store')
+    assert class_difference(of('cat', one), ('cat', other)) is None
+    assert columns_of(('cat', one), (other, )) == [1]
+
+
 def test_the_same_names_in_another_order_differ():
     message = class_difference(of('a', 'b'), ('b', 'a'))
     assert "0: 'a' against 'b'" in message
