@@ -77,7 +77,7 @@ def score_teacher(teacher: FrozenTeacher,
 def _measure(teacher: FrozenTeacher, runner: Runner,
              check: Check) -> Dict[str, Optional[float]]:
     loader = _own_loader(runner)
-    evaluator = copy.deepcopy(runner.val_loop.evaluator)
+    evaluator = _own_evaluator(runner)
     device = next(iter(teacher.model.parameters())).device
     with torch.autocast(device.type, enabled=False):
         for i, batch in enumerate(loader):
@@ -95,13 +95,30 @@ def _measure(teacher: FrozenTeacher, runner: Runner,
     return scalar_metrics(metrics or {})
 
 
+def _own_evaluator(runner: Runner) -> Evaluator:
+    evaluator, cfg = runner.val_loop.evaluator, runner._val_evaluator
+    if not _has_folder(evaluator) or not isinstance(cfg, (dict, list)):
+        return copy.deepcopy(evaluator)
+    own = runner.build_evaluator(copy.deepcopy(cfg))
+    own.dataset_meta = evaluator.dataset_meta
+    return own
+
+
+def _has_folder(evaluator: Evaluator) -> bool:
+    # mmdet's panoptic metric for one removes it when it is collected, and a
+    # copy of the metric that of the original.
+    return any(
+        getattr(metric, 'tmp_dir', None) is not None
+        for metric in evaluator.metrics)
+
+
 def _names_so_far(evaluator: Evaluator) -> List[str]:
     """The metrics' names, told by the first batch alone.
 
     Nothing where an evaluator needs more than that. Without a word to other
     processes, which an ``evaluate`` would wait for.
     """
-    if not is_main_process():
+    if not is_main_process() or _has_folder(evaluator):
         return []
     trial, names = copy.deepcopy(evaluator), []
     disabled = logging.root.manager.disable

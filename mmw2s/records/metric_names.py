@@ -23,8 +23,8 @@ _AP = re.compile(rf'^{_AVERAGES}([ _@]?[\d.smlrcfAR@()M L:_]*|_(short|mid|'
 # By the last part of the name, lower case. MMEngine looks for parts of words
 # ("map" is in "mape"), so what is known goes first.
 _LESS = re.compile(
-    r'^((fid|kid)_.*|denoising_mse|.*loss|.*error|(p-|n-)?mpjpe|epe|nme|mmr|'
-    r'mae|s?mape|r?mse|rmse_log|abs_rel|sq_rel|log10|silog|'
+    r'^((fid|kid)_.*|denoising_mse|.*loss|loss_.*|.*error|(p-|n-)?mpjpe|epe|'
+    r'nme|mmr|mae|s?mape|r?mse|rmse_log|abs_rel|sq_rel|log10|silog|'
     r'l[12]_distance|idsw|f[pn](_\d+)?|id(fp|fn)|frag|ml|sad|lpips|niqe)$')
 _GREATER = re.compile(
     r'^(recall.*|.*_recall|m?precision.*|.*_precision(@\d+)?|'

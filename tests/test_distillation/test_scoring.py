@@ -1,16 +1,19 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import copy
+import gc
 import hashlib
 import json
 import os
 import random
+import tempfile
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from builders import build, save
-from mmengine.registry import DefaultScope
+from mmdet.evaluation import CocoMetric
+from mmengine.registry import METRICS, DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.datasets import CustomDataset
 from toys import retinanet, run_config, write_pictures
@@ -292,6 +295,29 @@ def test_metrics_are_checked_before_the_second_batch(run, teacher_with,
     with pytest.raises(ValueError, match='give the rule'):
         score_teacher(teacher, run(**{'val_dataloader.batch_size': 1}), check)
     assert len(batches) == 1
+
+
+@METRICS.register_module()
+class _WithFolder(CocoMetric):
+    """As mmdet's panoptic, Cityscapes and MOT metrics."""
+
+    def __init__(self, **fields):
+        super().__init__(**fields)
+        self.tmp_dir = tempfile.TemporaryDirectory()
+
+    def __del__(self):
+        self.tmp_dir.cleanup()
+
+
+def test_the_folder_of_the_runs_own_evaluator_stays(run, teacher_with):
+    runner = run(**{
+        'val_evaluator.type': '_WithFolder',
+        'val_dataloader.batch_size': 1
+    })
+    metric, = runner.val_loop.evaluator.metrics
+    score_teacher(teacher_with(), runner)
+    gc.collect()
+    assert os.path.isdir(metric.tmp_dir.name)
 
 
 def test_that_look_at_the_first_batch_changes_no_score(run, teacher_with):
