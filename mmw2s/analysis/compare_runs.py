@@ -4,6 +4,7 @@ import math
 import os.path as osp
 from typing import Any, List, Optional, Sequence, Union
 
+from mmw2s.records.metric_names import main_metric, rule_warning, scale_warning
 from mmw2s.utils.text import plural
 from .comparison import Comparison, Target
 from .run import TIME_UNITS, UNITS, Run, known_units
@@ -12,7 +13,6 @@ from .targets import infer_rule
 __all__ = ['choose_metric', 'choose_rule', 'compare']
 
 DEFAULT_TARGETS = ('80%', '90%', '95%')
-DEFAULT_METRIC = 'coco/bbox_mAP'
 
 
 def compare(baselines: Sequence[Union[str, Run]],
@@ -34,8 +34,8 @@ def compare(baselines: Sequence[Union[str, Run]],
             is better, the best divided by 0.9). Targets should be fixed
             before the runs. Defaults to 80, 90 and 95 %.
         metric (str, optional): Name of the metric. Defaults to what the runs
-            were given targets for, then ``coco/bbox_mAP``, then the only one
-            there is.
+            were given targets for, then the main one of those there are, see
+            :func:`~mmw2s.records.metric_names.main_metric`.
         rule (str, optional): 'greater' or 'less'. Defaults to what the
             metric's name or the runs' own targets say.
 
@@ -67,7 +67,12 @@ def compare(baselines: Sequence[Union[str, Run]],
                 *([run.first_at(metric, value, rule) for run in side]
                   for side in (baselines, w2s))))
     result.targets.sort(key=lambda t: t.value, reverse=rule == 'less')
-    result.notes = _notes(baselines, w2s, teacher, targets is None)
+    odd = [rule_warning(metric, rule)] + [
+        scale_warning('A target', target.value, metric, best)
+        for target in result.targets
+    ]
+    result.notes = [f'{line}.' for line in odd if line] + \
+        _notes(baselines, w2s, teacher, targets is None)
     return result
 
 
@@ -101,9 +106,13 @@ def choose_metric(runs: Sequence[Run], metric: Optional[str] = None) -> str:
     common = set.intersection(*named.values())
     if metric is None:
         own = {t['metric'] for run in runs for t in run.targets}
-        for wanted in (own, {DEFAULT_METRIC}, common):
-            if len(wanted & common) == 1:
-                return (wanted & common).pop()
+        if len(own & common) == 1:
+            return (own & common).pop()
+        # In the evaluator's order.
+        main = main_metric(name for run in runs for row in run.history
+                           for name in row['metrics'] if name in common)
+        if main is not None:
+            return main
         raise ValueError(
             'these runs have several metrics, name one: ' +
             ', '.join(sorted(common or set.union(*named.values()))))
@@ -158,6 +167,9 @@ def _notes(baselines: List[Run], w2s: List[Run], teacher: Optional[Run],
         omp_num_threads='OMP_NUM_THREADS',
         precision='precision',
         versions='versions')
+    # What the scores mean: two of COCO's evaluators differ by a third for the
+    # same boxes.
+    notes += _differences(runs, evaluators='evaluator')
     notes += _differences(
         students,
         batch_size_per_device='batch size',

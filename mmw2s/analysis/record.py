@@ -12,6 +12,7 @@ import torch
 
 from mmw2s.records.checks import COUNT, shown
 from mmw2s.records.events import read_rows
+from mmw2s.records.metric_names import means_no_ground_truth
 from mmw2s.utils.files import atomic_write
 
 __all__ = [
@@ -58,8 +59,11 @@ def read_record(path: str) -> dict:
 
 
 def scalar_metrics(metrics: dict) -> Dict[str, Optional[float]]:
-    """The scalars among metrics as floats; None stands for NaN and infinity,
-    which JSON does not have."""
+    """The scalars among metrics as floats.
+
+    None stands for what is no score: NaN and infinity, which JSON does not
+    have, and the -1 that COCO's evaluation gives without ground truth.
+    """
     scalars = {}
     for name, value in metrics.items():
         if isinstance(value, (torch.Tensor, np.ndarray)) and \
@@ -67,7 +71,8 @@ def scalar_metrics(metrics: dict) -> Dict[str, Optional[float]]:
             value = value.item()
         if isinstance(value, numbers.Real):  # NumPy's scalars are, too
             value = float(value)
-            scalars[name] = value if math.isfinite(value) else None
+            scalars[name] = value if math.isfinite(
+                value) and not means_no_ground_truth(name, value) else None
     return scalars
 
 

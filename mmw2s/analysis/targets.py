@@ -1,20 +1,15 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """first@target: the first validation at which a metric reaches a value."""
 import math
-import re
 from typing import Any, Dict, Iterable, List, Optional
 
-from mmengine.hooks import CheckpointHook
-
+from mmw2s.records.metric_names import known_rule
 from mmw2s.utils.fields import check_number, check_text
 
 __all__ = [
     'check_targets', 'first_at_target', 'first_for_good', 'infer_rule',
     'is_reached'
 ]
-
-# Of diffusion models, which MMEngine knows nothing of.
-_LESS = re.compile(r'(^|/)(fid_|kid_|denoising_mse$)')
 
 
 def check_targets(name: str, targets: Any) -> Dict[str, List[float]]:
@@ -53,8 +48,7 @@ def infer_rule(metric: str, rule: Optional[str] = None) -> str:
     Args:
         metric (str): Name of the metric, e.g. ``'coco/bbox_mAP'``.
         rule (str, optional): 'greater' or 'less'. None: inferred from the
-            name as MMEngine's ``CheckpointHook`` does it for ``save_best``;
-            of diffusion models' metrics less is better.
+            name, see :func:`~mmw2s.records.metric_names.known_rule`.
 
     Returns:
         str: 'greater' or 'less'.
@@ -65,17 +59,13 @@ def infer_rule(metric: str, rule: Optional[str] = None) -> str:
     if rule not in ('greater', 'less', None):
         raise ValueError(
             f'rule should be "greater", "less" or None, but got {rule!r}')
-    if rule is None and _LESS.search(metric):
-        return 'less'
-    try:
-        # MMEngine keeps its lists of names in this hook; asking it keeps the
-        # two answers equal.
-        return CheckpointHook(save_best=metric, rule=rule).rules[0]
-    except ValueError:
+    rule = rule or known_rule(metric)
+    if rule is None:
         raise ValueError(
             f'cannot tell from its name whether greater or smaller values of '
             f'the metric "{metric}" are better: give rule="greater" or '
-            'rule="less"') from None
+            'rule="less"')
+    return rule
 
 
 def is_reached(score: Optional[float], value: float, rule: str) -> bool:

@@ -26,8 +26,8 @@ def default_distill(student: nn.Module,
             compared with is left out and said in the log, such as the scores
             of another kind of head or of other classes.
         other_classes (str, optional): How the names of their classes
-            differ, see :meth:`FrozenTeacher.class_difference`. Defaults to
-            None, where they do not.
+            differ, see :func:`~mmw2s.distillation.class_matching.
+            class_difference`. Defaults to None, where they do not.
 
     Raises:
         ValueError: If nothing is known about that kind of model, or nothing

@@ -1,52 +1,62 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Scoring the teacher, once, as the run scores its student."""
 import copy
-import hashlib
-import json
+import io
 import logging
-import os
-import os.path as osp
 import time
-from typing import Any, Dict, Iterator, Optional, Tuple
+from contextlib import contextmanager, redirect_stdout
+from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 import torch
-from mmengine.config import Config
-from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.dist import (broadcast_object_list, get_world_size,
+                           is_main_process)
+from mmengine.evaluator import Evaluator
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmw2s.analysis.record import scalar_metrics
-from mmw2s.cache import cache_folder, weights_hash
 from .rng import preserved_rng
+from .score_cache import cache_path as _cache_path
+from .score_cache import read_score, write_score
 from .teacher import FrozenTeacher
 from .teacher_view import teacher_named
 
 __all__ = ['score_teacher']
 
+Check = Callable[[List[str]], None]
+
 
 def score_teacher(teacher: FrozenTeacher,
-                  runner: Runner) -> Tuple[Dict[str, float], float]:
+                  runner: Runner,
+                  check: Check = lambda names: None
+                  ) -> Tuple[Dict[str, Optional[float]], float]:
     """Every metric that the run's validation gives for the teacher.
 
     It is measured with a copy of the run's evaluator, a validation loader of
     its own and the teacher's own preprocessor, outside the runner's hooks, so
     that the run itself goes on as if nothing had happened. The result is
-    cached under a hash of the teacher, the data and the evaluator in
-    ``$MMW2S_CACHE`` (by default ``~/.cache/mmw2s``), so that further seeds and
-    resumed runs do not pay for it.
+    cached in ``$MMW2S_CACHE`` (by default ``~/.cache/mmw2s``), see
+    :func:`~mmw2s.distillation.score_cache.cache_path`, so that further seeds
+    and resumed runs do not pay for it.
 
     Args:
         teacher (FrozenTeacher): On the device that it is to run on.
         runner (Runner): With its validation loop built.
+        check (Callable): Called with the names of the metrics after the first
+            batch, to refuse them before the rest is computed.
 
     Returns:
         Tuple[dict[str, float], float]: The metrics, and the seconds that the
         measurement took (0 where it came from the cache).
+
+    Raises:
+        ValueError: If the evaluator cannot score the teacher.
+        RuntimeError: If another process of the run was lost meanwhile.
     """
     began = time.perf_counter()
     path = _cache_path(teacher, runner) if is_main_process() else None
-    found = [_read(path)]
+    found = [read_score(path) if path is not None else None]
     broadcast_object_list(found)
     if found[0] is not None:
         print_log(
@@ -57,32 +67,116 @@ def score_teacher(teacher: FrozenTeacher,
         f'Teacher {teacher.name}: scoring it once on the validation set',
         logger='current')
     with preserved_rng():
-        metrics = _measure(teacher, runner)
+        metrics = _measure(teacher, runner, check)
     if path is not None:
-        _write(path, metrics)
+        write_score(path, metrics)
     return metrics, time.perf_counter() - began
 
 
 @torch.no_grad()
-def _measure(teacher: FrozenTeacher, runner: Runner) -> Dict[str, float]:
+def _measure(teacher: FrozenTeacher, runner: Runner,
+             check: Check) -> Dict[str, Optional[float]]:
     loader = _own_loader(runner)
-    evaluator = copy.deepcopy(runner.val_loop.evaluator)
+    evaluator = _own_evaluator(runner)
     device = next(iter(teacher.model.parameters())).device
     with torch.autocast(device.type, enabled=False):
-        for batch in loader:
+        for i, batch in enumerate(loader):
             with teacher_named(teacher):
                 outputs = teacher.model.val_step(batch)
-            evaluator.process(data_samples=outputs, data_batch=batch)
-    try:
+            with _evaluator_named(teacher):
+                evaluator.process(data_samples=outputs, data_batch=batch)
+            if i == 0 and len(loader) > 1:
+                names = [_names_so_far(evaluator)]
+                broadcast_object_list(names)
+                if names[0]:
+                    check(names[0])
+    with _evaluator_named(teacher):
         metrics = evaluator.evaluate(len(loader.dataset))
+    return scalar_metrics(metrics or {})
+
+
+def _own_evaluator(runner: Runner) -> Evaluator:
+    evaluator, cfg = runner.val_loop.evaluator, runner._val_evaluator
+    if not _has_folder(evaluator) or not isinstance(cfg, (dict, list)):
+        return copy.deepcopy(evaluator)
+    own = runner.build_evaluator(copy.deepcopy(cfg))
+    own.dataset_meta = evaluator.dataset_meta
+    return own
+
+
+def _has_folder(evaluator: Evaluator) -> bool:
+    # mmdet's panoptic metric for one removes it when it is collected, and a
+    # copy of the metric that of the original.
+    return any(
+        getattr(metric, 'tmp_dir', None) is not None
+        for metric in evaluator.metrics)
+
+
+def _names_so_far(evaluator: Evaluator) -> List[str]:
+    """The metrics' names, told by the first batch alone.
+
+    Nothing where an evaluator needs more than that. Without a word to other
+    processes, which an ``evaluate`` would wait for.
+    """
+    if not is_main_process() or _has_folder(evaluator):
+        return []
+    trial, names = copy.deepcopy(evaluator), []
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)  # of figures that mean nothing
+    try:
+        with redirect_stdout(io.StringIO()):
+            for metric in trial.metrics:
+                found = metric.compute_metrics(metric.results)
+                prefix = f'{metric.prefix}/' if metric.prefix else ''
+                names += [prefix + name for name in scalar_metrics(found)]
+    except Exception:
+        return []
+    finally:
+        logging.disable(disabled)
+    return names
+
+
+@contextmanager
+def _evaluator_named(teacher: FrozenTeacher) -> Iterator[None]:
+    """Say of an evaluator that failed what did, and what can be done."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
     except Exception as error:
+        told = f'({type(error).__name__}: {error})'
+        if _is_of_processes(error):
+            raise RuntimeError(
+                'the scoring of the teacher was cut off, because the '
+                f'processes of the run lost each other {told}: the output of '
+                'the one that ended first says why') from error
+        begin = f'the run\'s evaluator cannot score the teacher {teacher.name}'
+        instead = ('Give its score, stop=dict(type="SurpassTeacher", '
+                   'metric=..., teacher_score=<number>), or use '
+                   'stop=dict(type="At", ...)')
+        if isinstance(error, OSError):
+            raise ValueError(
+                f'{begin}: a file could not be read or written {told}. Check '
+                'val_evaluator\'s files, and the disk') from error
+        if isinstance(error, (AttributeError, KeyError)):
+            raise ValueError(
+                f'{begin} {told}: does the teacher predict all that is '
+                f'evaluated, such as masks? {instead}') from error
         raise ValueError(
-            f'the run\'s evaluator cannot score the teacher {teacher.name} '
-            f'({type(error).__name__}: {error}): does the teacher predict all '
-            'that is evaluated, such as masks? Give its score, '
-            'stop=dict(type="SurpassTeacher", metric=..., teacher_score='
-            '<number>), or use stop=dict(type="At", ...)') from error
-    return scalar_metrics(metrics)
+            f'{begin} {told}. If it fails for the student too, which '
+            'tools/test.py tells, the evaluator or the validation set is '
+            f'wrong. {instead}') from error
+
+
+def _is_of_processes(error: Exception) -> bool:
+    """Whether a collective call failed, as where another rank has died."""
+    if isinstance(error, torch.distributed.DistError):
+        return True
+    # gloo raises a bare RuntimeError.
+    return get_world_size() > 1 and isinstance(error, RuntimeError) and any(
+        word in str(error).lower()
+        for word in ('gloo', 'nccl', 'connection', 'timed out', 'peer',
+                     'socket', 'broken pipe', 'rank'))
 
 
 def _own_loader(runner: Runner) -> DataLoader:
@@ -99,66 +193,3 @@ def _own_loader(runner: Runner) -> DataLoader:
         sampler=given.sampler,
         num_workers=given.num_workers,
         collate_fn=given.collate_fn)
-
-
-def _read(path: Optional[str]) -> Optional[Dict[str, float]]:
-    if path is None or not osp.exists(path):
-        return None
-    with open(path) as file:
-        return json.load(file)
-
-
-def _write(path: str, metrics: Dict[str, float]) -> None:
-    try:
-        os.makedirs(osp.dirname(path), exist_ok=True)
-        with open(f'{path}.{os.getpid()}', 'w') as file:
-            json.dump(metrics, file)
-        os.replace(f'{path}.{os.getpid()}', path)
-    except OSError as error:  # no reason to end the run
-        print_log(
-            f'The teacher\'s score could not be kept for later runs '
-            f'({error}); $MMW2S_CACHE names another folder',
-            logger='current',
-            level=logging.WARNING)
-
-
-def _cache_path(teacher: FrozenTeacher, runner: Runner) -> Optional[str]:
-    """Where the score belongs; None where the data cannot be told apart."""
-    configs = [runner._val_dataloader, runner.cfg.get('val_evaluator')]
-    if not all(isinstance(cfg, (dict, list)) for cfg in configs):
-        return None
-    digest = hashlib.sha256()
-    # mmpretrain's configs keep the preprocessor beside the model.
-    described = Config(
-        dict(
-            model=teacher.cfg.model.to_dict(),
-            preprocessor=teacher.cfg.get('data_preprocessor'),
-            # As they are given, by name where the student's are others.
-            classes=teacher.classes,
-            data=copy.deepcopy(configs)))
-    digest.update(
-        json.dumps(described.to_dict(), sort_keys=True, default=str).encode())
-    for path in _annotation_files(configs):
-        with open(path, 'rb') as file:
-            digest.update(file.read())
-    digest.update(str(len(runner.val_dataloader.dataset)).encode())
-    digest.update(weights_hash(teacher.model).encode())
-    return osp.join(
-        cache_folder('teacher_scores'), f'{digest.hexdigest()[:32]}.json')
-
-
-def _annotation_files(cfg: Any, root: str = '') -> Iterator[str]:
-    """The files that any ``ann_file`` in a nested config names."""
-    if isinstance(cfg, (list, tuple)):
-        for item in cfg:
-            yield from _annotation_files(item, root)
-    elif isinstance(cfg, dict):
-        root = cfg.get('data_root') or root
-        for key, value in cfg.items():
-            if key == 'ann_file' and isinstance(value, str):
-                for path in (osp.join(root, value), value):
-                    if osp.isfile(path):
-                        yield path
-                        break
-            else:
-                yield from _annotation_files(value, root)

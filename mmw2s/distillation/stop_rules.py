@@ -7,12 +7,14 @@ resumed run takes the same decisions: its rows are fed to the rule again.
 import logging
 import math
 import sys
-from typing import Any, Dict, Mapping, Optional, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from mmengine.logging import print_log
 
 from mmw2s.analysis.operating_band import teacher_warning
 from mmw2s.analysis.targets import infer_rule
+from mmw2s.records.metric_names import (main_metric, means_no_ground_truth,
+                                        rule_warning, scale_warning)
 from mmw2s.registry import STOP_RULES
 from mmw2s.utils.fields import (check_choice, check_integer, check_number,
                                 check_text)
@@ -61,6 +63,17 @@ class StopRule:
         """
         if self.latest is not None:
             self._latest_iter = math.ceil(self.latest * max_iters)
+
+    def check_metrics(self, names: Sequence[str]) -> None:
+        """Refuse metrics on which it cannot decide, before the long scoring.
+
+        Args:
+            names (Sequence[str]): Those that the evaluator gives for the
+                first images. It may give more for all of them.
+
+        Raises:
+            ValueError: With what has to be given.
+        """
 
     def at(self, iteration: int) -> Optional[str]:
         """Why to stop once ``iteration`` iterations are complete, or None."""
@@ -145,13 +158,14 @@ class SurpassTeacher(StopRule):
         metric (str): Name of the metric as validation gives it
             (``'coco/bbox_mAP'``); that of a second, held-out validation set
             keeps the decision away from the reported one. ``'auto'`` takes
-            the first that the evaluator gives. Defaults to ``'auto'``.
+            the one that the evaluator is known for, see
+            :func:`~mmw2s.records.metric_names.main_metric`. Defaults to
+            ``'auto'``.
         consecutive (int): Validations in a row that must beat the teacher.
             Defaults to 2.
         margin (float): By how much, in units of the metric. Defaults to 0.
         rule (str, optional): ``'greater'`` or ``'less'``: what is better.
-            Defaults to None, which infers it from the metric's name as
-            MMEngine does.
+            Defaults to None, which infers it from the metric's name.
         teacher_score (str or float): ``'measured'`` scores the teacher once,
             before training, on the run's own validation; a number is taken
             as it is. Defaults to ``'measured'``.
@@ -187,6 +201,8 @@ class SurpassTeacher(StopRule):
                                  '"auto", where teacher_score is a number')
         if student_best is not None:
             check_number('SurpassTeacher.student_best', student_best, above=0)
+        if metric != 'auto':
+            infer_rule(metric, rule)  # what cannot be told is asked for here
         self.needs_teacher_score = teacher_score == 'measured'
         self.metric, self.rule = metric, rule
         self.consecutive, self.margin = consecutive, margin
@@ -203,11 +219,45 @@ class SurpassTeacher(StopRule):
         super().bind(max_iters, iters_per_epoch)
         if self.needs_teacher_score:
             self.teacher_score = self._pick(teacher_metrics or {})
-        self.rule = infer_rule(self.metric, self.rule)
-        warning = teacher_warning(self.metric, self.teacher_score,
-                                  self.student_best, self.rule)
-        if warning is not None:
-            print_log(warning, logger='current', level=logging.WARNING)
+        given, self.rule = self.rule, infer_rule(self.metric, self.rule)
+        for warning in self._warnings(given):
+            if warning is not None:
+                print_log(warning, logger='current', level=logging.WARNING)
+
+    def _warnings(self, given_rule: Optional[str]) -> List[Optional[str]]:
+        metric, score = self.metric, self.teacher_score
+        measured = score if self.needs_teacher_score else None
+        return [
+            teacher_warning(metric, score, self.student_best, self.rule),
+            rule_warning(metric, given_rule),
+            scale_warning('SurpassTeacher.margin', self.margin, metric,
+                          measured, True),
+            scale_warning('SurpassTeacher.student_best', self.student_best,
+                          metric, measured),
+            None if measured is score else scale_warning(
+                'SurpassTeacher.teacher_score', score, metric)
+        ]
+
+    def check_metrics(self, names: Sequence[str]) -> None:
+        if self.metric == 'auto':
+            infer_rule(self._main(names), self.rule)
+        elif self.metric not in names:
+            print_log(
+                f'SurpassTeacher.metric is {self.metric!r}, but for the first '
+                f'images the evaluator gives {", ".join(names)}',
+                logger='current',
+                level=logging.WARNING)
+
+    @staticmethod
+    def _main(names: Sequence[str]) -> str:
+        main = main_metric(names)
+        if main is None:
+            raise ValueError(
+                'the evaluator gives several metrics, and none that is known '
+                f'as the main one: {", ".join(names)}. Name the one that '
+                'decides, and what is better: stop=dict(type='
+                '"SurpassTeacher", metric=..., rule="greater" or "less")')
+        return main
 
     def _pick(self, metrics: Mapping[str, float]) -> float:
         if not metrics:
@@ -216,15 +266,25 @@ class SurpassTeacher(StopRule):
                 'this means that the teacher detects nothing on the '
                 'validation set. Check its checkpoint and its classes')
         if self.metric == 'auto':
-            self.metric = next(iter(metrics))
+            self.metric = self._main(list(metrics))
+            if len(metrics) > 1:
+                print_log(
+                    f'{self.metric} decides, of {", ".join(metrics)}. '
+                    'stop.metric names another one.',
+                    logger='current')
         if self.metric not in metrics:
             raise ValueError(
                 f'SurpassTeacher.metric is {self.metric!r}, but the '
                 f'evaluator gives {", ".join(metrics)}')
-        if metrics[self.metric] is None:
-            raise ValueError(f'the teacher\'s {self.metric} is not a finite '
-                             'number: check its checkpoint')
-        return float(metrics[self.metric])
+        score = metrics[self.metric]
+        if score is None or not math.isfinite(score) or \
+                means_no_ground_truth(self.metric, score):
+            raise ValueError(
+                f'the teacher\'s {self.metric} is not a finite number, or '
+                'COCO\'s -1, which says that there is no ground truth: check '
+                'that the validation set has annotations of the classes '
+                'that its metainfo names, and the teacher\'s checkpoint')
+        return float(score)
 
     def after(self, row: Dict[str, Any]) -> Optional[str]:
         if row['event'] != 'val':

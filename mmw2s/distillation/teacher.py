@@ -16,12 +16,12 @@ from torch import nn
 
 from mmw2s.cache import weights_hash
 from mmw2s.compatibility import mmcv_operators
+from mmw2s.records.metric_names import scale_warning
 from mmw2s.registry import check_config
 from mmw2s.utils.fields import check_text
-from mmw2s.utils.text import plural
 from .adapters import with_base_weights
 from .checkpoint import load_weights
-from .respelt_names import same_class
+from .label_names import Names, names_in
 from .stopwatch import Stopwatch
 from .strict_loading import load_strictly
 from .teacher_config import (found_beside, load_config, resolve_checkpoint,
@@ -65,6 +65,9 @@ class FrozenTeacher:
             Defaults to ``'run'``.
         cfg_options (dict, optional): Overrides merged into the config, such
             as ``{'model.bbox_head.num_classes': 3}``. Defaults to None.
+        classes (Sequence[str], optional): The name of each of its outputs, in
+            their order. Defaults to None: as its checkpoint has them, which
+            may name none, or one twice.
         trust_checkpoint (bool): Unpickle whatever the checkpoint asks for,
             which runs its author's code. Only True trusts. Defaults to
             False.
@@ -81,9 +84,10 @@ class FrozenTeacher:
                  score: Optional[float] = None,
                  precision: str = 'run',
                  cfg_options: Optional[dict] = None,
+                 classes: Optional[Sequence[str]] = None,
                  trust_checkpoint: bool = False) -> None:
         check_teacher_fields(config, checkpoint, score, precision, cfg_options,
-                             trust_checkpoint)
+                             classes, trust_checkpoint)
         self.cfg = load_config(config)
         if cfg_options:
             merge_options(self.cfg, cfg_options)
@@ -91,7 +95,7 @@ class FrozenTeacher:
         self.name = config if isinstance(config, str) else \
             getattr(kind, '__name__', kind)
         self.declared_score = score
-        self.classes: Optional[Sequence[str]] = None
+        self.classes: Names = None if classes is None else tuple(classes)
         self.stopwatch = Stopwatch()
         self._precision = _PRECISIONS[precision]
         self.checkpoint = resolve_checkpoint(config, checkpoint, self.cfg)
@@ -111,7 +115,7 @@ class FrozenTeacher:
             weights = with_base_weights(self.model, weights, inits,
                                         trust_checkpoint)
             load_strictly(self.model, weights, self.checkpoint, self.name)
-            self.classes = _classes_of(meta)
+            self.classes = self.classes or _named_classes(meta)
         self._freeze()
 
     @classmethod
@@ -186,60 +190,6 @@ class FrozenTeacher:
             self.model.to(memory_format=torch.channels_last)
         return self
 
-    def class_difference(self,
-                         classes: Optional[Sequence[str]]) -> Optional[str]:
-        """How the classes it was trained on differ from the student's.
-
-        Args:
-            classes (Sequence[str], optional): The student's; None where they
-                are not known, and nothing can be compared.
-
-        Returns:
-            str, optional: None where they are the same, as far as they are
-            known.
-        """
-        ours, theirs = classes, self.classes
-        if ours is None or theirs is None:
-            return None
-        differing = [
-            f'{i}: {t!r} against {s!r}'
-            for i, (t, s) in enumerate(zip(theirs, ours))
-            if not same_class(t, s)
-        ]
-        if not differing and len(ours) == len(theirs):
-            return None
-        return ('the teacher was trained on '
-                f'{plural(len(theirs), "class")}, the '
-                f'student is on {len(ours)}; they differ at ' +
-                ', '.join(differing[:3] or ['the end']))
-
-    def check_classes(self, classes: Optional[Sequence[str]],
-                      strict: bool) -> bool:
-        """Compare the classes it was trained on with the student's.
-
-        Args:
-            classes (Sequence[str], optional): The student's, where known.
-            strict (bool): Whether different ones are an error, for scores are
-                paired class by class, or worth a warning.
-
-        Returns:
-            bool: Whether they are the same, as far as they are known.
-
-        Raises:
-            ValueError: If they differ and ``strict``.
-        """
-        message = self.class_difference(classes)
-        if message is None:
-            return True
-        if strict:
-            raise ValueError(
-                f'{message}. Scores are paired class by class: use a teacher '
-                'of the same classes in the same order, or distil features '
-                'only (knowledge FPNFeatures, or of a classifier '
-                'HiddenFeatures)')
-        print_log(message, logger='current', level=logging.WARNING)
-        return False
-
     def check_score(self, scores: Mapping[str, Any]) -> None:
         """Compare the measured score with the declared one.
 
@@ -261,11 +211,14 @@ class FrozenTeacher:
                 level=logging.WARNING)
             return
         if abs(measured - declared) > 0.1 * abs(declared):
+            percent = scale_warning('teacher.score', declared,
+                                    scores['metric'], measured)
             raise ValueError(
                 f'the teacher {self.name} scores {measured:.4f} by '
                 f'{scores["metric"]}, but teacher.score says {declared:.4f}: '
                 'check its checkpoint, its normalisation and the validation '
-                'set, or correct teacher.score')
+                'set, or correct teacher.score' +
+                (f'. {percent}' if percent else ''))
 
     def fingerprint(self) -> Dict[str, str]:
         """Hashes of what its predictions follow from, for the run's record."""
@@ -326,11 +279,9 @@ class FrozenTeacher:
         return torch.autocast(device_type, dtype=self._precision)
 
 
-def _classes_of(meta: Mapping) -> Optional[Sequence[str]]:
+def _named_classes(meta: Mapping) -> Names:
     """Class names in a checkpoint's meta, of this or an older MMEngine."""
-    found = meta.get('dataset_meta') or meta
-    if not isinstance(found, Mapping):
-        return None
-    found = {str(key).lower(): value for key, value in found.items()}
-    classes = found.get('classes')
-    return tuple(classes) if isinstance(classes, (list, tuple)) else None
+    if meta.get('dataset_meta'):
+        return names_in(meta['dataset_meta'])
+    # A text there is the name of a data set.
+    return names_in({k: v for k, v in meta.items() if not isinstance(v, str)})

@@ -2,10 +2,11 @@
 """Checks of the fields that a teacher is given by, its overrides included."""
 import difflib
 import inspect
-from typing import Any, Dict, Iterator, List, Mapping, Optional
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from mmengine.config import Config
 from mmengine.registry import MODELS, TASK_UTILS, DefaultScope
+from mmengine.utils import is_seq_of
 
 from mmw2s.utils.fields import (check_choice, check_flag, check_number,
                                 check_text)
@@ -25,6 +26,7 @@ def check_teacher_fields(config: Any,
                          score: Optional[float] = None,
                          precision: str = 'run',
                          cfg_options: Optional[dict] = None,
+                         classes: Optional[Sequence[str]] = None,
                          trust_checkpoint: bool = False) -> None:
     """Refuse values that no teacher can have.
 
@@ -54,6 +56,10 @@ def check_teacher_fields(config: Any,
         raise ValueError(
             'teacher.cfg_options should be a dict of overrides, such as '
             f'{{"model.bbox_head.num_classes": 3}}, but got {cfg_options!r}')
+    if classes is not None and (isinstance(classes, str)
+                                or not is_seq_of(classes, str) or not classes):
+        raise ValueError('teacher.classes should be a list with the name of '
+                         f'each of its outputs, but got {classes!r}')
     check_flag('teacher.trust_checkpoint', trust_checkpoint)
 
 

@@ -4,6 +4,7 @@ import tempfile
 from typing import Dict, Optional, Sequence, Tuple
 
 from mmengine.config import Config
+from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 
@@ -12,6 +13,7 @@ from mmw2s.registry import SCHEDULES
 from .hooks import WeakTeacherDistillHook
 from .memory import allocated_mib, step_peak_mib
 from .rehearsal import Rehearsal
+from .target_check import warnings_of_targets
 
 __all__ = ['dry_run']
 
@@ -62,7 +64,7 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
 
     console.print(hook.announced, markup=False, highlight=False)
     _print_losses(console, rows, losses)
-    _print_teacher(console, hook)
+    _print_teacher(console, hook, run.runner)
     console.print(f'A step takes {on.ms:.0f} ms with the teacher (its forward '
                   f'{teacher_ms:.0f} ms) and {off.ms:.0f} ms without.')
     console.print(f'Peak memory: {on_mib:.0f} MiB with the teacher, '
@@ -90,7 +92,8 @@ def _print_losses(console: Console, rows: Sequence[tuple],
                             for key, value in losses.items()))
 
 
-def _print_teacher(console: Console, hook: WeakTeacherDistillHook) -> None:
+def _print_teacher(console: Console, hook: WeakTeacherDistillHook,
+                   runner: Runner) -> None:
     teacher, = hook.record.of('teacher')
     if teacher['score'] is None:
         return
@@ -100,6 +103,8 @@ def _print_teacher(console: Console, hook: WeakTeacherDistillHook) -> None:
         f'Teacher {teacher["name"]}: {teacher["metric"]} = '
         f'{teacher["score"]:.4f}' +
         ('' if declared is None else f', declared as {declared:.4f}'))
+    for line in warnings_of_targets(runner, teacher['metrics']):
+        console.print(line)
 
 
 if __name__ == '__main__':  # python -m, by who looks for the tool

@@ -4,7 +4,7 @@ import os
 import os.path as osp
 import platform
 import sys
-from typing import Optional
+from typing import List, Optional
 
 import torch
 from mmengine.dataset import DefaultSampler
@@ -13,7 +13,9 @@ from mmengine.runner import EpochBasedTrainLoop
 from torch.utils.data import (DistributedSampler, RandomSampler,
                               SequentialSampler)
 
-__all__ = ['describe_run', 'iters_per_epoch', 'samples_drawn']
+__all__ = [
+    'describe_run', 'evaluator_names', 'iters_per_epoch', 'samples_drawn'
+]
 
 _FINITE = (DefaultSampler, DistributedSampler, RandomSampler,
            SequentialSampler)
@@ -60,6 +62,18 @@ def _batch_size(loader) -> Optional[int]:
                                         None)
 
 
+def evaluator_names(runner) -> List[str]:
+    """The types of the metrics of the run's validation, 'mmdet.CocoMetric'.
+
+    None of them where it has no validation, or a loop without an evaluator.
+    """
+    evaluator = getattr(runner._val_loop, 'evaluator', None)
+    return [
+        f'{type(metric).__module__.split(".")[0]}.{type(metric).__name__}'
+        for metric in getattr(evaluator, 'metrics', ())
+    ]
+
+
 def describe_run(runner) -> dict:
     """Gather the facts of a run; call it on all ranks.
 
@@ -86,6 +100,7 @@ def describe_run(runner) -> dict:
             for name in ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet',
                          'mmpretrain', 'diffusers', 'mmw2s')
         },
+        evaluators=evaluator_names(runner),
         precision=_precision(runner.optim_wrapper),
         omp_num_threads=os.environ.get('OMP_NUM_THREADS'),
         cpu_count=os.cpu_count())

@@ -4,7 +4,7 @@ from typing import List, Optional
 
 from mmengine.runner import Runner
 
-__all__ = ['StepTimes']
+__all__ = ['StepTimes', 'in_ms']
 
 
 class StepTimes:
@@ -47,3 +47,8 @@ class StepTimes:
             return None
         after, self._after = median(self._after), None
         return after
+
+
+def in_ms(value: Optional[float]) -> str:
+    """Milliseconds in words, for the log."""
+    return 'an unknown time' if value is None else f'{value:.0f} ms'

@@ -156,3 +156,30 @@ def test_what_the_teachers_times_mean_is_noted_too(write_run):
     assert 't has not finished.' in result.notes
     assert any('1 / 8' in note for note in result.notes)
     assert not any('max_iters' in note for note in result.notes)
+
+
+def test_other_evaluators_are_noted(write_run):
+    """Two of them give 0.663 and 1.0 for the same boxes."""
+    kinds = ['mmdet.CocoMetric'], ['mmdet.FasterCocoMetric']
+    base, w2s = (write_run(name, scores, evaluators=kind)
+                 for name, scores, kind in zip('bw', (SLOW, FAST), kinds))
+    assert any('differ in evaluator' in note and str(kinds[1]) in note
+               for note in compare([base], [w2s]).notes)
+    same = write_run('v', FAST, evaluators=kinds[0])
+    assert not any('evaluator' in note
+                   for note in compare([base], [same]).notes)
+
+
+def test_of_several_metrics_the_main_one_is_compared(write_run):
+    runs = [Run.load(write_run(name, SLOW)) for name in 'bw']
+    for run in runs:
+        for row in run.history:
+            row['metrics'] = {'accuracy/top5': 90., 'accuracy/top1': 60.}
+    assert compare(runs[:1], runs[1:]).metric == 'accuracy/top1'
+
+
+def test_a_target_in_percent_is_noted(write_run):
+    result = compare([write_run('b', SLOW)], [write_run('w', FAST)],
+                     targets=[30])
+    assert any('A target is 30, but coco/bbox_mAP is from 0' in note
+               for note in result.notes)

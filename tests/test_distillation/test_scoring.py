@@ -1,18 +1,25 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import copy
+import gc
+import hashlib
 import json
 import os
 import random
+import tempfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from builders import build, save
-from mmengine.registry import DefaultScope
+from mmdet.evaluation import CocoMetric
+from mmengine.registry import METRICS, DefaultScope
 from mmengine.runner import Runner
+from mmpretrain.datasets import CustomDataset
 from toys import retinanet, run_config, write_pictures
 
-from mmw2s.distillation import FrozenTeacher
+from mmw2s.analysis.record import scalar_metrics
+from mmw2s.distillation import FrozenTeacher, score_cache
 from mmw2s.distillation import scoring as module
 from mmw2s.distillation.scoring import score_teacher
 
@@ -74,9 +81,9 @@ def forwards(monkeypatch):
     """Counts the teachers' forwards."""
     calls, measure = [], module._measure
 
-    def counted(teacher, runner):
+    def counted(teacher, *args):
         calls.append(teacher)
-        return measure(teacher, runner)
+        return measure(teacher, *args)
 
     monkeypatch.setattr(module, '_measure', counted)
     return calls
@@ -89,7 +96,7 @@ def test_the_score_is_what_the_runs_own_validation_gives_that_model(
     with torch.random.fork_rng():
         runner = run(model=TEACHER, load_from=teacher.checkpoint)
         expected = runner.val()
-    assert metrics == {k: float(v) for k, v in expected.items()}
+    assert metrics == scalar_metrics(expected)
     assert 'coco/bbox_mAP' in metrics and seconds > 0
     # Another normalisation would have given another score.
     other = copy.deepcopy(TEACHER)
@@ -230,3 +237,190 @@ def test_a_cache_that_cannot_be_written_does_not_end_the_run(
     (tmp_path / 'file').write_text('')
     monkeypatch.setenv('MMW2S_CACHE', str(tmp_path / 'file' / 'cache'))
     assert 'coco/bbox_mAP' in score_teacher(teacher_with(), run())[0]
+
+
+class _Raises:
+    """An evaluator whose end is an error."""
+
+    def __init__(self, error, at='evaluate'):
+        self.error, self.at = error, at
+        self.metrics = []
+
+    def process(self, **_):
+        if self.at == 'process':
+            raise self.error
+
+    def evaluate(self, size):
+        raise self.error
+
+
+@pytest.mark.parametrize('error, said', [
+    (KeyError('masks'), 'does the teacher predict all .*such as masks'),
+    (OSError(28, 'No space left'), 'a file could not be read or written'),
+    (TypeError('x'), r'\(TypeError: x\). If it fails for the student too'),
+])
+def test_what_an_evaluator_failed_at_is_said(run, teacher_with, monkeypatch,
+                                             error, said):
+    for at in ('process', 'evaluate'):
+        monkeypatch.setattr(run().val_loop, 'evaluator', _Raises(error, at))
+        with pytest.raises(ValueError, match=said) as caught:
+            score_teacher(teacher_with(), run())
+        assert isinstance(error, KeyError) == ('masks' in str(caught.value))
+
+
+@pytest.mark.parametrize('error, world_size', [
+    (torch.distributed.DistNetworkError('gone'), 1),
+    (RuntimeError('[gloo/tcp/pair.cc:534] Connection closed by peer'), 2),
+])
+def test_a_lost_rank_is_not_told_as_a_lack_of_masks(run, teacher_with,
+                                                    monkeypatch, error,
+                                                    world_size):
+    monkeypatch.setattr(run().val_loop, 'evaluator', _Raises(error))
+    monkeypatch.setattr(module, 'get_world_size', lambda: world_size)
+    with pytest.raises(RuntimeError, match='processes of the run lost each'):
+        score_teacher(teacher_with(), run())
+
+
+def test_metrics_are_checked_before_the_second_batch(run, teacher_with,
+                                                     monkeypatch):
+    teacher, batches = teacher_with(), []
+    step = teacher.model.val_step
+    monkeypatch.setattr(teacher.model, 'val_step',
+                        lambda batch: batches.append(1) or step(batch))
+
+    def check(names):
+        assert names[0] == 'coco/bbox_mAP'
+        raise ValueError('give the rule')
+
+    with pytest.raises(ValueError, match='give the rule'):
+        score_teacher(teacher, run(**{'val_dataloader.batch_size': 1}), check)
+    assert len(batches) == 1
+
+
+@METRICS.register_module()
+class _WithFolder(CocoMetric):
+    """As mmdet's panoptic, Cityscapes and MOT metrics."""
+
+    def __init__(self, **fields):
+        super().__init__(**fields)
+        self.tmp_dir = tempfile.TemporaryDirectory()
+
+    def __del__(self):
+        self.tmp_dir.cleanup()
+
+
+def test_the_folder_of_the_runs_own_evaluator_stays(run, teacher_with):
+    runner = run(**{
+        'val_evaluator.type': '_WithFolder',
+        'val_dataloader.batch_size': 1
+    })
+    metric, = runner.val_loop.evaluator.metrics
+    score_teacher(teacher_with(), runner)
+    gc.collect()
+    assert os.path.isdir(metric.tmp_dir.name)
+
+
+def test_that_look_at_the_first_batch_changes_no_score(run, teacher_with):
+    one, four = (
+        score_teacher(teacher_with(), run(**{'val_dataloader.batch_size': n}))
+        for n in (1, 4))
+    assert one[0] == four[0]
+
+
+def test_a_validation_set_without_ground_truth_gives_no_score(
+        run, teacher_with, data_root):
+    path = os.path.join(data_root, 'nothing.json')
+    with open(os.path.join(data_root, 'instances.json')) as file:
+        content = dict(json.load(file), annotations=[])
+    with open(path, 'w') as file:
+        json.dump(content, file)
+    metrics, _ = score_teacher(teacher_with(),
+                               run(**{'val_evaluator.ann_file': path}))
+    assert metrics['coco/bbox_mAP'] is None
+
+
+# -- what the kept score is of -------------------------------------------
+
+
+def test_a_changed_image_is_scored_anew(run, teacher_with, data_root):
+    teacher = teacher_with()
+    before = module._cache_path(teacher, run())
+    path = os.path.join(data_root, '0.png')
+    state = os.stat(path)
+    with open(path, 'rb') as file:
+        content = file.read()
+    try:
+        with open(path, 'wb') as file:
+            file.write(content[::-1])
+        # As archives and copies set it back.
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+        assert module._cache_path(teacher, run()) != before
+    finally:
+        with open(path, 'wb') as file:
+            file.write(content)
+
+
+def test_a_new_version_of_an_evaluator_is_scored_anew(run, teacher_with,
+                                                      monkeypatch):
+    teacher = teacher_with()
+    before = module._cache_path(teacher, run())
+    assert module._cache_path(teacher, run()) == before
+    version = score_cache.metadata.version
+    monkeypatch.setattr(
+        score_cache.metadata, 'version', lambda name: '9.9'
+        if name == 'pycocotools' else version(name))
+    assert module._cache_path(teacher, run()) != before
+
+
+def test_corrected_labels_in_xml_files_are_scored_anew(tmp_path, teacher_with):
+    root = write_pictures(tmp_path, count=2)
+    for name in ('Annotations', 'JPEGImages'):
+        os.mkdir(tmp_path / name)
+    (tmp_path / 'ids.txt').write_text('0\n1')
+    paths = []
+    for label in ('box', 'bar'):
+        for i in range(2):
+            os.replace(
+                f'{root}/{"" if label == "box" else "JPEGImages/"}{i}.'
+                f'{"png" if label == "box" else "jpg"}',
+                f'{root}/JPEGImages/{i}.jpg')
+            (tmp_path / 'Annotations' / f'{i}.xml').write_text(
+                '<annotation><size><width>64</width><height>64</height>'
+                f'</size><object><name>{label}</name><bndbox><xmin>9</xmin>'
+                '<ymin>9</ymin><xmax>40</xmax><ymax>40</ymax></bndbox>'
+                '</object></annotation>')
+        cfg = run_config(root, tmp_path / 'run', model=STUDENT)
+        cfg.val_dataloader.dataset.update(
+            type='XMLDataset',
+            ann_file='ids.txt',
+            data_prefix=dict(sub_data_root=''))
+        cfg.val_evaluator = dict(type='VOCMetric')
+        cfg.experiment_name = label
+        paths.append(module._cache_path(teacher_with(), Runner.from_cfg(cfg)))
+    assert paths[0] != paths[1]
+
+
+def test_images_moved_between_class_folders_are_scored_anew(tmp_path):
+    for name in 'ab':
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f'{name}.png').write_bytes(b'x')
+
+    def content():
+        digest = hashlib.sha256()
+        dataset = CustomDataset(data_root=str(tmp_path))
+        score_cache._add_content(digest, dataset)
+        return digest.hexdigest()
+
+    before = content()
+    assert content() == before
+    os.rename(tmp_path / 'a' / 'a.png', tmp_path / 'b' / 'a.png')
+    (tmp_path / 'a' / 'b.png').write_bytes(b'x')
+    assert content() != before
+
+
+def test_a_data_set_that_does_not_tell_what_it_loads_is_not_cached(
+        run, teacher_with, monkeypatch):
+    runner = run()
+    monkeypatch.setattr(runner.val_loop, 'dataloader',
+                        SimpleNamespace(dataset=[1, 2]))
+    assert module._cache_path(teacher_with(), runner) is None

@@ -1,6 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import logging
 import random
+import re
 
 import pytest
 
@@ -95,9 +96,43 @@ def test_a_held_out_metric_decides_whatever_the_reported_one_says():
         metric='heldout/acc', student=0.95, teacher=0.9)
 
 
-def test_auto_takes_the_first_metric_of_the_evaluator():
+def test_auto_takes_the_main_metric_wherever_it_stands():
+    rule = SurpassTeacher()
+    rule.bind(100, 10, {'accuracy/top5': 90., 'accuracy/top1': 60.})
+    assert rule.scores()['metric'] == 'accuracy/top1'
     assert surpass(metric='auto').scores() == dict(
         metric=MAP, student=None, teacher=0.3)
+
+
+def test_metrics_of_which_none_is_known_are_asked_about():
+    with pytest.raises(ValueError, match='speed, beauty. Name the one'):
+        SurpassTeacher().bind(100, 10, dict(speed=1., beauty=2.))
+
+
+def test_a_rule_that_cannot_be_told_is_asked_for_before_anything_is_built():
+    with pytest.raises(ValueError, match='"val/FID" are better: give rule='):
+        SurpassTeacher(metric='val/FID')
+    with pytest.raises(ValueError, match='"FID" are better: give rule='):
+        SurpassTeacher().check_metrics(['FID'])
+    SurpassTeacher(rule='less').check_metrics(['FID'])
+
+
+@pytest.mark.parametrize('score', [None, -1., float('nan')])
+def test_what_is_no_score_is_not_taken_for_the_teachers(score):
+    with pytest.raises(ValueError, match='no ground truth'):
+        surpass(score)
+
+
+@pytest.mark.parametrize('fields, said', [
+    (dict(margin=1.), 'SurpassTeacher.margin is 1, but .* was 0.01 meant'),
+    (dict(student_best=40.), 'student_best is 40, .* was 0.4 meant'),
+    (dict(teacher_score=30.), 'teacher_score is 30, .* was 0.3 meant'),
+    (dict(rule='less'), "of coco/bbox_mAP smaller values are better, but"),
+])
+def test_values_in_percent_and_a_rule_against_the_name_are_warned_of(
+        fields, said, capfd):
+    surpass(**fields)
+    assert re.search(said, ''.join(capfd.readouterr()))
 
 
 def test_a_metric_that_the_evaluator_does_not_give_is_refused_with_its_list():

@@ -86,3 +86,19 @@ def test_a_stop_within_the_first_steps_is_told(data, hook, tmp_path, at):
 def test_a_config_without_the_hook_has_nothing_to_show(data, tmp_path):
     with pytest.raises(ValueError, match='this config has none'):
         dry_run(run_config(data, tmp_path / 'run'))
+
+
+def test_targets_that_the_evaluator_cannot_reach_are_told(
+        data, hook, tmp_path, capfd):
+    targets = dict(
+        type='TimeToTargetHook',
+        targets={
+            'coco/bbox_AP': .3,
+            'coco/bbox_mAP': 30
+        })
+    text = printed_by(
+        run_config(data, tmp_path / 'run', hooks=[hook, targets]))
+    assert 'coco/bbox_AP, but the evaluator gives coco/bbox_mAP' in text
+    assert 'was 0.3 meant?' in text
+    log = ''.join(capfd.readouterr())  # as a run says it, before it begins
+    assert 'coco/bbox_AP, but the evaluator gives' in log

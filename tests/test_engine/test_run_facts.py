@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 
-from mmw2s.engine.run_facts import describe_run
+from mmw2s.engine.run_facts import describe_run, evaluator_names
 
 
 def facts_of(toy, cfg) -> dict:
@@ -45,3 +45,12 @@ def test_precision_is_the_wrapper_and_what_it_casts_to(toy):
 def test_all_packages_that_a_model_may_come_from_are_named(toy):
     versions = facts_of(toy, toy.epoch_based_cfg)['versions']
     assert {'mmdet', 'mmpretrain', 'diffusers', 'torchvision'} <= set(versions)
+
+
+def test_the_evaluator_is_named(toy):
+    runner = toy.build_runner(toy.epoch_based_cfg)
+    assert evaluator_names(runner) == []
+    runner.val_loop
+    kind = type(runner.val_loop.evaluator.metrics[0])
+    assert evaluator_names(runner) == \
+        [f'{kind.__module__.split(".")[0]}.{kind.__name__}']

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mmw2s.registry import KNOWLEDGE, is_kind
 from mmw2s.utils.text import plural
 from ..capture import Call, find_module
+from ..class_matching import columns_of
 from ..teacher import FrozenTeacher
 from ..teacher_view import TeacherView
 from .base import Captured, Knowledge, Pair
@@ -57,14 +58,23 @@ class ClassLogits(Knowledge):
 
     def match_classes(self, teacher: FrozenTeacher,
                       classes: Optional[Sequence[str]]) -> None:
-        """Reduce the teacher to the student's classes, by their names."""
-        theirs = list(teacher.classes or ())
-        if not classes or theirs == list(classes) or \
-                not set(classes) <= set(theirs):
+        """Reduce the teacher to the student's classes, by their names.
+
+        Raises:
+            ValueError: Where a name fits several of its classes.
+        """
+        columns = columns_of(teacher.classes, classes)
+        if columns is None:
             return
-        columns = torch.tensor([theirs.index(name) for name in classes],
-                               device=next(teacher.model.parameters()).device)
         head = find_module(teacher.model, self.teacher_module, 'teacher')
+        known, given = len(teacher.classes), _num_classes(head)
+        if given not in (None, known):
+            raise ValueError(
+                f'the teacher\'s {self.teacher_module} gives {given} logits, '
+                f'but {known} classes are named in its checkpoint: give '
+                'teacher.classes=[...], the name of each of its outputs')
+        columns = torch.tensor(
+            columns, device=next(teacher.model.parameters()).device)
 
         def take(module: nn.Module, inputs: tuple, output: Any) -> Tensor:
             logits = _logits(output, 'teacher', self.teacher_module)
@@ -80,7 +90,7 @@ class ClassLogits(Knowledge):
         head.num_classes = len(columns)
         teacher.classes = tuple(classes)
         print_log(
-            f'Of the teacher\'s {plural(len(theirs), "class")} '
+            f'Of the teacher\'s {plural(known, "class")} '
             f'{len(columns)} are taken, the student\'s, by their names.',
             logger='current')
 

@@ -1,10 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import logging
 import os.path as osp
 from typing import Any, Dict, List, Optional, Sequence, Union
 
 import torch
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from mmengine.runner import IterBasedTrainLoop
 
@@ -22,6 +24,7 @@ from mmw2s.engine.only_one import refuse_another
 from mmw2s.engine.run_facts import describe_run, samples_drawn
 from mmw2s.engine.run_guard import batches_trained
 from mmw2s.records.history import check_history
+from mmw2s.records.metric_names import rule_warning, scale_warning
 from mmw2s.utils.fields import check_choice, check_flag
 
 __all__ = ['TimeToTargetHook']
@@ -61,9 +64,7 @@ class TimeToTargetHook(Hook):
         targets (dict): Values to be reached, by metric, e.g.
             ``{'coco/bbox_mAP': [0.2, 0.3]}``. Empty: only the history is kept.
         rule (str, optional): 'greater' or 'less', the better side of all
-            metrics in ``targets``. None: inferred from each name as
-            MMEngine's ``CheckpointHook`` does it; of diffusion models' metrics
-            less is better.
+            metrics in ``targets``. None: inferred from each name.
         stop_at_target (bool): End the run at the first validation at which
             all targets have been reached, with a checkpoint.
 
@@ -91,6 +92,12 @@ class TimeToTargetHook(Hook):
                     value=float(value),
                     rule=infer_rule(metric, rule)) for value in values
             ]
+        for target in self.targets:
+            metric, value = target['metric'], target['value']
+            for warning in (rule_warning(metric, rule),
+                            scale_warning('A target', value, metric)):
+                if warning is not None:
+                    print_log(warning, logger='current', level=logging.WARNING)
         if stop_at_target and not self.targets:
             raise ValueError('stop_at_target=True needs at least one target, '
                              "e.g. targets={'coco/bbox_mAP': [0.3]}")

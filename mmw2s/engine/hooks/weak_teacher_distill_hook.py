@@ -13,6 +13,7 @@ from torch import nn
 
 from mmw2s.analysis.record import scalar_metrics
 from mmw2s.compatibility import refuse_bfloat16
+from mmw2s.distillation import class_matching
 from mmw2s.distillation.announce import until_when
 from mmw2s.distillation.defaults import (default_distill, default_schedule,
                                          default_stop, why_incomparable)
@@ -32,8 +33,9 @@ from mmw2s.engine.logged_scalars import (drop_ours, restart_smoothed,
 from mmw2s.engine.missed_validation import provide_for_resuming
 from mmw2s.engine.next_command import tell_next_command
 from mmw2s.engine.only_one import refuse_another
-from mmw2s.engine.run_facts import iters_per_epoch
-from mmw2s.engine.step_times import StepTimes
+from mmw2s.engine.run_facts import evaluator_names, iters_per_epoch
+from mmw2s.engine.step_times import StepTimes, in_ms
+from mmw2s.engine.target_check import warn_of_targets
 from mmw2s.registry import SCHEDULES, STOP_RULES, check_fields, owned_by
 from mmw2s.utils.fields import check_number
 from .time_to_target_hook import TimeToTargetHook
@@ -61,7 +63,7 @@ class WeakTeacherDistillHook(Hook):
             the key ``model``), or a dict of the fields of
             :class:`~mmw2s.distillation.FrozenTeacher`: ``config``,
             ``checkpoint``, ``score``, ``precision``, ``cfg_options``,
-            ``trust_checkpoint``.
+            ``classes``, ``trust_checkpoint``.
         distill (list[dict], optional): What is transferred and how it is
             compared, an entry a knowledge: ``knowledge`` and ``loss``
             (configs), and optionally ``name``, ``temperature`` (config of a
@@ -178,12 +180,10 @@ class WeakTeacherDistillHook(Hook):
             teacher = FrozenTeacher.from_cfg(self.teacher_cfg,
                                              runner.cfg.filename)
             teacher.follow(student)
-        meta = getattr(runner.train_dataloader.dataset, 'metainfo', {})
-        classes = meta.get('classes')
-        if getattr(student, 'num_classes', classes) is None:
-            classes = None  # unconditional: the data's are nothing to it
+        classes = class_matching.student_classes(runner, student)
         distill = self.distill_cfg or default_distill(
-            student, teacher.model, teacher.class_difference(classes))
+            student, teacher.model,
+            class_matching.class_difference(teacher, classes))
         terms = build_terms(distill)
         for term in terms:
             term.knowledge.match_classes(teacher, classes)
@@ -191,14 +191,15 @@ class WeakTeacherDistillHook(Hook):
         self.distiller = Distiller(student, teacher, terms,
                                    SCHEDULES.build(schedule_cfg),
                                    self.task_weight)
-        same_names = teacher.check_classes(
-            classes,
-            strict=any(t.knowledge.by_class for t in self.distiller.terms))
+        same_names = class_matching.check_classes(
+            teacher, classes, any(t.knowledge.by_class for t in terms))
         why_not = why_incomparable(student, teacher.model, same_names)
         stop_cfg = self.stop_cfg or default_stop(
             runner.val_loop is not None, runner.max_iters, why_not is None)
         self._stop = STOP_RULES.build(stop_cfg)
         self._refuse_stop(runner, why_not)
+        class_matching.check_validation(runner, classes,
+                                        self._stop.needs_validation)
         self.distiller.compare_losses_every(self._stop.train_loss_interval)
         length = (runner.max_iters, iters_per_epoch(runner))
         self.distiller.bind(*length)
@@ -208,7 +209,8 @@ class WeakTeacherDistillHook(Hook):
         teacher.check_resumed(known)
         metrics, seconds = known[0]['metrics'] if known else {}, 0.
         if self._stop.needs_teacher_score and not metrics:
-            metrics, seconds = score_teacher(teacher, runner)
+            metrics, seconds = score_teacher(teacher, runner,
+                                             self._stop.check_metrics)
         self._stop.bind(*length, metrics)
         scores = self._stop.scores()
         teacher.check_score(scores)
@@ -229,8 +231,10 @@ class WeakTeacherDistillHook(Hook):
                 metric=scores.get('metric'),
                 score=scores.get('teacher'),
                 metrics=metrics,
+                evaluators=evaluator_names(runner),
                 seconds=seconds,
                 **teacher.fingerprint())
+        warn_of_targets(runner, metrics)
         # A compiled model calls it after its graphs.
         self._handle = student.register_forward_hook(
             torch.compiler.disable(self._join_losses), with_kwargs=True)
@@ -347,9 +351,9 @@ class WeakTeacherDistillHook(Hook):
             after = self._step_times.after_step(runner)
             if after is not None:
                 print_log(
-                    f'A step took {_ms(self._step_times.before)} with the '
-                    f'teacher and takes {_ms(after)} since it is gone (median '
-                    f'of {self._step_times.window} steps).',
+                    f'A step took {in_ms(self._step_times.before)} with the '
+                    f'teacher and takes {in_ms(after)} since it is gone '
+                    f'(median of {self._step_times.window} steps).',
                     logger='current')
             return
         if not self._reached:
@@ -434,8 +438,8 @@ class WeakTeacherDistillHook(Hook):
         print_log(
             f'Distillation is switched off for good at epoch {epoch:.2f}, '
             f'iteration {done}: {reason}{compared}. A step took '
-            f'{_ms(step_ms)}, the teacher\'s forward '
-            f'{_ms(teacher_ms)} of it.' +
+            f'{in_ms(step_ms)}, the teacher\'s forward '
+            f'{in_ms(teacher_ms)} of it.' +
             (f' The teacher: {so_far}.' if so_far else ''),
             logger='current')
 
@@ -451,7 +455,3 @@ class WeakTeacherDistillHook(Hook):
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-
-
-def _ms(value: Optional[float]) -> str:
-    return 'an unknown time' if value is None else f'{value:.0f} ms'

@@ -212,8 +212,7 @@ def _between(alphas: Tensor, t: Tensor) -> Tensor:
 
 def _fitting(scheduler: Any, steps: int) -> List[str]:
     """Names of the usual samplers that fit."""
-    from diffusers.schedulers.scheduling_utils import \
-        KarrasDiffusionSchedulers
+    from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers
     names = []
     for member in KarrasDiffusionSchedulers:
         try:

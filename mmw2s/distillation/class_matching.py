@@ -1,0 +1,193 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Whether a teacher's classes are the student's, told by their names."""
+import logging
+import re
+from typing import Any, List, Optional, Sequence
+
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+from torch import nn
+
+from mmw2s.utils.text import plural
+from .label_names import Names, label_names
+from .respelt_names import canonical_name
+
+__all__ = [
+    'check_classes', 'check_validation', 'class_difference', 'columns_of',
+    'student_classes'
+]
+
+
+def student_classes(runner: Runner, student: nn.Module) -> Names:
+    """What the labels mean that the student is trained on.
+
+    None where that is not known, and of an unconditional model, to which the
+    data's classes are nothing.
+    """
+    names = label_names(runner.train_dataloader.dataset)
+    return None if getattr(student, 'num_classes', names) is None else names
+
+
+def spelling(name: str) -> str:
+    """What all spellings of one name share: 'Traffic_light' is a 'traffic
+    light', and a class that a package has respelt the same class."""
+    return re.sub(r'[\s_-]+', ' ', canonical_name(name)).strip().casefold()
+
+
+def class_difference(teacher: Any, student: Names) -> Optional[str]:
+    """How the classes that a teacher knows differ from the student's.
+
+    Args:
+        teacher (FrozenTeacher): With its ``classes``.
+        student (tuple[str], optional): The student's; None where they are not
+            known, and nothing can be compared.
+
+    Returns:
+        str, optional: None where they are the same, as far as they are known.
+        Other spellings of the same names in the same order are the same.
+    """
+    theirs = teacher.classes
+    if student is None or theirs is None or \
+            [spelling(t) for t in theirs] == [spelling(s) for s in student]:
+        return None
+    differing = [
+        f'{i}: {t!r} against {s!r}'
+        for i, (t, s) in enumerate(zip(theirs, student))
+        if spelling(t) != spelling(s)
+    ]
+    return (
+        'the teacher was trained on '
+        f'{plural(len(theirs), "class")}, the student is on {len(student)}; they differ at '
+        + ', '.join(differing[:3] or ['the end']))
+
+
+def check_classes(teacher: Any, student: Names, strict: bool) -> bool:
+    """Compare the classes that a teacher knows with the student's.
+
+    Args:
+        teacher (FrozenTeacher): With its ``classes``.
+        student (tuple[str], optional): The student's, where known.
+        strict (bool): Whether different ones are an error, for scores are
+            paired class by class, or worth a warning.
+
+    Returns:
+        bool: Whether they are the same, as far as they are known.
+
+    Raises:
+        ValueError: If they differ and ``strict``.
+    """
+    if strict and student is not None and teacher.classes is None:
+        print_log(
+            'The teacher\'s checkpoint does not name its classes: they are '
+            f'taken for the student\'s {len(student)}, in the same order. '
+            'teacher.classes=[...] names them.',
+            logger='current')
+    message = class_difference(teacher, student)
+    if message is None:
+        return True
+    if strict:
+        raise ValueError(
+            f'{message}. Scores are paired class by class: use a teacher '
+            'of the same classes in the same order, or distil features '
+            'only (knowledge FPNFeatures, or of a classifier '
+            'HiddenFeatures). If its checkpoint names them wrongly, give '
+            'teacher.classes=[...], the name of each of its outputs')
+    print_log(message, logger='current', level=logging.WARNING)
+    return False
+
+
+def columns_of(theirs: Names, student: Names) -> Optional[List[int]]:
+    """Which of a teacher's outputs belong to the student's classes.
+
+    Args:
+        theirs (tuple[str], optional): The teacher's classes.
+        student (tuple[str], optional): The student's.
+
+    Returns:
+        list[int], optional: A column of the teacher for each of the student's
+        classes. None where nothing is to be moved: they are the same in the
+        same order, one of the two is not known, or the teacher lacks some.
+
+    Raises:
+        ValueError: Where a name fits several classes.
+    """
+    if not theirs or not student or \
+            [spelling(t) for t in theirs] == [spelling(s) for s in student]:
+        return None
+    places = [_places(name, theirs) for name in student]
+    if not all(places):
+        return None
+    for name, found in zip(student, places):
+        if len(found) > 1:
+            raise ValueError(
+                f'the student\'s class {name!r} may be any of the teacher\'s '
+                f'nos. {", ".join(map(str, found))}, which bear that name: '
+                'give teacher.classes=[...], the names of its '
+                f'{len(theirs)} outputs in their order, each name once, and '
+                'the same name to the student\'s class')
+    columns = [found[0] for found in places]
+    for i, column in enumerate(columns):
+        if column in columns[:i]:
+            raise ValueError(
+                f'the student\'s classes nos. {columns.index(column)} and {i} '
+                f'are both {theirs[column]!r}, of which the teacher has one: '
+                'give each class of the data set a name of its own, and the '
+                'teacher\'s outputs the same names by teacher.classes=[...]')
+    return columns
+
+
+def _places(name: str, names: Sequence[str]) -> List[int]:
+    """Where a name stands, or another spelling of it where it does not."""
+    exact = [i for i, other in enumerate(names) if other == name]
+    return exact or [
+        i for i, other in enumerate(names) if spelling(other) == spelling(name)
+    ]
+
+
+def check_validation(runner: Runner, classes: Names, strict: bool) -> None:
+    """Compare what the labels mean in training and in validation.
+
+    Args:
+        runner (Runner): With its validation loop, if it has one, built.
+        classes (tuple[str], optional): The training set's, where known.
+        strict (bool): Whether the distillation is decided by validation.
+
+    Raises:
+        ValueError: If ``strict`` and a name stands at another label there:
+            neither model's score would mean anything.
+    """
+    if runner.val_loop is None or classes is None:
+        return
+    loader = getattr(runner.val_loop, 'dataloader', None)
+    evaluated = _evaluated(runner) or label_names(
+        getattr(loader, 'dataset', None))
+    spelt = [spelling(name) for name in classes]
+    places = {name: i for i, name in enumerate(spelt) if spelt.count(name) < 2}
+    moved = [
+        f'{name!r} is {places[spelling(name)]} in training and {i} in '
+        'validation' for i, name in enumerate(evaluated or ())
+        if places.get(spelling(name), i) != i
+    ]
+    if not moved:
+        return
+    message = (f'the labels of the two data sets differ: {moved[0]}' +
+               (f', and {len(moved) - 1} more' if moved[1:] else '') +
+               '. mmdet numbers the labels of a COCO file by the order of its '
+               '"categories": bring those of both files, and metainfo, into '
+               'one order')
+    if strict:
+        raise ValueError(message)
+    print_log(message, logger='current', level=logging.WARNING)
+
+
+def _evaluated(runner: Runner) -> Names:
+    """The order of the categories in an evaluator's own COCO or LVIS file."""
+    evaluator = getattr(runner.val_loop, 'evaluator', None)
+    for metric in getattr(evaluator, 'metrics', ()):
+        api = getattr(metric, '_coco_api', None)
+        meta = getattr(metric, 'dataset_meta', None)
+        wanted = meta.get('classes') if isinstance(meta, dict) else None
+        if api is not None and wanted is not None:
+            ids = api.get_cat_ids(cat_names=wanted)
+            return tuple(str(api.cats[i]['name']) for i in ids) or None
+    return None

@@ -1,0 +1,33 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Targets, held against what the evaluator gave for the teacher."""
+import logging
+from typing import Dict, List, Optional
+
+from mmengine.logging import print_log
+
+from mmw2s.records.metric_names import target_warnings
+from mmw2s.registry import is_kind
+
+__all__ = ['warn_of_targets', 'warnings_of_targets']
+
+
+def warnings_of_targets(runner, metrics: Dict[str,
+                                              Optional[float]]) -> List[str]:
+    """What is wrong with the targets of the run's ``TimeToTargetHook``.
+
+    Args:
+        runner (Runner): With its hooks.
+        metrics (dict[str, float]): The teacher's, by name. Empty where it was
+            not scored, and nothing is known.
+    """
+    targets = [
+        target for hook in runner.hooks if is_kind(hook, 'TimeToTargetHook')
+        for target in hook.targets
+    ]
+    return target_warnings(targets, metrics) if metrics else []
+
+
+def warn_of_targets(runner, metrics: Dict[str, Optional[float]]) -> None:
+    """Log :func:`warnings_of_targets`, before the run has cost anything."""
+    for line in warnings_of_targets(runner, metrics):
+        print_log(line, logger='current', level=logging.WARNING)

@@ -1,0 +1,74 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import logging
+from types import SimpleNamespace
+
+import pytest
+from mmengine.logging import MMLogger
+
+from mmw2s.distillation.class_matching import (check_classes, class_difference,
+                                               columns_of)
+
+
+def of(*classes):
+    return SimpleNamespace(classes=classes or None)
+
+
+def test_columns_are_found_by_name():
+    assert columns_of(('a', 'b', 'c'), ('c', 'a')) == [2, 0]
+
+
+@pytest.mark.parametrize('student', [('a', 'crane', 'crane'), None, ('z', )])
+def test_equal_unknown_or_missing_classes_move_nothing(student):
+    assert columns_of(('a', 'crane', 'crane'), student) is None
+
+
+@pytest.mark.parametrize('student', [('crane', 'a'), ('crane', 'a', 'crane')])
+def test_a_name_that_the_teacher_has_twice_is_asked_about(student):
+    with pytest.raises(
+            ValueError, match=r'nos\. 1, 3, which .* give teacher.classes='):
+        columns_of(('a', 'crane', 'b', 'crane'), student)
+
+
+def test_a_double_name_that_the_student_does_not_have_is_no_matter():
+    assert columns_of(('crane', 'a', 'crane', 'b'), ('b', 'a')) == [3, 1]
+
+
+def test_two_classes_of_the_student_with_one_name_are_asked_about():
+    with pytest.raises(ValueError, match='nos. 0 and 1 are both'):
+        columns_of(('a', 'b'), ('a', 'a'))
+
+
+def test_another_spelling_is_taken_where_it_fits_one_class():
+    theirs = ('Traffic_light', 'Polish', 'polish', 'stop sign')
+    assert columns_of(theirs, ('stop-sign', 'traffic light')) == [3, 0]
+    assert columns_of(theirs, ('polish', )) == [2]
+    with pytest.raises(ValueError, match=r"'POLISH' may be any .* 1, 2"):
+        columns_of(theirs, ('POLISH', ))
+
+
+def test_other_spellings_in_the_same_order_are_the_same():
+    assert class_difference(
+        of('Traffic_light', 'cat'), ('traffic light', 'Cat')) is None
+
+
+def test_a_class_that_a_package_has_respelt_is_the_same():
+    one, other = ('confectionery, confectionery, candy store',
+                  'confectionery, confectionary, candy store')
+    assert class_difference(of('cat', one), ('cat', other)) is None
+    assert columns_of(('cat', one), (other, )) == [1]
+
+
+def test_the_same_names_in_another_order_differ():
+    message = class_difference(of('a', 'b'), ('b', 'a'))
+    assert "0: 'a' against 'b'" in message
+    with pytest.raises(ValueError, match='teacher.classes='):
+        check_classes(of('a', 'b'), ('b', 'a'), strict=True)
+    assert not check_classes(of('a', 'b'), ('b', 'a'), strict=False)
+
+
+def test_a_checkpoint_without_names_is_told_of(caplog):
+    logger = MMLogger.get_instance('unnamed', log_level='INFO')
+    logger.addHandler(caplog.handler)
+    with caplog.at_level(logging.INFO):
+        assert check_classes(of(), ('a', 'b'), strict=True)
+    assert 'does not name its classes' in caplog.text
