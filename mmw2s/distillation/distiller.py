@@ -67,7 +67,8 @@ class Distiller:
             term.knowledge.check(student, teacher.model)
             refuse_misfit(term)
         self._mapping = InputMapping(student.data_preprocessor,
-                                     teacher.model.data_preprocessor)
+                                     teacher.model.data_preprocessor,
+                                     teacher.pipelines)
         knowledges = [term.knowledge for term in self.terms]
         self._student = Capture(student, (name for k in knowledges
                                           for name in k.student_modules),
@@ -111,7 +112,7 @@ class Distiller:
             for term in self.terms if term.temperature is not None
         }
         # Whatever an interrupted forward left behind goes here.
-        self._student.close()
+        self._student.forget()
         if self.strength > 0:
             self._student.open()
 

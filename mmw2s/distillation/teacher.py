@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from mmw2s.compatibility import mmcv_operators
 from mmw2s.registry import check_config
 from .checkpoint import load_weights
+from .pipelines import Pipelines
 from .stopwatch import Stopwatch
 
 __all__ = ['FrozenTeacher']
@@ -63,6 +64,9 @@ class FrozenTeacher:
         FileNotFoundError: If the config or the checkpoint is missing.
         ValueError: If the weights do not fit the model.
     """
+
+    #: What normalises images before they reach its preprocessor.
+    pipelines = Pipelines()
 
     def __init__(self,
                  config: Union[str, dict],

@@ -18,6 +18,7 @@ from mmw2s.compatibility import refuse_bfloat16
 from mmw2s.distillation.defaults import (default_distill, default_schedule,
                                          default_stop, same_number_of_classes)
 from mmw2s.distillation.distiller import Distiller, Measured
+from mmw2s.distillation.pipelines import match_pipelines
 from mmw2s.distillation.record import RunRecord
 from mmw2s.distillation.rng import preserved_rng
 from mmw2s.distillation.scoring import score_teacher
@@ -162,7 +163,7 @@ class WeakTeacherDistillHook(Hook):
         student = inner_model(runner.model)
         with preserved_rng():
             teacher = FrozenTeacher.from_cfg(self.teacher_cfg)
-            teacher.follow(student)
+            match_pipelines(teacher.follow(student), runner)
         meta = getattr(runner.train_dataloader.dataset, 'metainfo', {})
         classes = meta.get('classes')
         if getattr(student, 'num_classes', classes) is None:
