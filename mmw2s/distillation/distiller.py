@@ -37,6 +37,9 @@ class Distiller:
         schedule (Schedule): The strength of all of it.
         task_weight (float): What the student's own losses are multiplied by
             at full strength. Defaults to 1.0.
+        inspect (bool): Whether to look at the teacher's forward to its end,
+            in the first batch and where the student's calls are new, see
+            :class:`~.whole_forward.WholeForward`. Defaults to False.
     """
 
     def __init__(self,
@@ -44,7 +47,8 @@ class Distiller:
                  teacher: FrozenTeacher,
                  terms: Sequence[Term],
                  schedule: Schedule,
-                 task_weight: float = 1.0) -> None:
+                 task_weight: float = 1.0,
+                 inspect: bool = False) -> None:
         if getattr(schedule, 'needs_target', False):
             raise ValueError(
                 f'schedule={type(schedule).__name__} is no strength: give it '
@@ -61,6 +65,8 @@ class Distiller:
         #: Calls of the teacher's modules that the latest batch needed, with
         #: the last of which its forward ended.
         self.until: Dict[str, int] = {}
+        self._inspect = inspect
+        self._inspected: List[Dict[str, int]] = []
         # The student sums its losses as its own train_step does.
         self._parse_losses = student.parse_losses
         for term in self.terms:
@@ -119,10 +125,12 @@ class Distiller:
     def view(self,
              inputs: Tensor,
              data_samples: Any,
-             until: Optional[Dict[str, int]] = None) -> TeacherView:
+             until: Optional[Dict[str, int]] = None,
+             whole_first: bool = False) -> TeacherView:
         """The teacher on a batch that was preprocessed for the student."""
         return TeacherView(self.teacher, self._teacher, self._mapping, inputs,
-                           data_samples, until or {}, self._training_form)
+                           data_samples, until or {}, self._training_form,
+                           whole_first)
 
     def losses(self,
                inputs: Tensor,
@@ -158,7 +166,8 @@ class Distiller:
             for name, calls in term.knowledge.calls_needed(captured).items():
                 until[name] = max(calls, until.get(name, 0))
         self.until = until
-        view = self.view(inputs, data_samples, until)
+        is_new = self._inspect and until not in self._inspected
+        view = self.view(inputs, data_samples, until, whole_first=is_new)
 
         raw: Dict[str, Tensor] = {}
         for term in self.terms:
@@ -179,6 +188,8 @@ class Distiller:
             if term.temperature is not None:
                 term.temperature.update(self._iteration, pairs)
         self.is_first_batch = False
+        if is_new:
+            self._inspected.append(until)
         weights = self._auto_weights(task_losses, raw)
         joined = self._weighted(task_losses) if self.task_weight != 1 else {}
         joined.update({

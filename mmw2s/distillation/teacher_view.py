@@ -11,6 +11,7 @@ from .capture import Call, Capture, EnoughCaptured
 from .input_mapping import InputMapping
 from .rng import preserved_rng
 from .teacher import FrozenTeacher
+from .whole_forward import WholeForward
 
 __all__ = ['TeacherView']
 
@@ -29,6 +30,9 @@ class TeacherView:
         training_form (Sequence[str]): Modules whose own ``training`` flag is
             up during the forward, their children's not. Some heads give
             decoded boxes otherwise.
+        whole_first (bool): Whether the forward is first looked at to its end,
+            which is refused if its calls are not those of ``until``.
+            Defaults to False.
     """
 
     def __init__(
@@ -39,7 +43,8 @@ class TeacherView:
         inputs: Tensor,
         data_samples: Any,
         until: Mapping[str, int],
-        training_form: Sequence[str] = ()) -> None:
+        training_form: Sequence[str] = (),
+        whole_first: bool = False) -> None:
         self._teacher = teacher
         self._capture = capture
         self._mapping = mapping
@@ -47,6 +52,7 @@ class TeacherView:
         self._data_samples = data_samples
         self._until = until
         self._training_form = training_form
+        self._whole_first = whole_first
         self._inputs: Optional[Tensor] = None
         self._calls: Optional[Dict[str, List[Call]]] = None
         self._memo: Dict[Hashable, Any] = {}
@@ -72,6 +78,8 @@ class TeacherView:
 
     def __getitem__(self, name: str) -> List[Call]:
         """The calls of the teacher's module ``name`` on this batch."""
+        if self._calls is None and self._whole_first:
+            self._refuse_other_calls()
         return self.through(self._predict)[name]
 
     def through(self, forward: Callable[[], Any]) -> Dict[str, List[Call]]:
@@ -86,12 +94,22 @@ class TeacherView:
         return self._calls
 
     def _predict(self) -> None:
+        self._forward(self.inputs, self._data_samples)
+
+    def _forward(self, inputs: Tensor, data_samples: Any) -> None:
         # Not mode='tensor', in which mmdet calls the forward of its heads past
         # their hooks. Of predict only what is asked for is reached, no
         # post-processing.
         with teacher_named(self._teacher):
-            self._teacher.model(
-                self.inputs, self._data_samples, mode='predict')
+            self._teacher.model(inputs, data_samples, mode='predict')
+
+    @torch.no_grad()
+    def _refuse_other_calls(self) -> None:
+        teacher = self._teacher
+        with teacher.autocast(self._student_inputs.device.type), \
+                training_flag_up(teacher.model, self._training_form):
+            WholeForward(teacher.model, teacher.name, self._capture).check(
+                self._forward, self.inputs, self._data_samples, self._until)
 
     @torch.no_grad()
     def _run(self, forward: Callable[[], Any]) -> Dict[str, List[Call]]:
