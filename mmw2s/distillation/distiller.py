@@ -9,6 +9,7 @@ from mmengine.dist import all_reduce
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from .batch import images_of, refuse_branches
 from .capture import Capture
 from .input_mapping import InputMapping
 from .knowledge import Pair
@@ -69,6 +70,7 @@ class Distiller:
         self._inspected: List[Dict[str, int]] = []
         # The student sums its losses as its own train_step does.
         self._parse_losses = student.parse_losses
+        refuse_branches(student)
         for term in self.terms:
             term.knowledge.check(student, teacher.model)
             refuse_misfit(term)
@@ -128,8 +130,8 @@ class Distiller:
              until: Optional[Dict[str, int]] = None,
              whole_first: bool = False) -> TeacherView:
         """The teacher on a batch that was preprocessed for the student."""
-        return TeacherView(self.teacher, self._teacher, self._mapping, inputs,
-                           data_samples, until or {}, self._training_form,
+        return TeacherView(self.teacher, self._teacher, self._mapping,
+                           images_of(inputs), data_samples, until or {}, self._training_form,
                            whole_first)
 
     def losses(self,

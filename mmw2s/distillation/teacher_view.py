@@ -7,6 +7,7 @@ from typing import (Any, Callable, Dict, Hashable, Iterator, List, Mapping,
 import torch
 from torch import Tensor, nn
 
+from .batch import samples_of
 from .capture import Call, Capture, EnoughCaptured
 from .input_mapping import InputMapping
 from .rng import preserved_rng
@@ -24,7 +25,7 @@ class TeacherView:
         capture (Capture): Watches the teacher's modules.
         mapping (InputMapping): From the student's input to the teacher's.
         inputs (Tensor): The student's input, shape (B, C, H, W).
-        data_samples (list, optional): The batch's data samples.
+        data_samples (Any): The batch's data samples, in any form.
         until (Mapping[str, int]): Calls a module that are asked for. The
             forward ends with the last of them.
         training_form (Sequence[str]): Modules whose own ``training`` flag is
@@ -49,7 +50,8 @@ class TeacherView:
         self._capture = capture
         self._mapping = mapping
         self._student_inputs = inputs
-        self._data_samples = data_samples
+        self._given_samples = data_samples
+        self._data_samples = samples_of(data_samples, len(inputs))
         self._until = until
         self._training_form = training_form
         self._whole_first = whole_first
@@ -65,8 +67,9 @@ class TeacherView:
 
     @property
     def data_samples(self) -> Any:
-        """The batch's data samples."""
-        return self._data_samples
+        """The batch's data samples, one for each image, where there are."""
+        is_list = isinstance(self._data_samples, (list, tuple))
+        return self._data_samples if is_list else None
 
     @property
     def inputs(self) -> Tensor:
@@ -101,7 +104,16 @@ class TeacherView:
         # their hooks. Of predict only what is asked for is reached, no
         # post-processing.
         with teacher_named(self._teacher):
-            self._teacher.model(inputs, data_samples, mode='predict')
+            try:
+                self._teacher.model(inputs, data_samples, mode='predict')
+            except (AttributeError, KeyError, TypeError) as error:
+                raise ValueError(
+                    f'the teacher {self._teacher.name} cannot take the data '
+                    f'samples of the run ({type(error).__name__}: {error}), '
+                    f'which are a {type(self._given_samples).__name__}. Use a '
+                    'collate_fn that gives a list of data samples '
+                    '(pseudo_collate), or distil feature maps, for which a '
+                    'teacher seldom needs them') from error
 
     @torch.no_grad()
     def _refuse_other_calls(self) -> None:
@@ -168,7 +180,7 @@ class TeacherView:
                 training_flag_up(teacher.model, heads):
             try:
                 return teacher.model(
-                    self.inputs, self._data_samples, mode='loss')
+                    self.inputs, self._given_samples, mode='loss')
             except (AttributeError, KeyError, TypeError) as error:
                 raise ValueError(
                     f'the teacher {teacher.name} cannot compute its losses on '

@@ -331,14 +331,12 @@ class WeakTeacherDistillHook(Hook):
         self._sums = {'grad_norm'} if 'loss' in output else \
             {'grad_norm', 'loss'}
         distiller, interval = self.distiller, self._stop.train_loss_interval
+        given = batch.get('inputs'), batch.get('data_samples'), output
         if interval is not None and (self._iter + 1) % interval == 0:
-            self._train_losses = distiller.task_losses(
-                batch['inputs'], batch.get('data_samples'), output)
+            self._train_losses = distiller.task_losses(*given)
         if distiller.strength <= 0:
             return None
-        losses = distiller.losses(batch['inputs'], batch.get('data_samples'),
-                                  output, self.measured)
-        return {**output, **losses}
+        return {**output, **distiller.losses(*given, self.measured)}
 
     def after_train_iter(self,
                          runner: Runner,
