@@ -38,9 +38,6 @@ class Distiller:
         schedule (Schedule): The strength of all of it.
         task_weight (float): What the student's own losses are multiplied by
             at full strength. Defaults to 1.0.
-        inspect (bool): Whether to look at the teacher's forward to its end,
-            in the first batch and where the student's calls are new, see
-            :class:`~.whole_forward.WholeForward`. Defaults to False.
     """
 
     def __init__(self,
@@ -48,8 +45,7 @@ class Distiller:
                  teacher: FrozenTeacher,
                  terms: Sequence[Term],
                  schedule: Schedule,
-                 task_weight: float = 1.0,
-                 inspect: bool = False) -> None:
+                 task_weight: float = 1.0) -> None:
         if getattr(schedule, 'needs_target', False):
             raise ValueError(
                 f'schedule={type(schedule).__name__} is no strength: give it '
@@ -66,7 +62,9 @@ class Distiller:
         #: Calls of the teacher's modules that the latest batch needed, with
         #: the last of which its forward ended.
         self.until: Dict[str, int] = {}
-        self._inspect = inspect
+        #: Whether to look at the teacher's forward to its end, in the first
+        #: batch and where the student's calls are new.
+        self.inspects = False
         self._inspected: List[Dict[str, int]] = []
         # The student sums its losses as its own train_step does.
         self._parse_losses = student.parse_losses
@@ -168,7 +166,7 @@ class Distiller:
             for name, calls in term.knowledge.calls_needed(captured).items():
                 until[name] = max(calls, until.get(name, 0))
         self.until = until
-        is_new = self._inspect and until not in self._inspected
+        is_new = self.inspects and until not in self._inspected
         view = self.view(inputs, data_samples, until, whole_first=is_new)
 
         raw: Dict[str, Tensor] = {}
@@ -309,6 +307,7 @@ class Distiller:
         """Take every hook off both models."""
         self._student.remove()
         self._teacher.remove()
+        self._mapping.remove()
 
 
 def _refuse_without_gradient(term: Term, pairs: Sequence[Pair]) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Showing a batch to the teacher as its own preprocessor would have."""
 import logging
-from typing import Any, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import torch
 from mmengine.logging import print_log
@@ -44,6 +44,8 @@ class InputMapping:
         self._preprocessors = student, teacher
         self._norms = pipelines.in_training()
         self._ready_for: Optional[tuple] = None
+        self._sizes: List[Sequence[int]] = []
+        self._handle: Any = None
         self.is_identity = not any(self._norms) and _equal(student, teacher)
         if self.is_identity:
             return
@@ -52,7 +54,11 @@ class InputMapping:
         ]
         most = max(m.numel() if isinstance(m, Tensor) else 0 for m in means)
         ours, theirs = self._maps(most if most > 1 else channels)
-        self.is_identity = _is_identity(_between(ours, theirs), ours.pad)
+        way = _between(ours, theirs)
+        self.is_identity = _is_identity(way, ours.pad)
+        if not _keeps_pad(way, ours.pad):
+            self._handle = student.register_forward_pre_hook(
+                torch.compiler.disable(self._note_sizes))
         if not pipelines.is_teachers_known and theirs.keeps_values and \
                 not ours.keeps_values:
             print_log(
@@ -92,11 +98,28 @@ class InputMapping:
             mapped = mapped.index_select(1, self._order)
         mapped = mapped * self._scale + self._shift
         if self._pad is not None:
-            for image, sample in zip(mapped, data_samples or ()):
-                height, width = _inside(sample, mapped.shape[2:])
+            samples = data_samples or [None] * len(mapped)
+            sizes = self._sizes if len(self._sizes) == len(mapped) else \
+                [mapped.shape[2:]] * len(mapped)
+            for image, sample, size in zip(mapped, samples, sizes):
+                height, width = _inside(sample, size)
                 image[:, height:] = self._pad
                 image[:, :, width:] = self._pad
         return mapped
+
+    def _note_sizes(self, module: nn.Module, args: tuple) -> None:
+        """Keep the sizes of the images before they are padded."""
+        inputs = args[0].get('inputs') if isinstance(args[0], dict) else None
+        is_list = isinstance(inputs, (list, tuple, Tensor))
+        self._sizes = [
+            image.shape[-2:] for image in inputs if isinstance(image, Tensor)
+        ] if is_list else []
+
+    def remove(self) -> None:
+        """Take its hook, where it has one, off the student."""
+        if self._handle is not None:
+            self._handle.remove()
+            self._handle = None
 
     def _maps(self, channels: int) -> Tuple[PixelMap, PixelMap]:
         """What student and teacher see of a raw image."""
@@ -192,24 +215,25 @@ def _refuse_other_range(inputs: Tensor, data_samples: Any, ours: PixelMap,
     back = ours.inverse()
     raw = inputs.double().cpu()[:, list(back.order)] * back.scale + back.shift
     samples = data_samples or [None] * len(raw)
-    lowest, highest = (
-        getattr(torch.cat([
-            image[:, :height, :width].flatten()
-            for image, (height, width) in zip(raw, (
-                _inside(sample, raw.shape[2:]) for sample in samples))
-        ]), name)().item() for name in ('min', 'max'))
+    pixels = torch.cat([
+        image[:, :height, :width].flatten()
+        for image, (height, width) in zip(raw, (
+            _inside(sample, raw.shape[2:]) for sample in samples))
+    ])
+    lowest, highest = pixels.min().item(), pixels.max().item()
     # Augmentation may leave 0 to 255 a little, and a dark image stays below;
-    # normalised ones hardly leave -3 to 3, or begin at minus the mean.
-    is_normalised = lowest < highest <= 4 or lowest < -60
+    # normalised ones hardly leave -3 to 3, or have a mean of 0.
+    is_normalised = lowest < highest <= 4 or \
+        (pixels < -20).double().mean() > 0.1
     if size > 4 and is_normalised or size < 1.5 and highest > 60:
         raise ValueError(
             'the images that reach the student\'s data_preprocessor go from '
             f'{lowest:.1f} to {highest:.1f}, but the teacher\'s is for others: '
             f'it subtracts {_listed(mean)} and divides by {_listed(scale)}. '
-            'Where the data set normalises by itself, give the teacher mean and std of its values '
-            '(teacher.cfg_options, "model.data_preprocessor"), or have the '
-            'data set give images of 0 to 255 and both models normalise in '
-            'their data_preprocessor')
+            'Where the data set normalises by itself, give the teacher mean '
+            'and std of its values (teacher.cfg_options, '
+            '"model.data_preprocessor"), or have the data set give images of '
+            '0 to 255 and both models normalise in their data_preprocessor')
 
 
 def _listed(values: Tensor) -> str:

@@ -93,8 +93,8 @@ def match_pipelines(teacher: 'FrozenTeacher', runner: Runner) -> None:
     """
     preprocessor = teacher.model.data_preprocessor
     train = _of_dataset(runner.train_dataloader.dataset)
-    val = train if runner.val_loop is None else _of_dataset(
-        runner.val_loop.dataloader.dataset)
+    loader = getattr(runner.val_loop, 'dataloader', None)
+    val = train if loader is None else _of_dataset(loader.dataset)
     own = _of_config(teacher.cfg)
     # A config that is only a model does not tell. A preprocessor that
     # normalises is given raw images; without one, the run's own pipeline is
@@ -195,8 +195,8 @@ def _walk(part: Any, seen: set) -> Iterator[Any]:
     if id(part) in seen or isinstance(part, (str, bytes, Tensor, type)):
         return
     seen.add(id(part))
-    if isinstance(part, (list, tuple, nn.Sequential, nn.ModuleList)):
-        for item in part:
+    if isinstance(part, (dict, list, tuple, nn.Sequential, nn.ModuleList)):
+        for item in part.values() if isinstance(part, dict) else part:
             yield from _walk(item, seen)
     elif hasattr(part, '__dict__'):
         yield part

@@ -174,9 +174,10 @@ class WeakTeacherDistillHook(Hook):
         for term in terms:
             term.knowledge.match_classes(teacher, classes)
         schedule_cfg = self.schedule_cfg or default_schedule(student, terms)
-        self.distiller = Distiller(
-            student, teacher, terms, SCHEDULES.build(schedule_cfg),
-            self.task_weight, inspect=True)
+        self.distiller = Distiller(student, teacher, terms,
+                                   SCHEDULES.build(schedule_cfg),
+                                   self.task_weight)
+        self.distiller.inspects = True
         same_names = teacher.check_classes(
             classes,
             strict=any(t.knowledge.by_class for t in self.distiller.terms))
