@@ -126,11 +126,11 @@ class Distiller:
              inputs: Tensor,
              data_samples: Any,
              until: Optional[Dict[str, int]] = None,
-             whole_first: bool = False) -> TeacherView:
+             whole: bool = False) -> TeacherView:
         """The teacher on a batch that was preprocessed for the student."""
         return TeacherView(self.teacher, self._teacher, self._mapping,
                            images_of(inputs), data_samples, until or {}, self._training_form,
-                           whole_first)
+                           whole)
 
     def losses(self,
                inputs: Tensor,
@@ -167,7 +167,7 @@ class Distiller:
                 until[name] = max(calls, until.get(name, 0))
         self.until = until
         is_new = self.inspects and until not in self._inspected
-        view = self.view(inputs, data_samples, until, whole_first=is_new)
+        view = self.view(inputs, data_samples, until, whole=is_new)
 
         raw: Dict[str, Tensor] = {}
         for term in self.terms:

@@ -31,9 +31,8 @@ class TeacherView:
         training_form (Sequence[str]): Modules whose own ``training`` flag is
             up during the forward, their children's not. Some heads give
             decoded boxes otherwise.
-        whole_first (bool): Whether the forward is first looked at to its end,
-            which is refused if its calls are not those of ``until``.
-            Defaults to False.
+        whole (bool): Whether the forward goes on to its end, and is refused
+            if its calls are not those of ``until``. Defaults to False.
     """
 
     def __init__(
@@ -45,7 +44,7 @@ class TeacherView:
         data_samples: Any,
         until: Mapping[str, int],
         training_form: Sequence[str] = (),
-        whole_first: bool = False) -> None:
+        whole: bool = False) -> None:
         self._teacher = teacher
         self._capture = capture
         self._mapping = mapping
@@ -54,7 +53,7 @@ class TeacherView:
         self._data_samples = samples_of(data_samples, len(inputs))
         self._until = until
         self._training_form = training_form
-        self._whole_first = whole_first
+        self._whole = whole
         self._inputs: Optional[Tensor] = None
         self._calls: Optional[Dict[str, List[Call]]] = None
         self._memo: Dict[Hashable, Any] = {}
@@ -81,8 +80,8 @@ class TeacherView:
 
     def __getitem__(self, name: str) -> List[Call]:
         """The calls of the teacher's module ``name`` on this batch."""
-        if self._calls is None and self._whole_first:
-            self._refuse_other_calls()
+        if self._calls is None and self._whole:
+            self._calls = self._run_whole()
         return self.through(self._predict)[name]
 
     def through(self, forward: Callable[[], Any]) -> Dict[str, List[Call]]:
@@ -116,12 +115,15 @@ class TeacherView:
                     'teacher seldom needs them') from error
 
     @torch.no_grad()
-    def _refuse_other_calls(self) -> None:
+    def _run_whole(self) -> Dict[str, List[Call]]:
         teacher = self._teacher
-        with teacher.autocast(self._student_inputs.device.type), \
+        with teacher.stopwatch, teacher.autocast(
+                self._student_inputs.device.type), \
                 training_flag_up(teacher.model, self._training_form):
-            WholeForward(teacher.model, teacher.name, self._capture).check(
-                self._forward, self.inputs, self._data_samples, self._until)
+            return WholeForward(
+                teacher.model, teacher.name,
+                self._capture).calls(self._forward, self.inputs,
+                                     self._data_samples, self._until)
 
     @torch.no_grad()
     def _run(self, forward: Callable[[], Any]) -> Dict[str, List[Call]]:

@@ -2,7 +2,8 @@
 """Whether a teacher's maps are those of the batch, call by call."""
 import copy
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
+from typing import (Any, Callable, Dict, Iterator, List, Mapping, Optional,
+                    Tuple)
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +13,7 @@ from .rng import preserved_rng
 
 __all__ = ['WholeForward']
 
-
-class _Seen(Exception):
-    """Ends a forward at the first module that is given a batch."""
+Calls = Dict[str, List[Call]]
 
 
 class WholeForward:
@@ -36,9 +35,9 @@ class WholeForward:
     def __init__(self, model: nn.Module, name: str, capture: Capture) -> None:
         self._model, self._name, self._capture = model, name, capture
 
-    def check(self, forward: Callable[[Any, Any], Any], inputs: Tensor,
-              data_samples: Any, until: Mapping[str, int]) -> None:
-        """Refuse a forward whose calls are not those of the student's.
+    def calls(self, forward: Callable[[Any, Any], Any], inputs: Tensor,
+              data_samples: Any, until: Mapping[str, int]) -> Calls:
+        """The calls of the watched modules, in a forward to its end.
 
         Args:
             forward (Callable): Of inputs and data samples.
@@ -47,103 +46,101 @@ class WholeForward:
             until (Mapping[str, int]): Calls a module of the student.
 
         Raises:
-            ValueError: With what the teacher does and what to do.
+            ValueError: If they are not those of the student's, with what the
+                teacher does and what to do.
         """
 
-        def begin(images: Any) -> Any:
-            return forward(images, copy.deepcopy(data_samples))
-
-        for is_last in (False, True):
+        def look(images: Tensor) -> Tuple[Calls, Optional[Tensor]]:
+            # What follows that which is asked for may draw random numbers.
             with preserved_rng():
-                counts = self._counts(lambda: begin(inputs), until)
-                reason = self._other_counts(counts, until)
-                if reason is None:
-                    reason = self._other_input(begin, inputs)
+                return self._look(
+                    lambda: forward(images, copy.deepcopy(data_samples)),
+                    images, until)
+
+        for _ in range(2):
+            calls, first = look(inputs)
+            reason = _other_counts(calls, until) or _other_input(
+                first, inputs, lambda images: look(images)[1])
             if reason is None:
-                return
-            if is_last:
-                raise ValueError(
-                    f'the teacher {self._name} {reason}. Its maps are not '
-                    'those of the batch as the student sees it: let it look '
-                    'at the whole image once, at the size that it is given '
-                    '(teacher.cfg_options, such as '
-                    '"model.test_cfg.mode": "whole"), or name other modules '
-                    'in the knowledge')
+                return calls
+        raise ValueError(
+            f'the teacher {self._name} {reason}. Its maps are not those of '
+            'the batch as the student sees it: let it look at the whole image '
+            'once, at the size that it is given (teacher.cfg_options, such as '
+            '"model.test_cfg.mode": "whole"), or name other modules in the '
+            'knowledge')
 
-    def _counts(self, forward: Callable[[], Any],
-                until: Mapping[str, int]) -> Dict[str, int]:
-        """How often each module is called, as far as the forward gets."""
-        self._capture.open()
+    def _look(self, forward: Callable[[], Any], inputs: Tensor,
+              until: Mapping[str, int]) -> Tuple[Calls, Optional[Tensor]]:
+        """The calls, and the first batch that a module was given."""
         error: Optional[Exception] = None
-        try:
-            forward()
-        except Exception as caught:
-            # Predictions from data samples of training may fail, after all
-            # that is asked for.
-            error = caught
-        calls: Dict[str, List[Call]] = self._capture.close()
-        counts = {name: len(calls[name]) for name in until}
-        if error is not None and any(counts[n] < c for n, c in until.items()):
-            raise error
-        return counts
-
-    @staticmethod
-    def _other_counts(counts: Mapping[str, int],
-                      until: Mapping[str, int]) -> Optional[str]:
-        other = [
-            f'calls {name} {count} times in its forward where the student\'s '
-            f'is called {until[name]} times' for name, count in counts.items()
-            if count != until[name]
-        ]
-        return ', '.join(other) or None
-
-    def _other_input(self, begin: Callable[[Any], Any],
-                     inputs: Tensor) -> Optional[str]:
-        """What is amiss with the first tensor that a module is given."""
-        given = self._first_input(begin, inputs)
-        if given is None or given is inputs:
-            return None
-        if given.shape[:1] != inputs.shape[:1] or \
-                given.shape[2:] != inputs.shape[2:]:
-            return (f'looks at images of shape {tuple(given.shape)} where it '
-                    f'is given {tuple(inputs.shape)}')
-        if given.shape == inputs.shape and torch.equal(given, inputs):
-            return None
-        # Another normalisation, or other images?
-        changed = self._first_input(begin, inputs + 1)
-        same = (given == changed).flatten(1).all(1)
-        if given.shape != changed.shape or bool(same.any()):
-            return 'first looks at other images than those that it is given'
-        return None
-
-    def _first_input(self, begin: Callable[[Any], Any],
-                     inputs: Tensor) -> Optional[Tensor]:
-        seen: List[Tensor] = []
-
-        def note(module: nn.Module, args: tuple, kwargs: dict) -> None:
-            for value in (*args, *kwargs.values()):
-                if isinstance(value, Tensor) and \
-                        value.is_floating_point() and \
-                        value.dim() == inputs.dim():
-                    seen.append(value)
-                    raise _Seen
-
-        with _on_every_child(self._model, note):
+        self._capture.open()
+        with _first_batch(self._model, inputs.dim()) as first:
             try:
-                begin(inputs)
-            except _Seen:
-                pass
-        return seen[0] if seen else None
+                forward()
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as caught:
+                # Predictions from data samples of training may fail, after
+                # all that is asked for.
+                error = caught
+        calls = self._capture.close()
+        if error is not None and any(
+                len(calls[name]) < count for name, count in until.items()):
+            raise error
+        return calls, first[0] if first else None
+
+
+def _other_counts(calls: Calls, until: Mapping[str, int]) -> Optional[str]:
+    """What is amiss with how often modules are called."""
+    other = [
+        f'calls {name} {len(calls[name])} times in its forward, the student '
+        f'its own {count} times' for name, count in until.items()
+        if len(calls[name]) != count
+    ]
+    return ', '.join(other) or None
+
+
+def _other_input(first: Optional[Tensor], inputs: Tensor,
+                 first_of: Callable[[Tensor], Tensor]) -> Optional[str]:
+    """What is amiss with the first batch that a module is given."""
+    if first is None or first is inputs:
+        return None
+    # A grey image may have become one of three channels.
+    if first.shape[:1] != inputs.shape[:1] or \
+            first.shape[2:] != inputs.shape[2:]:
+        return (f'looks at images of shape {tuple(first.shape)} where it is '
+                f'given {tuple(inputs.shape)}')
+    if first.shape == inputs.shape and torch.equal(first, inputs):
+        return None
+    # Another normalisation, or other images? Look whether it follows a change
+    # that none takes out again.
+    followed = first_of(
+        inputs +
+        torch.linspace(0, 1, inputs.shape[-1], device=inputs.device))
+    if first.shape != followed.shape or \
+            (first == followed).flatten(1).all(1).any():
+        return 'first looks at other images than those that it is given'
+    return None
 
 
 @contextmanager
-def _on_every_child(model: nn.Module, hook: Callable) -> Iterator[None]:
+def _first_batch(model: nn.Module, dim: int) -> Iterator[List[Tensor]]:
+    """Notes the first tensor of so many dimensions that a child is given."""
+    seen: List[Tensor] = []
+
+    def note(module: nn.Module, args: tuple, kwargs: dict) -> None:
+        if not seen:
+            seen.extend(x for x in (*args, *kwargs.values())
+                        if isinstance(x, Tensor) and x.is_floating_point()
+                        and x.dim() == dim)
+
     handles = [
-        module.register_forward_pre_hook(hook, with_kwargs=True)
+        module.register_forward_pre_hook(note, with_kwargs=True)
         for module in model.modules() if module is not model
     ]
     try:
-        yield
+        yield seen
     finally:
         for handle in handles:
             handle.remove()

@@ -59,6 +59,13 @@ class Normalising(Model):
         return self.look((inputs - 3) / 4)
 
 
+class Standardising(Model):
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        std, mean = torch.std_mean(inputs, (1, 2, 3), keepdim=True)
+        return self.look((inputs - mean) / std)
+
+
 class Prototypes(Model):
     """Looks at images of its own: once, or in every forward."""
 
@@ -91,15 +98,18 @@ def check(model, samples=None, **until):
     until = until or dict(body=1)
     capture = Capture(model, until, 'teacher')
     with torch.no_grad():
-        WholeForward(model, 'weak', capture).check(
+        found = WholeForward(model, 'weak', capture).calls(
             lambda x, samples: model(x, samples, mode='predict'),
             torch.randn(2, 3, 8, 8), samples, until)
     assert not any(m._forward_pre_hooks for m in model.modules())
+    assert {name: len(calls) for name, calls in found.items()} == until
+    return found
 
 
 @pytest.mark.parametrize('model', [
     Model(),
     Normalising(),
+    Standardising(),
     Prototypes(once=True),
     Prototypes(once=True, own_size=5)
 ], ids=lambda m: type(m).__name__)
@@ -109,7 +119,7 @@ def test_a_teacher_that_looks_at_the_batch_is_taken(model):
 
 
 @pytest.mark.parametrize('model, reason', [
-    (SlidingWindow(), 'calls body 2 times .* called 1 times'),
+    (SlidingWindow(), 'calls body 2 times .* its own 1 times'),
     (Flipping(), 'calls body 2 times'),
     (Prototypes(once=False), 'calls body 2 times'),
     (OneWindow(), r'looks at images of shape \(2, 3, 8, 6\) .*\(2, 3, 8, 8\)'),
@@ -135,3 +145,17 @@ def test_predictions_may_fail_once_all_is_seen_and_leave_no_trace():
     assert samples == [{}, {}]
     with pytest.raises(KeyError):
         check(Failing(), samples, body=2)
+
+
+def test_the_calls_are_those_of_a_forward_on_the_batch():
+    model = Prototypes(once=True, own_size=2)
+    call, = check(model)['body']
+    assert torch.equal(call.output, model.body(call.inputs[0]))
+    assert not torch.equal(call.inputs[0], torch.ones(2, 3, 8, 8))
+
+
+def test_a_plain_teacher_is_run_once():
+    model, runs = Model(), []
+    model.body.register_forward_hook(lambda *_: runs.append(1))
+    check(model)
+    assert runs == [1]
