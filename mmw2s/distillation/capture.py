@@ -88,8 +88,7 @@ class Capture:
             if self._calls is None:
                 return
             calls = self._calls[name]
-            calls.append(
-                _Noted(Call(inputs, output), None, _versions(output)))
+            calls.append(_Noted(Call(inputs, output), None, _versions(output)))
             if self._until is not None and all(
                     len(self._calls[n]) >= count
                     for n, count in self._until.items()):
@@ -158,5 +157,5 @@ def _versions(output: Any) -> Tuple[int, ...]:
 
 
 def _copy(output: Any) -> Any:
-    return tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x,
-                    output)
+    return tree_map(lambda x: x.clone()
+                    if isinstance(x, Tensor) else x, output)

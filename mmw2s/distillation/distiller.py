@@ -129,8 +129,8 @@ class Distiller:
              whole: bool = False) -> TeacherView:
         """The teacher on a batch that was preprocessed for the student."""
         return TeacherView(self.teacher, self._teacher, self._mapping,
-                           images_of(inputs), data_samples, until or {}, self._training_form,
-                           whole)
+                           images_of(inputs), data_samples, until or {},
+                           self._training_form, whole)
 
     def losses(self,
                inputs: Tensor,

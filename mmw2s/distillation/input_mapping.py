@@ -123,11 +123,10 @@ class InputMapping:
 
     def _maps(self, channels: int) -> Tuple[PixelMap, PixelMap]:
         """What student and teacher see of a raw image."""
-        ours, theirs = (
-            PixelMap.of_preprocessor(preprocessor, channels,
-                                     owner).after(chain(norms, channels))
-            for owner, preprocessor, norms in zip((
-                'student', 'teacher'), self._preprocessors, self._norms))
+        ours, theirs = (PixelMap.of_preprocessor(
+            preprocessor, channels, owner).after(chain(
+                norms, channels)) for owner, preprocessor, norms in zip((
+                    'student', 'teacher'), self._preprocessors, self._norms))
         return ours, theirs
 
     def _prepare(self, inputs: Tensor, data_samples: Any) -> None:
@@ -174,8 +173,9 @@ def _inside(sample: Any, size: Sequence[int]) -> Sequence[int]:
     """Height and width of the image within its padding."""
     # Preprocessors that pad note the size of the batch, or what they added;
     # without it the shape may be that from before the augmentation.
-    if getattr(sample, 'img_shape', None) is not None and (
-            'batch_input_shape' in sample or 'padding_size' in sample):
+    if getattr(sample, 'img_shape',
+               None) is not None and ('batch_input_shape' in sample
+                                      or 'padding_size' in sample):
         return sample.img_shape[:2]
     return size
 
@@ -217,8 +217,8 @@ def _refuse_other_range(inputs: Tensor, data_samples: Any, ours: PixelMap,
     samples = data_samples or [None] * len(raw)
     pixels = torch.cat([
         image[:, :height, :width].flatten()
-        for image, (height, width) in zip(raw, (
-            _inside(sample, raw.shape[2:]) for sample in samples))
+        for image, (height, width) in zip(raw, (_inside(sample, raw.shape[2:])
+                                                for sample in samples))
     ])
     lowest, highest = pixels.min().item(), pixels.max().item()
     # Augmentation may leave 0 to 255 a little, and a dark image stays below;
@@ -228,8 +228,9 @@ def _refuse_other_range(inputs: Tensor, data_samples: Any, ours: PixelMap,
     if size > 4 and is_normalised or size < 1.5 and highest > 60:
         raise ValueError(
             'the images that reach the student\'s data_preprocessor go from '
-            f'{lowest:.1f} to {highest:.1f}, but the teacher\'s is for others: '
-            f'it subtracts {_listed(mean)} and divides by {_listed(scale)}. '
+            f'{lowest:.1f} to {highest:.1f}, but the teacher\'s is for '
+            f'others: it subtracts {_listed(mean)} and divides by '
+            f'{_listed(scale)}. '
             'Where the data set normalises by itself, give the teacher mean '
             'and std of its values (teacher.cfg_options, '
             '"model.data_preprocessor"), or have the data set give images of '

@@ -2,8 +2,7 @@
 """Who normalises images before they reach a preprocessor."""
 import logging
 import re
-from typing import (TYPE_CHECKING, Any, Iterator, NamedTuple, Optional,
-                    Sequence, Tuple)
+from typing import TYPE_CHECKING, Any, Iterator, NamedTuple, Optional, Tuple
 
 import torch
 from mmengine.logging import print_log
@@ -140,8 +139,7 @@ class _Renormalise:
         return (batch, *args[1:])
 
     def _map(self, images: Tensor) -> Tensor:
-        run, theirs = (
-            chain(norms, images.shape[-3]) for norms in self._norms)
+        run, theirs = (chain(norms, images.shape[-3]) for norms in self._norms)
         map_ = theirs.after(run.inverse())
         return images[..., list(map_.order), :, :] * \
             map_.scale.to(images.device, torch.float32) + \
@@ -207,14 +205,16 @@ def _walk(part: Any, seen: set) -> Iterator[Any]:
 
 def _norm_of(transform: Any) -> Optional[Norm]:
     kinds = type(transform).__mro__
-    known = any(kind.__name__ == 'Normalize'
-                and kind.__module__.startswith('mmcv') for kind in kinds)
+    known = any(
+        kind.__name__ == 'Normalize' and kind.__module__.startswith('mmcv')
+        for kind in kinds)
     fields = {k: v for k, v in vars(transform).items() if k[0] != '_'}
-    return _norm(type(transform).__name__, fields, known,
-                 type(transform).__module__.split('.')[0])
+    return _norm(
+        type(transform).__name__, fields, known,
+        type(transform).__module__.split('.')[0])
 
 
-# -- the teacher, of which there is a config -----------------------------------
+# -- the teacher, of which there is a config --------------------------------
 
 
 def _of_config(cfg: Any) -> Optional[Norms]:
@@ -227,9 +227,8 @@ def _of_config(cfg: Any) -> Optional[Norms]:
         found = list(_types(given))
         # A data set alone does not tell, such as one with its own transforms.
         if any('Load' in name or 'Pack' in name for name, *_ in found):
-            norms = (
-                _norm(name, fields, not origin and name == 'Normalize', origin)
-                for name, fields, origin in found)
+            norms = (_norm(name, fields, not origin and name == 'Normalize',
+                           origin) for name, fields, origin in found)
             return tuple(n for n in norms if n)
     return None
 
@@ -246,13 +245,13 @@ def _types(cfg: Any, origin: str = '') -> Iterator[Tuple[str, dict, str]]:
             path = kind if isinstance(kind, str) else \
                 f'{kind.__module__}.{kind.__name__}'
             name = re.split(r'[./]', path)[-1]
-            if '/' in path or path.startswith(('torchvision',
-                                               'albumentations')):
+            if '/' in path or path.startswith(
+                ('torchvision', 'albumentations')):
                 library = re.split(r'[./]', path)[0]
             yield name, {k: v for k, v in cfg.items() if k != 'type'}, library
         for value in cfg.values():
-            yield from _types(
-                value, 'albumentations' if name in _ALBU else library)
+            yield from _types(value,
+                              'albumentations' if name in _ALBU else library)
 
 
 def _norm(name: str, fields: dict, known: bool, origin: str) -> Optional[Norm]:
@@ -266,7 +265,7 @@ def _norm(name: str, fields: dict, known: bool, origin: str) -> Optional[Norm]:
 def _same(ours: Any, theirs: Any) -> bool:
     """Whether two fields are the same, as lists, tuples or arrays."""
     try:
-        return torch.allclose(
-            *(torch.as_tensor(v, dtype=torch.float64) for v in (ours, theirs)))
+        return torch.allclose(*(torch.as_tensor(v, dtype=torch.float64)
+                                for v in (ours, theirs)))
     except (RuntimeError, TypeError, ValueError):  # no numbers
         return str(ours) == str(theirs)

@@ -35,16 +35,15 @@ class TeacherView:
             if its calls are not those of ``until``. Defaults to False.
     """
 
-    def __init__(
-        self,
-        teacher: FrozenTeacher,
-        capture: Capture,
-        mapping: InputMapping,
-        inputs: Tensor,
-        data_samples: Any,
-        until: Mapping[str, int],
-        training_form: Sequence[str] = (),
-        whole: bool = False) -> None:
+    def __init__(self,
+                 teacher: FrozenTeacher,
+                 capture: Capture,
+                 mapping: InputMapping,
+                 inputs: Tensor,
+                 data_samples: Any,
+                 until: Mapping[str, int],
+                 training_form: Sequence[str] = (),
+                 whole: bool = False) -> None:
         self._teacher = teacher
         self._capture = capture
         self._mapping = mapping
@@ -120,10 +119,11 @@ class TeacherView:
         with teacher.stopwatch, teacher.autocast(
                 self._student_inputs.device.type), \
                 training_flag_up(teacher.model, self._training_form):
-            return WholeForward(
-                teacher.model, teacher.name,
-                self._capture).calls(self._forward, self.inputs,
-                                     self._data_samples, self._until)
+            return WholeForward(teacher.model, teacher.name,
+                                self._capture).calls(self._forward,
+                                                     self.inputs,
+                                                     self._data_samples,
+                                                     self._until)
 
     @torch.no_grad()
     def _run(self, forward: Callable[[], Any]) -> Dict[str, List[Call]]:

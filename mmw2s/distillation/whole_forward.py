@@ -116,8 +116,7 @@ def _other_input(first: Optional[Tensor], inputs: Tensor,
     # Another normalisation, or other images? Look whether it follows a change
     # that none takes out again.
     followed = first_of(
-        inputs +
-        torch.linspace(0, 1, inputs.shape[-1], device=inputs.device))
+        inputs + torch.linspace(0, 1, inputs.shape[-1], device=inputs.device))
     if first.shape != followed.shape or \
             (first == followed).flatten(1).all(1).any():
         return 'first looks at other images than those that it is given'
@@ -131,9 +130,9 @@ def _first_batch(model: nn.Module, dim: int) -> Iterator[List[Tensor]]:
 
     def note(module: nn.Module, args: tuple, kwargs: dict) -> None:
         if not seen:
-            seen.extend(x for x in (*args, *kwargs.values())
-                        if isinstance(x, Tensor) and x.is_floating_point()
-                        and x.dim() == dim)
+            seen.extend(
+                x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)
+                and x.is_floating_point() and x.dim() == dim)
 
     handles = [
         module.register_forward_pre_hook(note, with_kwargs=True)

@@ -18,15 +18,17 @@ def test_a_batch_is_taken_as_it_is_and_a_list_of_images_stacked():
     assert images_of([IMAGE, IMAGE]).shape == (2, 3, 8, 8)
 
 
-@pytest.mark.parametrize('inputs, told', [
-    (dict(sup=IMAGE, unsup_student=IMAGE), 'a dict of sup, unsup_student'),
-    ([IMAGE, IMAGE[:, 1:]], r'a list of tensors of \(3, 8, 8\), \(3, 7, 8\)'),
-    ([IMAGE[None], IMAGE[None]], r'a list of tensors of \(1, 3, 8, 8\)'),
-    ([], 'a list'),
-    (None, 'none of that name'),
-    (['a.png'], 'a list'),
-],
-                         ids=str)
+@pytest.mark.parametrize(
+    'inputs, told', [
+        (dict(sup=IMAGE, unsup_student=IMAGE), 'a dict of sup, unsup_student'),
+        ([IMAGE, IMAGE[:, 1:]
+          ], r'a list of tensors of \(3, 8, 8\), \(3, 7, 8\)'),
+        ([IMAGE[None], IMAGE[None]], r'a list of tensors of \(1, 3, 8, 8\)'),
+        ([], 'a list'),
+        (None, 'none of that name'),
+        (['a.png'], 'a list'),
+    ],
+    ids=str)
 def test_what_is_no_one_batch_of_images_is_refused(inputs, told):
     with pytest.raises(ValueError, match=f'should be given.*but got {told}'):
         images_of(inputs)
@@ -59,8 +61,8 @@ def test_data_samples_that_are_kept_together_are_told_apart():
 
 
 def test_a_dict_for_each_image_is_a_data_sample():
-    sample, = samples_of(
-        [dict(img_shape=(8, 8), gt_label=torch.tensor([1]))], 1)
+    sample, = samples_of([dict(img_shape=(8, 8), gt_label=torch.tensor([1]))],
+                         1)
     assert sample.metainfo == dict(img_shape=(8, 8))
     assert sample.gt_label.item() == 1 and 'gt_label' in sample
 

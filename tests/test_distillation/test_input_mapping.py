@@ -174,8 +174,8 @@ class SegDataPreprocessor(BaseDataPreprocessor):
             inputs = stack_batch(inputs, 32, self.pad_val)
             for sample, image in zip(data['data_samples'], data['inputs']):
                 sample.set_metainfo(
-                    dict(img_shape=image.shape[-2:], padding_size=(0, 1, 0,
-                                                                   1)))
+                    dict(
+                        img_shape=image.shape[-2:], padding_size=(0, 1, 0, 1)))
         else:
             assert len({image.shape for image in inputs}) == 1
             inputs = torch.stack(inputs)
@@ -257,19 +257,21 @@ def test_images_of_other_channels_are_mapped(channels):
     assert torch.allclose(mapped, teacher(batch)['inputs'], atol=1e-4)
 
 
-@pytest.mark.parametrize('student, teacher, message', [
-    (Gamma(), Scaling(),
-     r"student's data_preprocessor \(Gamma\) does more to an image"),
-    (Scaling(), Gamma(), r"teacher's data_preprocessor \(Gamma\) does more"),
-    (OneChannel(), Scaling(), 'leaves a channel out'),
-    (ClsDataPreprocessor(mean=[1.] * 4, std=[2.] * 4), KINDS['cls'](),
-     r"teacher's .* cannot be tried on images of 4 channels"),
-    (KINDS['cls'](),
-     TwoNormDataPreprocessor(
-         mean=[1.], std=[1.], second_mean=[1.], second_std=[1.]),
-     r"teacher's .*\(TwoNormDataPreprocessor\) cannot be tried"),
-],
-                         ids=lambda x: type(x).__name__)
+@pytest.mark.parametrize(
+    'student, teacher, message', [
+        (Gamma(), Scaling(),
+         r"student's data_preprocessor \(Gamma\) does more to an image"),
+        (Scaling(), Gamma(),
+         r"teacher's data_preprocessor \(Gamma\) does more"),
+        (OneChannel(), Scaling(), 'leaves a channel out'),
+        (ClsDataPreprocessor(mean=[1.] * 4, std=[2.] * 4), KINDS['cls'](),
+         r"teacher's .* cannot be tried on images of 4 channels"),
+        (KINDS['cls'](),
+         TwoNormDataPreprocessor(
+             mean=[1.], std=[1.], second_mean=[1.], second_std=[1.]),
+         r"teacher's .*\(TwoNormDataPreprocessor\) cannot be tried"),
+    ],
+    ids=lambda x: type(x).__name__)
 def test_what_cannot_be_told_or_undone_is_refused(student, teacher, message):
     with pytest.raises(ValueError, match=message):
         InputMapping(student, teacher)

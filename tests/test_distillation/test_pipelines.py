@@ -9,8 +9,8 @@ from mmdet.models import SingleStageDetector
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmpretrain.models import ClsDataPreprocessor
-from toys import retinanet, write_pictures
 from torchvision import transforms
+from toys import retinanet, write_pictures
 from works_with import distilling, make_teacher, train
 
 from mmw2s.distillation.pipelines import match_pipelines
@@ -25,8 +25,7 @@ NOTHING = dict(mean=None, std=None, bgr_to_rgb=False)
 
 def as_transform(norm):
     norm = dict(norm)
-    return dict(
-        type='Normalize', to_rgb=norm.pop('bgr_to_rgb', False), **norm)
+    return dict(type='Normalize', to_rgb=norm.pop('bgr_to_rgb', False), **norm)
 
 
 @pytest.fixture(scope='module')
@@ -52,8 +51,7 @@ def seen_by_the_teacher(pictures, folder, monkeypatch, run_by, teacher_by):
         teacher,
         model=model,
         validate=True,
-        w2s=dict(
-            stop=dict(type='SurpassTeacher', metric='coco/bbox_mAP')))
+        w2s=dict(stop=dict(type='SurpassTeacher', metric='coco/bbox_mAP')))
     if run_by == 'pipeline':
         cfg.model.data_preprocessor.update(NOTHING)
         for loader in (cfg.train_dataloader, cfg.val_dataloader):
@@ -131,13 +129,14 @@ def test_a_normalisation_is_found_wherever_it_stands(train):
     assert [n.name for n in matched(train).pipelines.train] == ['Normalize']
 
 
-@pytest.mark.parametrize('teacher, mean, expected', [
-    (None, None, ['Normalize']),
-    (None, [9.], []),
-    ([], None, []),
-    ([OTHER], None, ['Normalize']),
-],
-                         ids=str)
+@pytest.mark.parametrize(
+    'teacher, mean, expected', [
+        (None, None, ['Normalize']),
+        (None, [9.], []),
+        ([], None, []),
+        ([OTHER], None, ['Normalize']),
+    ],
+    ids=str)
 def test_what_the_teachers_config_does_not_tell_follows_from_its_preprocessor(
         teacher, mean, expected):
     found = matched(DataSet(NORM), teacher=teacher, mean=mean).pipelines
@@ -145,8 +144,8 @@ def test_what_the_teachers_config_does_not_tell_follows_from_its_preprocessor(
     assert found.is_teachers_known is (teacher is not None)
 
 
-@pytest.mark.parametrize('run, teacher', [(NORM, [SAME]),
-                                          (TORCH, [TORCH_CFG]), (TORCH, None)])
+@pytest.mark.parametrize('run, teacher', [(NORM, [SAME]), (TORCH, [TORCH_CFG]),
+                                          (TORCH, None)])
 def test_the_same_on_both_sides_needs_nothing(run, teacher):
     found = matched(DataSet(run), DataSet(run), teacher=teacher)
     assert found.pipelines.in_training() == ((), ())
@@ -170,8 +169,10 @@ def test_what_cannot_be_undone_is_refused_by_name(run, teacher, mean):
 def test_a_validation_that_normalises_otherwise_is_put_right_for_the_score():
     teacher = matched(DataSet(), DataSet(NORM), mean=[9.])
     raw = torch.arange(12.).view(3, 2, 2)
-    batch = dict(inputs=[torch.from_numpy(
-        NORM(dict(img=raw.permute(1, 2, 0).numpy()))['img']).permute(2, 0, 1)])
+    batch = dict(inputs=[
+        torch.from_numpy(NORM(dict(
+            img=raw.permute(1, 2, 0).numpy()))['img']).permute(2, 0, 1)
+    ])
     preprocessor = teacher.model.data_preprocessor
     given = batch['inputs'][0].clone()
     assert torch.allclose(

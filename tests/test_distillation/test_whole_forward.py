@@ -106,26 +106,31 @@ def check(model, samples=None, **until):
     return found
 
 
-@pytest.mark.parametrize('model', [
-    Model(),
-    Normalising(),
-    Standardising(),
-    Prototypes(once=True),
-    Prototypes(once=True, own_size=5)
-], ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize(
+    'model', [
+        Model(),
+        Normalising(),
+        Standardising(),
+        Prototypes(once=True),
+        Prototypes(once=True, own_size=5)
+    ],
+    ids=lambda m: type(m).__name__)
 def test_a_teacher_that_looks_at_the_batch_is_taken(model):
     check(model)
     check(model, body=1, head=1)
 
 
-@pytest.mark.parametrize('model, reason', [
-    (SlidingWindow(), 'calls body 2 times .* its own 1 times'),
-    (Flipping(), 'calls body 2 times'),
-    (Prototypes(once=False), 'calls body 2 times'),
-    (OneWindow(), r'looks at images of shape \(2, 3, 8, 6\) .*\(2, 3, 8, 8\)'),
-    (Resizing(), r'looks at images of shape \(2, 3, 16, 16\)'),
-    (OnlyPrototypes(), 'first looks at other images'),
-], ids=lambda x: type(x).__name__)
+@pytest.mark.parametrize(
+    'model, reason', [
+        (SlidingWindow(), 'calls body 2 times .* its own 1 times'),
+        (Flipping(), 'calls body 2 times'),
+        (Prototypes(once=False), 'calls body 2 times'),
+        (OneWindow(),
+         r'looks at images of shape \(2, 3, 8, 6\) .*\(2, 3, 8, 8\)'),
+        (Resizing(), r'looks at images of shape \(2, 3, 16, 16\)'),
+        (OnlyPrototypes(), 'first looks at other images'),
+    ],
+    ids=lambda x: type(x).__name__)
 def test_a_teacher_that_looks_at_something_else_is_refused(model, reason):
     with pytest.raises(ValueError, match=f'teacher weak {reason}'):
         check(model)

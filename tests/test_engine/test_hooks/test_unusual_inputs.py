@@ -16,7 +16,8 @@ from mmw2s.analysis.record import EVENTS
 
 FORMS = {
     'of branches': lambda batch: dict(batch, inputs=dict(sup=batch['inputs'])),
-    'of several views': lambda batch: dict(batch, inputs=[batch['inputs']] * 2)
+    'of several views':
+    lambda batch: dict(batch, inputs=[batch['inputs']] * 2)
 }
 
 
@@ -102,8 +103,7 @@ def models():
 
 
 def teacher(kind='Shade', **fields):
-    return dict(
-        config=dict(model=dict(type=kind, **fields)), checkpoint=None)
+    return dict(config=dict(model=dict(type=kind, **fields)), checkpoint=None)
 
 
 def run(folder, weak, form='list', calls=1, module='body', **fields):
@@ -136,18 +136,17 @@ def seconds_of_scoring(folder):
 
 def test_data_samples_of_any_form_train_as_a_list_of_them_does(tmp_path):
     stop = dict(type='At', iter=100)
-    told = [
-        [row['loss_kd_logits'] for row in run(
-            tmp_path / form, teacher(), form, stop=stop)]
-        for form in ('list', 'dict', 'dicts')
-    ]
+    told = [[
+        row['loss_kd_logits']
+        for row in run(tmp_path / form, teacher(), form, stop=stop)
+    ] for form in ('list', 'dict', 'dicts')]
     assert told[0] == told[1] == told[2] and len(told[0]) == 4
 
 
-@pytest.mark.parametrize('form, given', [
-    ('of branches', 'a dict of sup'),
-    ('of several views', r'a list of tensors of \(4, 3, 16, 16\)')
-])
+@pytest.mark.parametrize(
+    'form, given',
+    [('of branches', 'a dict of sup'),
+     ('of several views', r'a list of tensors of \(4, 3, 16, 16\)')])
 def test_a_batch_that_a_teacher_cannot_be_shown_is_told(tmp_path, form, given):
     with pytest.raises(ValueError, match=f'one batch of images.*{given}'):
         run(tmp_path, teacher(), form, stop=dict(type='At', iter=100))
