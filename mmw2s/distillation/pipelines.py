@@ -45,7 +45,7 @@ class Norm(NamedTuple):
     def pixel_map(self, channels: int) -> PixelMap:
         """What a known one does to pixels."""
         return PixelMap.of_norm(self.fields['mean'], self.fields['std'],
-                                self.fields.get('to_rgb', True), channels)
+                                self.fields['to_rgb'], channels)
 
 
 Norms = Tuple[Norm, ...]
@@ -204,14 +204,14 @@ def _walk(part: Any, seen: set) -> Iterator[Any]:
 
 
 def _norm_of(transform: Any) -> Optional[Norm]:
-    kinds = type(transform).__mro__
+    kind = type(transform)
     known = any(
-        kind.__name__ == 'Normalize' and kind.__module__.startswith('mmcv')
-        for kind in kinds)
+        base.__name__ == 'Normalize' and base.__module__.startswith('mmcv')
+        and kind.transform is base.transform for base in kind.__mro__)
+    names = ' '.join(base.__name__ for base in kind.__mro__)
     fields = {k: v for k, v in vars(transform).items() if k[0] != '_'}
-    return _norm(
-        type(transform).__name__, fields, known,
-        type(transform).__module__.split('.')[0])
+    return _norm(kind.__name__, fields, known,
+                 kind.__module__.split('.')[0], names)
 
 
 # -- the teacher, of which there is a config --------------------------------
@@ -254,11 +254,18 @@ def _types(cfg: Any, origin: str = '') -> Iterator[Tuple[str, dict, str]]:
                               'albumentations' if name in _ALBU else library)
 
 
-def _norm(name: str, fields: dict, known: bool, origin: str) -> Optional[Norm]:
-    by_name = re.search('normali[sz]e', name, re.IGNORECASE)
+def _norm(name: str,
+          fields: dict,
+          known: bool,
+          origin: str,
+          names: str = '') -> Optional[Norm]:
+    by_name = re.search('normali[sz]e', f'{name} {names}', re.IGNORECASE)
     if known or by_name or name in _TO_FLOAT and origin in ('torchvision',
                                                             'albumentations'):
-        return Norm(name, fields, known)
+        return Norm(name, {
+            'to_rgb': True,
+            **fields
+        } if known else fields, known)
     return None
 
 

@@ -152,7 +152,23 @@ def test_the_same_on_both_sides_needs_nothing(run, teacher):
     assert not found.model.data_preprocessor._forward_pre_hooks
 
 
+def test_the_order_of_channels_that_is_left_out_is_the_default():
+    bgr = Normalize([1., 2., 3.], [4., 5., 6.], to_rgb=False)
+    default = dict(type='Normalize', mean=[1, 2, 3], std=[4, 5, 6])
+    for run, same in ((NORM, True), (bgr, False)):
+        found = matched(DataSet(run), teacher=[default]).pipelines
+        assert (found.in_training() == ((), ())) is same
+
+
+class Clipped(Normalize):
+
+    def transform(self, results):
+        results = super().transform(results)
+        return dict(results, img=results['img'].clip(-1, 1))
+
+
 @pytest.mark.parametrize('run, teacher, mean', [
+    (Clipped([1.], [2.]), None, [9.]),
     (TORCH, None, [9.]),
     (transforms.ToTensor(), None, [9.]),
     (TORCH, [SAME], None),
