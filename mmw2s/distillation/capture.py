@@ -1,10 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Reading what named modules of a model are given and give."""
 import difflib
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional
+from typing import (Any, Dict, Iterable, List, Mapping, NamedTuple, Optional,
+                    Tuple)
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_map
 
 __all__ = ['Call', 'Capture', 'find_module']
 
@@ -13,6 +15,13 @@ class Call(NamedTuple):
     """One call of a module: its positional inputs and its output."""
     inputs: tuple
     output: Any
+
+
+class _Noted(NamedTuple):
+    """A call, and what tells whether its output has been changed since."""
+    call: Call
+    copy: Any  # of the output; None where none was made
+    versions: Tuple[int, ...]
 
 
 class EnoughCaptured(Exception):
@@ -47,6 +56,10 @@ class Capture:
     recomputation in the backward pass (activation checkpointing) and a
     validation leave no trace.
 
+    An output is noted as the module gave it, also where a later layer changes
+    it in place (``ReLU(inplace=True)``, ``out += identity``). Whether one does
+    is seen in the first forward; from then on those outputs alone are copied.
+
     Args:
         model (nn.Module): The model whose modules are watched.
         names (Iterable[str]): Dotted names of the modules.
@@ -55,7 +68,10 @@ class Capture:
 
     def __init__(self, model: nn.Module, names: Iterable[str],
                  owner: str) -> None:
-        self._calls: Optional[Dict[str, List[Call]]] = None
+        self._calls: Optional[Dict[str, List[_Noted]]] = None
+        # Of the modules that were seen: whether their outputs are changed.
+        self._is_changed: Dict[str, bool] = {}
+        self._owner = owner
         self._until: Optional[Mapping[str, int]] = None
         self.names = tuple(dict.fromkeys(names))
         modules = [find_module(model, name, owner) for name in self.names]
@@ -71,11 +87,14 @@ class Capture:
         def note(module: nn.Module, inputs: tuple, output: Any) -> None:
             if self._calls is None:
                 return
-            self._calls[name].append(Call(inputs, output))
+            calls = self._calls[name]
+            calls.append(_Noted(Call(inputs, output), None, _versions(output)))
             if self._until is not None and all(
                     len(self._calls[n]) >= count
                     for n, count in self._until.items()):
-                raise EnoughCaptured
+                raise EnoughCaptured  # nothing can change this one any more
+            if self._is_changed.get(name, True):
+                calls[-1] = calls[-1]._replace(copy=_copy(output))
 
         return note
 
@@ -92,13 +111,51 @@ class Capture:
         self._until = until
 
     def close(self) -> Dict[str, List[Call]]:
-        """Stop noting, forget everything and return what was noted."""
-        calls, self._calls, self._until = self._calls or {}, None, None
-        return calls
+        """Stop noting, forget everything and return what was noted.
+
+        Raises:
+            RuntimeError: If a later layer has changed an output in place, but
+                had not in the first forward.
+        """
+        noted, self._calls, self._until = self._calls or {}, None, None
+        return {
+            name: [self._as_given(name, one) for one in calls]
+            for name, calls in noted.items()
+        }
+
+    def _as_given(self, name: str, noted: _Noted) -> Call:
+        """The call with its output as it was before any change."""
+        is_changed = _versions(noted.call.output) != noted.versions
+        if is_changed and noted.copy is None:
+            raise RuntimeError(
+                f'the output of the {self._owner}\'s {name} is changed in '
+                'place by a layer after it, but was not in the first batch: '
+                'name in the knowledge the module that changes it')
+        if noted.copy is not None:
+            self._is_changed[name] = is_changed or self._is_changed.get(
+                name, False)
+        return noted.call._replace(output=noted.copy) if is_changed else \
+            noted.call
+
+    def forget(self) -> None:
+        """Stop noting, and forget everything."""
+        self._calls = self._until = None
 
     def remove(self) -> None:
         """Take the hooks off the model."""
-        self.close()
+        self.forget()
         for handle in self._handles:
             handle.remove()
         self._handles = []
+
+
+def _versions(output: Any) -> Tuple[int, ...]:
+    """How often each tensor of an output was changed in place; on the host."""
+    return tuple(
+        x._version for x in tree_flatten(output)[0]
+        if isinstance(x, Tensor) and not x.is_inference())
+
+
+def _copy(output: Any) -> Any:
+    return tree_map(lambda x: x.clone()
+                    if isinstance(x, Tensor) else x, output)

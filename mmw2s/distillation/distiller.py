@@ -9,6 +9,7 @@ import torch
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
+from .batch import images_of, refuse_branches
 from .capture import Capture
 from .failures import is_of_the_machine, is_told
 from .gradient_share import Share, gradient_shares, warn_of_drowned_task
@@ -63,14 +64,20 @@ class Distiller:
         #: Calls of the teacher's modules that the latest batch needed, with
         #: the last of which its forward ended.
         self.until: Dict[str, int] = {}
+        #: Whether to look at the teacher's forward to its end, in the first
+        #: batch and where the student's calls are new.
+        self.inspects = False
+        self._inspected: List[Dict[str, int]] = []
         # The student sums its losses as its own train_step does.
         self._model, self._parse_losses = student, student.parse_losses
         self._looks = LossLooks(student)
+        refuse_branches(student)
         for term in self.terms:
             term.knowledge.check(student, teacher.model)
             refuse_misfit(term)
         self._mapping = InputMapping(student.data_preprocessor,
-                                     teacher.model.data_preprocessor)
+                                     teacher.model.data_preprocessor,
+                                     teacher.pipelines)
         knowledges = [term.knowledge for term in self.terms]
         self._student = Capture(student, (name for k in knowledges
                                           for name in k.student_modules),
@@ -115,17 +122,19 @@ class Distiller:
             for term in self.terms if term.temperature is not None
         }
         # Whatever an interrupted forward left behind goes here.
-        self._student.close()
+        self._student.forget()
         if self.strength > 0:
             self._student.open()
 
     def view(self,
              inputs: Tensor,
              data_samples: Any,
-             until: Optional[Dict[str, int]] = None) -> TeacherView:
+             until: Optional[Dict[str, int]] = None,
+             whole: bool = False) -> TeacherView:
         """The teacher on a batch that was preprocessed for the student."""
-        return TeacherView(self.teacher, self._teacher, self._mapping, inputs,
-                           data_samples, until or {}, self._training_form)
+        return TeacherView(self.teacher, self._teacher, self._mapping,
+                           images_of(inputs), data_samples, until or {},
+                           self._training_form, whole)
 
     def losses(self,
                inputs: Tensor,
@@ -163,7 +172,8 @@ class Distiller:
             for name, calls in needed.items():
                 until[name] = max(calls, until.get(name, 0))
         self.until = until
-        view = self.view(inputs, data_samples, until)
+        is_new = self.inspects and until not in self._inspected
+        view = self.view(inputs, data_samples, until, whole=is_new)
 
         raw: Dict[str, Tensor] = {}
         for term in self.terms:
@@ -184,6 +194,8 @@ class Distiller:
             raw[term.key] = sum(parts)
             if term.temperature is not None:
                 term.temperature.update(self._iteration, pairs)
+        if is_new:
+            self._inspected.append(until)
         weights = self._auto_weights(task_losses, raw)
         if self.is_first_batch:
             self.is_first_batch = False
@@ -305,6 +317,7 @@ class Distiller:
         """Take every hook off both models."""
         self._student.remove()
         self._teacher.remove()
+        self._mapping.remove()
         self._looks.remove()
 
 

@@ -1,11 +1,14 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Showing a batch to the teacher in the teacher's own normalisation."""
+"""Showing a batch to the teacher as its own preprocessor would have."""
 import logging
-from typing import Any
+from typing import Any, List, Optional, Sequence, Tuple
 
 import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
+
+from .pipelines import Pipelines, chain
+from .pixel_map import PixelMap
 
 __all__ = ['InputMapping']
 
@@ -15,34 +18,56 @@ class InputMapping:
 
     Both see the very same augmented pixels; what differs is the
     normalisation: mean, standard deviation, channel order and the value that
-    pads an image to the batch's size. That size stays the student's, whatever
-    the teacher's own would be padded to: boxes have the same coordinates and
-    maps the same sizes in both.
+    pads an image to the batch's size. What a preprocessor makes of pixels is
+    seen by a probe image, whatever its class and the names of its flags. The
+    batch's size stays the student's, whatever the teacher's own would be
+    padded to: boxes have the same coordinates and maps the same sizes in
+    both.
 
     Args:
         student (nn.Module): The student's data preprocessor.
         teacher (nn.Module): The teacher's.
+        pipelines (Pipelines): Who normalises before them. Defaults to nobody.
+        channels (int): Those of an image, where neither has a mean for each.
+            Defaults to 3.
+
+    Raises:
+        ValueError: If it cannot be told what one of the two makes of an
+            image, or it cannot be undone.
     """
 
-    def __init__(self, student: nn.Module, teacher: nn.Module) -> None:
-        if hasattr(student, 'mean') and not hasattr(teacher, 'mean'):
+    def __init__(self,
+                 student: nn.Module,
+                 teacher: nn.Module,
+                 pipelines: Pipelines = Pipelines(),
+                 channels: int = 3) -> None:
+        self._preprocessors = student, teacher
+        self._norms = pipelines.in_training()
+        self._ready_for: Optional[tuple] = None
+        self._sizes: List[Sequence[int]] = []
+        self._handle: Any = None
+        self.is_identity = not any(self._norms) and _equal(student, teacher)
+        if self.is_identity:
+            return
+        means = [
+            getattr(module, 'mean', None) for module in (student, teacher)
+        ]
+        most = max(m.numel() if isinstance(m, Tensor) else 0 for m in means)
+        ours, theirs = self._maps(most if most > 1 else channels)
+        way = _between(ours, theirs)
+        self.is_identity = _is_identity(way, ours.pad)
+        if not _keeps_pad(way, ours.pad):
+            self._handle = student.register_forward_pre_hook(
+                torch.compiler.disable(self._note_sizes))
+        if not pipelines.is_teachers_known and theirs.keeps_values and \
+                not ours.keeps_values:
             print_log(
                 'The student\'s data_preprocessor normalises, the teacher\'s '
-                'does not, so the teacher is given pictures of 0 to 255. If '
+                'does not, so the teacher is given images of 0 to 255. If '
                 'it was trained on others, put its data_preprocessor into '
                 'teacher.config, in the model or beside it.',
                 logger='current',
                 level=logging.WARNING)
-        mean_s, std_s, swap_s, self._pad_s = _normalisation(student)
-        mean_t, std_t, swap_t, self._pad_t = _normalisation(teacher)
-        self._flip = swap_s != swap_t
-        if self._flip:
-            mean_s, std_s = mean_s.flip(0), std_s.flip(0)
-        self._scale = std_s / std_t
-        self._shift = (mean_s - mean_t) / std_t
-        self.is_identity = (not self._flip and self._pad_s == self._pad_t
-                            and bool(torch.all(self._scale == 1))
-                            and bool(torch.all(self._shift == 0)))
 
     def __call__(self, inputs: Tensor, data_samples: Any) -> Tensor:
         """Map the batch.
@@ -55,37 +80,162 @@ class InputMapping:
 
         Returns:
             Tensor: Shape (B, C, H, W), normalised for the teacher.
+
+        Raises:
+            ValueError: For the first batch, if its pixels are not of the
+                range that the teacher's preprocessor is for.
         """
         if self.is_identity:
             return inputs
-        mapped = inputs.flip(1) if self._flip else inputs
-        if self._scale.device != inputs.device:  # once: the device waits
-            self._scale = self._scale.to(inputs.device)
-            self._shift = self._shift.to(inputs.device)
-        mapped = mapped * self._scale.to(inputs.dtype) + \
-            self._shift.to(inputs.dtype)
-        for image, sample in zip(mapped, data_samples or ()):
-            # Preprocessors that pad note the size of the batch; without it
-            # the image's may be that from before its augmentation.
-            shape = getattr(sample, 'img_shape', None)
-            if shape is not None and 'batch_input_shape' in sample and \
-                    shape[:2] != mapped.shape[2:]:
-                image[:, shape[0]:] = self._pad_t
-                image[:, :, shape[1]:] = self._pad_t
+        if not inputs.is_floating_point():
+            inputs = inputs.float()
+        if self._ready_for != (inputs.shape[1], inputs.device, inputs.dtype):
+            self._prepare(inputs, data_samples)
+        mapped = inputs
+        if self._flips:
+            mapped = mapped.flip(1)
+        elif self._order is not None:
+            mapped = mapped.index_select(1, self._order)
+        mapped = mapped * self._scale + self._shift
+        if self._pad is not None:
+            samples = data_samples or [None] * len(mapped)
+            sizes = self._sizes if len(self._sizes) == len(mapped) else \
+                [mapped.shape[2:]] * len(mapped)
+            for image, sample, size in zip(mapped, samples, sizes):
+                height, width = _inside(sample, size)
+                image[:, height:] = self._pad
+                image[:, :, width:] = self._pad
         return mapped
 
+    def _note_sizes(self, module: nn.Module, args: tuple) -> None:
+        """Keep the sizes of the images before they are padded."""
+        inputs = args[0].get('inputs') if isinstance(args[0], dict) else None
+        is_list = isinstance(inputs, (list, tuple, Tensor))
+        self._sizes = [
+            image.shape[-2:] for image in inputs if isinstance(image, Tensor)
+        ] if is_list else []
 
-def _normalisation(preprocessor: nn.Module):
-    """Mean, std, whether channels are swapped, and the padding's value."""
-    mean = getattr(preprocessor, 'mean', None)
-    std = getattr(preprocessor, 'std', None)
-    one = torch.ones(1, 1, 1)
-    mean = one * 0 if mean is None else mean.detach().float().cpu()
-    std = one if std is None else std.detach().float().cpu()
-    swapped = getattr(preprocessor, '_channel_conversion',
-                      getattr(preprocessor, 'to_rgb', False))
-    # Grey images have one value for all channels and nothing to swap.
-    mean, std = (
-        v.reshape(-1, 1, 1).expand(max(mean.numel(), std.numel()), 1, 1)
-        for v in (mean, std))
-    return mean, std, bool(swapped), getattr(preprocessor, 'pad_value', 0)
+    def remove(self) -> None:
+        """Take its hook, where it has one, off the student."""
+        if self._handle is not None:
+            self._handle.remove()
+            self._handle = None
+
+    def _maps(self, channels: int) -> Tuple[PixelMap, PixelMap]:
+        """What student and teacher see of a raw image."""
+        ours, theirs = (PixelMap.of_preprocessor(
+            preprocessor, channels, owner).after(chain(
+                norms, channels)) for owner, preprocessor, norms in zip((
+                    'student', 'teacher'), self._preprocessors, self._norms))
+        return ours, theirs
+
+    def _prepare(self, inputs: Tensor, data_samples: Any) -> None:
+        """Bring the constants to the device, once, for it waits."""
+        ours, theirs = self._maps(inputs.shape[1])
+        _refuse_other_range(inputs, data_samples, ours, theirs)
+        way = _between(ours, theirs)
+        as_they_are = list(range(len(ours.order)))
+        order = list(way.order)
+        self._flips = order == as_they_are[::-1] != as_they_are
+        self._order = None if self._flips or order == as_they_are else \
+            torch.tensor(order, device=inputs.device)
+        self._scale, self._shift = way.scale.to(inputs), way.shift.to(inputs)
+        # None where the student's padding becomes the teacher's.
+        self._pad = None if _keeps_pad(way, ours.pad) else way.pad.to(inputs)
+        self._ready_for = inputs.shape[1], inputs.device, inputs.dtype
+
+
+def _between(ours: PixelMap, theirs: PixelMap) -> PixelMap:
+    """From what the student sees of an image to what the teacher sees."""
+    back = ours.inverse()
+    if back is None or max(theirs.order) >= len(back.order):
+        raise ValueError(
+            'the student\'s data_preprocessor leaves a channel out that the '
+            'teacher\'s needs: give the student one that keeps them, or use '
+            'a teacher of the same channels')
+    return theirs.after(back)
+
+
+def _keeps_pad(way: PixelMap, pad: Tensor) -> bool:
+    return torch.allclose(
+        way.scale * pad[list(way.order)] + way.shift,
+        way.pad,
+        rtol=1e-5,
+        atol=1e-5)
+
+
+def _is_identity(way: PixelMap, pad: Tensor) -> bool:
+    return way.keeps_values and way.order == tuple(range(len(pad))) and \
+        _keeps_pad(way, pad)
+
+
+def _inside(sample: Any, size: Sequence[int]) -> Sequence[int]:
+    """Height and width of the image within its padding."""
+    # Preprocessors that pad note the size of the batch, or what they added;
+    # without it the shape may be that from before the augmentation.
+    if getattr(sample, 'img_shape',
+               None) is not None and ('batch_input_shape' in sample
+                                      or 'padding_size' in sample):
+        return sample.img_shape[:2]
+    return size
+
+
+def _equal(student: nn.Module, teacher: nn.Module) -> bool:
+    """Whether the two do the same, by their class and all that they hold."""
+    if type(student) is not type(teacher):
+        return False
+    states = []
+    for module in (student, teacher):
+        if any(True for _ in module.children()):
+            return False  # batch augmentations, or one within another
+        state = {
+            key: value
+            for key, value in vars(module).items()
+            if key not in ('training', '_device', '_buffers')
+        }
+        state.update(
+            (name, value.tolist()) for name, value in module.named_buffers())
+        states.append(state)
+    try:
+        return bool(states[0] == states[1])
+    except (RuntimeError, ValueError):  # arrays among them
+        return False
+
+
+def _refuse_other_range(inputs: Tensor, data_samples: Any, ours: PixelMap,
+                        theirs: PixelMap) -> None:
+    """Refuse images that a data set has normalised by itself.
+
+    For the first batch: looking makes the host wait for the device.
+    """
+    if theirs.keeps_values or inputs.is_meta:
+        return  # who takes them as they come has said nothing
+    scale, mean = 1 / theirs.scale, -theirs.shift / theirs.scale
+    size = max(scale.abs().max().item(), mean.abs().max().item())
+    back = ours.inverse()
+    raw = inputs.double().cpu()[:, list(back.order)] * back.scale + back.shift
+    samples = data_samples or [None] * len(raw)
+    pixels = torch.cat([
+        image[:, :height, :width].flatten()
+        for image, (height, width) in zip(raw, (_inside(sample, raw.shape[2:])
+                                                for sample in samples))
+    ])
+    lowest, highest = pixels.min().item(), pixels.max().item()
+    # Augmentation may leave 0 to 255 a little, and a dark image stays below;
+    # normalised ones hardly leave -3 to 3, or have a mean of 0.
+    is_normalised = lowest < highest <= 4 or \
+        (pixels < -20).double().mean() > 0.1
+    if size > 4 and is_normalised or size < 1.5 and highest > 60:
+        raise ValueError(
+            'the images that reach the student\'s data_preprocessor go from '
+            f'{lowest:.1f} to {highest:.1f}, but the teacher\'s is for '
+            f'others: it subtracts {_listed(mean)} and divides by '
+            f'{_listed(scale)}. '
+            'Where the data set normalises by itself, give the teacher mean '
+            'and std of its values (teacher.cfg_options, '
+            '"model.data_preprocessor"), or have the data set give images of '
+            '0 to 255 and both models normalise in their data_preprocessor')
+
+
+def _listed(values: Tensor) -> str:
+    return ', '.join(f'{v:.4g}' for v in values.flatten().tolist())

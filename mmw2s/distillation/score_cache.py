@@ -65,6 +65,8 @@ def cache_path(teacher: FrozenTeacher, runner: Runner) -> Optional[str]:
             preprocessor=teacher.cfg.get('data_preprocessor'),
             # As they are given, by name where the student's are others.
             classes=teacher.classes,
+            # Who normalises its images, where not the preprocessor.
+            pipelines=repr(teacher.pipelines.in_validation()),
             data=copy.deepcopy(configs)))
     digest.update(
         json.dumps(described.to_dict(), sort_keys=True, default=str).encode())

@@ -22,6 +22,7 @@ from mmw2s.utils.fields import check_text
 from .adapters import with_base_weights
 from .checkpoint import load_weights
 from .label_names import Names, names_in
+from .pipelines import Pipelines
 from .stopwatch import Stopwatch
 from .strict_loading import load_strictly
 from .teacher_config import (found_beside, load_config, resolve_checkpoint,
@@ -77,6 +78,9 @@ class FrozenTeacher:
         RuntimeError: If the checkpoint cannot be downloaded.
         ValueError: If the weights are damaged or do not fit the model.
     """
+
+    #: What normalises images before they reach its preprocessor.
+    pipelines = Pipelines()
 
     def __init__(self,
                  config: Union[str, dict],

@@ -7,11 +7,13 @@ from typing import (Any, Callable, Dict, Hashable, Iterator, List, Mapping,
 import torch
 from torch import Tensor, nn
 
+from .batch import samples_of
 from .capture import Call, Capture, EnoughCaptured
 from .failures import is_of_the_machine, is_told
 from .input_mapping import InputMapping
 from .rng import preserved_rng
 from .teacher import FrozenTeacher
+from .whole_forward import WholeForward
 
 __all__ = ['TeacherView']
 
@@ -24,30 +26,34 @@ class TeacherView:
         capture (Capture): Watches the teacher's modules.
         mapping (InputMapping): From the student's input to the teacher's.
         inputs (Tensor): The student's input, shape (B, C, H, W).
-        data_samples (list, optional): The batch's data samples.
+        data_samples (Any): The batch's data samples, in any form.
         until (Mapping[str, int]): Calls a module that are asked for. The
             forward ends with the last of them.
         training_form (Sequence[str]): Modules whose own ``training`` flag is
             up during the forward, their children's not. Some heads give
             decoded boxes otherwise.
+        whole (bool): Whether the forward goes on to its end, and is refused
+            if its calls are not those of ``until``. Defaults to False.
     """
 
-    def __init__(
-        self,
-        teacher: FrozenTeacher,
-        capture: Capture,
-        mapping: InputMapping,
-        inputs: Tensor,
-        data_samples: Any,
-        until: Mapping[str, int],
-        training_form: Sequence[str] = ()) -> None:
+    def __init__(self,
+                 teacher: FrozenTeacher,
+                 capture: Capture,
+                 mapping: InputMapping,
+                 inputs: Tensor,
+                 data_samples: Any,
+                 until: Mapping[str, int],
+                 training_form: Sequence[str] = (),
+                 whole: bool = False) -> None:
         self._teacher = teacher
         self._capture = capture
         self._mapping = mapping
         self._student_inputs = inputs
-        self._data_samples = data_samples
+        self._given_samples = data_samples
+        self._data_samples = samples_of(data_samples, len(inputs))
         self._until = until
         self._training_form = training_form
+        self._whole = whole
         self._inputs: Optional[Tensor] = None
         self._calls: Optional[Dict[str, List[Call]]] = None
         self._memo: Dict[Hashable, Any] = {}
@@ -60,8 +66,9 @@ class TeacherView:
 
     @property
     def data_samples(self) -> Any:
-        """The batch's data samples."""
-        return self._data_samples
+        """The batch's data samples, one for each image, where there are."""
+        is_list = isinstance(self._data_samples, (list, tuple))
+        return self._data_samples if is_list else None
 
     @property
     def inputs(self) -> Tensor:
@@ -73,6 +80,8 @@ class TeacherView:
 
     def __getitem__(self, name: str) -> List[Call]:
         """The calls of the teacher's module ``name`` on this batch."""
+        if self._calls is None and self._whole:
+            self._calls = self._run_whole()
         return self.through(self._predict)[name]
 
     def through(self, forward: Callable[[], Any]) -> Dict[str, List[Call]]:
@@ -87,12 +96,35 @@ class TeacherView:
         return self._calls
 
     def _predict(self) -> None:
+        self._forward(self.inputs, self._data_samples)
+
+    def _forward(self, inputs: Tensor, data_samples: Any) -> None:
         # Not mode='tensor', in which mmdet calls the forward of its heads past
         # their hooks. Of predict only what is asked for is reached, no
         # post-processing.
         with teacher_named(self._teacher):
-            self._teacher.model(
-                self.inputs, self._data_samples, mode='predict')
+            try:
+                self._teacher.model(inputs, data_samples, mode='predict')
+            except (AttributeError, KeyError, TypeError) as error:
+                raise ValueError(
+                    f'the teacher {self._teacher.name} cannot take the data '
+                    f'samples of the run ({type(error).__name__}: {error}), '
+                    f'which are a {type(self._given_samples).__name__}. Use a '
+                    'collate_fn that gives a list of data samples '
+                    '(pseudo_collate), or distil feature maps, for which a '
+                    'teacher seldom needs them') from error
+
+    @torch.no_grad()
+    def _run_whole(self) -> Dict[str, List[Call]]:
+        teacher = self._teacher
+        with teacher.stopwatch, teacher.autocast(
+                self._student_inputs.device.type), \
+                training_flag_up(teacher.model, self._training_form):
+            return WholeForward(teacher.model, teacher.name,
+                                self._capture).calls(self._forward,
+                                                     self.inputs,
+                                                     self._data_samples,
+                                                     self._until)
 
     @torch.no_grad()
     def _run(self, forward: Callable[[], Any]) -> Dict[str, List[Call]]:
@@ -151,7 +183,7 @@ class TeacherView:
                 training_flag_up(teacher.model, heads):
             try:
                 return teacher.model(
-                    self.inputs, self._data_samples, mode='loss')
+                    self.inputs, self._given_samples, mode='loss')
             except Exception as error:
                 if is_of_the_machine(error) or is_told(error):
                     raise

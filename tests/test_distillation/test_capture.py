@@ -138,3 +138,78 @@ def test_nothing_is_kept_alive_after_close():
     capture.close()
     gc.collect()
     assert kept() is None
+
+
+# -- layers that change what they are given --------------------------------
+
+
+class InPlace(nn.Module):
+    """A norm before an in-place activation, and a residual sum."""
+
+    def __init__(self, always=True):
+        super().__init__()
+        self.norm, self.relu = nn.BatchNorm1d(3), nn.ReLU(inplace=True)
+        self.last, self.changes = nn.Linear(3, 3), always
+
+    def forward(self, x):
+        x = self.norm(x)
+        y = self.last(self.relu(x) if self.changes else x)
+        y += x
+        return y
+
+
+@pytest.mark.parametrize('name', ['norm', 'last'])
+def test_an_output_is_noted_as_the_module_gave_it(name):
+    model, given = InPlace(), []
+    model.get_submodule(name).register_forward_hook(
+        lambda *args: given.append(args[2].detach().clone()))
+    capture = Capture(model, [name], 'student')
+    for i in range(3):
+        capture.open()
+        model(torch.randn(5, 3))
+        call, = capture.close()[name]
+        assert torch.equal(call.output, given[i])
+        call.output.sum().backward()
+    assert model.norm.bias.grad.abs().sum() > 0
+
+
+def test_only_outputs_that_are_changed_are_copied(monkeypatch):
+    model = InPlace()
+    capture = Capture(model, ['norm', 'relu'], 'student')
+    copied = []
+    monkeypatch.setattr('mmw2s.distillation.capture._copy',
+                        lambda x: copied.append(1) or x.clone())
+    for expected in (2, 1, 1):
+        copied.clear()
+        capture.open()
+        model(torch.randn(5, 3))
+        capture.close()
+        assert len(copied) == expected
+
+
+def test_an_output_that_is_changed_later_on_is_refused():
+    model = InPlace(always=False)
+    capture = Capture(model, ['norm'], 'student')
+    capture.open()
+    model(torch.randn(5, 3))
+    capture.close()
+    model.changes = True
+    capture.open()
+    model(torch.randn(5, 3))
+    with pytest.raises(RuntimeError, match="student's norm is changed in"):
+        capture.close()
+
+
+def test_a_list_of_maps_is_noted_as_it_was_too():
+
+    class Levels(nn.Module):
+
+        def forward(self, x):
+            return dict(levels=[x + 1, (x + 2, )])
+
+    model = nn.Sequential(Levels())
+    capture = Capture(model, ['0'], 'teacher')
+    capture.open()
+    model(torch.zeros(2))['levels'][1][0].relu_().mul_(7)
+    call, = capture.close()['0']
+    assert call.output['levels'][1][0].tolist() == [2., 2.]

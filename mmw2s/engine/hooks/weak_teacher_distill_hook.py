@@ -18,6 +18,7 @@ from mmw2s.distillation.announce import until_when
 from mmw2s.distillation.defaults import (default_distill, default_schedule,
                                          default_stop, why_incomparable)
 from mmw2s.distillation.distiller import Distiller, Measured
+from mmw2s.distillation.pipelines import match_pipelines
 from mmw2s.distillation.plausibility import warn_of_odd_settings
 from mmw2s.distillation.record import RunRecord
 from mmw2s.distillation.rng import preserved_rng
@@ -179,7 +180,7 @@ class WeakTeacherDistillHook(Hook):
         with preserved_rng():
             teacher = FrozenTeacher.from_cfg(self.teacher_cfg,
                                              runner.cfg.filename)
-            teacher.follow(student)
+            match_pipelines(teacher.follow(student), runner)
         classes = class_matching.student_classes(runner, student)
         distill = self.distill_cfg or default_distill(
             student, teacher.model,
@@ -191,6 +192,7 @@ class WeakTeacherDistillHook(Hook):
         self.distiller = Distiller(student, teacher, terms,
                                    SCHEDULES.build(schedule_cfg),
                                    self.task_weight)
+        self.distiller.inspects = True
         same_names = class_matching.check_classes(
             teacher, classes, any(t.knowledge.by_class for t in terms))
         why_not = why_incomparable(student, teacher.model, same_names)
@@ -333,13 +335,11 @@ class WeakTeacherDistillHook(Hook):
         # A student's own loss of that name (mmpretrain's) hides the sum.
         self._sums = set() if 'loss' in output else {'loss'}
         distiller = self.distiller
-        self._train_losses = distiller.look_at_losses(
-            batch['inputs'], batch.get('data_samples'), output)
+        given = batch.get('inputs'), batch.get('data_samples'), output
+        self._train_losses = distiller.look_at_losses(*given)
         if distiller.strength <= 0:
             return None
-        losses = distiller.losses(batch['inputs'], batch.get('data_samples'),
-                                  output, self.measured)
-        return {**output, **losses}
+        return {**output, **distiller.losses(*given, self.measured)}
 
     def after_train_iter(self,
                          runner: Runner,
