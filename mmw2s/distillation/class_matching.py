@@ -55,10 +55,9 @@ def class_difference(teacher: Any, student: Names) -> Optional[str]:
         for i, (t, s) in enumerate(zip(theirs, student))
         if spelling(t) != spelling(s)
     ]
-    return (
-        'the teacher was trained on '
-        f'{plural(len(theirs), "class")}, the student is on {len(student)}; they differ at '
-        + ', '.join(differing[:3] or ['the end']))
+    return (f'the teacher was trained on {plural(len(theirs), "class")}, the '
+            f'student is on {len(student)}; they differ at ' +
+            ', '.join(differing[:3] or ['the end']))
 
 
 def check_classes(teacher: Any, student: Names, strict: bool) -> bool:
