@@ -107,19 +107,6 @@ def test_nothing_is_downloaded_where_the_checkpoint_has_all(tmp_path):
         FrozenTeacher(given, None)
 
 
-@pytest.mark.parametrize('respelt', [False, True])
-def test_classes_that_one_family_respelt_are_the_same(tmp_path, respelt):
-    names = ('dog', 'confectionery, confectionary, candy store')
-    others = ('dog', 'confectionery, confectionery, candy store')
-    path = save(build(SMALL), tmp_path / 'a.pth', CLASSES=names)
-    teacher = FrozenTeacher(config(), path)
-    assert teacher.classes == names
-    assert teacher.check_classes(others if respelt else names, strict=True)
-    with pytest.raises(ValueError, match='they differ at 0'):
-        teacher.check_classes(('cat', others[1]), strict=True)
-    assert teacher.class_difference(others + ('cat', )) is not None
-
-
 # -- resumed -------------------------------------------------------------
 
 

@@ -215,7 +215,7 @@ def test_what_is_left_out_or_projected_is_logged_once(capsys):
         knowledge.pairs(captured, view)
     text = capsys.readouterr().out
     assert text.count("maps have 4 channels, the teacher's 9") == 1
-    assert text.count('pairs 1 levels of a common stride') == 1
+    assert text.count('pairs 1 level of a common stride') == 1
 
 
 def test_models_of_other_channels_are_paired(student, tmp_path):
