@@ -140,11 +140,13 @@ def without_downloads(model_cfg: dict) -> Tuple[dict, List[Tuple[str, dict]]]:
 def _loads_weights(part: dict, key: str, value: Any) -> bool:
     if not value:
         return False
-    if key in ('pretrained', 'load_pretrained', 'load_lang_pretrained'):
+    # The last one is of MMDetection's own distillers, LD and LAD.
+    if key in ('pretrained', 'load_pretrained', 'load_lang_pretrained',
+               'teacher_ckpt'):
         return isinstance(value, (bool, str))
-    # torchvision's builders and classes.
-    return key in ('weights', 'weights_backbone') and \
-        str(part.get('type', '')).startswith('torchvision')
+    kind = str(part.get('type', ''))
+    return key == 'checkpoint_path' and 'timm' in kind.lower() or \
+        key in ('weights', 'weights_backbone') and 'torchvision' in kind
 
 
 def _dicts(part: Any, where: str = '') -> Iterator[Tuple[str, dict]]:

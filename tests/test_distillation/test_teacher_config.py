@@ -96,6 +96,7 @@ def test_whatever_loads_weights_while_it_is_built_is_turned_off(said):
             model=dict(
                 type='A',
                 pretrained='torchvision://resnet18',
+                teacher_ckpt='https://models.example/r101.pth',
                 backbone=dict(
                     type='TIMMBackbone', pretrained=True, init_cfg=init),
                 neck=[dict(type='B', init_cfg=dict(type='Xavier'))],
@@ -109,6 +110,7 @@ def test_whatever_loads_weights_while_it_is_built_is_turned_off(said):
     cfg, inits = without_downloads(given)
     assert given.to_dict() == before
     assert cfg.backbone.pretrained is False and cfg.pretrained is None
+    assert cfg.teacher_ckpt is None
     assert cfg.backbone.init_cfg is None and cfg.head.weights is None
     assert cfg.neck[0].init_cfg == dict(type='Xavier')
     assert cfg.loss == given.loss
