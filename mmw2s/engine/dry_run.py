@@ -21,10 +21,10 @@ __all__ = ['dry_run']
 def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
     """Run a few training steps of a config and say what they did.
 
-    Prints until when the distillation would be on and its fields in full, the
-    pairs that were matched (module, level, shape), the value of every loss at
-    full strength, the teacher's score, and milliseconds and peak
-    memory of a step with and without the teacher. Writes nothing into the
+    Prints the pairs that were matched (module, level, shape), the value of
+    every loss at full strength, the teacher's score, until when the
+    distillation would be on, the fields that were chosen, and milliseconds and
+    peak memory of a step with and without the teacher. Writes nothing into the
     work_dir.
 
     Args:
@@ -62,9 +62,9 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
         off = run.train([third])
         off_mib = allocated_mib() + step_peak_mib(lambda: run.train([third]))
 
-    console.print(hook.announced, markup=False, highlight=False)
     _print_losses(console, rows, losses)
     _print_teacher(console, hook, run.runner)
+    _print_fields(console, hook)
     console.print(f'A step takes {on.ms:.0f} ms with the teacher (its forward '
                   f'{teacher_ms:.0f} ms) and {off.ms:.0f} ms without.')
     console.print(f'Peak memory: {on_mib:.0f} MiB with the teacher, '
@@ -90,6 +90,15 @@ def _print_losses(console: Console, rows: Sequence[tuple],
     console.print('Losses of the batch: ' +
                   ', '.join(f'{key} {value:.4f}'
                             for key, value in losses.items()))
+
+
+def _print_fields(console: Console, hook: WeakTeacherDistillHook) -> None:
+    console.print(
+        f'Distillation would be on {hook.until}. In full:\n'
+        f'{Config(hook.chosen).pretty_text}',
+        markup=False,
+        highlight=False,
+        soft_wrap=True)
 
 
 def _print_teacher(console: Console, hook: WeakTeacherDistillHook,

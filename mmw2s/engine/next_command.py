@@ -2,6 +2,7 @@
 """What to type once a run is over."""
 import os.path as osp
 import shlex
+from typing import Optional
 
 from mmw2s.analysis.record import EVENTS
 
@@ -29,8 +30,14 @@ def next_command(work_dir: str) -> str:
     return f'mmw2s compare {baseline} --w2s {w2s}'
 
 
-def tell_next_command(runner) -> None:
-    """Log it, at the end of a training that was validated."""
-    if runner.val_loop is not None:
+def tell_next_command(runner, unless: Optional[type] = None) -> None:
+    """Log it, at the end of a training that was validated.
+
+    Args:
+        runner (Runner): That of the training.
+        unless (type, optional): A hook that does so itself. Defaults to None.
+    """
+    told = unless and any(isinstance(hook, unless) for hook in runner.hooks)
+    if runner.val_loop is not None and not told:
         runner.logger.info('To compare this run with its other side: '
                            f'{next_command(runner.work_dir)}')

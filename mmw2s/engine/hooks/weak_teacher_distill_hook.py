@@ -119,8 +119,8 @@ class WeakTeacherDistillHook(Hook):
         self.distiller: Optional[Distiller] = None
         #: Filled pair by pair while it is a list (by the dry run).
         self.measured: Optional[List[Measured]] = None
-        #: What the log says at the start: until when, and the fields in full.
-        self.announced = ''
+        #: Until when in words, and all fields but the teacher, for messages.
+        self.until, self.chosen = '', {}
         self._stop: Optional[StopRule] = None
         self._watch: Optional[TeacherWatch] = None
         #: What was measured and decided, once training has begun.
@@ -290,20 +290,21 @@ class WeakTeacherDistillHook(Hook):
 
     def _describe(self, distill: Sequence[dict], schedule_cfg: dict,
                   stop_cfg: dict, length: tuple) -> None:
+        self.until = until_when(self.distiller.schedule, self._stop, *length)
+        self.chosen = dict(
+            distill=list(distill),
+            schedule=schedule_cfg,
+            stop=stop_cfg,
+            task_weight=self.task_weight)
         in_full = Config(
             dict(custom_hooks=[
-                dict(
-                    type='mmw2s.WeakTeacherDistillHook',
-                    teacher=self.teacher_cfg,
-                    distill=list(distill),
-                    schedule=schedule_cfg,
-                    stop=stop_cfg,
-                    task_weight=self.task_weight)
-            ]))
-        until = until_when(self.distiller.schedule, self._stop, *length)
-        self.announced = (f'Weak-to-strong distillation is on {until}. In '
-                          f'full:\n{in_full.pretty_text}')
-        print_log(self.announced, logger='current')
+                dict(type='mmw2s.WeakTeacherDistillHook',
+                     teacher=self.teacher_cfg, **self.chosen)
+            ]))  # yapf: disable
+        print_log(
+            f'Weak-to-strong distillation is on {self.until}. In full:\n'
+            f'{in_full.pretty_text}',
+            logger='current')
 
     # -- every step ------------------------------------------------------
 
@@ -399,8 +400,7 @@ class WeakTeacherDistillHook(Hook):
         self._detach(runner)
         if self._watch is not None:
             self._watch.tell_at_the_end()
-        if not any(isinstance(h, TimeToTargetHook) for h in runner.hooks):
-            tell_next_command(runner)  # otherwise that hook does
+        tell_next_command(runner, unless=TimeToTargetHook)  # that one does
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Save what was learnt and decided, also once that is over."""
