@@ -7,6 +7,7 @@ from mmengine.logging import print_log
 from torch import nn
 
 from mmw2s.registry import KNOWLEDGE, is_kind
+from .failures import is_of_the_machine, is_told
 from .knowledge import ClassLogits
 from .knowledge.dense_head import activation_of
 from .knowledge.feature_modules import feature_module
@@ -174,8 +175,11 @@ def _comparable(entries: Sequence[dict], student: nn.Module,
             knowledge.check(student, teacher)
             if knowledge.by_class and other_classes:
                 raise ValueError(other_classes)
-        except ValueError as error:
-            reasons.append(f'{entry["knowledge"]["type"]}: {error}')
+        except Exception as error:  # heads that are not known lack a lot
+            if is_of_the_machine(error):
+                raise
+            bare = '' if is_told(error) else f'{type(error).__name__}: '
+            reasons.append(f'{entry["knowledge"]["type"]}: {bare}{error}')
         else:
             fitting.append(entry)
     if not fitting:

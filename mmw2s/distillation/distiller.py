@@ -73,8 +73,9 @@ class Distiller:
         self._looks = LossLooks(student)
         refuse_branches(student)
         for term in self.terms:
-            term.knowledge.check(student, teacher.model)
-            refuse_misfit(term)
+            with _pairing_named(term):
+                term.knowledge.check(student, teacher.model)
+                refuse_misfit(term)
         self._mapping = InputMapping(student.data_preprocessor,
                                      teacher.model.data_preprocessor,
                                      teacher.pipelines)
@@ -325,7 +326,8 @@ class Distiller:
 def _pairing_named(term: Term) -> Iterator[None]:
     """Say of any failure which entry it is of, and what to do.
 
-    A check before training cannot know what modules of all kinds will give.
+    Modules of kinds that are not known may lack what a check asks for, and
+    give in a step what no check can foresee.
     """
     try:
         yield

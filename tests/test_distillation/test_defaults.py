@@ -128,6 +128,15 @@ def test_a_head_that_cannot_be_read_gives_features(capsys):
     assert entry['knowledge'] == dict(type='FPNFeatures', module='backbone')
 
 
+def test_a_head_that_lacks_what_is_asked_for_gives_features(capsys):
+    MMLogger.get_instance('said')
+    student = build(retinanet(18))
+    del student.bbox_head.num_classes
+    assert types(default_distill(student, student)) == ['FPNFeatures']
+    assert "goes without DenseHeadOutputs: AttributeError: 'RetinaHead'" in \
+        capsys.readouterr().out
+
+
 class Segmentor(BaseDetector):
     """A detector without any of the heads that are known."""
 

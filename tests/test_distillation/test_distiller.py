@@ -413,6 +413,14 @@ def test_a_failure_in_a_step_names_entry_modules_and_what_to_do(
         step(distiller, student)
 
 
+def test_a_check_that_a_head_does_not_bear_is_told_too(distil, student):
+    del student.bbox_head.num_classes
+    with pytest.raises(
+            ValueError,
+            match="loss_kd_cls: .*student's bbox_head.*AttributeError: 'Reti"):
+        distil(CLS)
+
+
 def test_what_a_knowledge_has_told_itself_is_left_as_it_is(
         distil, student, teacher, tmp_path):
     other = teacher_of(TEACHER, tmp_path / 'other.pth')

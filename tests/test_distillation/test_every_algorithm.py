@@ -10,7 +10,6 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize('path, said', [
     ('solo/decoupled-solo_r50_fpn_1x_coco.py', 'works: fpn'),
     ('solov2/solov2_r50_fpn_1x_coco.py', 'works: fpn'),
-    ('mask2former/mask2former_r50_8xb2-lsj-50e_coco.py', 'works: fpn'),
     ('maskformer/maskformer_r50_ms-16xb1-75e_coco.py', 'works: fpn'),
     ('rtmdet/rtmdet-ins_s_8xb32-300e_coco.py', 'works: fpn, cls'),
     ('fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py', 'works: fpn, roi_cls'),
