@@ -23,7 +23,7 @@ class _Weights(NamedTuple):
 # A head that descends from two of them takes the first.
 _BY_HEAD = dict(
     RTMDetHead=_Weights(1.5, 0.05),
-    YOLOXHead=_Weights(150., 1.),
+    RPNHead=_Weights(5., 1.),
     PAAHead=_Weights(50., 0.2),
     GFLHead=_Weights(10., 0.1),
     VFNetHead=_Weights(50., 1.),
@@ -43,7 +43,7 @@ def feature_weight(student: nn.Module, usual: float) -> float:
             the number of its levels.
     """
     head = getattr(student, 'bbox_head', None)
-    levels = _levels(head)
+    levels = _levels(student, head)
     if levels is None or type(head).__name__ in _BY_LEVEL:
         return usual
     return round(_of(head).features / levels, 3)
@@ -60,6 +60,12 @@ def _of(head: nn.Module) -> _Weights:
         _OTHERS)
 
 
-def _levels(head: nn.Module) -> Optional[int]:
+def _levels(student: nn.Module, head: Optional[nn.Module]) -> Optional[int]:
     strides = getattr(getattr(head, 'prior_generator', None), 'strides', None)
-    return len(strides) if strides else None
+    if strides:
+        return len(strides)
+    # A ChannelMapper, before a transformer.
+    neck = getattr(student, 'neck', None)
+    if not is_kind(neck, 'ChannelMapper'):
+        return None
+    return len(neck.convs) + len(neck.extra_convs or ())

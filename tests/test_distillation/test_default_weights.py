@@ -49,5 +49,14 @@ def test_other_heads_have_weights_of_their_own(cfg, features, scores):
     assert [e['loss']['loss_weight'] for e in entries] == [features, scores]
 
 
+def test_a_transformer_weighs_its_maps_alike_too():
+    model = head('DINOHead', 0)
+    model.neck = type('ChannelMapper', (nn.Module, ), {})()
+    model.neck.convs, model.neck.extra_convs = [1], None
+    assert feature_weight(model, 10.) == 50
+    model.neck.convs, model.neck.extra_convs = [1] * 3, [1]
+    assert feature_weight(model, 10.) == 12.5
+
+
 def test_of_an_unknown_number_of_levels_the_usual_weight_is_taken():
     assert feature_weight(nn.Module(), 10.) == 10
