@@ -7,6 +7,7 @@ from mmengine.logging import print_log
 from torch import nn
 
 from mmw2s.registry import KNOWLEDGE, is_kind
+from .default_weights import feature_weight, score_weight
 from .failures import is_of_the_machine, is_told
 from .knowledge import ClassLogits
 from .knowledge.dense_head import activation_of
@@ -144,7 +145,8 @@ def _features(student: nn.Module, teacher: nn.Module,
                     for model in (student, teacher))
     return dict(
         knowledge=dict(type='FPNFeatures', **_modules(ours, theirs, 'neck')),
-        loss=dict(type='PKDLoss', loss_weight=loss_weight))
+        loss=dict(
+            type='PKDLoss', loss_weight=feature_weight(student, loss_weight)))
 
 
 def _rpn_scores(student: nn.Module, teacher: nn.Module) -> dict:
@@ -156,7 +158,7 @@ def _rpn_scores(student: nn.Module, teacher: nn.Module) -> dict:
 
 def _dense_scores(kind: str, head: nn.Module, **modules: str) -> dict:
     if activation_of(head) == 'sigmoid':
-        loss = dict(type='QualityFocalKDLoss', loss_weight=1.)
+        loss = dict(type='QualityFocalKDLoss', loss_weight=score_weight(head))
     else:
         # Summed over all anchors and divided by the few positives: at the
         # weight 1 of other heads it would be many times the task's loss.

@@ -98,6 +98,7 @@ def measure(config: Union[str, Config],
         terms = build_terms(distill or default_distill(student, teacher.model))
     shares: Dict[str, List[Any]] = {term.key: [] for term in terms}
     distiller = _Noting(student, teacher, terms, Constant(1.))
+    distiller.bind(iters, iters)
     optimizer = torch.optim.AdamW(
         [p for p in student.parameters() if p.requires_grad], 1e-4)
     for i in range(iters):

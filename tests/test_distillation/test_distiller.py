@@ -474,3 +474,49 @@ def test_only_losses_that_both_models_have_are_compared(
                       'loss_mask') == 1
     with pytest.raises(ValueError, match='no loss in common.*has loss_mask'):
         distiller.task_losses(*batch(), dict(loss_mask=torch.tensor(5.)))
+
+
+# -- its gradient beside the task's ----------------------------------------
+
+
+def heavy(weight):
+    return dict(FPN, loss=dict(type='PKDLoss', loss_weight=weight))
+
+
+def test_a_drowned_task_is_told_once_at_the_first_batch(
+        distil, student, capsys):
+    MMLogger.get_instance('drowned', logger_name='drowned')
+    distiller = distil(heavy(1e9))
+    step(distiller, student)
+    assert 'gradient of loss_kd_fpn is' in capsys.readouterr().out
+    step(distiller, student, 1)
+    assert capsys.readouterr().out == ''
+
+
+def test_a_distillation_of_the_tasks_order_is_not_told(distil, student,
+                                                       capsys):
+    MMLogger.get_instance('drowned', logger_name='drowned')
+    step(distil(heavy(1e-3)), student)
+    assert capsys.readouterr().out == ''
+
+
+def test_what_is_told_is_that_of_full_strength(distil, student, capsys):
+    MMLogger.get_instance('drowned', logger_name='drowned')
+    weak = dict(type='Constant', value=1e-9)
+    step(distil(heavy(1e9), schedule=weak), student)
+    assert 'loss_kd_fpn' in capsys.readouterr().out
+
+
+def test_looking_at_gradients_changes_none(distil, student, monkeypatch):
+    found = []
+    for look in (True, False):
+        if not look:
+            monkeypatch.setattr(Distiller, 'shares', lambda *_: {})
+        student.zero_grad()
+        task, losses = step(distil(FPN, CLS), student)
+        student.parse_losses({**task, **losses})[0].backward()
+        found.append([
+            p.grad.clone() for p in student.parameters() if p.grad is not None
+        ])
+    assert len(found[0]) == len(found[1])
+    assert all(torch.equal(*pair) for pair in zip(*found))

@@ -168,16 +168,19 @@ def _try_out(sampler: Any, scheduler: Any, steps: int) -> None:
     sampler, known = copy.deepcopy(sampler), 0.3
 
     seen: List[Tensor] = []
+    spreads: List[Tensor] = []
 
     def denoise(noisy: Tensor, t: Tensor) -> Tensor:
         seen.append(noisy[-1])
         left = _between(alphas, t)
         images = torch.full_like(noisy, known)
         noise = (noisy - left.sqrt() * images) / (1 - left).sqrt()
+        spreads.append(noise.std())
         return target_of(kind, images, noise, left.view(1))
 
     def images_of(steps: int, *seeds: int) -> Tensor:
         seen.clear()
+        spreads.clear()
         return generate(sampler, steps, denoise, seeds, (1, 8, 8),
                         alphas.device)
 
@@ -198,6 +201,10 @@ def _try_out(sampler: Any, scheduler: Any, steps: int) -> None:
         raise _Unfit(
             f'of a denoiser that knows the images, all of brightness {known}, '
             f'it makes some of {images.min():.2f} to {images.max():.2f}')
+    # It begins with a bit more noise than a schedule may end with.
+    if max(spreads) > 3 * max(1, spreads[0]):
+        raise _Unfit('it leaves more noise in the images than is in those of '
+                     'the same timestep in training')
     if not torch.allclose(beside, alone, rtol=1e-3, atol=1e-3):
         raise _Unfit('what it adds on its way does not follow from the seed '
                      'of an image, but from the run or the rest of the batch')

@@ -72,6 +72,12 @@ def test_samplers_of_other_noise_are_refused(kind, monkeypatch):
         model_with(kind)
 
 
+def test_the_same_schedule_does_not_make_unclip_fit():
+    cosine = dict(LONG, beta_schedule='squaredcos_cap_v2')
+    with pytest.raises(ValueError, match='leaves more noise'):
+        model_with('UnCLIP', cosine)
+
+
 def test_those_that_fit_are_named():
     with pytest.raises(ValueError, match='fit DDIM.*HeunDiscrete') as error:
         model_with('EDMEuler')
