@@ -84,8 +84,8 @@ class MissedValidationHook(Hook):
 
 
 def provide_for_resuming(
-        runner, recorded_iters: Callable[[],
-                                         Iterable[int]]) -> MissedValidationHook:
+        runner,
+        recorded_iters: Callable[[], Iterable[int]]) -> MissedValidationHook:
     """Register what a run needs that may be resumed, in ``before_run``.
 
     Args:
