@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any, Callable, Dict, Optional, Sequence, Union
 
 import torch
+import torch.distributed as torch_dist
 from mmengine.dist import all_reduce, barrier, get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
-from torch.distributed.distributed_c10d import _get_default_store
+from torch.utils.data import DataLoader
 
 from mmw2s.engine.checkpoints import save_resumable
 from mmw2s.engine.run_guard import guard, note_batches_trained
@@ -105,10 +106,11 @@ class StopOnSignalHook(Hook):
     def before_train(self, runner) -> None:
         """Keep the signal from the workers that load data."""
         # Slurm sends it to all processes of a step.
-        loops = (runner.train_loop, runner.val_loop)
-        for loader in [loop.dataloader for loop in loops if loop is not None]:
-            loader.worker_init_fn = partial(_start_worker, self.signals,
-                                            loader.worker_init_fn)
+        for loop in (runner.train_loop, runner.val_loop):
+            loader = getattr(loop, 'dataloader', None)
+            if isinstance(loader, DataLoader):
+                loader.worker_init_fn = partial(_start_worker, self.signals,
+                                                loader.worker_init_fn)
         self._saved_iter = runner.iter if runner.iter > 0 else None
         self._agreement = _Agreement()
         self.received = None
@@ -230,13 +232,15 @@ class _Agreement:
             return received
         if self._at is None:
             if received:
-                self._at = int(_get_default_store().compare_set(
+                self._at = int(self._store().compare_set(
                     self._key, '', str(done + 2 * self.every)))
-            elif done % self.every == 0:
-                store = _get_default_store()
-                if store.check([self._key]):
-                    self._at = int(store.get(self._key))
+            elif done % self.every == 0 and self._store().check([self._key]):
+                self._at = int(self._store().get(self._key))
         return self._at is not None and done >= self._at
+
+    @staticmethod
+    def _store() -> Any:
+        return torch_dist.distributed_c10d._get_default_store()
 
     def anywhere(self, received: bool) -> bool:
         """Whether any rank has received a signal; all of them must ask."""
