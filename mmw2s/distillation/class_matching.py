@@ -186,7 +186,7 @@ def _evaluated(runner: Runner) -> Names:
         api = getattr(metric, '_coco_api', None)
         meta = getattr(metric, 'dataset_meta', None)
         wanted = meta.get('classes') if isinstance(meta, dict) else None
-        if api is not None and wanted is not None:
+        if hasattr(api, 'get_cat_ids') and wanted is not None:
             ids = api.get_cat_ids(cat_names=wanted)
             return tuple(str(api.cats[i]['name']) for i in ids) or None
     return None

@@ -79,13 +79,16 @@ def _measure(teacher: FrozenTeacher, runner: Runner,
     loader = _own_loader(runner)
     evaluator = _own_evaluator(runner)
     device = next(iter(teacher.model.parameters())).device
+    # On every rank, for all are to come to the broadcast below.
+    has_more = len(loader.dataset) >= 2 * get_world_size() * (
+        loader.batch_size or 1)
     with torch.autocast(device.type, enabled=False):
         for i, batch in enumerate(loader):
             with teacher_named(teacher):
                 outputs = teacher.model.val_step(batch)
             with _evaluator_named(teacher):
                 evaluator.process(data_samples=outputs, data_batch=batch)
-            if i == 0 and len(loader) > 1:
+            if i == 0 and has_more:
                 names = [_names_so_far(evaluator)]
                 broadcast_object_list(names)
                 if names[0]:
@@ -109,7 +112,7 @@ def _has_folder(evaluator: Evaluator) -> bool:
     # copy of the metric that of the original.
     return any(
         getattr(metric, 'tmp_dir', None) is not None
-        for metric in evaluator.metrics)
+        for metric in getattr(evaluator, 'metrics', ()))
 
 
 def _names_so_far(evaluator: Evaluator) -> List[str]:
