@@ -96,15 +96,13 @@ class TeacherView:
         return self._calls
 
     def _predict(self) -> None:
-        self._forward(self.inputs, self._data_samples)
-
-    def _forward(self, inputs: Tensor, data_samples: Any) -> None:
         # Not mode='tensor', in which mmdet calls the forward of its heads past
         # their hooks. Of predict only what is asked for is reached, no
         # post-processing.
         with teacher_named(self._teacher):
             try:
-                self._teacher.model(inputs, data_samples, mode='predict')
+                self._teacher.model(
+                    self.inputs, self._data_samples, mode='predict')
             except (AttributeError, KeyError, TypeError) as error:
                 raise ValueError(
                     f'the teacher {self._teacher.name} cannot take the data '
@@ -114,6 +112,15 @@ class TeacherView:
                     '(pseudo_collate), or distil feature maps, for which a '
                     'teacher seldom needs them') from error
 
+    def _predict_on(self, inputs: Tensor, data_samples: Any) -> None:
+        """The same on a batch that takes the place of its own meanwhile."""
+        own = self._inputs, self._data_samples
+        self._inputs, self._data_samples = inputs, data_samples
+        try:
+            self._predict()
+        finally:
+            self._inputs, self._data_samples = own
+
     @torch.no_grad()
     def _run_whole(self) -> Dict[str, List[Call]]:
         teacher = self._teacher
@@ -121,7 +128,7 @@ class TeacherView:
                 self._student_inputs.device.type), \
                 training_flag_up(teacher.model, self._training_form):
             return WholeForward(teacher.model, teacher.name,
-                                self._capture).calls(self._forward,
+                                self._capture).calls(self._predict_on,
                                                      self.inputs,
                                                      self._data_samples,
                                                      self._until)
