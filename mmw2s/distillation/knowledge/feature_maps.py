@@ -99,8 +99,8 @@ class FPNFeatures(Knowledge):
                 if level >= min(len(student), len(teacher)):
                     raise ValueError(
                         f'FPNFeatures.levels has {level}, but the student '
-                        f'gives {plural(len(student), "level")} and the teacher '
-                        f'{len(teacher)}, counted from 0')
+                        f'gives {plural(len(student), "level")} and the '
+                        f'teacher {len(teacher)}, counted from 0')
             return [(level, level) for level in self.levels]
         if len(student) == len(teacher) == 1:
             return [(0, 0)]
