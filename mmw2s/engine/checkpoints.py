@@ -60,7 +60,8 @@ def find_resumable(work_dir: str) -> Optional[str]:
         there is no checkpoint at all.
 
     Raises:
-        ValueError: If there are checkpoints, but none is whole.
+        ValueError: If there are checkpoints, but none is whole; the first
+            checkpoint of a run that was killed within it is passed over.
     """
     pointer = osp.join(work_dir, _LAST)
     named = ''
@@ -86,7 +87,11 @@ def find_resumable(work_dir: str) -> Optional[str]:
                                                        for other in lost))
             return path
         lost.append(f'{path} {wrong}')
-    if lost:
+    if len(lost) == 1 and not osp.isfile(pointer):
+        # Killed within its first checkpoint.
+        _warn(f'{lost[0]}, and there is no other checkpoint in {work_dir}: '
+              'the run begins anew')
+    elif lost:
         raise ValueError(
             f'there is no checkpoint to resume from in {work_dir}: {problem}; '
             f'{"; ".join(lost)}. Give one as --resume PATH, or leave --resume '

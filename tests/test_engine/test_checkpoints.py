@@ -89,6 +89,14 @@ def test_the_best_weights_are_nothing_to_resume_from(work_dir):
     assert find_resumable(str(work_dir)) == str(work_dir / 'epoch_3.pth')
 
 
+def test_a_run_killed_within_its_first_checkpoint_begins_anew(
+        tmp_path, capsys):
+    write(tmp_path / 'epoch_1.pth', 1)
+    cut(tmp_path / 'epoch_1.pth')
+    assert find_resumable(str(tmp_path)) is None
+    assert 'the run begins anew' in capsys.readouterr().out
+
+
 def test_where_none_is_whole_the_run_is_not_begun_anew(work_dir):
     for path in work_dir.glob('*.pth'):
         cut(path)
