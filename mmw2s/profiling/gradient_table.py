@@ -99,6 +99,8 @@ def measure(config: Union[str, Config],
     shares: Dict[str, List[Any]] = {term.key: [] for term in terms}
     distiller = _Noting(student, teacher, terms, Constant(1.))
     distiller.bind(iters, iters)
+    if hasattr(student, 'set_epoch'):  # TOOD's SetEpochInfoHook
+        student.set_epoch(0)
     optimizer = torch.optim.AdamW(
         [p for p in student.parameters() if p.requires_grad], 1e-4)
     for i in range(iters):
@@ -141,7 +143,7 @@ def table(configs: Sequence[str], **fields: Any) -> Iterator[str]:
         name = config.split('/')[-1].replace('.py', '')
         try:
             found = measure(config, **fields)
-        except (ValueError, RuntimeError, ImportError) as error:
+        except Exception as error:  # the others are still of use
             reason = ' '.join(str(error).split())[:120]
             yield f'| {name} | - | - | - | {type(error).__name__}: {reason} |'
             continue
