@@ -99,8 +99,9 @@ def measure(config: Union[str, Config],
     shares: Dict[str, List[Any]] = {term.key: [] for term in terms}
     distiller = _Noting(student, teacher, terms, Constant(1.))
     distiller.bind(iters, iters)
-    if hasattr(student, 'set_epoch'):  # TOOD's SetEpochInfoHook
-        student.set_epoch(0)
+    for module in student.modules():
+        if getattr(module, 'epoch', 0) is None:  # mmdet's SetEpochInfoHook
+            module.epoch = 0
     optimizer = torch.optim.AdamW(
         [p for p in student.parameters() if p.requires_grad], 1e-4)
     for i in range(iters):
