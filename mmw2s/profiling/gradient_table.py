@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
+from mmengine.logging import MessageHub
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import BaseDataElement
 from torch import nn
@@ -99,9 +100,7 @@ def measure(config: Union[str, Config],
     shares: Dict[str, List[Any]] = {term.key: [] for term in terms}
     distiller = _Noting(student, teacher, terms, Constant(1.))
     distiller.bind(iters, iters)
-    for module in student.modules():
-        if getattr(module, 'epoch', 0) is None:  # mmdet's SetEpochInfoHook
-            module.epoch = 0
+    MessageHub.get_current_instance().update_info('epoch', 0)  # of TOOD
     optimizer = torch.optim.AdamW(
         [p for p in student.parameters() if p.requires_grad], 1e-4)
     for i in range(iters):
