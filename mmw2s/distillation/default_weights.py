@@ -24,6 +24,8 @@ class _Weights(NamedTuple):
 _BY_HEAD = dict(
     RTMDetHead=_Weights(1.5, 0.05),
     RPNHead=_Weights(5., 1.),
+    FSAFHead=_Weights(5., 1.),
+    FoveaHead=_Weights(2., 1.),
     PAAHead=_Weights(50., 0.2),
     GFLHead=_Weights(10., 0.1),
     VFNetHead=_Weights(50., 1.),

@@ -34,8 +34,8 @@ def test_a_classifier_is_measured_too():
 def test_what_cannot_be_measured_is_a_line_of_the_table(monkeypatch):
 
     def refuse(*_, **__):
-        raise ValueError('nothing\nknown')
+        raise TypeError('nothing\nknown')
 
     monkeypatch.setattr('mmw2s.profiling.gradient_table.measure', refuse)
     *_, line = table(['mmdet::a/b.py'])
-    assert line == '| b | - | - | - | ValueError: nothing known |'
+    assert line == '| b | - | - | - | TypeError: nothing known |'

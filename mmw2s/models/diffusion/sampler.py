@@ -98,13 +98,13 @@ def _build(cfg: dict, scheduler: Any) -> Any:
     if lacking:
         raise _Unfit(f'it has no {lacking[0]}')
     known = inspect.signature(found).parameters
+    if 'beta_schedule' not in known:
+        raise _Unfit('it takes no beta_schedule')
     unknown = sorted(fields.keys() - known.keys())
     if unknown:
         raise ValueError(f'sampler has the unknown fields '
                          f'{", ".join(unknown)}: {kind} is built with ' +
                          ', '.join(known))
-    if 'beta_schedule' not in known:
-        raise _Unfit('it takes no beta_schedule')
     # `from_config` alone leaves out what has the default of the scheduler's
     # class: the sampler's class may have another.
     noise = {
