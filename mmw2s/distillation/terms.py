@@ -192,7 +192,9 @@ def _refuse_no_loss(name: str, loss: nn.Module) -> None:
     """Refuse what cannot be called as the distiller calls a loss."""
     given = dict(weight=None, avg_factor=None, temperature=None)
     try:
-        inspect.signature(loss).bind(None, None, **given)
+        # A module's __call__ takes anything.
+        inspect.signature(getattr(loss, 'forward', loss)).bind(
+            None, None, **given)
     except (TypeError, ValueError):
         raise TypeError(
             f'{name} should be a loss, called with (student, teacher, weight, '

@@ -180,7 +180,8 @@ class WeakTeacherDistillHook(Hook):
         with preserved_rng():
             teacher = FrozenTeacher.from_cfg(self.teacher_cfg,
                                              runner.cfg.filename)
-            match_pipelines(teacher.follow(student), runner)
+            teacher.follow(student)
+            match_pipelines(teacher, runner)
         classes = class_matching.student_classes(runner, student)
         distill = self.distill_cfg or default_distill(
             student, teacher.model,
