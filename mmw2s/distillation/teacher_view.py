@@ -191,8 +191,9 @@ class TeacherView:
                 retold(lambda error: (
                     f'the teacher {teacher.name} cannot compute its losses on '
                     'a batch that the student has computed its own on '
-                    f'{error}. Use a teacher of the student\'s kind, or a '
-                    'stop without training losses, stop=dict(type="At", ...)')):
+                    f'{error}. Use a teacher of the kind of the student, or a '
+                    'stop without training losses, stop=dict(type="At", '
+                    '...)')):
             return teacher.model(self.inputs, self._given_samples, mode='loss')
 
 
