@@ -129,7 +129,6 @@ def _compare(sampler: Any, scheduler: Any) -> None:
     if getattr(sampler, 'alphas_cumprod', None) is None:
         raise _Unfit('it has no alphas_cumprod')
     wanted, given = (s.alphas_cumprod for s in (scheduler, sampler))
-
     facts = [('num_train_timesteps', len(wanted), len(given))] + [
         (key, _setting(scheduler, key, usual), _setting(sampler, key, usual))
         for key, usual in _USUAL.items()
