@@ -16,6 +16,8 @@ import numpy as np
 from mmengine.fileio import get_local_path
 from mmengine.logging import print_log
 
+from mmw2s.utils.text import listed
+
 __all__ = ['Names', 'inner_datasets', 'label_names', 'names_in']
 
 Names = Optional[Tuple[str, ...]]
@@ -101,8 +103,8 @@ def _of_one(dataset: Any, declared: Names) -> Names:
         return declared
     print_log(
         f'The {type(dataset).__name__} of {_where(dataset)} numbers its '
-        f'labels in the order {_short(used)}, but its metainfo names the '
-        f'classes {_short(declared)}: the labels do not mean what the '
+        f'labels in the order ({listed(used, 5)}), but its metainfo names the '
+        f'classes ({listed(declared, 5)}): the labels do not mean what the '
         'metainfo says. Write metainfo=dict(classes=...) in the order of the '
         'labels (of a COCO file, that of its "categories")',
         logger='current',
@@ -172,9 +174,3 @@ def _where(dataset: Any) -> str:
         getattr(dataset, 'ann_file', None)
         or getattr(dataset, 'data_prefix', None)
         or getattr(dataset, 'data_root', 'its own'))
-
-
-def _short(names: Tuple[str, ...], most: int = 5) -> str:
-    rest = len(names) - most
-    return f'({", ".join(names[:most])}' + (f' and {rest} more)'
-                                            if rest > 0 else ')')
