@@ -9,6 +9,7 @@ import json
 import logging
 import mmap
 import re
+from collections import Counter
 from itertools import zip_longest
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
@@ -115,10 +116,8 @@ def _of_one(dataset: Any, declared: Names) -> Names:
 def _disordered(used: Tuple[str, ...], declared: Tuple[str, ...]) -> bool:
     """Whether there are labels without a name, or a name that both have once
     stands at another place."""
-    places = {
-        name: i
-        for i, name in enumerate(declared) if declared.count(name) == 1
-    }
+    counts = Counter(declared)
+    places = {n: i for i, n in enumerate(declared) if counts[n] == 1}
     return len(used) > len(declared) or any(
         places.get(name, i) != i for i, name in enumerate(used))
 
