@@ -32,6 +32,7 @@ COMMANDS = {
     'compare-settings': Command('analysis_tools/compare_settings.py'),
     'choose-teacher': Command('analysis_tools/choose_teacher.py'),
     'benchmark': Command('analysis_tools/benchmark.py'),
+    'gradient-share': Command('analysis_tools/gradient_share.py'),
     'sample': Command('sample.py'),
     'fid-of-real-images': Command('analysis_tools/fid_of_real_images.py'),
     'prepare-bccd': Command('dataset_converters/bccd.py'),

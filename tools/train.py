@@ -8,6 +8,7 @@ from glob import escape, glob
 from typing import Optional, Sequence
 
 from mmengine.config import Config, DictAction
+
 from mmw2s.engine.checkpoints import find_resumable
 from mmw2s.engine.hooks.stop_on_signal_hook import RunEnded, end_at_once
 from mmw2s.engine.launch import (build_runner, check_checkpoint, enable_amp,
@@ -115,17 +116,11 @@ def prepare_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def is_interrupt(error: Optional[BaseException]) -> bool:
-    """Whether an error is Ctrl-C or a signal that ends the run, or what
-    became of it on its way here.
+def exit_code(error: Optional[BaseException]) -> Optional[int]:
+    """The exit code after Ctrl-C or a signal, None for another error.
 
     Inside a write of a checkpoint, torch raises an error of its own for it.
     """
-    return exit_code(error) is not None
-
-
-def exit_code(error: Optional[BaseException]) -> Optional[int]:
-    """The exit code of an interrupted run, None for another error."""
     while error is not None:
         if isinstance(error, RunEnded):
             return error.code

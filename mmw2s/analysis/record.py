@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from mmw2s.records.checks import COUNT, shown
-from mmw2s.records.events import read_rows
+from mmw2s.records.events import EVENTS, read_rows
+from mmw2s.records.history import FILENAME
 from mmw2s.records.metric_names import means_no_ground_truth
 from mmw2s.utils.files import atomic_write
 
@@ -20,8 +21,6 @@ __all__ = [
     'scalar_metrics', 'set_aside', 'write_record'
 ]
 
-#: Of TimeToTargetHook, and of WeakTeacherDistillHook.
-FILENAME, EVENTS = 'time_to_target.json', 'w2s_record.jsonl'
 SCHEMA_VERSION = 1
 
 

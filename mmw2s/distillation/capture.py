@@ -20,12 +20,15 @@ class Call(NamedTuple):
 class _Noted(NamedTuple):
     """A call, and what tells whether its output has been changed since."""
     call: Call
-    copy: Any  # of the output; None where none was made
-    versions: Tuple[int, ...]
+    versions: Optional[Tuple[int, ...]] = None  # None: nothing can change it
+    copy: Any = None  # of the output, where one was made
 
 
-class EnoughCaptured(Exception):
-    """Ends a forward once everything that was asked for is captured."""
+class EnoughCaptured(BaseException):
+    """Ends a forward once everything that was asked for is captured.
+
+    No error, so that no one's ``except Exception`` takes it for one.
+    """
 
 
 def find_module(model: nn.Module, name: str, owner: str) -> nn.Module:
@@ -87,14 +90,14 @@ class Capture:
         def note(module: nn.Module, inputs: tuple, output: Any) -> None:
             if self._calls is None:
                 return
-            calls = self._calls[name]
-            calls.append(_Noted(Call(inputs, output), None, _versions(output)))
+            calls, call = self._calls[name], Call(inputs, output)
+            calls.append(_Noted(call))
             if self._until is not None and all(
                     len(self._calls[n]) >= count
                     for n, count in self._until.items()):
                 raise EnoughCaptured  # nothing can change this one any more
-            if self._is_changed.get(name, True):
-                calls[-1] = calls[-1]._replace(copy=_copy(output))
+            copy = _copy(output) if self._is_changed.get(name, True) else None
+            calls[-1] = _Noted(call, _versions(output), copy)
 
         return note
 
@@ -125,6 +128,8 @@ class Capture:
 
     def _as_given(self, name: str, noted: _Noted) -> Call:
         """The call with its output as it was before any change."""
+        if noted.versions is None:
+            return noted.call
         is_changed = _versions(noted.call.output) != noted.versions
         if is_changed and noted.copy is None:
             raise RuntimeError(

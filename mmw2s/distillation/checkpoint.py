@@ -5,7 +5,7 @@ import os
 import os.path as osp
 import re
 from collections import OrderedDict
-from typing import Any, Tuple
+from typing import Any, List, Tuple
 
 import torch
 from mmengine.logging import print_log
@@ -52,10 +52,12 @@ def load_weights(source: str,
             than tensors and plain values.
     """
     path, name = osp.expanduser(os.fspath(source)), None
+    read: List[Tuple['OrderedDict', dict]] = []
     if re.match('https?://', path, re.IGNORECASE):
         name = path
+        # What has been read to check it need not be read again.
         path = cached_download(
-            name, lambda file: _weights_in(file, trust, source) and None)
+            name, lambda file: read.append(_weights_in(file, trust, name)))
     elif '://' in path:
         raise ValueError('teacher.checkpoint should be a path or an http(s) '
                          f'URL, but got {source!r}: download it by hand')
@@ -63,7 +65,8 @@ def load_weights(source: str,
         raise FileNotFoundError(
             f'teacher.checkpoint should be a file or a URL, but there is no '
             f'file {path!r}' + (', it is a folder' if osp.isdir(path) else ''))
-    weights, meta = _weights_in(path, trust, name or path)
+    weights, meta = read[-1] if read else _weights_in(path, trust, name
+                                                      or path)
     if not has_checksums(path):
         print_log(
             f'{path} is of a format without check sums: if it was damaged on '

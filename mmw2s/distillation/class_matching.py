@@ -2,7 +2,7 @@
 """Whether a teacher's classes are the student's, told by their names."""
 import logging
 import re
-from typing import Any, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 from mmengine.logging import print_log
 from mmengine.runner import Runner
@@ -113,7 +113,12 @@ def columns_of(theirs: Names, student: Names) -> Optional[List[int]]:
     if not theirs or not student or \
             [spelling(t) for t in theirs] == [spelling(s) for s in student]:
         return None
-    places = [_places(name, theirs) for name in student]
+    # Of ImageNet-21k there are too many to look through them for each name.
+    exact = _places(theirs)
+    respelt = _places([spelling(name) for name in theirs])
+    places = [
+        exact.get(name) or respelt.get(spelling(name), []) for name in student
+    ]
     if not all(places):
         return None
     for name, found in zip(student, places):
@@ -125,22 +130,22 @@ def columns_of(theirs: Names, student: Names) -> Optional[List[int]]:
                 f'{len(theirs)} outputs in their order, each name once, and '
                 'the same name to the student\'s class')
     columns = [found[0] for found in places]
-    for i, column in enumerate(columns):
-        if column in columns[:i]:
+    for column, found in _places(columns).items():
+        if len(found) > 1:
             raise ValueError(
-                f'the student\'s classes nos. {columns.index(column)} and {i} '
+                f'the student\'s classes nos. {found[0]} and {found[1]} '
                 f'are both {theirs[column]!r}, of which the teacher has one: '
                 'give each class of the data set a name of its own, and the '
                 'teacher\'s outputs the same names by teacher.classes=[...]')
     return columns
 
 
-def _places(name: str, names: Sequence[str]) -> List[int]:
-    """Where a name stands, or another spelling of it where it does not."""
-    exact = [i for i, other in enumerate(names) if other == name]
-    return exact or [
-        i for i, other in enumerate(names) if spelling(other) == spelling(name)
-    ]
+def _places(names: Sequence[Any]) -> Dict[Any, List[int]]:
+    """Where each name stands."""
+    found: Dict[Any, List[int]] = {}
+    for i, name in enumerate(names):
+        found.setdefault(name, []).append(i)
+    return found
 
 
 def check_validation(runner: Runner, classes: Names, strict: bool) -> None:
@@ -160,8 +165,11 @@ def check_validation(runner: Runner, classes: Names, strict: bool) -> None:
     loader = getattr(runner.val_loop, 'dataloader', None)
     evaluated = _evaluated(runner) or label_names(
         getattr(loader, 'dataset', None))
-    spelt = [spelling(name) for name in classes]
-    places = {name: i for i, name in enumerate(spelt) if spelt.count(name) < 2}
+    places = {
+        name: found[0]
+        for name, found in _places([spelling(c) for c in classes]).items()
+        if len(found) == 1
+    }
     moved = [
         f'{name!r} is {places[spelling(name)]} in training and {i} in '
         'validation' for i, name in enumerate(evaluated or ())

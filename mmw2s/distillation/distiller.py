@@ -1,9 +1,8 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Joins what is transferred, how it is compared and how strongly."""
-from contextlib import contextmanager
 from functools import partial
-from typing import (Any, Dict, Iterator, List, NamedTuple, Optional, Sequence,
-                    Union)
+from typing import (Any, ContextManager, Dict, List, NamedTuple, Optional,
+                    Sequence, Union)
 
 import torch
 from mmengine.dist import all_reduce
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from .batch import images_of, refuse_branches
 from .capture import Capture
-from .failures import is_of_the_machine, is_told
+from .failures import retold
 from .gradient_share import Share, gradient_shares, warn_of_drowned_task
 from .input_mapping import InputMapping
 from .knowledge import Pair
@@ -322,26 +321,15 @@ class Distiller:
         self._looks.remove()
 
 
-@contextmanager
-def _pairing_named(term: Term) -> Iterator[None]:
-    """Say of any failure which entry it is of, and what to do.
-
-    Modules of kinds that are not known may lack what a check asks for, and
-    give in a step what no check can foresee.
-    """
-    try:
-        yield
-    except Exception as error:
-        if is_of_the_machine(error) or is_told(error):
-            raise
-        knowledge = term.knowledge
-        raise ValueError(
-            f'{term.key}: what the student\'s {knowledge.module} and the '
-            f'teacher\'s {knowledge.teacher_module} give could not be '
-            f'compared by {type(knowledge).__name__} and '
-            f'{type(term.loss).__name__} ({type(error).__name__}: {error}). '
-            'Name other modules in this entry of distill, or distil feature '
-            'maps (knowledge FPNFeatures, of a neck or a stage)') from error
+def _pairing_named(term: Term) -> ContextManager[None]:
+    """Say of any failure which entry it is of."""
+    knowledge = term.knowledge
+    return retold(lambda error: (
+        f'{term.key}: what the student\'s {knowledge.module} and the '
+        f'teacher\'s {knowledge.teacher_module} give could not be compared by '
+        f'{type(knowledge).__name__} and {type(term.loss).__name__} {error}. '
+        'Name other modules in this entry of distill, or distil feature maps '
+        '(knowledge FPNFeatures, of a neck or a stage)'))
 
 
 def _refuse_without_gradient(term: Term, pairs: Sequence[Pair]) -> None:

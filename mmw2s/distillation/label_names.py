@@ -9,12 +9,15 @@ import json
 import logging
 import mmap
 import re
+from collections import Counter
 from itertools import zip_longest
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 import numpy as np
 from mmengine.fileio import get_local_path
 from mmengine.logging import print_log
+
+from mmw2s.utils.text import listed
 
 __all__ = ['Names', 'inner_datasets', 'label_names', 'names_in']
 
@@ -101,8 +104,8 @@ def _of_one(dataset: Any, declared: Names) -> Names:
         return declared
     print_log(
         f'The {type(dataset).__name__} of {_where(dataset)} numbers its '
-        f'labels in the order {_short(used)}, but its metainfo names the '
-        f'classes {_short(declared)}: the labels do not mean what the '
+        f'labels in the order ({listed(used, 5)}), but its metainfo names the '
+        f'classes ({listed(declared, 5)}): the labels do not mean what the '
         'metainfo says. Write metainfo=dict(classes=...) in the order of the '
         'labels (of a COCO file, that of its "categories")',
         logger='current',
@@ -113,10 +116,8 @@ def _of_one(dataset: Any, declared: Names) -> Names:
 def _disordered(used: Tuple[str, ...], declared: Tuple[str, ...]) -> bool:
     """Whether there are labels without a name, or a name that both have once
     stands at another place."""
-    places = {
-        name: i
-        for i, name in enumerate(declared) if declared.count(name) == 1
-    }
+    counts = Counter(declared)
+    places = {n: i for i, n in enumerate(declared) if counts[n] == 1}
     return len(used) > len(declared) or any(
         places.get(name, i) != i for i, name in enumerate(used))
 
@@ -172,9 +173,3 @@ def _where(dataset: Any) -> str:
         getattr(dataset, 'ann_file', None)
         or getattr(dataset, 'data_prefix', None)
         or getattr(dataset, 'data_root', 'its own'))
-
-
-def _short(names: Tuple[str, ...], most: int = 5) -> str:
-    rest = len(names) - most
-    return f'({", ".join(names[:most])}' + (f' and {rest} more)'
-                                            if rest > 0 else ')')

@@ -87,10 +87,10 @@ class LossLooks:
         all_reduce(losses, 'mean')
         return dict(zip(('student', 'teacher'), losses.tolist()))
 
-    def _common(self, ours: Dict[str, Any], theirs: Dict[str,
-                                                         Any]) -> List[str]:
+    def _common(self, student: Dict[str, Any],
+                teacher: Dict[str, Any]) -> List[str]:
         of_each = [[name for name in losses if 'loss' in name]
-                   for losses in (ours, theirs)]
+                   for losses in (student, teacher)]
         common = [name for name in of_each[0] if name in of_each[1]]
         if not common:
             raise ValueError(

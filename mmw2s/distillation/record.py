@@ -9,8 +9,8 @@ from typing import Any, Dict, List, Optional
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
-from mmw2s.analysis.record import EVENTS, set_aside
-from mmw2s.records.events import Rows, check_rows, longer, read_rows
+from mmw2s.analysis.record import set_aside
+from mmw2s.records.events import EVENTS, Rows, check_rows, longer, read_rows
 from mmw2s.utils.files import atomic_write
 
 __all__ = ['RunRecord']

@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Class names that are spelt differently by versions of one package."""
 
-__all__ = ['canonical_name', 'same_class']
+__all__ = ['canonical_name']
 
 # onedl-mmpretrain 1.3.6 respelt two of mmpretrain 1.2.0's ImageNet classes,
 # nos. 295 and 509. Later spelling -> earlier one.
@@ -16,8 +16,3 @@ _RESPELT = {
 def canonical_name(name: str) -> str:
     """The one spelling that stands for all known ones of a class."""
     return _RESPELT.get(name, name)
-
-
-def same_class(first: str, second: str) -> bool:
-    """Whether two names are of one class: equal, or known to be respelt."""
-    return canonical_name(first) == canonical_name(second)

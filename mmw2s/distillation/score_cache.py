@@ -16,8 +16,9 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from mmw2s.cache import cache_folder, weights_hash
+from mmw2s.cache import cache_folder
 from mmw2s.utils.files import atomic_write
+from mmw2s.utils.weight_files import sha256_of
 from mmw2s.version import __version__
 from .label_names import inner_datasets
 from .teacher import FrozenTeacher
@@ -71,7 +72,7 @@ def cache_path(teacher: FrozenTeacher, runner: Runner) -> Optional[str]:
     digest.update(
         json.dumps(described.to_dict(), sort_keys=True, default=str).encode())
     for path in _named_files(configs):
-        _add_file(digest, path)
+        digest.update(sha256_of(path).encode())
     for folder in _named_folders(configs[1]):
         for parent, folders, names in os.walk(folder):
             folders.sort()
@@ -89,8 +90,8 @@ def cache_path(teacher: FrozenTeacher, runner: Runner) -> Optional[str]:
                 *(step for dataset in datasets for step in getattr(
                     getattr(dataset, 'pipeline', None), 'transforms', ()))
             ])):
-        _add_file(digest, path)
-    digest.update(weights_hash(teacher.model).encode())
+        digest.update(sha256_of(path).encode())
+    digest.update(teacher.fingerprint['weights_hash'].encode())
     return osp.join(
         cache_folder('teacher_scores'), f'{digest.hexdigest()[:32]}.json')
 
@@ -172,12 +173,6 @@ def _leaves(dataset: Any) -> Iterator[Any]:
         yield dataset
     for one in inner:
         yield from _leaves(one)
-
-
-def _add_file(digest: Any, path: str) -> None:
-    with open(path, 'rb') as file:
-        for chunk in iter(lambda: file.read(_LARGEST), b''):
-            digest.update(chunk)
 
 
 def _add_content(digest: Any, dataset: Any) -> None:

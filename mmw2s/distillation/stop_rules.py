@@ -13,12 +13,12 @@ from mmengine.logging import print_log
 
 from mmw2s.analysis.operating_band import teacher_warning
 from mmw2s.analysis.targets import infer_rule
-from mmw2s.records.metric_names import (main_metric, means_no_ground_truth,
-                                        rule_warning, scale_warning)
+from mmw2s.records.metric_names import rule_warning, scale_warning
 from mmw2s.registry import STOP_RULES
 from mmw2s.utils.fields import (check_choice, check_integer, check_number,
                                 check_text)
 from mmw2s.utils.text import plural
+from .deciding_metric import deciding_metric, deciding_score
 
 __all__ = ['At', 'StopRule', 'SurpassOnTrain', 'SurpassTeacher']
 
@@ -218,7 +218,8 @@ class SurpassTeacher(StopRule):
              teacher_metrics: Optional[Mapping[str, float]] = None) -> None:
         super().bind(max_iters, iters_per_epoch)
         if self.needs_teacher_score:
-            self.teacher_score = self._pick(teacher_metrics or {})
+            self.metric, self.teacher_score = deciding_score(
+                self.metric, teacher_metrics or {})
         given, self.rule = self.rule, infer_rule(self.metric, self.rule)
         for warning in self._warnings(given):
             if warning is not None:
@@ -240,51 +241,13 @@ class SurpassTeacher(StopRule):
 
     def check_metrics(self, names: Sequence[str]) -> None:
         if self.metric == 'auto':
-            infer_rule(self._main(names), self.rule)
+            infer_rule(deciding_metric(names), self.rule)
         elif self.metric not in names:
             print_log(
                 f'SurpassTeacher.metric is {self.metric!r}, but for the first '
                 f'images the evaluator gives {", ".join(names)}',
                 logger='current',
                 level=logging.WARNING)
-
-    @staticmethod
-    def _main(names: Sequence[str]) -> str:
-        main = main_metric(names)
-        if main is None:
-            raise ValueError(
-                'the evaluator gives several metrics, and none that is known '
-                f'as the main one: {", ".join(names)}. Name the one that '
-                'decides, and what is better: stop=dict(type='
-                '"SurpassTeacher", metric=..., rule="greater" or "less")')
-        return main
-
-    def _pick(self, metrics: Mapping[str, float]) -> float:
-        if not metrics:
-            raise ValueError(
-                'the evaluator gives no metric for the teacher; with mmdet '
-                'this means that the teacher detects nothing on the '
-                'validation set. Check its checkpoint and its classes')
-        if self.metric == 'auto':
-            self.metric = self._main(list(metrics))
-            if len(metrics) > 1:
-                print_log(
-                    f'{self.metric} decides, of {", ".join(metrics)}. '
-                    'stop.metric names another one.',
-                    logger='current')
-        if self.metric not in metrics:
-            raise ValueError(
-                f'SurpassTeacher.metric is {self.metric!r}, but the '
-                f'evaluator gives {", ".join(metrics)}')
-        score = metrics[self.metric]
-        if score is None or not math.isfinite(score) or \
-                means_no_ground_truth(self.metric, score):
-            raise ValueError(
-                f'the teacher\'s {self.metric} is not a finite number, or '
-                'COCO\'s -1, which says that there is no ground truth: check '
-                'that the validation set has annotations of the classes '
-                'that its metainfo names, and the teacher\'s checkpoint')
-        return float(score)
 
     def after(self, row: Dict[str, Any]) -> Optional[str]:
         if row['event'] != 'val':

@@ -13,6 +13,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mmw2s.utils.text import listed
 from .checkpoint import unwrapped_name
 from .loading_hints import hint_of_names, hint_of_shapes
 
@@ -69,12 +70,13 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], path: str,
         result = model.load_state_dict(weights, strict=False)
     except RuntimeError as error:
         wrong = _wrong_shapes(str(error), own, weights)
+        told = [
+            f'{key} is {file} in the file and {mine} in the model'
+            for key, (file, mine) in wrong.items()
+        ] or [str(error)]
         raise ValueError(
-            f'the checkpoint {path} does not fit the teacher {name}: ' +
-            _some([f'{key} is {file} in the file and {mine} in the model'
-                   for key, (file, mine) in wrong.items()] or
-                  [str(error)]) + '. ' + hint_of_shapes(model, wrong)) \
-            from None
+            f'the checkpoint {path} does not fit the teacher {name}: '
+            f'{listed(told, 3)}. {hint_of_shapes(model, wrong)}') from None
     now = model.state_dict()
     missing = [
         key for key in result.missing_keys
@@ -92,7 +94,7 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], path: str,
             'is incomplete for'
         raise ValueError(
             f'the checkpoint {path} {verdict} the teacher {name}: ' +
-            '; '.join(f'{what} {_some(keys)}' for what, keys in (
+            '; '.join(f'{what} {listed(keys, 3)}' for what, keys in (
                 ('the file lacks', missing),
                 ('the model has no', unexpected)) if keys) + '. ' +
             hint_of_names(model, missing, unexpected))
@@ -241,8 +243,3 @@ def _wrong_shapes(error: str, own: Mapping[str, Tensor],
         if key in weights and weights[key].shape != own[key].shape and (
             not named or key in named)
     }
-
-
-def _some(items: Sequence[str], most: int = 3) -> str:
-    rest = len(items) - most
-    return ', '.join(items[:most]) + (f' and {rest} more' if rest > 0 else '')

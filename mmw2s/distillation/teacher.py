@@ -6,6 +6,7 @@ import inspect
 import json
 import logging
 from contextlib import nullcontext
+from functools import cached_property
 from typing import Any, Dict, Mapping, Optional, Sequence, Union
 
 import torch
@@ -27,16 +28,9 @@ from .stopwatch import Stopwatch
 from .strict_loading import load_strictly
 from .teacher_config import (found_beside, load_config, resolve_checkpoint,
                              without_downloads)
-from .teacher_fields import check_teacher_fields, merge_options
+from .teacher_fields import PRECISIONS, check_teacher_fields, merge_options
 
 __all__ = ['FrozenTeacher']
-
-_PRECISIONS = {
-    'run': None,
-    'fp32': torch.float32,
-    'fp16': torch.float16,
-    'bf16': torch.bfloat16
-}
 
 
 class FrozenTeacher:
@@ -101,7 +95,7 @@ class FrozenTeacher:
         self.declared_score = score
         self.classes: Names = None if classes is None else tuple(classes)
         self.stopwatch = Stopwatch()
-        self._precision = _PRECISIONS[precision]
+        self._precision = PRECISIONS[precision]
         self.checkpoint = resolve_checkpoint(config, checkpoint, self.cfg)
         self._model_cfg, inits = self.cfg.model, []
         if self.checkpoint is not None:
@@ -224,8 +218,10 @@ class FrozenTeacher:
                 'set, or correct teacher.score' +
                 (f'. {percent}' if percent else ''))
 
+    @cached_property
     def fingerprint(self) -> Dict[str, str]:
-        """Hashes of what its predictions follow from, for the run's record."""
+        """Hashes of what its predictions follow from: for the run's record,
+        and for the name under which its score is kept."""
         described = json.dumps(
             [self._model_cfg,
              self.cfg.get('data_preprocessor')],
@@ -251,7 +247,7 @@ class FrozenTeacher:
         """
         if not rows:
             return
-        began, now = rows[0], self.fingerprint()
+        began, now = rows[0], self.fingerprint
         differing = [
             key.partition('_')[0] for key, value in now.items()
             if began.get(key, value) != value

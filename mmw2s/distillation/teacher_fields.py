@@ -4,6 +4,7 @@ import difflib
 import inspect
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
+import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, TASK_UTILS, DefaultScope
 from mmengine.utils import is_seq_of
@@ -13,7 +14,13 @@ from mmw2s.utils.fields import (check_choice, check_flag, check_number,
 
 __all__ = ['PRECISIONS', 'check_teacher_fields', 'merge_options']
 
-PRECISIONS = ('run', 'fp32', 'fp16', 'bf16')
+#: None stands for that of the run.
+PRECISIONS: Dict[str, Optional[torch.dtype]] = {
+    'run': None,
+    'fp32': torch.float32,
+    'fp16': torch.float16,
+    'bf16': torch.bfloat16
+}
 
 # What a teacher's config is read for.
 _TOP = ('model', 'data_preprocessor', 'default_scope', 'load_from')

@@ -1,15 +1,15 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """What the teacher makes of a batch, computed when it is asked for."""
 from contextlib import contextmanager
-from typing import (Any, Callable, Dict, Hashable, Iterator, List, Mapping,
-                    Optional, Sequence)
+from typing import (Any, Callable, ContextManager, Dict, Hashable, Iterator,
+                    List, Mapping, Optional, Sequence)
 
 import torch
 from torch import Tensor, nn
 
 from .batch import samples_of
 from .capture import Call, Capture, EnoughCaptured
-from .failures import is_of_the_machine, is_told
+from .failures import retold
 from .input_mapping import InputMapping
 from .rng import preserved_rng
 from .teacher import FrozenTeacher
@@ -187,35 +187,21 @@ class TeacherView:
         # A RoI head draws the proposals that it is trained on.
         with preserved_rng(), \
                 teacher.autocast(self._student_inputs.device.type), \
-                training_flag_up(teacher.model, heads):
-            try:
-                return teacher.model(
-                    self.inputs, self._given_samples, mode='loss')
-            except Exception as error:
-                if is_of_the_machine(error) or is_told(error):
-                    raise
-                raise ValueError(
+                training_flag_up(teacher.model, heads), \
+                retold(lambda error: (
                     f'the teacher {teacher.name} cannot compute its losses on '
                     'a batch that the student has computed its own on '
-                    f'({type(error).__name__}: {error}). Use a teacher of the '
-                    'student\'s kind, or a stop without training '
-                    'losses, stop=dict(type="At", ...)') from error
+                    f'{error}. Use a teacher of the kind of the student, or a '
+                    'stop without training losses, stop=dict(type="At", '
+                    '...)')):
+            return teacher.model(self.inputs, self._given_samples, mode='loss')
 
 
-@contextmanager
-def teacher_named(teacher: FrozenTeacher) -> Iterator[None]:
+def teacher_named(teacher: FrozenTeacher) -> ContextManager[None]:
     """Say of a failed forward of the teacher whose it is."""
-    try:
-        yield
-    except EnoughCaptured:
-        raise
-    except Exception as error:
-        if is_of_the_machine(error) or is_told(error):
-            raise
-        raise ValueError(
-            f'the teacher {teacher.name} cannot take the pictures of the run '
-            f'({type(error).__name__}: {error}). Is it for pictures of '
-            'another size, or of other channels?') from error
+    return retold(lambda error: (
+        f'the teacher {teacher.name} cannot take the images of the run '
+        f'{error}. Is it for images of another size, or of other channels?'))
 
 
 @contextmanager

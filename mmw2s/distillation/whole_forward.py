@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .capture import Call, Capture
+from .failures import is_of_the_machine
 from .rng import preserved_rng
 
 __all__ = ['WholeForward']
@@ -78,9 +79,9 @@ class WholeForward:
         with _first_batch(self._model, inputs.dim()) as first:
             try:
                 forward()
-            except torch.OutOfMemoryError:
-                raise
             except Exception as caught:
+                if is_of_the_machine(caught):
+                    raise
                 # Predictions from data samples of training may fail, after
                 # all that is asked for.
                 error = caught

@@ -3,15 +3,14 @@
 import logging
 import os
 import os.path as osp
-import zipfile
 from glob import escape, glob
 from typing import List, Optional
 
-import torch
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
 from mmw2s.utils.files import atomic_write
+from mmw2s.utils.weight_files import read_weight_file
 
 __all__ = ['find_resumable', 'save_resumable']
 
@@ -114,13 +113,8 @@ def _problem(path: str) -> Optional[str]:
     if not osp.isfile(path):
         return 'does not exist'
     try:
-        # torch does not look at the checksums of its file.
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as file:
-                if file.testzip() is not None:
-                    return 'is damaged'
-        # As MMEngine reads it when it resumes.
-        content = torch.load(path, map_location='cpu', weights_only=False)
+        # Whatever it holds, as MMEngine reads it when it resumes.
+        content = read_weight_file(path, trust=True)
     except Exception as error:  # of any kind, where a file is damaged
         return f'is damaged or was cut short ({type(error).__name__})'
     meta = content.get('meta') if isinstance(content, dict) else None

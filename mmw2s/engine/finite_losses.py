@@ -51,17 +51,18 @@ class FiniteLosses:
         if losses is None:
             return
         broken = {k for k, loss in losses.items() if not math.isfinite(loss)}
-        ours = {key for key in broken if key.startswith('loss_kd_')}
+        distilled = {key for key in broken if key.startswith('loss_kd_')}
         gradient = self._gradient(runner)
-        if ours and not broken - ours - sums:
-            what = (f'{", ".join(sorted(ours))} is not finite at iteration '
-                    f'{runner.iter + 1}, the student\'s own losses are')
+        if distilled and not broken - distilled - sums:
+            what = (
+                f'{", ".join(sorted(distilled))} is not finite at iteration '
+                f'{runner.iter + 1}, the student\'s own losses are')
         elif has_loss_scaler(runner.optim_wrapper):
             return
         elif not broken and not math.isfinite(gradient):
             what = ('The gradient is not finite at iteration '
                     f'{runner.iter + 1}, but all losses are')
-        elif ours and self._were_finite:
+        elif distilled and self._were_finite:
             what = (f'{", ".join(sorted(broken))} are not finite at iteration '
                     f'{runner.iter + 1}: by the step before, whose losses '
                     'were finite, the student\'s weights are not any more')

@@ -16,6 +16,7 @@ from torch import nn
 from mmw2s.cache import weights_hash
 from mmw2s.distillation.checkpoint import load_weights
 from mmw2s.models.diffusion.grid import image_grid
+from mmw2s.utils.files import atomic_write
 from mmw2s.utils.text import plural
 
 __all__ = ['load_model', 'write_samples']
@@ -131,7 +132,7 @@ def _sampler_of(model: nn.Module) -> dict:
 def _note_facts(path: str, facts: dict) -> None:
     """Write down what the images are of; refuse to mix them with others."""
     if not osp.exists(path):
-        with open(path, 'w') as file:
+        with atomic_write(path) as file:
             json.dump(facts, file)
         return
     with open(path) as file:

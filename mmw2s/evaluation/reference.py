@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from mmw2s.cache import cache_folder
+from mmw2s.utils.files import atomic_write
 from mmw2s.utils.text import plural
 
 __all__ = ['Reference', 'check_images', 'moments', 'reference_of']
@@ -173,13 +174,12 @@ def _read(path: str) -> Optional[Reference]:
 def _write(path: str, reference: Reference) -> None:
     try:
         os.makedirs(osp.dirname(path), exist_ok=True)
-        with open(f'{path}.{os.getpid()}', 'wb') as file:
+        with atomic_write(path, binary=True) as file:
             np.savez(
                 file,
                 mean=reference.mean,
                 cov=reference.cov,
                 features=reference.features.numpy())
-        os.replace(f'{path}.{os.getpid()}', path)
     except OSError as error:  # no reason to end the run
         print_log(
             f'Features of the real images could not be kept for later runs '

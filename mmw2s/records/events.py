@@ -12,7 +12,10 @@ from typing import Any, Dict, List, Optional, Tuple
 from .checks import (COUNT, LOSS, MAYBE_NUMBER, MAYBE_TEXT, METRICS, NUMBER,
                      TEXT, misfit, shown)
 
-__all__ = ['Rows', 'check_rows', 'longer', 'read_rows']
+__all__ = ['EVENTS', 'Rows', 'check_rows', 'longer', 'read_rows']
+
+#: The file, of WeakTeacherDistillHook.
+EVENTS = 'w2s_record.jsonl'
 
 Rows = List[Dict[str, Any]]
 

@@ -5,7 +5,10 @@ from typing import Any, Dict, Optional
 from .checks import (COUNT, FLAG, MAYBE_COUNT, MAYBE_NUMBER, METRICS, NUMBER,
                      SECONDS, Kind, misfit, shown)
 
-__all__ = ['check_history']
+__all__ = ['FILENAME', 'check_history']
+
+#: The file that holds them, of TimeToTargetHook.
+FILENAME = 'time_to_target.json'
 
 _LIST = Kind('a list', lambda value: isinstance(value, list))
 _DICT = Kind('a dict', lambda value: isinstance(value, dict))

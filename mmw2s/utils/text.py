@@ -1,7 +1,19 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Words in messages."""
+from typing import Sequence
 
-__all__ = ['plural']
+__all__ = ['listed', 'plural']
+
+
+def listed(items: Sequence[str], most: int) -> str:
+    """The first items of a list that may be long: 'a, b and 7 more'.
+
+    Args:
+        items (Sequence[str]): The items.
+        most (int): How many are named.
+    """
+    rest = len(items) - most
+    return ', '.join(items[:most]) + (f' and {rest} more' if rest > 0 else '')
 
 
 def plural(count: float, noun: str) -> str:

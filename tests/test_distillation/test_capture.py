@@ -86,6 +86,25 @@ def test_the_forward_ends_right_after_the_last_call_asked_for(until, first):
     assert model.reached == 0
 
 
+def test_the_forward_ends_where_a_model_goes_on_after_any_error():
+
+    class Careless(Chain):
+
+        def forward(self, x):
+            try:
+                x = self.first(x)
+            except Exception:
+                pass
+            return super().forward(x)
+
+    model = Careless()
+    capture = Capture(model, ['first'], 'teacher')
+    capture.open(until=dict(first=1))
+    with pytest.raises(EnoughCaptured):
+        model(torch.ones(1, 2))
+    assert len(capture.close()['first']) == 1
+
+
 def test_the_forward_goes_on_once_the_capture_is_closed():
     model = Chain()
     capture = Capture(model, ['first'], 'teacher')

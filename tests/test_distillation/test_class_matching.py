@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from mmengine.logging import MMLogger
 
+from mmw2s.distillation import class_matching as module
 from mmw2s.distillation.class_matching import (check_classes, class_difference,
                                                columns_of)
 
@@ -72,3 +73,13 @@ def test_a_checkpoint_without_names_is_told_of(caplog):
     with caplog.at_level(logging.INFO):
         assert check_classes(of(), ('a', 'b'), strict=True)
     assert 'does not name its classes' in caplog.text
+
+
+def test_of_many_classes_each_name_is_read_a_few_times(monkeypatch):
+    theirs = [f'no. {i}' for i in range(2000)]
+    student = [name.upper() for name in theirs[::10]]
+    read, spelling = [], module.spelling
+    monkeypatch.setattr(module, 'spelling',
+                        lambda name: read.append(name) or spelling(name))
+    assert columns_of(theirs, student) == list(range(0, 2000, 10))
+    assert len(read) <= 3 * (len(theirs) + len(student))

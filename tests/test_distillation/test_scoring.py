@@ -21,6 +21,7 @@ from toys import retinanet, run_config, write_pictures
 from mmw2s.analysis.record import scalar_metrics
 from mmw2s.distillation import FrozenTeacher, score_cache
 from mmw2s.distillation import scoring as module
+from mmw2s.distillation import teacher as teacher_module
 from mmw2s.distillation.scoring import score_teacher
 
 # Another normalisation than the student's, so that it matters whose is used.
@@ -398,6 +399,17 @@ def test_corrected_labels_in_xml_files_are_scored_anew(tmp_path, teacher_with):
         cfg.experiment_name = label
         paths.append(module._cache_path(teacher_with(), Runner.from_cfg(cfg)))
     assert paths[0] != paths[1]
+
+
+def test_its_weights_are_hashed_once_for_cache_and_record(
+        run, teacher_with, monkeypatch):
+    hashed, weights_hash = [], teacher_module.weights_hash
+    monkeypatch.setattr(teacher_module, 'weights_hash',
+                        lambda model: hashed.append(1) or weights_hash(model))
+    teacher = teacher_with()
+    assert module._cache_path(teacher, run()) is not None
+    teacher.check_resumed([dict(teacher.fingerprint)])
+    assert len(hashed) == 1
 
 
 def test_images_moved_between_class_folders_are_scored_anew(tmp_path):

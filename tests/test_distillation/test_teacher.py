@@ -114,7 +114,7 @@ def row_of(teacher):
     return dict(
         name=teacher.name,
         checkpoint=teacher.checkpoint,
-        **teacher.fingerprint())
+        **teacher.fingerprint)
 
 
 def test_a_resumed_run_goes_on_with_the_same_teacher(tmp_path, said):

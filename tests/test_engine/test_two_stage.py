@@ -134,7 +134,7 @@ def test_looking_at_training_losses_leaves_the_sampling_alone(
             teacher_of(faster_rcnn(18, sampled=8)),
             schedule=later,
             stop=dict(
-                type='SurpassOnTrain', interval=1, margin=9., latest=None)))
+                type='SurpassOnTrain', interval=1, margin=0.99, latest=None)))
     assert_same(plain, hooked)
 
 

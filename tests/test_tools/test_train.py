@@ -210,16 +210,16 @@ def test_what_a_dry_run_finds_wrong_is_one_line(w2s, monkeypatch, fields,
 
 
 def test_ctrl_c_is_seen_behind_the_error_that_it_caused():
-    is_interrupt = runpy.run_path(TRAIN)['is_interrupt']
+    exit_code = runpy.run_path(TRAIN)['exit_code']
     try:
         try:
             raise KeyboardInterrupt
         finally:
             raise RuntimeError('unexpected pos')  # as torch.save does
     except RuntimeError as error:
-        assert is_interrupt(error)
-    assert is_interrupt(KeyboardInterrupt())
-    assert not is_interrupt(RuntimeError('another'))
+        assert exit_code(error) == 130
+    assert exit_code(KeyboardInterrupt()) == 130
+    assert exit_code(RuntimeError('another')) is None
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import torch
 
+from mmw2s.distillation import checkpoint
 from mmw2s.distillation.checkpoint import load_weights
 from mmw2s.utils import downloads
 
@@ -136,6 +137,16 @@ def test_a_login_page_is_refused_by_the_url_and_not_kept(server, tmp_path):
     with pytest.raises(ValueError, match='http.*/x.pth is a web page.*login'):
         load_weights(f'{server.root}/x.pth')
     assert kept(tmp_path) == []
+
+
+def test_what_was_read_to_check_it_is_not_read_again(server, monkeypatch):
+    read, read_file = [], checkpoint.read_weight_file
+    monkeypatch.setattr(checkpoint, 'read_weight_file',
+                        lambda *args: read.append(1) or read_file(*args))
+    server.answers = {'/x.pth': content(1)}
+    for times in (1, 2):  # downloaded, and found in the cache
+        load_weights(f'{server.root}/x.pth')
+        assert len(read) == times
 
 
 def test_a_redirect_to_the_file_is_followed(server):

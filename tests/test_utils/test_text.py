@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 
-from mmw2s.utils.text import plural
+from mmw2s.utils.text import listed, plural
 
 
 @pytest.mark.parametrize('count, noun, text', [
@@ -14,3 +14,12 @@ from mmw2s.utils.text import plural
 ])
 def test_a_noun_agrees_with_its_number(count, noun, text):
     assert plural(count, noun) == text
+
+
+@pytest.mark.parametrize('items, text', [
+    ([], ''),
+    (['a', 'b'], 'a, b'),
+    (['a', 'b', 'c', 'd'], 'a, b and 2 more'),
+])
+def test_of_a_long_list_the_first_are_named(items, text):
+    assert listed(items, 2) == text

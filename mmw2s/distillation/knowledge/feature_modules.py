@@ -38,10 +38,11 @@ def feature_module(model: nn.Module) -> Optional[str]:
 
 def feature_knowledge(student: nn.Module, teacher: nn.Module) -> str:
     """The knowledge to propose instead of another, with its modules."""
-    ours, theirs = feature_module(student), feature_module(teacher)
-    if ours is None or theirs is None:
+    names = feature_module(student), feature_module(teacher)
+    if None in names:
         return 'knowledge FPNFeatures, of modules that give maps'
     said = 'knowledge FPNFeatures'
-    if (ours, theirs) != ('neck', 'neck'):
-        said += f', module="{ours}"'
-    return said if ours == theirs else f'{said}, teacher_module="{theirs}"'
+    if names != ('neck', 'neck'):
+        said += f', module="{names[0]}"'
+    return said if names[0] == names[1] else \
+        f'{said}, teacher_module="{names[1]}"'

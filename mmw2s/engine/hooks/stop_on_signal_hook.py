@@ -53,8 +53,8 @@ def end_at_once(signals: Sequence[str]) -> None:
 
 def _check_signals(owner: str, names: Sequence[Any]) -> None:
     for name in names:
-        if name not in signal.Signals.__members__ or name in ('SIGKILL',
-                                                              'SIGSTOP'):
+        if name in ('SIGKILL', 'SIGSTOP') or \
+                name not in list(signal.Signals.__members__):
             raise ValueError(
                 f'{owner} should be names of signals that can be handled '
                 f'(SIGTERM, SIGUSR1, ...), but got {name!r}')
@@ -90,7 +90,8 @@ class StopOnSignalHook(Hook):
                  signals: Union[str, Sequence[str]] = ('SIGTERM', ),
                  **unknown: Any) -> None:
         check_fields('StopOnSignalHook', unknown, ('signals', ))
-        self.signals = [signals] if isinstance(signals, str) else list(signals)
+        is_list = isinstance(signals, (list, tuple))
+        self.signals = list(signals) if is_list else [signals]
         _check_signals('StopOnSignalHook.signals', self.signals)
         #: The number of the signal that has come.
         self.received: Optional[int] = None

@@ -236,7 +236,7 @@ class WeakTeacherDistillHook(Hook):
                 metrics=metrics,
                 evaluators=evaluator_names(runner),
                 seconds=seconds,
-                **teacher.fingerprint())
+                **teacher.fingerprint)
         warn_of_targets(runner, metrics)
         # A compiled model calls it after its graphs.
         self._handle = student.register_forward_hook(

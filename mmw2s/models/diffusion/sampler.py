@@ -128,25 +128,24 @@ def _compare(sampler: Any, scheduler: Any) -> None:
         raise _Unfit('it is for consistency models')
     if getattr(sampler, 'alphas_cumprod', None) is None:
         raise _Unfit('it has no alphas_cumprod')
-    ours, theirs = (s.alphas_cumprod for s in (scheduler, sampler))
-
-    facts = [('num_train_timesteps', len(ours), len(theirs))] + [
+    wanted, given = (s.alphas_cumprod for s in (scheduler, sampler))
+    facts = [('num_train_timesteps', len(wanted), len(given))] + [
         (key, _setting(scheduler, key, usual), _setting(sampler, key, usual))
         for key, usual in _USUAL.items()
     ]
-    for key, our, their in facts:
-        if our != their:
-            raise _Unfit(f'its {key} is {their}, that of the scheduler {our}')
-    if ours.is_meta or theirs.is_meta:
+    for key, want, got in facts:
+        if want != got:
+            raise _Unfit(f'its {key} is {got}, that of the scheduler {want}')
+    if wanted.is_meta or given.is_meta:
         return
-    ours, theirs = ours.double().cpu(), theirs.double().cpu()
-    worst = int((ours - theirs).abs().argmax())
+    wanted, given = wanted.double().cpu(), given.double().cpu()
+    worst = int((wanted - given).abs().argmax())
     # Where nothing should be left, some leave 2 ** -24 to divide by.
-    if not torch.allclose(ours, theirs, rtol=1e-4, atol=1e-7):
+    if not torch.allclose(wanted, given, rtol=1e-4, atol=1e-7):
         raise _Unfit(
             'its noise schedule is another: alphas_cumprod is '
-            f'{theirs[worst]:.3g} at timestep {worst} and {theirs[-1]:.3g} '
-            f'at the last, but {ours[worst]:.3g} and {ours[-1]:.3g} of the '
+            f'{given[worst]:.3g} at timestep {worst} and {given[-1]:.3g} at '
+            f'the last, but {wanted[worst]:.3g} and {wanted[-1]:.3g} of the '
             'scheduler')
 
 

@@ -250,7 +250,7 @@ def test_a_teacher_of_another_input_size_is_refused_by_name(tmp_path, stop):
             patch_size=4),
         neck=dict(type='GlobalAveragePooling', dim=1),
         in_channels=16)
-    message = r'teacher \S+ cannot take the pictures .*\(32, 32\)'
+    message = r'teacher \S+ cannot take the images .*\(32, 32\)'
     with pytest.raises(ValueError, match=message):
         train(run_config(tmp_path, hooks=[hook(untrained(mixer), stop=stop)]))
 
@@ -261,7 +261,7 @@ def test_a_teacher_of_other_channels_is_named(tmp_path):
         backbone=dict(type='LeNet5'),
         neck=None,
         in_channels=84)
-    message = r'teacher \S+ cannot take the pictures .*Given groups=1.* other'
+    message = r'teacher \S+ cannot take the images .*Given groups=1.* other'
     with pytest.raises(ValueError, match=message):
         train(run_config(tmp_path, hooks=[hook(untrained(grey))]))
 

@@ -2,13 +2,11 @@
 import os
 import os.path as osp
 import signal
-import socket
-import subprocess
-import sys
 
 import pytest
 import torch
 from mmengine.hooks import Hook
+from ranks import run_ranks
 
 from mmw2s.engine.hooks import StopOnSignalHook
 from mmw2s.engine.hooks.stop_on_signal_hook import RunEnded, end_at_once
@@ -110,7 +108,8 @@ def test_other_signals_can_be_named(toy):
     assert ended.value.code == 128 + signal.SIGUSR1
 
 
-@pytest.mark.parametrize('signals', ['SIGKILL', ['TERM'], [15], ['sigterm']])
+@pytest.mark.parametrize(
+    'signals', ['SIGKILL', ['TERM'], [15], 15, None, [{}], ['sigterm']])
 def test_what_is_no_signal_is_refused(signals):
     with pytest.raises(ValueError, match='StopOnSignalHook.signals'):
         StopOnSignalHook(signals=signals)
@@ -167,23 +166,8 @@ finally:
 
 @pytest.mark.slow
 def test_all_ranks_leave_after_the_same_iteration(tmp_path):
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    env = dict(
-        os.environ,
-        MASTER_ADDR='127.0.0.1',
-        MASTER_PORT=str(port),
-        WORLD_SIZE='2')
-    ranks = [
-        subprocess.Popen([sys.executable, '-c', TWO_RANKS,
-                          str(tmp_path)],
-                         env=dict(env, RANK=str(rank), LOCAL_RANK=str(rank)),
-                         stdout=subprocess.PIPE,
-                         text=True) for rank in range(2)
-    ]
-    shown = [rank.communicate(timeout=300)[0] for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [143, 143], shown
+    codes, shown = zip(*run_ranks(TWO_RANKS, str(tmp_path)))
+    assert codes == (143, 143), shown
     after = {line for s in shown for line in s.splitlines() if 'ENDED' in line}
     assert len(after) == 1
     saved = torch.load(tmp_path / 'stopped.pth', weights_only=False)

@@ -3,9 +3,6 @@ import glob
 import json
 import os
 import os.path as osp
-import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS, HOOKS, METRICS
+from ranks import run_ranks
 
 from mmw2s.analysis.record import EVENTS
 from mmw2s.analysis.run import Run
@@ -485,24 +483,8 @@ shut_down_processes()
 
 @pytest.mark.slow
 def test_two_ranks_write_one_record_and_miss_the_same_validation(tmp_path):
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    env = dict(
-        os.environ,
-        MASTER_ADDR='127.0.0.1',
-        MASTER_PORT=str(port),
-        WORLD_SIZE='2')
-    ranks = [
-        subprocess.Popen([sys.executable, '-c', TWO_RANKS,
-                          str(tmp_path)],
-                         env=dict(env, RANK=str(rank), LOCAL_RANK=str(rank)),
-                         stdout=subprocess.PIPE,
-                         text=True) for rank in range(2)
-    ]
-    for rank in ranks:
-        shown, _ = rank.communicate(timeout=300)
-        assert rank.returncode == 0
+    for code, shown in run_ranks(TWO_RANKS, str(tmp_path)):
+        assert code == 0
         assert 'ITERS [2, 4, 6]' in shown
     with open(tmp_path / 'time_to_target.json') as f:
         content = json.load(f)
