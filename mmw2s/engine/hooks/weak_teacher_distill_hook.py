@@ -158,7 +158,6 @@ class WeakTeacherDistillHook(Hook):
         ``init_weights``, and an ``EMAHook`` would copy what hangs on the
         model.
         """
-        drop_ours(runner.message_hub)
         record = None
         if runner.iter > 0:
             record = self.record = RunRecord.resume(
@@ -167,6 +166,7 @@ class WeakTeacherDistillHook(Hook):
             if record.of('stop'):
                 done = record.of('stop')[0]['iter']
                 restart_smoothed(runner.message_hub, runner.iter - done)
+                drop_ours(runner.message_hub)
                 self._watch = TeacherWatch.of_record(
                     record.rows,
                     runner.max_iters,

@@ -98,6 +98,20 @@ def test_so_it_is_after_a_resume_right_after_the_stop(pictures, hook,
     assert all(map(is_the_sum, lines[-8:]))
 
 
+def test_while_the_teacher_is_there_a_resumed_runs_losses_add_up_too(
+        pictures, hook, tmp_path):
+    stop = dict(type='At', iter=7)
+    for epochs in (1, 2):
+        cfg = run_config(
+            pictures, tmp_path / 'run', epochs=epochs, hooks=[hook(stop=stop)])
+        cfg.resume = epochs == 2
+        # As usual, a line is the mean over a window that began before.
+        cfg.log_processor = dict(window_size=4)
+        lines, _ = train(cfg)
+    assert 'loss_kd_fpn' in lines[-4] and 'loss_kd_fpn' not in lines[-1]
+    assert all(map(is_the_sum, lines[-4:]))
+
+
 def test_the_log_says_when_it_will_end(pictures, hook, tmp_path):
     fading = dict(type='WarmupHoldDecay', hold=.25, decay=.25, unit='epoch')
     _, log = train(
