@@ -159,7 +159,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         code = exit_code(error)
         if code is None:
             raise
-        if int(os.environ.get('RANK', 0)) == 0:
+        told = getattr(error, 'told', False)
+        if int(os.environ.get('RANK', 0)) == 0 and not told:
             say_how_to_resume(cfg)
         sys.exit(code)
     finally:

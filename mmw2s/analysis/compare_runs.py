@@ -71,7 +71,8 @@ def compare(baselines: Sequence[Union[str, Run]],
         scale_warning('A target', target.value, metric, best)
         for target in result.targets
     ]
-    result.notes = [f'{line}.' for line in odd if line] + \
+    result.notes = [line if line.endswith('?') else f'{line}.'
+                    for line in odd if line] + \
         _notes(baselines, w2s, teacher, targets is None)
     return result
 
@@ -221,13 +222,16 @@ def _notes(baselines: List[Run], w2s: List[Run], teacher: Optional[Run],
 
 def _unknown(students: List[Run], teacher: Optional[Run]) -> List[str]:
     """What runs without a record of ours do not tell."""
-    notes = [
-        f'{run.name} has no time_to_target.json: it was read from '
-        f'{run.facts["source"]}. Its training time is the logged time of an '
-        'iteration times their number.'
+    from_logs = [
+        f'{run.name} ({run.facts["source"]})'
         for run in students + ([teacher] if teacher else [])
         if 'source' in run.facts
     ]
+    notes = [
+        'Read from MMEngine\'s own logs, for want of time_to_target.json: '
+        f'{", ".join(from_logs)}. Their training time is the logged time of '
+        'an iteration times the number of iterations.'
+    ] if from_logs else []
     known = known_units(students)
     unknown = [UNITS[unit] for unit in UNITS if unit not in known]
     if unknown:

@@ -29,8 +29,8 @@ class Judgement(NamedTuple):
     verdict: str
 
     def __str__(self) -> str:
-        return (f'{self.share:.2f} as good, {self.verdict} (the band is '
-                f'{LOW:g} to below {HIGH:g})')
+        return (f'{self.share:.0%} as good, {self.verdict} (useful is from '
+                f'{LOW:.0%} to below {HIGH:.0%})')
 
 
 def check_student_best(value: float) -> None:
@@ -86,5 +86,5 @@ def teacher_warning(metric: str, score: float, student_best: Optional[float],
     other = 'a later' if found.verdict == 'too weak' else 'an earlier'
     return (f'The teacher\'s {metric} is {score:.4g} where the student is '
             f'expected to reach {student_best:.4g}: {found}. Take {other} '
-            'epoch of its training: tools/analysis_tools/choose_teacher.py '
-            f'RUN_DIR --student-best {student_best:g} names the one')
+            'epoch of its training: `mmw2s choose-teacher RUN_DIR '
+            f'--student-best {student_best:g}` names the one')

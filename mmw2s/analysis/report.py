@@ -40,13 +40,15 @@ def _setting(result: Comparison) -> List[str]:
         versions = ', '.join(f'{k} {v}'
                              for k, v in facts.get('versions', {}).items()
                              if v)
-        devices = facts.get('devices') or ['unknown device']
-        lines.append(
-            f'- {run.name}: config {facts.get("config")}, seed '
-            f'{facts.get("seed")}, {len(devices)} x {devices[0]} '
-            f'({facts.get("cpu_count")} CPU cores, OMP_NUM_THREADS '
-            f'{facts.get("omp_num_threads")}), batch '
-            f'{facts.get("batch_size_per_device")} a device, {versions}')
+        told = [f'config {facts.get("config")}, seed {facts.get("seed")}']
+        devices = facts.get('devices')
+        if devices:
+            told.append(f'{len(devices)} x {devices[0]} '
+                        f'({facts.get("cpu_count")} CPU cores, '
+                        f'OMP_NUM_THREADS {facts.get("omp_num_threads")})')
+        told.append(f'batch {facts.get("batch_size_per_device")} a device')
+        lines.append(f'- {run.name}: ' +
+                     ', '.join(told + [versions] * bool(versions)))
     return lines
 
 

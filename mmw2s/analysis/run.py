@@ -80,11 +80,10 @@ class Run:
                 return logged
         if not osp.isfile(record):
             what = 'does not exist' if not osp.isdir(folder) else \
-                f'holds no {osp.basename(record)}'
+                f'holds no {osp.basename(record)}' + (
+                    '' if is_file else ' and no training logged by MMEngine')
             raise FileNotFoundError(
-                f'{folder} {what}'
-                f'{"" if is_file else ", and no training logged by MMEngine"}'
-                ': expected is the work_dir of a run, with '
+                f'{folder} {what}: expected is the work_dir of a run, with '
                 "custom_hooks=[dict(type='mmw2s.TimeToTargetHook')] in its "
                 "config, or with MMEngine's <timestamp>/vis_data/scalars.json")
         content = read_record(record)

@@ -10,8 +10,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from mmw2s.records.metric_names import scale_warning
 from .compare_runs import choose_metric, choose_rule
-from .operating_band import Judgement, judge_teacher
+from .operating_band import Judgement, check_student_best, judge_teacher
 from .run import Run
 
 __all__ = ['Candidate', 'TeacherChoice', 'choose_teacher']
@@ -111,7 +112,7 @@ class TeacherChoice:
                 '-' if c.row['epoch'] is None else f'{c.row["epoch"]:.4g}',
                 str(c.row['iter']),
                 f'{c.score:.4g}',
-                f'{c.judged.share:.2f}',
+                f'{c.judged.share:.0%}',
                 c.judged.verdict,
                 osp.basename(c.checkpoint) if c.checkpoint else '-',
                 style='bold' if c is self.chosen else None)
@@ -139,14 +140,20 @@ def choose_teacher(run_dir: str,
     Raises:
         FileNotFoundError: If the folder holds no record.
         ValueError: If there is no such metric, or ``student_best`` is not a
-            positive number.
+            positive number, or in percent where the metric is not.
     """
     run = Run.load(run_dir)
     metric = choose_metric([run], metric)
     rule = choose_rule([run], metric, rule)
+    rows = run.rows(metric)
+    check_student_best(student_best)
+    odd = scale_warning('student_best', student_best, metric,
+                        max(row['metrics'][metric] for row in rows))
+    if odd:
+        raise ValueError(odd)
     files = _checkpoints(run.checkpoints) if run.checkpoints else {}
     candidates = []
-    for row in run.rows(metric):
+    for row in rows:
         score = row['metrics'][metric]
         names = [f'iter_{row["iter"]}']
         if row['epoch'] is not None:

@@ -2,6 +2,7 @@
 """Whether a teacher's classes are the student's, told by their names."""
 import logging
 import re
+from itertools import zip_longest
 from typing import Any, Dict, List, Optional, Sequence
 
 from mmengine.logging import print_log
@@ -52,12 +53,12 @@ def class_difference(teacher: Any, student: Names) -> Optional[str]:
         return None
     differing = [
         f'{i}: {t!r} against {s!r}'
-        for i, (t, s) in enumerate(zip(theirs, student))
-        if spelling(t) != spelling(s)
+        for i, (t, s) in enumerate(zip_longest(theirs, student))
+        if None in (t, s) or spelling(t) != spelling(s)
     ]
     return (f'the teacher was trained on {plural(len(theirs), "class")}, the '
             f'student is on {len(student)}; they differ at ' +
-            ', '.join(differing[:3] or ['the end']))
+            ', '.join(differing[:3]))
 
 
 def check_classes(teacher: Any, student: Names, strict: bool) -> bool:
@@ -91,7 +92,10 @@ def check_classes(teacher: Any, student: Names, strict: bool) -> bool:
             'only (knowledge FPNFeatures, or of a classifier '
             'HiddenFeatures). If its checkpoint names them wrongly, give '
             'teacher.classes=[...], the name of each of its outputs')
-    print_log(message, logger='current', level=logging.WARNING)
+    print_log(
+        f'{message}: so their scores are not compared',
+        logger='current',
+        level=logging.WARNING)
     return False
 
 

@@ -178,7 +178,8 @@ def _find(field: str, path: str, folder: Optional[str] = None) -> str:
         ]))
     found = [place for place in places if osp.isfile(place)]
     if not found:
-        looked = f' in {os.getcwd()}' + (f' or {folder}' if folder else '')
+        folders = dict.fromkeys([os.getcwd(), osp.abspath(folder or '')])
+        looked = f' in {" or ".join(folders)}'
         what = ', it is a folder' if osp.isdir(places[0]) else \
             '' if osp.isabs(places[0]) else looked
         form = 'a config file, "package::path", or a dict' \

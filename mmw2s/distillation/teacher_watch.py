@@ -34,15 +34,19 @@ class TeacherWatch:
                  max_iters: int) -> None:
         self.metric, self.score, self.rule = metric, score, rule
         self.max_iters = max_iters
-        self._best: Optional[float] = None
+        #: The student's best so far; None before any validation.
+        self.student_best: Optional[float] = None
         self._validations = 0
+        self._knows_the_latest = True
         self._told: Optional[str] = None
 
     @classmethod
-    def of_record(cls,
-                  rows: Sequence[Dict[str, Any]],
-                  max_iters: int,
-                  rule: Optional[str] = None) -> Optional['TeacherWatch']:
+    def of_record(
+            cls,
+            rows: Sequence[Dict[str, Any]],
+            max_iters: int,
+            rule: Optional[str] = None,
+            student_best: Optional[float] = None) -> Optional['TeacherWatch']:
         """One that has seen the validations of a record, silently.
 
         Args:
@@ -50,6 +54,9 @@ class TeacherWatch:
             max_iters (int): Length of the run.
             rule (str, optional): The better side. Defaults to None, by the
                 metric's name.
+            student_best (float, optional): The student's best after the
+                record's end, which the stop is, as :attr:`student_best` of
+                the run that is resumed. Defaults to None.
 
         Returns:
             TeacherWatch or None: None where the teacher has no score in the
@@ -66,23 +73,30 @@ class TeacherWatch:
         for row in rows:
             if row['event'] == 'val':
                 watch.see(row)
+        if student_best is not None:
+            watch.see(dict(iter=max_iters, metrics={metric: student_best}))
+        # The validation that belongs to a checkpoint comes after it, and
+        # after the stop no record tells of it.
+        watch._knows_the_latest = all(r['event'] != 'stop' for r in rows)
         return watch
 
     def tell(self, row: Dict[str, Any]) -> None:
         """Take in a validation, and log what it says of the teacher."""
         warning = self.see(row)
-        if warning is not None:
+        self._knows_the_latest = True
+        # That of the last one is in the verdict.
+        if warning is not None and row['iter'] < self.max_iters:
             print_log(warning, logger='current', level=logging.WARNING)
 
     def tell_at_the_end(self) -> None:
         """Log the verdict on the teacher by the whole run."""
         judged = self.judge()
-        if judged is not None:
+        if judged is not None and self._knows_the_latest:
             weak = judged.verdict == 'too weak'
             print_log(
                 f'The teacher, by the end of the run: {self.metric} '
                 f'{self.score:.4g} against the student\'s best of '
-                f'{self._best:.4g}: {judged}.' +
+                f'{self.student_best:.4g}: {judged}.' +
                 (f' {_ADVICE}' if weak else ''),
                 logger='current',
                 level=logging.WARNING if weak else logging.INFO)
@@ -100,12 +114,13 @@ class TeacherWatch:
         if score is None or not math.isfinite(score):
             return None
         self._validations += 1
-        if self._best is None or self._is_better(score, self._best):
-            self._best = score
+        if self.student_best is None or self._is_better(
+                score, self.student_best):
+            self.student_best = score
         judged = self.judge()
         if judged is not None and judged.verdict == 'too weak':
             found = 'too weak'
-        elif self._is_better(self._best, self.score) and \
+        elif self._is_better(self.student_best, self.score) and \
                 row['iter'] < self.max_iters and self._is_early(row['iter']):
             found = 'early'
         else:
@@ -124,20 +139,24 @@ class TeacherWatch:
     def judge(self) -> Optional[Judgement]:
         """The teacher against the student's best so far; None while one of
         them is no positive number, of which no share can be taken."""
-        if self._best is None or self._best <= 0 or self.score < 0:
+        if self.student_best is None or self.student_best <= 0 or self.score < 0:
             return None
-        return judge_teacher(self.score, self._best, self.rule)
+        return judge_teacher(self.score, self.student_best, self.rule)
 
     def so_far(self) -> Optional[str]:
-        """Teacher and student's best in words; None before any validation."""
-        return None if self.judge() is None else self._compared()
+        """Teacher and student's best in words; None before any validation,
+        and of a student on its way, of which a share would say nothing."""
+        judged = self.judge()
+        if judged is None or judged.share >= 1:
+            return None
+        return self._compared()
 
     def _compared(self) -> str:
         text = (f'{self.metric} {self.score:.4g} against the student\'s best '
-                f'so far of {self._best:.4g}')
+                f'so far of {self.student_best:.4g}')
         judged = self.judge()
         return text if judged is None else \
-            f'{text}, {judged.share:.2f} as good (useful is {LOW:g} or more)'
+            f'{text}, {judged.share:.0%} as good (useful is {LOW:.0%} or more)'
 
     def _is_better(self, score: float, other: float) -> bool:
         return score > other if self.rule == 'greater' else score < other
@@ -151,4 +170,4 @@ _ADVICE = (
     'A weak teacher gains little and may lower the final score. Take a later '
     'checkpoint of its training or a larger teacher (`mmw2s choose-teacher '
     'RUN_DIR --student-best SCORE` names the checkpoint), and compare the '
-    'final score with a run without a teacher')
+    'final score with that of a run without a teacher.')

@@ -28,6 +28,8 @@ def drop_ours(hub: MessageHub) -> None:
     and a checkpoint brings it back."""
     for key in [k for k in hub.log_scalars if k.startswith(_OURS)]:
         del hub.log_scalars[key]
+        # A resumed run would be warned of a name without a scalar.
+        hub._resumed_keys.pop(key, None)
 
 
 def restart_smoothed(hub: MessageHub,

@@ -10,7 +10,7 @@ __all__ = ['next_command', 'tell_next_command']
 
 
 def next_command(work_dir: str) -> str:
-    """The command that compares a run with its other side.
+    """The command that compares a run with its baseline.
 
     Args:
         work_dir (str): Of the run that is over. Its baseline is known where
@@ -39,5 +39,5 @@ def tell_next_command(runner, unless: Optional[type] = None) -> None:
     """
     told = unless and any(isinstance(hook, unless) for hook in runner.hooks)
     if runner.val_loop is not None and not told:
-        runner.logger.info('To compare this run with its other side: '
+        runner.logger.info('To compare baseline and weak-to-strong run: '
                            f'{next_command(runner.work_dir)}')

@@ -5,7 +5,7 @@ from typing import Dict, List, Optional
 
 from mmengine.logging import print_log
 
-from mmw2s.records.metric_names import target_warnings
+from mmw2s.records.metric_names import scale_warning, target_warnings
 from mmw2s.registry import is_kind
 
 __all__ = ['warn_of_targets', 'warnings_of_targets']
@@ -20,14 +20,23 @@ def warnings_of_targets(runner, metrics: Dict[str,
         metrics (dict[str, float]): The teacher's, by name. Empty where it was
             not scored, and nothing is known.
     """
-    targets = [
-        target for hook in runner.hooks if is_kind(hook, 'TimeToTargetHook')
-        for target in hook.targets
-    ]
-    return target_warnings(targets, metrics) if metrics else []
+    return target_warnings(_targets(runner), metrics) if metrics else []
 
 
 def warn_of_targets(runner, metrics: Dict[str, Optional[float]]) -> None:
-    """Log :func:`warnings_of_targets`, before the run has cost anything."""
+    """Log :func:`warnings_of_targets`, before the run has cost anything,
+    but for those that the hook itself has given by the metrics' names."""
+    by_name = {
+        scale_warning('A target', target['value'], target['metric'])
+        for target in _targets(runner)
+    }
     for line in warnings_of_targets(runner, metrics):
-        print_log(line, logger='current', level=logging.WARNING)
+        if line not in by_name:
+            print_log(line, logger='current', level=logging.WARNING)
+
+
+def _targets(runner) -> List[dict]:
+    return [
+        target for hook in runner.hooks if is_kind(hook, 'TimeToTargetHook')
+        for target in hook.targets
+    ]

@@ -180,6 +180,6 @@ def target_warnings(targets: Iterable[dict],
                 f'{", ".join(metrics)}: it cannot be reached')
         else:
             said.append(
-                scale_warning(f'The target {target["value"]:g}',
-                              target['value'], name, metrics[name]))
+                scale_warning('A target', target['value'], name,
+                              metrics[name]))
     return list(dict.fromkeys(line for line in said if line))

@@ -226,11 +226,13 @@ def test_runs_without_a_record_are_compared_in_what_they_tell(
     assert result.units == ['epoch', 'iter', 'train_seconds']
     assert result.speedup(result.targets[0], 'epoch').value == 1.5
     text = ' '.join(result.notes)
-    assert 'has no time_to_target.json' in text
+    assert text.count('for want of time_to_target.json') == 1  # not a run
     assert 'Not compared' in text and 'wall clock' in text
     print_tables(result)
     assert 'wall (' not in capsys.readouterr().out
     save(result, str(tmp_path / 'out'))
+    report = (tmp_path / 'out' / 'report.md').read_text()
+    assert report.rstrip().endswith('seed 3, batch 3 a device')
     content = json.loads((tmp_path / 'out' / 'report.json').read_text())
     target = content['targets'][0]
     assert target['speedup']['wall_seconds'] is None

@@ -46,7 +46,7 @@ def test_a_warning_has_the_figures_and_what_to_do(score, said):
     other = dict(zip(('too weak', 'too strong'), ('a later', 'an earlier')))
     assert said in warning and f'Take {other[said]} epoch' in warning
     assert f'coco/bbox_mAP is {score}' in warning
-    assert 'choose_teacher.py RUN_DIR --student-best 0.4' in warning
+    assert 'choose-teacher RUN_DIR --student-best 0.4' in warning
 
 
 def test_a_useful_teacher_or_one_that_cannot_be_judged_is_not_warned_of():

@@ -60,9 +60,12 @@ def test_a_folder_at_home_can_be_named(write_run, tmp_path, monkeypatch):
 
 
 def test_a_folder_without_a_record_names_the_hook(write_run, tmp_path):
-    with pytest.raises(FileNotFoundError, match='holds no .*TimeToTarget'):
+    with pytest.raises(
+            FileNotFoundError,
+            match='holds no .* and no training logged .*TimeToTarget'):
         Run.load(str(tmp_path))
-    with pytest.raises(FileNotFoundError, match='does not exist'):
+    with pytest.raises(
+            FileNotFoundError, match='nothing does not exist: expected'):
         Run.load(str(tmp_path / 'nothing'))
 
 

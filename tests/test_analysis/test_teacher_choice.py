@@ -113,12 +113,18 @@ def test_a_curve_without_a_useful_point_says_what_to_do(run, scores, advice):
     assert len(choice.advice()) == 1 and advice in choice.advice()[0]
 
 
+def test_a_students_best_in_percent_is_refused(run):
+    with pytest.raises(
+            ValueError, match=r'student_best is 40, .*was 0.4 mean'):
+        choose_teacher(run(), 40)
+
+
 def test_the_whole_curve_is_printed(run):
     console = Console(record=True, width=100)
     choose_teacher(run(files=['epoch_5']), .4).print(console)
     lines = console.export_text().splitlines()
     row = next(line.split() for line in lines if line.strip().startswith('5'))
-    assert row == ['5', '500', '0.38', '0.95', 'useful', 'epoch_5.pth']
+    assert row == ['5', '500', '0.38', '95%', 'useful', 'epoch_5.pth']
     assert sum('too' in line for line in lines) == 4
     assert any('Take epoch 4' in line for line in lines)
 

@@ -65,6 +65,8 @@ def test_the_same_names_in_another_order_differ():
     with pytest.raises(ValueError, match='teacher.classes='):
         check_classes(of('a', 'b'), ('b', 'a'), strict=True)
     assert not check_classes(of('a', 'b'), ('b', 'a'), strict=False)
+    message = class_difference(of('a'), ('a', 'b'))
+    assert message.endswith("they differ at 1: None against 'b'")
 
 
 def test_a_checkpoint_without_names_is_told_of(caplog):

@@ -222,7 +222,7 @@ def test_a_teacher_outside_the_useful_band_is_warned_of_once(said):
     surpass(0.3, student_best=0.4)
     (level, text), = said
     assert level == logging.WARNING
-    assert 'is 0.3 ' in text and '0.75 as good, too weak' in text
+    assert 'is 0.3 ' in text and '75% as good, too weak' in text
 
 
 def test_a_useful_teacher_is_not_warned_of(said):

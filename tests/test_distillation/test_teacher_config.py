@@ -57,6 +57,9 @@ def test_a_missing_file_names_the_folders(folders):
     with pytest.raises(FileNotFoundError) as error:
         found_beside(dict(config='a.py'), str(there / 'run.py'))
     assert f"no file 'a.py' in {here} or {there}" in str(error.value)
+    with pytest.raises(FileNotFoundError) as error:
+        found_beside(dict(config='a.py'), str(here / 'run.py'))
+    assert str(error.value).count(str(here)) == 1
     with pytest.raises(FileNotFoundError, match="'a.pth' in "):
         found_beside(dict(config='x::y', checkpoint='a.pth'), None)
 

@@ -46,7 +46,7 @@ def test_a_teacher_that_is_too_weak_for_the_best_so_far_is_told_of_once():
     assert seen.see(row(500, .23)) is None
     warning = seen.see(row(600, .25))
     assert warning.startswith('The teacher is too weak')
-    assert '0.80 as good' in warning
+    assert '80% as good' in warning
     assert seen.see(row(700, .3)) is None
 
 
@@ -99,14 +99,58 @@ def test_without_a_score_or_a_better_side_nobody_watches(teacher):
     assert TeacherWatch.of_record(rows, 1000) is None
 
 
+@pytest.fixture
+def said(monkeypatch):
+    lines = []
+    monkeypatch.setattr(
+        'mmw2s.distillation.teacher_watch.print_log',
+        lambda text, logger, level: lines.append((text, level)))
+    return lines
+
+
+def after_the_stop(student_best):
+    rows = [
+        dict(event='teacher', iter=0, metric='acc', score=.2),
+        row(100, .1),
+        dict(event='stop', iter=150)
+    ]
+    return TeacherWatch.of_record(
+        rows, 1000, 'greater', student_best=student_best)
+
+
+def test_a_run_resumed_after_the_stop_knows_the_best_since_the_stop(said):
+    seen = after_the_stop(student_best=.3)
+    seen.tell(row(1000, .25))
+    seen.tell_at_the_end()
+    (text, _), = said
+    assert 'student\'s best of 0.3: 67% as good, too weak' in text
+
+
+def test_it_has_no_verdict_without_the_validation_after_its_checkpoint(said):
+    after_the_stop(student_best=.3).tell_at_the_end()
+    assert said == []
+
+
+def test_what_the_last_validation_shows_is_said_in_the_verdict_alone(said):
+    seen = watch()
+    seen.tell(row(500, .1))
+    seen.tell(row(1000, .3))
+    assert said == []
+    seen.tell_at_the_end()
+    assert 'too weak' in said[0][0]
+
+
+def test_a_student_on_its_way_is_given_no_share_of_its_teacher():
+    seen = watch()
+    seen.see(row(100, .02))
+    assert seen.so_far() is None
+
+
 @pytest.mark.parametrize('best, level, verdict',
                          [(.5, logging.WARNING, 'too weak'),
                           (.22, logging.INFO, 'useful'),
                           (.1, logging.INFO, 'too strong')])
-def test_the_end_of_the_run_has_a_verdict(monkeypatch, best, level, verdict):
-    said = []
-    monkeypatch.setattr('mmw2s.distillation.teacher_watch.print_log',
-                        lambda text, logger, level: said.append((text, level)))
+def test_the_end_of_the_run_has_a_verdict(said, best, level, verdict):
     seen = watch()
     seen.tell_at_the_end()
     assert said == []  # nothing was validated

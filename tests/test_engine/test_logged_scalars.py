@@ -34,6 +34,11 @@ def test_ours_are_gone_and_the_rest_stays(hub):
     assert hub.get_scalar('train/loss').mean(50) == pytest.approx(7)
 
 
+def test_a_resumed_run_is_not_warned_of_ours(hub):
+    drop_ours(hub)
+    assert set(hub.state_dict()['resumed_keys']) <= names(hub)
+
+
 def test_losses_and_gradient_norms_begin_anew(hub):
     restart_smoothed(hub, 0)
     drop_ours(hub)

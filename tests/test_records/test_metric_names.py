@@ -108,5 +108,5 @@ def test_targets_that_cannot_be_reached_are_told_once_each():
     ]
     said = target_warnings(targets, dict.fromkeys(COCO, .2))
     assert len(said) == 2
-    assert 'The target 30 is 30, but coco/bbox_mAP is from 0 to 1' in said[0]
+    assert 'A target is 30, but coco/bbox_mAP is from 0 to 1' in said[0]
     assert 'coco/mAP, but the evaluator gives coco/bbox_mAP' in said[1]

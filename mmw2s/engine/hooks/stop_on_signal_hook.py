@@ -29,10 +29,16 @@ _WORKERS_OUTLIVE = 120
 
 
 class RunEnded(SystemExit):
-    """Ends a process with the code of the signal that asked for it."""
+    """Ends a process with the code of the signal that asked for it.
 
-    def __init__(self, number: int) -> None:
+    Args:
+        number (int): The signal's.
+        told (bool): Whether the log says how to go on. Defaults to False.
+    """
+
+    def __init__(self, number: int, told: bool = False) -> None:
         super().__init__(128 + number)
+        self.told = told
 
 
 def end_at_once(signals: Sequence[str]) -> None:
@@ -200,7 +206,7 @@ class StopOnSignalHook(Hook):
             'resume=True in the config) to go on from it.',
             logger='current',
             level=logging.WARNING)
-        raise RunEnded(number)
+        raise RunEnded(number, told=True)
 
 
 def _gradients_are_pending(runner) -> bool:

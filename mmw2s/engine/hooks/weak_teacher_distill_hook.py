@@ -158,7 +158,6 @@ class WeakTeacherDistillHook(Hook):
         ``init_weights``, and an ``EMAHook`` would copy what hangs on the
         model.
         """
-        drop_ours(runner.message_hub)
         record = None
         if runner.iter > 0:
             record = self.record = RunRecord.resume(
@@ -167,8 +166,11 @@ class WeakTeacherDistillHook(Hook):
             if record.of('stop'):
                 done = record.of('stop')[0]['iter']
                 restart_smoothed(runner.message_hub, runner.iter - done)
-                self._watch = TeacherWatch.of_record(record.rows,
-                                                     runner.max_iters)
+                drop_ours(runner.message_hub)
+                self._watch = TeacherWatch.of_record(
+                    record.rows,
+                    runner.max_iters,
+                    student_best=self._loaded_state.get('student_best'))
                 print_log(
                     f'Distillation was switched off at iteration {done} of '
                     'this run, and stays off.',
@@ -407,7 +409,10 @@ class WeakTeacherDistillHook(Hook):
         """Save what was learnt and decided, also once that is over."""
         state = self.distiller.state_dict() if self.distiller else {}
         if self.record is not None:
-            checkpoint[_STATE] = dict(state, rows=list(self.record.rows))
+            checkpoint[_STATE] = dict(
+                state,
+                rows=list(self.record.rows),
+                student_best=self._watch and self._watch.student_best)
 
     def _switch_off(self,
                     runner: Runner,

@@ -5,6 +5,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+import torch
 from builders import build, save
 from mmengine.runner import Runner
 from toys import retinanet, run_config, write_pictures
@@ -91,9 +92,24 @@ def test_so_it_is_after_a_resume_right_after_the_stop(pictures, hook,
         str(tmp_path / 'run' / 'epoch_1.pth'))
     resumed = cfg(3)
     resumed.resume = True
-    lines, _ = train(resumed)
+    lines, log = train(resumed)
+    assert 'is not defined in message_hub' not in log
     assert [line['iter'] for line in lines][-8:] == list(range(5, 13))
     assert all(map(is_the_sum, lines[-8:]))
+
+
+def test_while_the_teacher_is_there_a_resumed_runs_losses_add_up_too(
+        pictures, hook, tmp_path):
+    stop = dict(type='At', iter=7)
+    for epochs in (1, 2):
+        cfg = run_config(
+            pictures, tmp_path / 'run', epochs=epochs, hooks=[hook(stop=stop)])
+        cfg.resume = epochs == 2
+        # As usual, a line is the mean over a window that began before.
+        cfg.log_processor = dict(window_size=4)
+        lines, _ = train(cfg)
+    assert 'loss_kd_fpn' in lines[-4] and 'loss_kd_fpn' not in lines[-1]
+    assert all(map(is_the_sum, lines[-4:]))
 
 
 def test_the_log_says_when_it_will_end(pictures, hook, tmp_path):
@@ -110,7 +126,7 @@ def test_the_log_says_when_it_will_end(pictures, hook, tmp_path):
 
 def test_the_teacher_is_judged_from_the_first_validation_to_the_last(
         pictures, hook, tmp_path, monkeypatch):
-    scores = iter((.195, .2, .5))
+    scores = iter((.195, .2, .5, .5))
     monkeypatch.setattr('mmdet.evaluation.CocoMetric.compute_metrics',
                         lambda *_: dict(bbox_mAP=next(scores)))
     stop = dict(
@@ -120,15 +136,17 @@ def test_the_teacher_is_judged_from_the_first_validation_to_the_last(
         latest=None)
     _, log = train(
         run_config(
-            pictures, tmp_path / 'run', epochs=3, hooks=[hook(stop=stop)]))
+            pictures, tmp_path / 'run', epochs=4, hooks=[hook(stop=stop)]))
     said = [
         'WARNING - The student is better than its teacher already in its '
         'first validation',
         'switched off for good at epoch 2.00',
-        '0.95 as good',
+        '95% as good',
         'WARNING - The teacher is too weak: coco/bbox_mAP 0.19 against',
         'The teacher, by the end of the run: coco/bbox_mAP 0.19 against',
         f'mmw2s compare BASELINE_RUN --w2s {tmp_path / "run"}',
     ]
     found = [log.index(text) for text in said]
     assert found == sorted(found)
+    saved = torch.load(tmp_path / 'run' / 'epoch_3.pth', weights_only=False)
+    assert saved['w2s']['student_best'] == .2  # by its last validation
