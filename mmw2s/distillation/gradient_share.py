@@ -116,8 +116,7 @@ class DrownedTaskWatch:
         }
         self._seen += 1
         certain = any(share.value > _CERTAIN for share in self._least.values())
-        self.is_due = bool(
-            self._least) and not certain and self._seen < _LOOKS
+        self.is_due = bool(self._least) and not certain and self._seen < _LOOKS
         if not self.is_due:
             warn_of_drowned_task(self._least, weights, self._seen)
 
