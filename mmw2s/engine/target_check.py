@@ -20,14 +20,25 @@ def warnings_of_targets(runner, metrics: Dict[str,
         metrics (dict[str, float]): The teacher's, by name. Empty where it was
             not scored, and nothing is known.
     """
-    targets = [
-        target for hook in runner.hooks if is_kind(hook, 'TimeToTargetHook')
-        for target in hook.targets
-    ]
-    return target_warnings(targets, metrics) if metrics else []
+    return target_warnings(_targets(runner), metrics) if metrics else []
 
 
 def warn_of_targets(runner, metrics: Dict[str, Optional[float]]) -> None:
-    """Log :func:`warnings_of_targets`, before the run has cost anything."""
+    """Log :func:`warnings_of_targets`, before the run has cost anything.
+
+    Without what the names alone had told when the hook was built.
+    """
+    told = [
+        line for target in _targets(runner)
+        for line in target_warnings([target], {target['metric']: None})
+    ]
     for line in warnings_of_targets(runner, metrics):
-        print_log(line, logger='current', level=logging.WARNING)
+        if line not in told:
+            print_log(line, logger='current', level=logging.WARNING)
+
+
+def _targets(runner) -> List[dict]:
+    return [
+        target for hook in runner.hooks if is_kind(hook, 'TimeToTargetHook')
+        for target in hook.targets
+    ]
