@@ -51,10 +51,11 @@ def end_at_once(signals: Sequence[str]) -> None:
         signal.signal(getattr(signal, name), handler)
 
 
-def _check_signals(owner: str, names: Sequence[Any]) -> None:
-    for name in names:
-        if name not in signal.Signals.__members__ or name in ('SIGKILL',
-                                                              'SIGSTOP'):
+def _check_signals(owner: str, names: Any) -> None:
+    for name in names if isinstance(names, (list, tuple)) else [names]:
+        if not isinstance(name, str) or name in (
+                'SIGKILL',
+                'SIGSTOP') or name not in signal.Signals.__members__:
             raise ValueError(
                 f'{owner} should be names of signals that can be handled '
                 f'(SIGTERM, SIGUSR1, ...), but got {name!r}')
@@ -90,8 +91,8 @@ class StopOnSignalHook(Hook):
                  signals: Union[str, Sequence[str]] = ('SIGTERM', ),
                  **unknown: Any) -> None:
         check_fields('StopOnSignalHook', unknown, ('signals', ))
+        _check_signals('StopOnSignalHook.signals', signals)
         self.signals = [signals] if isinstance(signals, str) else list(signals)
-        _check_signals('StopOnSignalHook.signals', self.signals)
         #: The number of the signal that has come.
         self.received: Optional[int] = None
         self._since = 0.

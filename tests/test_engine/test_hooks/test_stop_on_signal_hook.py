@@ -110,7 +110,9 @@ def test_other_signals_can_be_named(toy):
     assert ended.value.code == 128 + signal.SIGUSR1
 
 
-@pytest.mark.parametrize('signals', ['SIGKILL', ['TERM'], [15], ['sigterm']])
+@pytest.mark.parametrize(
+    'signals',
+    ['SIGKILL', ['TERM'], [15], ['sigterm'], 15, None, [['SIGTERM']]])
 def test_what_is_no_signal_is_refused(signals):
     with pytest.raises(ValueError, match='StopOnSignalHook.signals'):
         StopOnSignalHook(signals=signals)
