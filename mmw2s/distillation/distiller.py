@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .batch import images_of, refuse_branches
 from .capture import Capture
 from .failures import retold
-from .gradient_share import Share, gradient_shares, warn_of_drowned_task
+from .gradient_share import DrownedTaskWatch, Share, gradient_shares
 from .input_mapping import InputMapping
 from .knowledge import Pair
 from .loss_looks import LossLooks
@@ -60,6 +60,7 @@ class Distiller:
         self.temperatures: Dict[str, Union[float, Tensor]] = {}
         self._iteration = 0
         self.is_first_batch = True
+        self.drowned_task = DrownedTaskWatch()
         #: Calls of the teacher's modules that the latest batch needed, with
         #: the last of which its forward ended.
         self.until: Dict[str, int] = {}
@@ -197,10 +198,10 @@ class Distiller:
         if is_new:
             self._inspected.append(until)
         weights = self._auto_weights(task_losses, raw)
-        if self.is_first_batch:
-            self.is_first_batch = False
+        self.is_first_batch = False
+        if self.drowned_task.is_due:
             weighted = {k: v * weights.get(k, 1.) for k, v in raw.items()}
-            warn_of_drowned_task(
+            self.drowned_task.see(
                 self.shares(task_losses, weighted), {
                     term.key: getattr(term.loss, 'loss_weight', None)
                     for term in self.terms if term.auto_weight is None

@@ -7,10 +7,17 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-__all__ = ['Share', 'gradient_shares', 'warn_of_drowned_task']
+__all__ = [
+    'DrownedTaskWatch', 'Share', 'gradient_shares', 'warn_of_drowned_task'
+]
 
 # A gradient of the distillation this many times the task's is told.
 _DROWNS = 100.
+# From here on no chance explains it.
+_CERTAIN = 10 * _DROWNS
+# Of RetinaNet from scratch, whose own gradient is nearly 0 at first, it is 50
+# to 110 times by the batch, and does no harm.
+_LOOKS = 3
 # Small gradients of half-precision tensors would become 0.
 _SCALE = 1024.
 
@@ -81,15 +88,52 @@ def _norm(loss: Tensor, parameters: Sequence[Tensor]) -> Tensor:
     return torch.stack(norms).norm()
 
 
+class DrownedTaskWatch:
+    """Looks at the first batches for a distillation that drowns the task.
+
+    Of a single one the task's gradient may be small by chance. What is
+    suspect is told where it is so in three batches in a row, or too much by
+    far; without a suspect, the first batch is the only one.
+    """
+
+    def __init__(self) -> None:
+        self._least: Optional[Dict[str, Share]] = None
+        self._seen, self.is_due = 0, True
+
+    def see(self, shares: Mapping[str, Share],
+            weights: Mapping[str, Optional[float]]) -> None:
+        """Take in a batch's shares, while :attr:`is_due`.
+
+        Args:
+            shares (dict[str, Share]): At full strength.
+            weights (dict[str, float]): See :func:`warn_of_drowned_task`.
+        """
+        before = shares if self._least is None else self._least
+        self._least = {
+            key: min(before[key], share)
+            for key, share in shares.items()
+            if key in before and share.value > _DROWNS
+        }
+        self._seen += 1
+        certain = any(share.value > _CERTAIN for share in self._least.values())
+        self.is_due = bool(self._least) and not certain and self._seen < _LOOKS
+        if not self.is_due:
+            warn_of_drowned_task(self._least, weights, self._seen)
+
+
 def warn_of_drowned_task(shares: Mapping[str, Share],
-                         weights: Mapping[str, Optional[float]]) -> None:
+                         weights: Mapping[str, Optional[float]],
+                         batches: int = 1) -> None:
     """Say in the log which distillation drowns the task.
 
     Args:
         shares (dict[str, Share]): At full strength.
         weights (dict[str, float]): ``loss_weight`` of each loss, where it has
             one.
+        batches (int): How many batches these are the least of.
     """
+    when = 'on the first batch' if batches == 1 else \
+        f'in each of the first {batches} batches'
     for key, (share, by) in shares.items():
         if share <= _DROWNS:
             continue
@@ -100,7 +144,7 @@ def warn_of_drowned_task(shares: Mapping[str, Share],
                       f'{weight:g} would bring the two to about the same')
         print_log(
             f'The {by} of {key} is {share:.0f} times that of the task at '
-            'full strength, measured on the first batch: the task is likely '
-            f'to be drowned. {advice}',
+            f'full strength, measured {when}: the task is likely to be '
+            f'drowned. {advice}',
             logger='current',
             level=logging.WARNING)

@@ -11,7 +11,7 @@ import torch
 from mmengine.dist import (broadcast_object_list, get_world_size,
                            is_main_process)
 from mmengine.evaluator import Evaluator
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger, print_log
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
@@ -124,8 +124,12 @@ def _names_so_far(evaluator: Evaluator) -> List[str]:
     if not is_main_process() or _has_folder(evaluator):
         return []
     trial, names = copy.deepcopy(evaluator), []
-    disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)  # of figures that mean nothing
+    # Its figures mean nothing. MMEngine's loggers remember that they were
+    # enabled, and are no part of what is disabled.
+    logger = MMLogger.get_current_instance()
+    before = logger.disabled, logging.root.manager.disable
+    logger.disabled = True
+    logging.disable(logging.CRITICAL)
     try:
         with redirect_stdout(io.StringIO()):
             for metric in trial.metrics:
@@ -135,7 +139,8 @@ def _names_so_far(evaluator: Evaluator) -> List[str]:
     except Exception:
         return []
     finally:
-        logging.disable(disabled)
+        logger.disabled = before[0]
+        logging.disable(before[1])
     return names
 
 

@@ -47,8 +47,9 @@ def find_resumable(work_dir: str) -> Optional[str]:
     """The checkpoint to go on from, if it is not the one MMEngine takes.
 
     MMEngine takes what stands in ``last_checkpoint``. A run that was killed
-    while it wrote that, or the checkpoint itself, left it cut short. The
-    newest checkpoint in the folder that is whole is taken instead, with a
+    while it wrote that, or the checkpoint itself, left it cut short, and in a
+    folder that was moved it names another place. The checkpoint of that name
+    in the folder is taken instead, or the newest that is whole, with a
     warning.
 
     Args:
@@ -76,14 +77,16 @@ def find_resumable(work_dir: str) -> Optional[str]:
         if wrong is None:
             return None
         problem = f'{pointer} names {named}, which {wrong}'
-    found = _candidates(work_dir, osp.dirname(named))
+    found = _candidates(work_dir, named)
     lost: List[str] = []
     for path in found:
         wrong = _problem(path)
         if wrong is None:
-            _warn(f'{problem}. The run goes on from {path}, the newest '
-                  'checkpoint that is whole' + ''.join(f'; {other}'
-                                                       for other in lost))
+            which = 'the newest checkpoint that is whole'
+            if path != max(found, key=osp.getmtime) and not lost:
+                which = 'which has its name'
+            _warn(f'{problem}. The run goes on from {path}, {which}' +
+                  ''.join(f'; {other}' for other in lost))
             return path
         lost.append(f'{path} {wrong}')
     if len(lost) == 1 and not osp.isfile(pointer):
@@ -98,14 +101,21 @@ def find_resumable(work_dir: str) -> Optional[str]:
     return None
 
 
-def _candidates(work_dir: str, other_dir: str) -> List[str]:
-    """Checkpoints, the newest first."""
+def _candidates(work_dir: str, named: str) -> List[str]:
+    """Checkpoints, the one of the name first, then by their age.
+
+    In a folder that was copied the age tells little.
+    """
     paths = {
         osp.realpath(path): path
-        for folder in (other_dir, work_dir) if folder
+        for folder in (osp.dirname(named), work_dir) if folder
         for path in glob(osp.join(escape(folder), '*.pth')) if osp.isfile(path)
     }
-    return sorted(paths.values(), key=osp.getmtime, reverse=True)
+    name = osp.basename(named)
+    return sorted(
+        paths.values(),
+        key=lambda path: (osp.basename(path) == name, osp.getmtime(path)),
+        reverse=True)
 
 
 def _problem(path: str) -> Optional[str]:

@@ -27,9 +27,13 @@ def drop_ours(hub: MessageHub) -> None:
     """Remove our scalars: the logger goes on printing what stands in the hub,
     and a checkpoint brings it back."""
     for key in [k for k in hub.log_scalars if k.startswith(_OURS)]:
-        del hub.log_scalars[key]
-        # A resumed run would be warned of a name without a scalar.
-        hub._resumed_keys.pop(key, None)
+        _forget(hub, key)
+
+
+def _forget(hub: MessageHub, key: str) -> None:
+    del hub.log_scalars[key]
+    # A resumed run would warn of each of these that has no value.
+    hub._resumed_keys.pop(key, None)
 
 
 def restart_smoothed(hub: MessageHub,
@@ -57,7 +61,7 @@ def restart_smoothed(hub: MessageHub,
         # Under accumulation there are fewer gradient norms than steps.
         kept = 0 if 'loss' not in key else abs(steps)
         if not kept:
-            del scalars[key]
+            _forget(hub, key)
             continue
         values, counts = (part[-kept:].copy() for part in scalars[key].data)
         if key == 'train/loss' and loss_is_a_sum:

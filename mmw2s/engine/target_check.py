@@ -5,7 +5,7 @@ from typing import Dict, List, Optional
 
 from mmengine.logging import print_log
 
-from mmw2s.records.metric_names import scale_warning, target_warnings
+from mmw2s.records.metric_names import target_warnings
 from mmw2s.registry import is_kind
 
 __all__ = ['warn_of_targets', 'warnings_of_targets']
@@ -24,14 +24,16 @@ def warnings_of_targets(runner, metrics: Dict[str,
 
 
 def warn_of_targets(runner, metrics: Dict[str, Optional[float]]) -> None:
-    """Log :func:`warnings_of_targets`, before the run has cost anything,
-    but for those that the hook itself has given by the metrics' names."""
-    by_name = {
-        scale_warning('A target', target['value'], target['metric'])
-        for target in _targets(runner)
-    }
+    """Log :func:`warnings_of_targets`, before the run has cost anything.
+
+    Without what the names alone had told when the hook was built.
+    """
+    told = [
+        line for target in _targets(runner)
+        for line in target_warnings([target], {target['metric']: None})
+    ]
     for line in warnings_of_targets(runner, metrics):
-        if line not in by_name:
+        if line not in told:
             print_log(line, logger='current', level=logging.WARNING)
 
 

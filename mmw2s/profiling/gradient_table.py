@@ -14,6 +14,7 @@ from torch import nn
 
 from mmw2s.distillation.defaults import default_distill
 from mmw2s.distillation.distiller import Distiller
+from mmw2s.distillation.gradient_share import DrownedTaskWatch
 from mmw2s.distillation.schedules import Constant
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.terms import build_terms
@@ -108,7 +109,7 @@ def measure(config: Union[str, Config],
         data = student.data_preprocessor(
             _inputs(student, size, batch, seed + i), True)
         distiller.set_strength(1., i)
-        distiller.is_first_batch = True
+        distiller.drowned_task = DrownedTaskWatch()
         losses = student(**data, mode='loss')
         losses.update(
             distiller.losses(data['inputs'], data['data_samples'], losses))

@@ -5,7 +5,8 @@ from mmengine.logging import MMLogger
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from mmw2s.distillation.gradient_share import (Share, gradient_shares,
+from mmw2s.distillation.gradient_share import (DrownedTaskWatch, Share,
+                                               gradient_shares,
                                                warn_of_drowned_task)
 
 
@@ -86,3 +87,21 @@ def test_a_drowned_task_is_told_with_a_weight_that_would_do(capsys):
     assert 'loss_kd_cls' not in message
     assert 'gradient of loss_kd_fpn is 400 times' in message
     assert 'loss_weight=0.025 instead of 10' in message
+
+
+@pytest.mark.parametrize('values,told', [
+    ((95., ), None),
+    ((109., 94.), None),
+    ((109., 130., 101.), 101),
+    ((1001., ), 1001),
+])
+def test_a_batch_that_is_suspect_by_chance_is_not_told(values, told, capsys):
+    MMLogger.get_instance('drowned', logger_name='drowned')
+    watch = DrownedTaskWatch()
+    for value in values:
+        assert watch.is_due
+        assert capsys.readouterr().out == ''
+        watch.see(dict(fpn=Share(value, 'gradient')), {})
+    assert not watch.is_due
+    message = capsys.readouterr().out
+    assert f'fpn is {told} times' in message if told else message == ''

@@ -13,6 +13,7 @@ import pytest
 import torch
 from builders import build, save
 from mmdet.evaluation import CocoMetric
+from mmengine.logging import MMLogger
 from mmengine.registry import METRICS, DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.datasets import CustomDataset
@@ -326,6 +327,13 @@ def test_that_look_at_the_first_batch_changes_no_score(run, teacher_with):
         score_teacher(teacher_with(), run(**{'val_dataloader.batch_size': n}))
         for n in (1, 4))
     assert one[0] == four[0]
+
+
+def test_that_look_says_nothing_of_its_figures(run, teacher_with, capsys):
+    runner = run(**{'val_dataloader.batch_size': 1, 'log_level': 'INFO'})
+    MMLogger.get_instance('score', logger_name='score').info('enabled')
+    score_teacher(teacher_with(), runner)
+    assert capsys.readouterr().out.count('Evaluating bbox') == 1
 
 
 def test_a_validation_set_without_ground_truth_gives_no_score(

@@ -55,6 +55,14 @@ def test_a_pointer_that_was_cut_short_is_made_up_for(work_dir, text, capsys):
     assert 'last_checkpoint' in said and 'epoch_3.pth, the newest' in said
 
 
+def test_in_a_folder_that_was_copied_the_name_counts_not_the_age(
+        work_dir, capsys):
+    (work_dir / 'last_checkpoint').write_text('/elsewhere/epoch_3.pth')
+    os.utime(work_dir / 'epoch_1.pth', (9, 9))  # copied last
+    assert find_resumable(str(work_dir)) == str(work_dir / 'epoch_3.pth')
+    assert 'epoch_3.pth, which has its name' in capsys.readouterr().out
+
+
 def test_a_pointer_that_is_missing_is_made_up_for(work_dir):
     (work_dir / 'last_checkpoint').unlink()
     assert find_resumable(str(work_dir)) == str(work_dir / 'epoch_3.pth')

@@ -102,3 +102,4 @@ def test_targets_that_the_evaluator_cannot_reach_are_told(
     assert 'was 0.3 meant?' in text
     log = ''.join(capfd.readouterr())  # as a run says it, before it begins
     assert 'coco/bbox_AP, but the evaluator gives' in log
+    assert log.count('was 0.3 meant?') == 1  # not by each of two checks

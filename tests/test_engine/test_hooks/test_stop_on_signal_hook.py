@@ -109,7 +109,8 @@ def test_other_signals_can_be_named(toy):
 
 
 @pytest.mark.parametrize(
-    'signals', ['SIGKILL', ['TERM'], [15], 15, None, [{}], ['sigterm']])
+    'signals',
+    ['SIGKILL', ['TERM'], [15], 15, None, [{}], ['sigterm'], [['SIGTERM']]])
 def test_what_is_no_signal_is_refused(signals):
     with pytest.raises(ValueError, match='StopOnSignalHook.signals'):
         StopOnSignalHook(signals=signals)
