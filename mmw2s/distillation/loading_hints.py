@@ -31,7 +31,8 @@ _DIFFERING = (
      '3.3.0 (512) have different decoders for DINO'), )
 
 
-def hint_of_names(model: nn.Module, missing: Sequence[str],
+def hint_of_names(model: nn.Module,
+                  missing: Sequence[str],
                   unexpected: Sequence[str],
                   path: str = '') -> str:
     """What to do about names that the file lacks or has beyond the model's.

@@ -87,9 +87,8 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], path: str,
     # for the averaged ones, which have the model's own names.
     swapped = {f'ema_{key.replace(".", "_")}' for key in own}
     unexpected = [
-        key for key in result.unexpected_keys
-        if not _NO_WEIGHT.search(key) and not _FOLLOWS_FROM_SIZE.search(key)
-        and key not in swapped
+        key for key in result.unexpected_keys if not _NO_WEIGHT.search(key)
+        and not _FOLLOWS_FROM_SIZE.search(key) and key not in swapped
     ]
     unexpected = _without_aliases(unexpected, now, weights)
     if missing or unexpected:

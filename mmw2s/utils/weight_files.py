@@ -125,8 +125,8 @@ def hash_in_name(path: str) -> Optional[str]:
         is a count that zeros fill up.
     """
     found = re.search(r'-([0-9a-f]{8,64})\.\w+$', osp.basename(path))
-    if found is None or re.fullmatch(
-            r'(19|20)\d\d[01]\d[0-3]\d|0\d+', found.group(1)):
+    if found is None or re.fullmatch(r'(19|20)\d\d[01]\d[0-3]\d|0\d+',
+                                     found.group(1)):
         return None
     return found.group(1)
 
