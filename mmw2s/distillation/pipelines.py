@@ -101,8 +101,9 @@ def match_pipelines(teacher: 'FrozenTeacher', runner: Runner,
     # normalises otherwise than the student's is given raw images. Without one,
     # or with the student's own, the run's pipeline is the nearest to be had.
     found = own if own is not None else (
-        train if train and (_passes_on(preprocessor)
-                            or _do_the_same(preprocessor, student)) else ())
+        train if train and
+        (_passes_on(preprocessor) or _do_the_same(preprocessor, student)) else
+        ())
     teacher.pipelines = Pipelines(train, val, found, own is not None)
     for where, pair in (('training', teacher.pipelines.in_training()),
                         ('validation', teacher.pipelines.in_validation())):
