@@ -123,14 +123,16 @@ def _other_input(first: Optional[Tensor], inputs: Tensor,
         return 'first looks at other images than those that it is given'
     if _is_rescaled(first, inputs):
         return None
-    # Is a change of one corner of one image seen there, and little elsewhere?
+    # Is a change of one corner of one image seen there, and not elsewhere?
+    # Its pixels change their places: what is computed from all stays.
     height, width = (size // 2 for size in inputs.shape[-2:])
     corner = torch.zeros_like(inputs[:, 0], dtype=torch.bool)
     corner[0, :height, :width] = True
-    changed = first_of(inputs + corner[:, None] * inputs.std())
-    change = (changed - first).abs().mean(1)
+    changed = inputs.clone()
+    changed[0, :, :height, :width] = inputs[0, :, :height, :width].flip(-1)
+    change = (first_of(changed) - first).abs().mean(1)
     elsewhere = max([change[0][~corner[0]].mean(), *change[1:].mean((1, 2))])
-    if not change[corner].mean() > 2 * elsewhere:
+    if elsewhere > change[corner].mean() / 2:
         return ('first looks at images whose pixels are elsewhere than in '
                 'those that it is given (flipped, shifted, or in another '
                 'order)')
