@@ -5,10 +5,13 @@ import os
 import os.path as osp
 import re
 from collections import OrderedDict
-from typing import Any, List, Tuple
+from typing import Any, Dict, List, Tuple
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import torch
 from mmengine.logging import print_log
+from torch import nn
 
 from mmw2s.utils.downloads import cached_download
 from mmw2s.utils.weight_files import has_checksums, read_weight_file
@@ -35,7 +38,7 @@ def load_weights(source: str,
     which MMEngine saves as the ``state_dict`` and validates.
 
     Args:
-        source (str): A path or an ``http(s)://`` URL.
+        source (str): A path, or a URL of ``http``, ``https`` or ``file``.
         trust (bool): Unpickle whatever the file asks for. Only for files of
             which you trust the author: unpickling runs code.
             Defaults to False.
@@ -58,6 +61,8 @@ def load_weights(source: str,
         # What has been read to check it need not be read again.
         path = cached_download(
             name, lambda file: read.append(_weights_in(file, trust, name)))
+    elif re.match('file://', path, re.IGNORECASE):
+        path = url2pathname(urlparse(path).path)
     elif '://' in path:
         raise ValueError('teacher.checkpoint should be a path or an http(s) '
                          f'URL, but got {source!r}: download it by hand')
@@ -93,29 +98,60 @@ def unwrapped_name(key: str) -> str:
 def _weights_in(path: str, trust: bool,
                 name: str) -> Tuple['OrderedDict', dict]:
     checkpoint = read_weight_file(path, trust, name)
-    if not isinstance(checkpoint, dict):
-        raise ValueError(f'{name} should hold a dict of weights, but holds a '
-                         f'{type(checkpoint).__name__}')
-    place = next((p for p in _PLACES if isinstance(checkpoint.get(p), dict)),
-                 None)
-    given = checkpoint[place] if place else checkpoint
-    weights = _unwrapped(
-        {
-            key: value
-            for key, value in given.items()
-            if isinstance(key, str) and isinstance(value, torch.Tensor)
-        }, name)
-    if not weights:
-        raise ValueError(f'{name} holds no weights: neither a "state_dict" '
-                         'nor tensors at the top level, but ' +
-                         (', '.join(map(repr,
-                                        list(checkpoint)[:5])) or 'nothing'))
+    given = _holder(checkpoint, name)
+    weights = _unwrapped(_tensors(given), name)
     # Versions of modules: some rename keys of files that do not have them.
     versions = getattr(given, '_metadata', None) or {}
     weights._metadata = OrderedDict((unwrapped_name(f'{key}.')[:-1], value)
                                     for key, value in versions.items())
-    meta = checkpoint.get('meta')
+    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
     return weights, meta if isinstance(meta, dict) else {}
+
+
+def _holder(checkpoint: Any, name: str) -> dict:
+    """What holds the weights: the file's own dict, or one within it.
+
+    Raises:
+        ValueError: If there is none, or several of names that tell nothing.
+    """
+    if isinstance(checkpoint, nn.Module):  # of a trusted file
+        return checkpoint.state_dict()
+    if not isinstance(checkpoint, dict):
+        raise ValueError(f'{name} should hold a dict of weights, but holds a '
+                         f'{type(checkpoint).__name__}')
+    for place in _PLACES:
+        inner = checkpoint.get(place)
+        if isinstance(inner, dict) and not _tensors(inner):
+            inner = next((inner[p] for p in _PLACES if p in inner), None)
+        if isinstance(inner, nn.Module) or _tensors(inner):
+            return _holder(inner, name)
+    # A count or a score may be a tensor too.
+    if any(value.dim() for value in _tensors(checkpoint).values()):
+        return checkpoint
+    others = [key for key, value in checkpoint.items() if _tensors(value)]
+    if len(others) > 1:
+        raise ValueError(
+            f'{name} holds tensors under {", ".join(map(repr, others))}: '
+            'which are the weights that are meant cannot be known. Save those '
+            'alone, under "state_dict"')
+    if not others:
+        held = ', '.join(map(repr, list(checkpoint)[:5])) or 'nothing'
+        raise ValueError(f'{name} holds no weights: no tensors of torch at '
+                         'the top level, under "state_dict" or elsewhere, but '
+                         f'{held}')
+    print_log(
+        f'The weights of the teacher are those under {others[0]!r} in {name}',
+        logger='current')
+    return checkpoint[others[0]]
+
+
+def _tensors(held: Any) -> Dict[str, torch.Tensor]:
+    """The named tensors of a dict; none of anything else."""
+    return {
+        key: value
+        for key, value in held.items()
+        if isinstance(key, str) and isinstance(value, torch.Tensor)
+    } if isinstance(held, dict) else {}
 
 
 def _unwrapped(entries: dict, name: str) -> 'OrderedDict':

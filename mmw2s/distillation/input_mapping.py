@@ -222,9 +222,10 @@ def _refuse_other_range(inputs: Tensor, data_samples: Any, ours: PixelMap,
     ])
     lowest, highest = pixels.min().item(), pixels.max().item()
     # Augmentation may leave 0 to 255 a little, and a dark image stays below;
-    # normalised ones hardly leave -3 to 3, or have a mean of 0.
+    # normalised ones hardly leave -3 to 3, or have a mean of 0. Only a teacher
+    # whose mean is below 0 (computed tomography) expects so many below it.
     is_normalised = lowest < highest <= 4 or \
-        (pixels < -20).double().mean() > 0.1
+        mean.min() >= 0 and (pixels < -20).double().mean() > 0.1
     if size > 4 and is_normalised or size < 1.5 and highest > 60:
         raise ValueError(
             'the images that reach the student\'s data_preprocessor go from '

@@ -45,10 +45,8 @@ def names_in(meta: Any) -> Names:
         return _merge(names_in(one) for one in meta)
     if not isinstance(meta, Mapping):
         return None
-    found = {
-        str(key).lower(): value
-        for key, value in meta.items()
-    }.get('classes')
+    # 'CLASSES' was the key once; beside the new one nothing reads it.
+    found = meta.get('classes', meta.get('CLASSES'))
     if isinstance(found, str):
         return (found, )
     if isinstance(found, (list, tuple, np.ndarray)) and len(found):

@@ -31,15 +31,21 @@ _DIFFERING = (
      '3.3.0 (512) have different decoders for DINO'), )
 
 
-def hint_of_names(model: nn.Module, missing: Sequence[str],
-                  unexpected: Sequence[str]) -> str:
+def hint_of_names(model: nn.Module,
+                  missing: Sequence[str],
+                  unexpected: Sequence[str],
+                  path: str = '') -> str:
     """What to do about names that the file lacks or has beyond the model's.
 
     Args:
         model (nn.Module): The teacher.
         missing (Sequence[str]): Names that the file lacks.
         unexpected (Sequence[str]): Names that the model does not have.
+        path (str): Of the file. Defaults to '', which tells nothing.
     """
+    if missing and re.search(r'-\d{5}-of-\d{5}\.', path):
+        return ('The file is one of several shards: load them all, and save '
+                'their tensors as one file')
     if missing and not unexpected and any(
             is_kind(module, 'LoRAModel') for module in model.modules()):
         return ('The teacher was tuned by LoRA, and its checkpoint holds the '

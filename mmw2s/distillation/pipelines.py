@@ -76,7 +76,8 @@ class Pipelines(NamedTuple):
         return ((), ()) if same else (self.val, self.teacher)
 
 
-def match_pipelines(teacher: 'FrozenTeacher', runner: Runner) -> None:
+def match_pipelines(teacher: 'FrozenTeacher', runner: Runner,
+                    student: nn.Module) -> None:
     """Note in ``teacher.pipelines`` who normalises before a preprocessor.
 
     Where the run's validation normalises otherwise than the teacher's own
@@ -85,6 +86,7 @@ def match_pipelines(teacher: 'FrozenTeacher', runner: Runner) -> None:
     Args:
         teacher (FrozenTeacher): With its config.
         runner (Runner): With its loops built.
+        student (nn.Module): The student's data preprocessor.
 
     Raises:
         ValueError: If a pipeline normalises by what cannot be undone, and the
@@ -96,10 +98,12 @@ def match_pipelines(teacher: 'FrozenTeacher', runner: Runner) -> None:
     val = train if loader is None else _of_dataset(loader.dataset)
     own = _of_config(teacher.cfg)
     # A config that is only a model does not tell. A preprocessor that
-    # normalises is given raw images; without one, the run's own pipeline is
-    # the nearest to be had.
+    # normalises otherwise than the student's is given raw images. Without one,
+    # or with the student's own, the run's pipeline is the nearest to be had.
     found = own if own is not None else (
-        train if train and _passes_on(preprocessor) else ())
+        train if train and
+        (_passes_on(preprocessor) or _do_the_same(preprocessor, student)) else
+        ())
     teacher.pipelines = Pipelines(train, val, found, own is not None)
     for where, pair in (('training', teacher.pipelines.in_training()),
                         ('validation', teacher.pipelines.in_validation())):
@@ -179,6 +183,19 @@ def _passes_on(preprocessor: nn.Module) -> bool:
     """Whether it gives pixels as they come."""
     return getattr(preprocessor, 'mean', None) is None and \
         PixelMap.of_preprocessor(preprocessor, 3, 'teacher').keeps_values
+
+
+def _do_the_same(first: nn.Module, second: nn.Module) -> bool:
+    """Whether two preprocessors make the same of pixels."""
+    try:
+        maps = [
+            PixelMap.of_preprocessor(module, 3, 'teacher')
+            for module in (first, second)
+        ]
+    except ValueError:
+        return False
+    return maps[0].order == maps[1].order and all(
+        torch.allclose(*pair) for pair in zip(maps[0][1:3], maps[1][1:3]))
 
 
 # -- the run, which is built ------------------------------------------------

@@ -40,7 +40,8 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], path: str,
     the file has nothing else of importance. Allowed are: an outer prefix that
     all of the model's names have, such as ``model.``; buffers that follow from
     the image size, of another size; names whose tensors equal loaded ones
-    (aliases); counters, and the normalisation of the input.
+    (aliases); counters, what an older ``EMAHook`` kept beside the averaged
+    weights, and the normalisation of the input.
 
     Args:
         model (nn.Module): Is loaded into.
@@ -84,9 +85,12 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], path: str,
         # Some models drop names from the file before torch looks for them.
         and not (key in weights and _equal(now.get(key), weights[key]))
     ]
+    # What the EMAHook of mmcv 1.x leaves: the weights before they were swapped
+    # for the averaged ones, which have the model's own names.
+    swapped = {f'ema_{key.replace(".", "_")}' for key in own}
     unexpected = [
-        key for key in result.unexpected_keys
-        if not _NO_WEIGHT.search(key) and not _FOLLOWS_FROM_SIZE.search(key)
+        key for key in result.unexpected_keys if not _NO_WEIGHT.search(key)
+        and not _FOLLOWS_FROM_SIZE.search(key) and key not in swapped
     ]
     unexpected = _without_aliases(unexpected, now, weights)
     if missing or unexpected:
@@ -97,7 +101,7 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], path: str,
             '; '.join(f'{what} {listed(keys, 3)}' for what, keys in (
                 ('the file lacks', missing),
                 ('the model has no', unexpected)) if keys) + '. ' +
-            hint_of_names(model, missing, unexpected))
+            hint_of_names(model, missing, unexpected, path))
 
 
 def _as_named_by(own: Mapping[str, Tensor], weights: Mapping[str, Tensor],

@@ -6,6 +6,7 @@ from typing import (Any, Callable, Dict, Iterator, List, Mapping, Optional,
                     Tuple)
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .capture import Call, Capture
@@ -121,7 +122,36 @@ def _other_input(first: Optional[Tensor], inputs: Tensor,
     if first.shape != followed.shape or \
             (first == followed).flatten(1).all(1).any():
         return 'first looks at other images than those that it is given'
+    if _is_rescaled(first, inputs):
+        return None
+    # Is a change of one corner of one image seen there, and not elsewhere?
+    # Its pixels change their places: what is computed from all stays.
+    height, width = (size // 2 for size in inputs.shape[-2:])
+    corner = torch.zeros_like(inputs[:, 0], dtype=torch.bool)
+    corner[0, :height, :width] = True
+    changed = inputs.clone()
+    changed[0, :, :height, :width] = inputs[0, :, :height, :width].flip(-1)
+    change = (first_of(changed) - first).abs().mean(1)
+    elsewhere = max([change[0][~corner[0]].mean(), *change[1:].mean((1, 2))])
+    if elsewhere > change[corner].mean() / 2:
+        return ('first looks at images whose pixels are elsewhere than in '
+                'those that it is given (flipped, shifted, or in another '
+                'order)')
     return None
+
+
+def _is_rescaled(first: Tensor, inputs: Tensor) -> bool:
+    """Whether each channel is one of the inputs' by scale and shift.
+
+    Args:
+        first (Tensor): Shape (B, D, H, W).
+        inputs (Tensor): Shape (B, C, H, W).
+    """
+    ours, theirs = (
+        F.normalize(x - x.mean(-1, keepdim=True), dim=-1)
+        for x in (inputs.float().flatten(2), first.float().flatten(2)))
+    correlation = torch.einsum('bcn,bdn->bdc', ours, theirs).abs()
+    return correlation.amax(-1).min().item() > 0.999
 
 
 @contextmanager

@@ -90,8 +90,11 @@ def read_weight_file(path: str,
     except pickle.UnpicklingError as error:
         unsafe = re.search(r'GLOBAL ([\w.]+)', str(error))
         if unsafe is None:
-            raise ValueError(f'{name} is not a readable checkpoint: '
-                             f'{error}') from error
+            # torch's own words propose to run whatever the file asks for.
+            reason = str(error).rpartition('Unpickler error: ')[2]
+            raise ValueError(
+                f'{name} is not a readable checkpoint: '
+                f'{reason.splitlines()[0] if reason else error}') from error
         raise ValueError(
             f'{name} asks to run {unsafe.group(1)} while it is read, and was '
             'refused. If you trust its author, set '
@@ -118,10 +121,11 @@ def hash_in_name(path: str) -> Optional[str]:
     """The beginning of its sha256, which OpenMMLab's and torch's files name.
 
     Returns:
-        str, optional: None where the name ends in none; a date is none.
+        str, optional: None where the name ends in none; a date is none, nor
+        is a count that zeros fill up.
     """
     found = re.search(r'-([0-9a-f]{8,64})\.\w+$', osp.basename(path))
-    if found is None or re.fullmatch(r'(19|20)\d\d[01]\d[0-3]\d',
+    if found is None or re.fullmatch(r'(19|20)\d\d[01]\d[0-3]\d|0\d+',
                                      found.group(1)):
         return None
     return found.group(1)
@@ -162,10 +166,30 @@ def _format(path: str, name: str) -> str:
     length = int.from_bytes(head[:8], 'little')
     if head[8:9] == b'{' and length <= osp.getsize(path) - 8:
         return 'safetensors'
+    _refuse_text(head, name)
     if path.endswith('.safetensors'):
         raise ValueError(f'{name} does not begin as a file of safetensors '
                          'does. Download or copy it again')
     return 'pickle'
+
+
+def _refuse_text(head: bytes, name: str) -> None:
+    """Refuse what lies beside weights and is given by mistake."""
+    try:
+        text = head[:500].decode()
+    except UnicodeDecodeError as error:
+        if error.start < 490:  # not a character that was cut
+            return
+        text = head[:error.start].decode()
+    if not text.replace('\n', ' ').replace('\t', ' ').replace(
+            '\r', ' ').isprintable():
+        return
+    if '"weight_map"' in text or name.endswith('.index.json'):
+        raise ValueError(f'{name} lists the shards of a model: load them all, '
+                         'and save their tensors as one file')
+    raise ValueError(
+        f'{name} is a text ({text.split()[0][:100]} ...), not weights' +
+        (': give the checkpoint that it names' if '.pth' in text else ''))
 
 
 def _check_zip(path: str, name: str) -> None:

@@ -230,6 +230,43 @@ def test_weights_are_found_where_they_are_put_by_habit(tmp_path, place):
     assert list(load_weights(str(path))[0]) == ['a']
 
 
+@pytest.mark.parametrize('held', [
+    dict(module=dict(a=torch.ones(1)), epoch=3),
+    dict(net=dict(a=torch.ones(1)), accuracy=torch.tensor(0.9)),
+    dict(ema_state_dict={
+        'steps': torch.tensor(1),
+        'module.a': torch.ones(1)
+    }),
+    dict(model=dict(state_dict=dict(a=torch.ones(1)))),
+])
+def test_weights_that_stand_elsewhere_are_found_if_they_are_alone(
+        tmp_path, held):
+    path = tmp_path / 'x.pth'
+    torch.save(held, path)
+    assert torch.equal(load_weights(str(path))[0]['a'], torch.ones(1))
+
+
+def test_of_weights_under_two_other_names_none_is_guessed(tmp_path):
+    path = tmp_path / 'x.pth'
+    one = dict(a=torch.ones(1))
+    torch.save(dict(net=one, net_ema=one), path)
+    with pytest.raises(ValueError, match="'net', 'net_ema': which are"):
+        load_weights(str(path))
+
+
+@pytest.mark.parametrize('place', [None, 'model'])
+def test_a_whole_model_in_a_trusted_file_is_taken(tmp_path, place):
+    path, model = tmp_path / 'x.pth', nn.Linear(2, 1)
+    torch.save({place: model} if place else model, path)
+    assert same(load_weights(str(path), trust=True)[0], model.state_dict())
+
+
+def test_a_url_of_a_file_is_its_path(tmp_path):
+    path = tmp_path / 'a b.pth'
+    torch.save(dict(a=torch.ones(1)), path)
+    assert list(load_weights(path.as_uri())[0]) == ['a']
+
+
 def test_the_averaged_weights_are_taken_as_mmengine_saves_them(tmp_path):
     path = tmp_path / 'ema.pth'
     torch.save(

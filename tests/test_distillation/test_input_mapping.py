@@ -300,6 +300,14 @@ def test_images_that_a_data_set_has_normalised_by_itself_are_refused(
         mapping(**student(dict(inputs=given)))
 
 
+def test_values_below_0_are_taken_by_a_teacher_whose_mean_is_below_0():
+    student, teacher = (
+        ClsDataPreprocessor(mean=[mean], std=[400.]) for mean in (-300., -250))
+    values = torch.rand(2, 3, 8, 8) * 2000 - 1000
+    given = InputMapping(student, teacher)((values + 300) / 400, None)
+    assert torch.allclose(given, (values + 250) / 400, atol=1e-4)
+
+
 def test_images_of_0_to_255_are_refused_by_a_teacher_of_0_to_1():
     student = KINDS['cls']()
     mapping = InputMapping(student,

@@ -97,9 +97,9 @@ class DataSet:
         self.pipeline, self.dataset = SimpleNamespace(transforms=steps), inner
 
 
-def matched(train, val=None, teacher=None, mean=None):
+def matched(train, val=None, teacher=None, mean=None, student=None):
     """A teacher of such a config, matched with a run of such data sets."""
-    mean = dict(mean=mean, std=mean) if mean else {}
+    mean, student = (dict(mean=m, std=m) if m else {} for m in (mean, student))
     found = SimpleNamespace(
         model=SimpleNamespace(data_preprocessor=ClsDataPreprocessor(**mean)),
         name='weak',
@@ -109,7 +109,8 @@ def matched(train, val=None, teacher=None, mean=None):
     match_pipelines(
         found,
         SimpleNamespace(
-            train_dataloader=SimpleNamespace(dataset=train), val_loop=loop))
+            train_dataloader=SimpleNamespace(dataset=train), val_loop=loop),
+        ClsDataPreprocessor(**student))
     return found
 
 
@@ -150,6 +151,14 @@ def test_the_same_on_both_sides_needs_nothing(run, teacher):
     found = matched(DataSet(run), DataSet(run), teacher=teacher)
     assert found.pipelines.in_training() == ((), ())
     assert not found.model.data_preprocessor._forward_pre_hooks
+
+
+def test_a_teacher_of_the_students_preprocessor_is_taken_for_its_equal():
+    run = DataSet(transforms.ToTensor())
+    same = matched(run, mean=[.5], student=[.5]).pipelines
+    assert same.in_training() == ((), ())
+    with pytest.raises(ValueError, match='ToTensor does cannot be undone'):
+        matched(run, mean=[.5], student=[.4])
 
 
 def test_the_order_of_channels_that_is_left_out_is_the_default():

@@ -209,6 +209,24 @@ def test_a_model_that_begins_with_a_wrappers_name_keeps_it():
     assert same(load(weights, model).module, weights)
 
 
+def test_what_an_older_ema_hook_keeps_beside_the_weights_is_taken():
+    weights = weights_with()
+    kept = {
+        f'ema_{key.replace(".", "_")}': value + 1
+        for key, value in weights.items()
+    }
+    assert same(load({**weights, **kept}), weights)
+    with pytest.raises(ValueError, match='has no ema_other_weight'):
+        load({**weights, 'ema_other_weight': torch.ones(1)})
+
+
+def test_a_shard_is_told_from_another_architecture():
+    with pytest.raises(ValueError, match='lacks .*conv.bias.*several shards'):
+        load_strictly(
+            trained(1), {'conv.weight': torch.ones(2, 1, 1, 1)},
+            'model-00001-of-00002.pth', 'Tiny')
+
+
 def test_counters_that_profilers_leave_are_taken():
     load(
         weights_with(

@@ -1,5 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Teachers whose maps are not, or not at once, those of the batch."""
+from contextlib import nullcontext
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -66,6 +68,31 @@ class Standardising(Model):
         return self.look((inputs - mean) / std)
 
 
+class Squaring(Model):
+    """Changes each pixel, by what is no scale and no shift."""
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        return self.look((inputs - inputs.amin((1, 2, 3), keepdim=True))**2)
+
+
+class Mirroring(Model):
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        return self.look(inputs.flip(-1))
+
+
+class Reordering(Model):
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        return self.look(inputs.flip(0))
+
+
+class Tiling(Model):
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        return self.look(inputs[..., :4, :4].repeat(1, 1, 2, 2))
+
+
 class Prototypes(Model):
     """Looks at images of its own: once, or in every forward."""
 
@@ -111,6 +138,7 @@ def check(model, samples=None, **until):
         Model(),
         Normalising(),
         Standardising(),
+        Squaring(),
         Prototypes(once=True),
         Prototypes(once=True, own_size=5)
     ],
@@ -129,6 +157,9 @@ def test_a_teacher_that_looks_at_the_batch_is_taken(model):
          r'looks at images of shape \(2, 3, 8, 6\) .*\(2, 3, 8, 8\)'),
         (Resizing(), r'looks at images of shape \(2, 3, 16, 16\)'),
         (OnlyPrototypes(), 'first looks at other images'),
+        (Mirroring(), 'first looks at images whose pixels are elsewhere'),
+        (Reordering(), 'first looks at images whose pixels are elsewhere'),
+        (Tiling(), 'first looks at images whose pixels are elsewhere'),
     ],
     ids=lambda x: type(x).__name__)
 def test_a_teacher_that_looks_at_something_else_is_refused(model, reason):
@@ -157,6 +188,15 @@ def test_the_calls_are_those_of_a_forward_on_the_batch():
     call, = check(model)['body']
     assert torch.equal(call.output, model.body(call.inputs[0]))
     assert not torch.equal(call.inputs[0], torch.ones(2, 3, 8, 8))
+
+
+def test_a_batch_of_one_image_is_enough():
+    images, until = torch.randn(1, 3, 8, 8), dict(body=1)
+    for model, fits in ((Squaring(), True), (Mirroring(), False)):
+        look = WholeForward(model, 'weak', Capture(model, until, 'teacher'))
+        with torch.no_grad(), nullcontext() if fits else pytest.raises(
+                ValueError, match='pixels are elsewhere'):
+            look.calls(lambda x, _: model(x), images, None, until)
 
 
 def test_a_plain_teacher_is_run_once():

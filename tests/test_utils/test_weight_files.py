@@ -56,6 +56,7 @@ def test_the_older_format_is_held_against_the_hash_in_its_name(tmp_path):
     ('r18_20220407_171055-614fd399.pth', '614fd399'),
     ('resnet50-0676ba61.pth', '0676ba61'),
     ('run-20230101.pth', None),
+    ('iter-00090000.pth', None),
     ('epoch_12.pth', None),
 ])
 def test_a_hash_in_a_name_is_told_from_a_date(name, expected):
@@ -80,6 +81,9 @@ def test_safetensors_are_told_by_their_content(tmp_path):
     (b'version https://git-lfs.github.com/spec/v1', 'git lfs pull'),
     (b'\x1f\x8b\x08', 'gzip'),
     (b'\x89HDF\r\n', 'HDF5'),
+    (b'/runs/epoch_12.pth', 'is a text .*: give the checkpoint that'),
+    (b'{"metadata": {}, "weight_map": {}}', 'shards'),
+    ('h\u00e9'.encode() * 300, 'is a text'),
 ])
 def test_what_is_taken_for_weights_by_mistake_is_named(tmp_path, content,
                                                        what):
@@ -87,6 +91,14 @@ def test_what_is_taken_for_weights_by_mistake_is_named(tmp_path, content,
     path.write_bytes(content)
     with pytest.raises(ValueError, match=f'x.pth .*{what}'):
         read_weight_file(str(path))
+
+
+def test_an_unreadable_file_is_told_without_advice_to_run_its_code(tmp_path):
+    path = tmp_path / 'x.pth'
+    path.write_bytes(b'\x80\x02no pickle')
+    with pytest.raises(ValueError, match='x.pth is') as caught:
+        read_weight_file(str(path))
+    assert 'weights_only' not in str(caught.value)
 
 
 def test_an_archive_around_a_checkpoint_is_to_be_unpacked(tmp_path):

@@ -183,7 +183,7 @@ class WeakTeacherDistillHook(Hook):
             teacher = FrozenTeacher.from_cfg(self.teacher_cfg,
                                              runner.cfg.filename)
             teacher.follow(student)
-            match_pipelines(teacher, runner)
+            match_pipelines(teacher, runner, student.data_preprocessor)
         classes = class_matching.student_classes(runner, student)
         distill = self.distill_cfg or default_distill(
             student, teacher.model,
