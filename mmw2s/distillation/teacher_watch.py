@@ -139,9 +139,10 @@ class TeacherWatch:
     def judge(self) -> Optional[Judgement]:
         """The teacher against the student's best so far; None while one of
         them is no positive number, of which no share can be taken."""
-        if self.student_best is None or self.student_best <= 0 or self.score < 0:
+        best = self.student_best
+        if best is None or best <= 0 or self.score < 0:
             return None
-        return judge_teacher(self.score, self.student_best, self.rule)
+        return judge_teacher(self.score, best, self.rule)
 
     def so_far(self) -> Optional[str]:
         """Teacher and student's best in words; None before any validation,
