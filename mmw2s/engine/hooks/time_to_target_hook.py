@@ -25,7 +25,6 @@ from mmw2s.engine.run_facts import describe_run, samples_drawn
 from mmw2s.engine.run_guard import batches_trained
 from mmw2s.records.history import check_history
 from mmw2s.records.metric_names import rule_warning, scale_warning
-from mmw2s.registry import check_fields
 from mmw2s.utils.fields import check_choice, check_flag
 
 __all__ = ['TimeToTargetHook']
@@ -70,7 +69,6 @@ class TimeToTargetHook(Hook):
             all targets have been reached, with a checkpoint.
 
     Raises:
-        TypeError: For an unknown field, naming the nearest.
         ValueError: If the rule of a metric cannot be inferred, or
             ``stop_at_target`` is set without a target.
     """
@@ -82,10 +80,7 @@ class TimeToTargetHook(Hook):
                  targets: Optional[Dict[str, Union[float,
                                                    Sequence[float]]]] = None,
                  rule: Optional[str] = None,
-                 stop_at_target: bool = False,
-                 **unknown: Any) -> None:
-        check_fields('TimeToTargetHook', unknown,
-                     ('targets', 'rule', 'stop_at_target'))
+                 stop_at_target: bool = False) -> None:
         self.targets: List[dict] = []
         check_choice('TimeToTargetHook.rule', rule, (None, 'greater', 'less'))
         check_flag('TimeToTargetHook.stop_at_target', stop_at_target)

@@ -160,10 +160,3 @@ def test_two_hooks_of_a_kind_are_refused_wherever_they_stand(
     cfg.default_hooks.w2s = hook(untrained)
     with pytest.raises(ValueError, match=f'more than one {HOOK}'):
         train(cfg)
-
-
-def test_a_misspelt_field_of_the_times_is_told_with_the_nearest():
-    with pytest.raises(TypeError, match='TimeToTargetHook.*targets'):
-        TimeToTargetHook(target={'coco/bbox_mAP': .3})
-    with pytest.raises(TypeError, match='stop_at_target'):
-        TimeToTargetHook(stop_at_targets=True)
