@@ -27,6 +27,7 @@ from mmengine.structures import InstanceData
 from mmw2s.distillation import FrozenTeacher
 from mmw2s.distillation.defaults import default_distill
 from mmw2s.distillation.distiller import Distiller
+from mmw2s.distillation.strict_loading import load_strictly
 from mmw2s.distillation.terms import build_terms
 from mmw2s.registry import SCHEDULES
 
@@ -114,7 +115,7 @@ def _try_at(package: str, path: str, side: int) -> str:
     except Exception as error:
         return f'not tried: {_short(error)}'
     teacher = FrozenTeacher(cfg, checkpoint=None)
-    teacher.model.load_state_dict(weights)
+    load_strictly(teacher.model, weights, 'the student\'s', teacher.name)
     try:
         terms = build_terms(default_distill(student, teacher.model))
         distiller = Distiller(student, teacher, terms,
