@@ -109,6 +109,9 @@ def _try_at(package: str, path: str, side: int) -> str:
         with DefaultScope.overwrite_default_scope(package):
             student = MODELS.build(copy.deepcopy(cfg.model))
         student.init_weights()
+        for weight in student.parameters():  # TridentNet's are bare memory
+            if not weight.abs().max() < 100:
+                torch.nn.init.normal_(weight, std=0.01)
         # Some models get aliases of their weights when they are trained.
         weights = copy.deepcopy(student.state_dict())
         student.train()
@@ -116,7 +119,6 @@ def _try_at(package: str, path: str, side: int) -> str:
     except Exception as error:
         return f'not tried: {_short(error)}'
     teacher = FrozenTeacher(cfg, checkpoint=None)
-    # Not as a file: TridentNet's weights are bare memory before training, and
     # SwinTransformerV2 hides some names.
     teacher.model.load_state_dict(weights, strict=False)
     try:
