@@ -20,7 +20,7 @@ from .rng import preserved_rng
 from .score_cache import cache_path as _cache_path
 from .score_cache import read_score, write_score
 from .teacher import FrozenTeacher
-from .teacher_view import teacher_named
+from .teacher_outputs import teacher_named
 
 __all__ = ['score_teacher']
 

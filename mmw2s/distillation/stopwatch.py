@@ -45,9 +45,16 @@ class Stopwatch:
         self._pending.append((began, _now()))
 
     def _read(self) -> None:
-        if self._pending and all(_is_over(end) for _, end in self._pending):
-            self._ms.append(sum(_ms(*pair) for pair in self._pending))
-            self._pending = []
+        if not self._pending:
+            return
+        if isinstance(self._began, float):
+            spent = [1000 * (end - begin) for begin, end in self._pending]
+        elif all(end.query() for _, end in self._pending):
+            spent = [begin.elapsed_time(end) for begin, end in self._pending]
+        else:  # the device has not come so far
+            return
+        self._ms.append(sum(spent))
+        self._pending = []
 
     @property
     def ms(self) -> Optional[float]:
@@ -68,13 +75,3 @@ def _now() -> Any:
     event = torch.cuda.Event(enable_timing=True)
     event.record()
     return event
-
-
-def _is_over(time_: Any) -> bool:
-    return isinstance(time_, float) or time_.query()
-
-
-def _ms(began: Any, ended: Any) -> float:
-    if isinstance(began, float):
-        return 1000 * (ended - began)
-    return began.elapsed_time(ended)

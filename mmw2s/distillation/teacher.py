@@ -5,7 +5,6 @@ import hashlib
 import inspect
 import json
 import logging
-from contextlib import nullcontext
 from functools import cached_property
 from typing import Any, Dict, Mapping, Optional, Sequence, Union
 
@@ -95,7 +94,8 @@ class FrozenTeacher:
         self.declared_score = score
         self.classes: Names = None if classes is None else tuple(classes)
         self.stopwatch = Stopwatch()
-        self._precision = PRECISIONS[precision]
+        #: What its forward is computed in; None: as the run is.
+        self.precision = PRECISIONS[precision]
         self.checkpoint = resolve_checkpoint(config, checkpoint, self.cfg)
         self._model_cfg, inits = self.cfg.model, []
         if self.checkpoint is not None:
@@ -269,14 +269,6 @@ class FrozenTeacher:
                  if differing else 'its record names no hash of it'),
                 logger='current',
                 level=logging.WARNING)
-
-    def autocast(self, device_type: str):
-        """The context that its forward is computed in."""
-        if self._precision is None:
-            return nullcontext()
-        if self._precision is torch.float32:
-            return torch.autocast(device_type, enabled=False)
-        return torch.autocast(device_type, dtype=self._precision)
 
 
 def _named_classes(meta: Mapping) -> Names:

@@ -2,31 +2,19 @@
 """What of the teacher stands in the message hub, from which logs are made."""
 from mmengine.logging import HistoryBuffer, MessageHub
 
-from mmw2s.distillation.distiller import Distiller
+__all__ = ['STATE', 'drop_scalars', 'restart_smoothed']
 
-__all__ = ['drop_ours', 'restart_smoothed', 'update_ours']
-
-_STATE, _LOSSES = 'train/w2s/', 'train/loss_kd_'
-#: Prefixes of the scalars that exist only while distillation is on.
-_OURS = (_STATE, _LOSSES)
-
-
-def update_ours(hub: MessageHub, distiller: Distiller) -> None:
-    """Show where a distillation stands; its losses MMEngine shows."""
-    hub.update_scalar(f'{_STATE}on', 1.)
-    hub.update_scalar(f'{_STATE}strength', distiller.strength)
-    for key, value in distiller.temperatures.items():
-        hub.update_scalar(f'{_STATE}temperature_{key[len("loss_kd_"):]}',
-                          value)
-    if distiller.teacher.stopwatch.ms is not None:
-        hub.update_scalar(f'{_STATE}teacher_ms',
-                          distiller.teacher.stopwatch.ms)
+#: Prefix of what tells where a distillation stands.
+STATE = 'train/w2s/'
+_LOSSES = 'train/loss_kd_'
+# These exist only while distillation is on.
+_OF_DISTILLATION = (STATE, _LOSSES)
 
 
-def drop_ours(hub: MessageHub) -> None:
-    """Remove our scalars: the logger goes on printing what stands in the hub,
-    and a checkpoint brings it back."""
-    for key in [k for k in hub.log_scalars if k.startswith(_OURS)]:
+def drop_scalars(hub: MessageHub) -> None:
+    """Remove what stands there of the distillation: the logger goes on
+    printing it, and a checkpoint brings it back."""
+    for key in [k for k in hub.log_scalars if k.startswith(_OF_DISTILLATION)]:
         _forget(hub, key)
 
 
@@ -49,13 +37,13 @@ def restart_smoothed(hub: MessageHub,
         hub (MessageHub): That of the run.
         steps (int): Steps in the hub since the stop; their losses are kept.
             -1 where the stop came at the end of a step that the logger has
-            not shown yet: its losses are kept too, and ours, still in the
-            hub, are taken out of their sum.
-        loss_is_a_sum (bool): Whether ``loss`` is the sum of all losses, ours
-            included. Defaults to True.
+            not shown yet: its losses are kept too, and those of the distillation,
+            still in the hub, are taken out of their sum.
+        loss_is_a_sum (bool): Whether ``loss`` is the sum of all losses, those of
+            the distillation included. Defaults to True.
     """
     scalars = hub.log_scalars
-    ours = sum(buffer.current() for key, buffer in scalars.items()
+    distilled = sum(buffer.current() for key, buffer in scalars.items()
                if key.startswith(_LOSSES)) if steps < 0 else 0.
     for key in [k for k in scalars if _is_smoothed(k)]:
         # Under accumulation there are fewer gradient norms than steps.
@@ -65,10 +53,10 @@ def restart_smoothed(hub: MessageHub,
             continue
         values, counts = (part[-kept:].copy() for part in scalars[key].data)
         if key == 'train/loss' and loss_is_a_sum:
-            values -= ours
+            values -= distilled
         scalars[key] = HistoryBuffer(values.tolist(), counts.tolist())
 
 
 def _is_smoothed(key: str) -> bool:
-    return key.startswith('train/') and not key.startswith(_OURS) and (
+    return key.startswith('train/') and not key.startswith(_OF_DISTILLATION) and (
         'loss' in key or 'grad_' in key)

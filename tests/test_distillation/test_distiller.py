@@ -3,7 +3,7 @@ import copy
 
 import pytest
 import torch
-from builders import batch, build, teacher_of
+from builders import batch, build, losses_of, teacher_of
 from entries import BOX, CLS, FPN, SPY, entry
 from mmengine.logging import MMLogger
 from torch import nn
@@ -42,6 +42,7 @@ def distil(student, teacher):
             **fields)
         made.append(distiller)
         distiller.bind(100, 10)
+        distiller.attach()
         return distiller
 
     yield make
@@ -49,12 +50,11 @@ def distil(student, teacher):
         distiller.remove()
 
 
-def step(distiller, student, iteration=0, size=(64, 64), measured=None):
-    """One forward, as the hook does it: the task's losses and ours."""
+def step(distiller, student, iteration=0, size=(64, 64)):
+    """One forward, as in a run: the task's losses, and what joins them."""
     inputs, samples = batch(size=size)
-    distiller.set_progress(iteration)
-    task = student(inputs, samples, mode='loss')
-    return task, distiller.losses(inputs, samples, task, measured)
+    distiller.step(iteration)
+    return losses_of(student, inputs, samples)
 
 
 # -- what fits -----------------------------------------------------------

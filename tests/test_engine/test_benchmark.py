@@ -12,7 +12,7 @@ from mmengine.optim import OptimWrapper
 from toys import retinanet, run_config, write_pictures
 
 from mmw2s.distillation.teacher import FrozenTeacher
-from mmw2s.distillation.teacher_view import TeacherView
+from mmw2s.distillation.teacher_outputs import TeacherOutputs
 from mmw2s.engine import WeakTeacherDistillHook
 from mmw2s.engine.benchmark import _configs, benchmark
 from mmw2s.engine.rehearsal import Rehearsal
@@ -46,13 +46,13 @@ def cfg(tmp_path, monkeypatch):
 
 def test_a_slow_teacher_shows_while_it_is_on_and_not_after_the_stop(
         cfg, tmp_path, monkeypatch):
-    run = TeacherView._run
+    run = TeacherOutputs._run
 
     def slow(view, forward):
         time.sleep(0.3)
         return run(view, forward)
 
-    monkeypatch.setattr(TeacherView, '_run', slow)
+    monkeypatch.setattr(TeacherOutputs, '_run', slow)
     before = copy.deepcopy(cfg.to_dict())
     result = benchmark(cfg, steps=3)
     assert list(result.ms) == [BASELINE, FLOOR, ON, AGAIN, OFF]

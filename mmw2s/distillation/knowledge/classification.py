@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from mmw2s.registry import KNOWLEDGE, is_kind
 from mmw2s.utils.text import plural
-from ..capture import Call, find_module
+from ..recorder import Call, find_module
 from ..class_matching import columns_of
 from ..teacher import FrozenTeacher
-from ..teacher_view import TeacherView
-from .base import Captured, Knowledge, Pair
+from ..teacher_outputs import TeacherOutputs
+from .base import Recorded, Knowledge, Pair
 from .feature_maps import FPNFeatures
 from .feature_modules import feature_knowledge
 
@@ -97,7 +97,7 @@ class ClassLogits(Knowledge):
     def check(self, student: nn.Module, teacher: nn.Module) -> None:
         """Compare the kind of the heads and the number of their classes."""
         try:
-            ours, theirs = self.modules_of(student, teacher)
+            heads = self.modules_of(student, teacher)
         except ValueError as error:
             raise ValueError(f'{error}. Where the logits are is said by '
                              'ClassLogits.module and teacher_module') from None
@@ -115,15 +115,19 @@ class ClassLogits(Knowledge):
                 'but the teacher\'s all of them. Distil features instead '
                 '(knowledge HiddenFeatures)')
         self._refuse_difference(
-            'activation', _activation(ours), _activation(theirs),
+            'activation', *map(_activation, heads),
             'scores of different kinds cannot be compared. Use a teacher '
             'with the student\'s kind of head')
-        counts = [_num_classes(head) for head in (ours, theirs)]
+        counts = [_num_classes(head) for head in heads]
         if None not in counts:
             self._refuse_difference('classes', *counts, _OTHER_CLASSES)
-        self.gives = _gives(ours)
-        self.gives_target = _activation(ours) == 'softmax'
-        self._with_margin = ours if is_kind(ours, 'ArcFaceClsHead') else None
+
+    def bind(self, student: nn.Module, teacher: nn.Module) -> None:
+        """Learn what the heads give."""
+        head, _ = self.modules_of(student, teacher)
+        self.gives = _gives(head)
+        self.gives_target = _activation(head) == 'softmax'
+        self._with_margin = head if is_kind(head, 'ArcFaceClsHead') else None
         # The attribute of mmpretrain's LabelSmoothLoss.
         self._smoothing = max(
             getattr(module, 'label_smooth_val', 0.)
@@ -141,18 +145,21 @@ class ClassLogits(Knowledge):
                 logger='current',
                 level=logging.WARNING)
 
-    def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
-        target = _labels(view.data_samples) if self.gives_target else None
+    def pairs(self, recorded: Recorded,
+              outputs: TeacherOutputs) -> List[Pair]:
+        target = _labels(outputs.data_samples) if self.gives_target else None
         pairs = []
-        for ours, theirs in zip(captured[self.module],
-                                view[self.teacher_module]):
-            student = ours.output
+        for student_call, teacher_call in zip(recorded[self.module],
+                                              outputs[self.teacher_module]):
+            student = student_call.output
             if self._with_margin is not None:
-                # Given the labels, it has made its own class harder; the
-                # teacher's is given none. One small layer again.
-                student = self._with_margin(ours.inputs[0])
+                # In training an ArcFace head lowers the logit of the labeled
+                # class by a margin. The teacher's head is given no label, so
+                # the student's last layer is run once more without one.
+                student = self._with_margin(student_call.inputs[0])
             student = _logits(student, 'student', self.module)
-            teacher = _logits(theirs.output, 'teacher', self.teacher_module)
+            teacher = _logits(teacher_call.output, 'teacher',
+                              self.teacher_module)
             self._refuse_difference('classes', student.shape[1],
                                     teacher.shape[1], _OTHER_CLASSES)
             pairs.append(Pair(self.module, student, teacher, target=target))
@@ -191,12 +198,13 @@ class HiddenFeatures(FPNFeatures):
                  adapter: str = 'fixed') -> None:
         super().__init__(module, teacher_module, levels, seed, adapter)
 
-    def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
-        size = view.inputs.shape[2:]
+    def pairs(self, recorded: Recorded,
+              outputs: TeacherOutputs) -> List[Pair]:
+        size = outputs.inputs.shape[2:]
         return super().pairs(
-            {self.module: _calls_with_maps(captured, self.module, size)}, {
+            {self.module: _calls_with_maps(recorded, self.module, size)}, {
                 self.teacher_module:
-                _calls_with_maps(view, self.teacher_module, size)
+                _calls_with_maps(outputs, self.teacher_module, size)
             })
 
 

@@ -4,7 +4,7 @@ import torch
 from builders import TinyModel
 from torch import nn
 
-from mmw2s.distillation.capture import Call
+from mmw2s.distillation.recorder import Call
 from mmw2s.distillation.knowledge import Knowledge
 
 

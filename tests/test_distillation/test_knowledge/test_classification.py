@@ -7,7 +7,7 @@ from mmpretrain.structures import DataSample
 from tiny_classifiers import CLASSES, batch, build, classifier
 from torch import nn
 
-from mmw2s.distillation import Capture, FrozenTeacher
+from mmw2s.distillation import Recorder, FrozenTeacher
 from mmw2s.distillation.distiller import Distiller
 from mmw2s.distillation.knowledge import ClassLogits, HiddenFeatures
 from mmw2s.distillation.knowledge.classification import _as_maps
@@ -430,7 +430,7 @@ def hidden(tmp_path):
         teacher = teacher_of(teacher, tmp_path / 'teacher.pth')
         knowledge.check(model, teacher.model)
         inputs = torch.randn(2, 3, *size)
-        capture = Capture(model, [module], 'student')
+        capture = Recorder(model, [module], 'student')
         capture.open()
         model(inputs, mode='tensor')
         captured = capture.close()

@@ -6,7 +6,7 @@ from tiny_two_stage import (c4, cascade_rcnn, faster_rcnn, mask_rcnn,
                             pairs_in_training)
 from toys import retinanet
 
-from mmw2s.distillation.capture import Call
+from mmw2s.distillation.recorder import Call
 from mmw2s.distillation.knowledge import RoIHeadOutputs
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmw2s.distillation.capture import Capture, EnoughCaptured, find_module
+from mmw2s.distillation.recorder import Recorder, EnoughRecorded, find_module
 
 
 class Chain(nn.Module):
@@ -25,7 +25,7 @@ class Chain(nn.Module):
 
 def test_calls_are_noted_only_while_it_is_open():
     model, x = Chain(), torch.ones(1, 2)
-    capture = Capture(model, ['second'], 'student')
+    capture = Recorder(model, ['second'], 'student')
     model(x)
     assert capture.close() == {}
     capture.open()
@@ -37,7 +37,7 @@ def test_calls_are_noted_only_while_it_is_open():
 
 def test_opening_anew_forgets_what_an_interrupted_forward_left():
     model, x = Chain(), torch.ones(1, 2)
-    capture = Capture(model, ['second'], 'student')
+    capture = Recorder(model, ['second'], 'student')
     capture.open()
     model(x)
     capture.open()
@@ -48,7 +48,7 @@ def test_opening_anew_forgets_what_an_interrupted_forward_left():
 
 def test_every_call_of_a_module_is_listed_with_inputs_and_output():
     model, x = Chain(), torch.ones(1, 2)
-    capture = Capture(model, ['first', 'second', 'first'], 'student')
+    capture = Recorder(model, ['first', 'second', 'first'], 'student')
     capture.open()
     result = model(x)
     calls = capture.close()
@@ -60,7 +60,7 @@ def test_every_call_of_a_module_is_listed_with_inputs_and_output():
 
 def test_a_module_that_is_not_called_has_an_empty_list():
     model = Chain()
-    capture = Capture(model, ['first', 'second'], 'student')
+    capture = Recorder(model, ['first', 'second'], 'student')
     capture.open()
     model.first(torch.ones(1, 2))
     assert capture.close()['second'] == []
@@ -76,9 +76,9 @@ def test_a_module_that_is_not_called_has_an_empty_list():
 }, 2)])
 def test_the_forward_ends_right_after_the_last_call_asked_for(until, first):
     model = Chain()
-    capture = Capture(model, ['first', 'second'], 'teacher')
+    capture = Recorder(model, ['first', 'second'], 'teacher')
     capture.open(until)
-    with pytest.raises(EnoughCaptured):
+    with pytest.raises(EnoughRecorded):
         model(torch.ones(1, 2))
     calls = capture.close()
     assert len(calls['first']) == first
@@ -98,16 +98,16 @@ def test_the_forward_ends_where_a_model_goes_on_after_any_error():
             return super().forward(x)
 
     model = Careless()
-    capture = Capture(model, ['first'], 'teacher')
+    capture = Recorder(model, ['first'], 'teacher')
     capture.open(until=dict(first=1))
-    with pytest.raises(EnoughCaptured):
+    with pytest.raises(EnoughRecorded):
         model(torch.ones(1, 2))
     assert len(capture.close()['first']) == 1
 
 
 def test_the_forward_goes_on_once_the_capture_is_closed():
     model = Chain()
-    capture = Capture(model, ['first'], 'teacher')
+    capture = Recorder(model, ['first'], 'teacher')
     capture.open({'first': 1})
     capture.close()
     model(torch.ones(1, 2))
@@ -121,7 +121,7 @@ def test_an_unknown_module_is_refused_and_the_nearest_are_named():
             ValueError,
             match=r'the teacher \(Chain\) has no '
             'module "frist"; there are: first'):
-        Capture(Chain(), ['frist'], 'teacher')
+        Recorder(Chain(), ['frist'], 'teacher')
 
 
 def test_a_name_like_no_other_is_refused_with_the_models_children():
@@ -132,13 +132,13 @@ def test_a_name_like_no_other_is_refused_with_the_models_children():
 def test_a_capture_that_is_refused_leaves_no_hook_behind():
     model = Chain()
     with pytest.raises(ValueError):
-        Capture(model, ['first', 'nowhere'], 'student')
+        Recorder(model, ['first', 'nowhere'], 'student')
     assert not model.first._forward_hooks
 
 
 def test_remove_leaves_no_hook_on_the_model():
     model = Chain()
-    capture = Capture(model, ['first', 'second'], 'student')
+    capture = Recorder(model, ['first', 'second'], 'student')
     assert model.first._forward_hooks
     capture.open()
     capture.remove()
@@ -150,7 +150,7 @@ def test_remove_leaves_no_hook_on_the_model():
 
 def test_nothing_is_kept_alive_after_close():
     model = Chain()
-    capture = Capture(model, ['second'], 'student')
+    capture = Recorder(model, ['second'], 'student')
     capture.open({'second': 2})
     kept = weakref.ref(model(torch.ones(1, 2)))
     assert kept() is not None
@@ -182,7 +182,7 @@ def test_an_output_is_noted_as_the_module_gave_it(name):
     model, given = InPlace(), []
     model.get_submodule(name).register_forward_hook(
         lambda *args: given.append(args[2].detach().clone()))
-    capture = Capture(model, [name], 'student')
+    capture = Recorder(model, [name], 'student')
     for i in range(3):
         capture.open()
         model(torch.randn(5, 3))
@@ -194,9 +194,9 @@ def test_an_output_is_noted_as_the_module_gave_it(name):
 
 def test_only_outputs_that_are_changed_are_copied(monkeypatch):
     model = InPlace()
-    capture = Capture(model, ['norm', 'relu'], 'student')
+    capture = Recorder(model, ['norm', 'relu'], 'student')
     copied = []
-    monkeypatch.setattr('mmw2s.distillation.capture._copy',
+    monkeypatch.setattr('mmw2s.distillation.recorder._copy',
                         lambda x: copied.append(1) or x.clone())
     for expected in (2, 1, 1):
         copied.clear()
@@ -208,7 +208,7 @@ def test_only_outputs_that_are_changed_are_copied(monkeypatch):
 
 def test_an_output_that_is_changed_later_on_is_refused():
     model = InPlace(always=False)
-    capture = Capture(model, ['norm'], 'student')
+    capture = Recorder(model, ['norm'], 'student')
     capture.open()
     model(torch.randn(5, 3))
     capture.close()
@@ -227,7 +227,7 @@ def test_a_list_of_maps_is_noted_as_it_was_too():
             return dict(levels=[x + 1, (x + 2, )])
 
     model = nn.Sequential(Levels())
-    capture = Capture(model, ['0'], 'teacher')
+    capture = Recorder(model, ['0'], 'teacher')
     capture.open()
     model(torch.zeros(2))['levels'][1][0].relu_().mul_(7)
     call, = capture.close()['0']

@@ -1,14 +1,13 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Reading what named modules of a model are given and give."""
 import difflib
-from typing import (Any, Dict, Iterable, List, Mapping, NamedTuple, Optional,
-                    Tuple)
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_map
 
-__all__ = ['Call', 'Capture', 'find_module']
+__all__ = ['Call', 'Recorder', 'find_module']
 
 
 class Call(NamedTuple):
@@ -20,12 +19,13 @@ class Call(NamedTuple):
 class _Noted(NamedTuple):
     """A call, and what tells whether its output has been changed since."""
     call: Call
-    versions: Optional[Tuple[int, ...]] = None  # None: nothing can change it
+    tensors: List[Tensor] = []  # none: nothing can change it any more
+    versions: List[int] = []  # how often each was changed in place
     copy: Any = None  # of the output, where one was made
 
 
-class EnoughCaptured(BaseException):
-    """Ends a forward once everything that was asked for is captured.
+class EnoughRecorded(BaseException):
+    """Ends a forward once everything that was asked for is recorded.
 
     No error, so that no one's ``except Exception`` takes it for one.
     """
@@ -52,21 +52,28 @@ def find_module(model: nn.Module, name: str, owner: str) -> nn.Module:
                      f'"{name}"; there are: {", ".join(nearest)}')
 
 
-class Capture:
-    """Notes the calls of named modules while it is open.
+class Recorder:
+    """Records the calls of named modules while it is open.
 
-    Nothing is noted, and nothing is kept alive, while it is closed, so a
+    While it is closed nothing is recorded and nothing is kept alive. So a
     recomputation in the backward pass (activation checkpointing) and a
     validation leave no trace.
 
-    An output is noted as the module gave it, also where a later layer changes
-    it in place (``ReLU(inplace=True)``, ``out += identity``). Whether one does
-    is seen in the first forward; from then on those outputs alone are copied.
+    An output is recorded as the module gave it, even if a later layer changes
+    it in place (``ReLU(inplace=True)``, ``out += identity``). The first
+    forward shows which outputs are changed; from then on only those are
+    copied.
 
     Args:
         model (nn.Module): The model whose modules are watched.
         names (Iterable[str]): Dotted names of the modules.
         owner (str): Whose model it is, for messages.
+
+    Example:
+        >>> recorder = Recorder(model, ['neck'], 'student')
+        >>> recorder.open()
+        >>> model(images)
+        >>> maps = recorder.close()['neck'][0].output
     """
 
     def __init__(self, model: nn.Module, names: Iterable[str],
@@ -95,55 +102,61 @@ class Capture:
             if self._until is not None and all(
                     len(self._calls[n]) >= count
                     for n, count in self._until.items()):
-                raise EnoughCaptured  # nothing can change this one any more
+                raise EnoughRecorded  # nothing can change this one any more
+            tensors = [
+                x for x in tree_flatten(output)[0]
+                if isinstance(x, Tensor) and not x.is_inference()
+            ]
             copy = _copy(output) if self._is_changed.get(name, True) else None
-            calls[-1] = _Noted(call, _versions(output), copy)
+            calls[-1] = _Noted(call, tensors, [x._version for x in tensors],
+                               copy)
 
         return note
 
     def open(self, until: Optional[Mapping[str, int]] = None) -> None:
-        """Begin to note calls.
+        """Forget everything and begin to record calls.
 
         Args:
-            until (Mapping[str, int], optional): Number of calls a module
-                after which :class:`EnoughCaptured` ends the forward, so that
-                nothing deeper than needed is computed. Defaults to None,
-                which never ends it.
+            until (Mapping[str, int], optional): Number of calls of each
+                module after which :class:`EnoughRecorded` ends the forward,
+                so that nothing deeper than needed is computed. Defaults to
+                None, which never ends it.
         """
         self._calls = {name: [] for name in self.names}
         self._until = until
 
     def close(self) -> Dict[str, List[Call]]:
-        """Stop noting, forget everything and return what was noted.
+        """Stop recording, forget everything and return what was recorded.
 
         Raises:
             RuntimeError: If a later layer has changed an output in place, but
                 had not in the first forward.
         """
         noted, self._calls, self._until = self._calls or {}, None, None
-        return {
-            name: [self._as_given(name, one) for one in calls]
-            for name, calls in noted.items()
-        }
+        calls: Dict[str, List[Call]] = {}
+        for name, ones in noted.items():
+            calls[name] = []
+            for one in ones:
+                call = one.call
+                is_changed = [x._version for x in one.tensors] != one.versions
+                if one.copy is not None:
+                    self._is_changed[name] = \
+                        is_changed or self._is_changed.get(name, False)
+                if is_changed:
+                    call = self._before_the_change(name, one)
+                calls[name].append(call)
+        return calls
 
-    def _as_given(self, name: str, noted: _Noted) -> Call:
-        """The call with its output as it was before any change."""
-        if noted.versions is None:
-            return noted.call
-        is_changed = _versions(noted.call.output) != noted.versions
-        if is_changed and noted.copy is None:
+    def _before_the_change(self, name: str, noted: _Noted) -> Call:
+        if noted.copy is None:
             raise RuntimeError(
                 f'the output of the {self._owner}\'s {name} is changed in '
                 'place by a layer after it, but was not in the first batch: '
                 'name in the knowledge the module that changes it')
-        if noted.copy is not None:
-            self._is_changed[name] = is_changed or self._is_changed.get(
-                name, False)
-        return noted.call._replace(output=noted.copy) if is_changed else \
-            noted.call
+        return noted.call._replace(output=noted.copy)
 
     def forget(self) -> None:
-        """Stop noting, and forget everything."""
+        """Stop recording, and forget everything."""
         self._calls = self._until = None
 
     def remove(self) -> None:
@@ -152,13 +165,6 @@ class Capture:
         for handle in self._handles:
             handle.remove()
         self._handles = []
-
-
-def _versions(output: Any) -> Tuple[int, ...]:
-    """How often each tensor of an output was changed in place; on the host."""
-    return tuple(
-        x._version for x in tree_flatten(output)[0]
-        if isinstance(x, Tensor) and not x.is_inference())
 
 
 def _copy(output: Any) -> Any:

@@ -1,56 +1,61 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """What the teacher makes of a batch, computed when it is asked for."""
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import (Any, Callable, ContextManager, Dict, Hashable, Iterator,
                     List, Mapping, Optional, Sequence)
 
 import torch
+from mmengine.utils import is_seq_of
 from torch import Tensor, nn
 
-from .batch import samples_of
-from .capture import Call, Capture, EnoughCaptured
+from .batch import images_of, samples_of
 from .failures import retold
 from .input_mapping import InputMapping
+from .recorder import Call, EnoughRecorded, Recorder
 from .rng import preserved_rng
 from .teacher import FrozenTeacher
 from .whole_forward import WholeForward
 
-__all__ = ['TeacherView']
+__all__ = ['TeacherOutputs']
 
 
-class TeacherView:
+class TeacherOutputs:
     """What the teacher makes of one batch, computed when first asked for.
 
     Args:
         teacher (FrozenTeacher): The teacher.
-        capture (Capture): Watches the teacher's modules.
+        recorder (Recorder): Watches the teacher's modules.
         mapping (InputMapping): From the student's input to the teacher's.
         inputs (Tensor): The student's input, shape (B, C, H, W).
         data_samples (Any): The batch's data samples, in any form.
-        until (Mapping[str, int]): Calls a module that are asked for. The
-            forward ends with the last of them.
-        training_form (Sequence[str]): Modules whose own ``training`` flag is
-            up during the forward, their children's not. Some heads give
-            decoded boxes otherwise.
+        until (Mapping[str, int]): Number of calls of each module that are
+            asked for. The forward ends with the last of them.
+        training_form (Sequence[str]): Modules of the teacher whose own
+            ``training`` flag is up during the forward, their children's not.
+            Some heads give decoded boxes otherwise.
         whole (bool): Whether the forward goes on to its end, and is refused
             if its calls are not those of ``until``. Defaults to False.
     """
 
     def __init__(self,
                  teacher: FrozenTeacher,
-                 capture: Capture,
+                 recorder: Recorder,
                  mapping: InputMapping,
-                 inputs: Tensor,
+                 inputs: Any,
                  data_samples: Any,
                  until: Mapping[str, int],
                  training_form: Sequence[str] = (),
                  whole: bool = False) -> None:
         self._teacher = teacher
-        self._capture = capture
+        self._recorder = recorder
         self._mapping = mapping
-        self._student_inputs = inputs
-        self._given_samples = data_samples
-        self._data_samples = samples_of(data_samples, len(inputs))
+        self._student_inputs = inputs if isinstance(inputs, Tensor) else \
+            images_of(inputs)
+        self._given_samples = self._data_samples = data_samples
+        if isinstance(data_samples, Mapping) or is_seq_of(
+                data_samples, Mapping):
+            self._data_samples = samples_of(data_samples,
+                                            len(self._student_inputs))
         self._until = until
         self._training_form = training_form
         self._whole = whole
@@ -58,10 +63,11 @@ class TeacherView:
         self._calls: Optional[Dict[str, List[Call]]] = None
         self._memo: Dict[Hashable, Any] = {}
 
-    def memo(self, key: Hashable, compute: Callable[[], Any]) -> Any:
-        """What ``compute`` gives, once a batch for each ``key``."""
+    def memo(self, key: Hashable, compute: Callable[..., Any],
+             *args: Any) -> Any:
+        """What ``compute(*args)`` gives, once a batch for each ``key``."""
         if key not in self._memo:
-            self._memo[key] = compute()
+            self._memo[key] = compute(*args)
         return self._memo[key]
 
     @property
@@ -74,15 +80,17 @@ class TeacherView:
     def inputs(self) -> Tensor:
         """The batch as the teacher is given it, shape (B, C, H, W)."""
         if self._inputs is None:
-            self._inputs = self._mapping(self._student_inputs,
-                                         self._data_samples)
+            self._inputs = self._student_inputs
+            if not self._mapping.is_identity:
+                self._inputs = self._mapping(self._inputs, self._data_samples)
         return self._inputs
 
     def __getitem__(self, name: str) -> List[Call]:
         """The calls of the teacher's module ``name`` on this batch."""
-        if self._calls is None and self._whole:
-            self._calls = self._run_whole()
-        return self.through(self._predict)[name]
+        if self._calls is None:
+            self._calls = self._run_whole() if self._whole else \
+                self._run(self._predict)
+        return self._calls[name]
 
     def through(self, forward: Callable[[], Any]) -> Dict[str, List[Call]]:
         """The calls of the teacher's modules in a forward of one's own.
@@ -95,57 +103,18 @@ class TeacherView:
             self._calls = self._run(forward)
         return self._calls
 
-    def _predict(self) -> None:
-        # Not mode='tensor', in which mmdet calls the forward of its heads past
-        # their hooks. Of predict only what is asked for is reached, no
-        # post-processing.
-        with teacher_named(self._teacher):
-            try:
-                self._teacher.model(
-                    self.inputs, self._data_samples, mode='predict')
-            except (AttributeError, KeyError, TypeError) as error:
-                raise ValueError(
-                    f'the teacher {self._teacher.name} cannot take the data '
-                    f'samples of the run ({type(error).__name__}: {error}), '
-                    f'which are a {type(self._given_samples).__name__}. Use a '
-                    'collate_fn that gives a list of data samples '
-                    '(pseudo_collate), or distil feature maps, for which a '
-                    'teacher seldom needs them') from error
-
-    def _predict_on(self, inputs: Tensor, data_samples: Any) -> None:
-        """The same on a batch that takes the place of its own meanwhile."""
-        own = self._inputs, self._data_samples
-        self._inputs, self._data_samples = inputs, data_samples
-        try:
-            self._predict()
-        finally:
-            self._inputs, self._data_samples = own
-
-    @torch.no_grad()
-    def _run_whole(self) -> Dict[str, List[Call]]:
-        teacher = self._teacher
-        with teacher.stopwatch, teacher.autocast(
-                self._student_inputs.device.type), \
-                training_flag_up(teacher.model, self._training_form):
-            return WholeForward(teacher.model, teacher.name,
-                                self._capture).calls(self._predict_on,
-                                                     self.inputs,
-                                                     self._data_samples,
-                                                     self._until)
-
     @torch.no_grad()
     def _run(self, forward: Callable[[], Any]) -> Dict[str, List[Call]]:
         teacher = self._teacher
-        with teacher.stopwatch, teacher.autocast(
-                self._student_inputs.device.type), \
+        with teacher.stopwatch, self._autocast(), \
                 training_flag_up(teacher.model, self._training_form):
-            self._capture.open(self._until)
+            self._recorder.open(self._until)
             try:
                 forward()
-            except EnoughCaptured:
+            except EnoughRecorded:
                 pass
             finally:
-                calls = self._capture.close()
+                calls = self._recorder.close()
         missing = [
             n for n, count in self._until.items() if len(calls[n]) < count
         ]
@@ -158,15 +127,50 @@ class TeacherView:
         return calls
 
     @torch.no_grad()
+    def _run_whole(self) -> Dict[str, List[Call]]:
+        teacher = self._teacher
+        with teacher.stopwatch, self._autocast(), \
+                training_flag_up(teacher.model, self._training_form):
+            look = WholeForward(teacher.model, teacher.name, self._recorder)
+            return look.calls(self._predict_on, self.inputs,
+                              self._data_samples, self._until)
+
+    def _predict(self) -> None:
+        # Not mode='tensor', in which mmdet calls the forward of its heads past
+        # their hooks. Of predict only what is asked for is reached, no
+        # post-processing.
+        try:
+            self._teacher.model(
+                self.inputs, self._data_samples, mode='predict')
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f'the teacher {self._teacher.name} cannot take the data '
+                f'samples of the run ({type(error).__name__}: {error}), '
+                f'which are a {type(self._given_samples).__name__}. Use a '
+                'collate_fn that gives a list of data samples '
+                '(pseudo_collate), or distil feature maps, for which a '
+                'teacher seldom needs them') from error
+        except Exception:
+            with teacher_named(self._teacher):
+                raise
+
+    def _predict_on(self, inputs: Tensor, data_samples: Any) -> None:
+        """The same on a batch that takes the place of its own meanwhile."""
+        own = self._inputs, self._data_samples
+        self._inputs, self._data_samples = inputs, data_samples
+        try:
+            self._predict()
+        finally:
+            self._inputs, self._data_samples = own
+
+    @torch.no_grad()
     def run(self, function: Callable, *args: Any) -> Any:
         """What a function of the teacher's makes of given inputs.
 
         In the teacher's precision, without a graph, and on its clock. To be
-        called after ``view[...]``, which begins a batch's measurement.
+        called after ``outputs[...]``, which begins a batch's measurement.
         """
-        teacher = self._teacher
-        with teacher.stopwatch.more(), teacher.autocast(
-                self._student_inputs.device.type):
+        with self._teacher.stopwatch.more(), self._autocast():
             return function(*args)
 
     @torch.no_grad()
@@ -185,8 +189,7 @@ class TeacherView:
             if hasattr(module, 'loss')
         ]
         # A RoI head draws the proposals that it is trained on.
-        with preserved_rng(), \
-                teacher.autocast(self._student_inputs.device.type), \
+        with preserved_rng(), self._autocast(), \
                 training_flag_up(teacher.model, heads), \
                 retold(lambda error: (
                     f'the teacher {teacher.name} cannot compute its losses on '
@@ -195,6 +198,16 @@ class TeacherView:
                     'stop without training losses, stop=dict(type="At", '
                     '...)')):
             return teacher.model(self.inputs, self._given_samples, mode='loss')
+
+    def _autocast(self) -> ContextManager[None]:
+        """The precision that the teacher computes in."""
+        precision = self._teacher.precision
+        if precision is None:
+            return nullcontext()
+        device_type = self._student_inputs.device.type
+        if precision is torch.float32:
+            return torch.autocast(device_type, enabled=False)
+        return torch.autocast(device_type, dtype=precision)
 
 
 def teacher_named(teacher: FrozenTeacher) -> ContextManager[None]:
@@ -206,7 +219,7 @@ def teacher_named(teacher: FrozenTeacher) -> ContextManager[None]:
 
 @contextmanager
 def training_flag_up(model: nn.Module, names: Sequence[str]) -> Iterator[None]:
-    """Set ``training`` on the named modules alone, not on their children."""
+    """Within it the named modules alone are in training mode."""
     modules = [model.get_submodule(name) for name in names]
     for module in modules:
         module.training = True

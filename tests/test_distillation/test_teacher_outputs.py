@@ -12,7 +12,7 @@ from toys import retinanet
 
 from mmw2s.distillation.stopwatch import Stopwatch
 from mmw2s.distillation.teacher import FrozenTeacher
-from mmw2s.distillation.teacher_view import teacher_named, training_flag_up
+from mmw2s.distillation.teacher_outputs import teacher_named, training_flag_up
 
 SMALL = retinanet(18, channels=8)
 
