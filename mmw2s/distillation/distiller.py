@@ -76,9 +76,9 @@ class Distiller:
         self.inspects = False
         self._is_first_batch = True
         self._drowned_task = DrownedTaskWatch()
-        # Calls of the teacher's modules that are needed, by the number of
-        # calls of the student's.
-        self._needed: Dict[Sequence[int], Dict[str, int]] = {}
+        #: How many calls of which module the teacher's forward must reach,
+        #: by the number of calls of the student's modules.
+        self.calls_needed: Dict[Sequence[int], Dict[str, int]] = {}
         refuse_branches(student)
         for term in self.terms:
             with _pairing_named(term):
@@ -96,9 +96,18 @@ class Distiller:
                                           (name for k in knowledges
                                            for name in k.teacher_modules),
                                           'teacher')
-        self._training_form = [
-            k.teacher_module for k in knowledges if k.training_form
-        ]
+        #: Of inputs and data samples of the student: the teacher's
+        #: :class:`TeacherOutputs` on that batch.
+        self.teacher_outputs = partial(
+            TeacherOutputs,
+            teacher,
+            self._teacher_recorder,
+            self._mapping,
+            training_form=[
+                k.teacher_module for k in knowledges if k.training_form
+            ])
+        self._has_auto_weights = any(
+            term.auto_weight is not None for term in self.terms)
         self._handles: List[Any] = []
 
     def bind(self, max_iters: int, iters_per_epoch: float) -> None:
@@ -174,10 +183,11 @@ class Distiller:
         student's own where a ``task_weight`` replaces them."""
         recorded = self._recorder.close()
         counts = tuple(map(len, recorded.values()))
-        until, whole = self._needed.get(counts), False
+        until, whole = self.calls_needed.get(counts), False
         if until is None:
-            until = self._calls_needed(recorded)
-            whole = self.inspects and until not in self._needed.values()
+            until = self._look_up_calls(recorded)
+            whole = self.inspects and \
+                until not in self.calls_needed.values()
         outputs = self.teacher_outputs(inputs, data_samples, until, whole)
         losses: Dict[str, Tensor] = {}
         for term in self.terms:
@@ -194,11 +204,26 @@ class Distiller:
                     raise
             if term.temperature is not None:
                 term.temperature.update(self.iteration, pairs)
-        self._needed[counts] = until
+        self.calls_needed[counts] = until
         self._is_first_batch = False
-        return self._weighted(losses, task_losses)
+        weights: Dict[str, Tensor] = {}
+        if self._has_auto_weights:
+            weights = auto_weights(self.terms,
+                                   self.student.parse_losses(task_losses)[0],
+                                   losses)
+        if self._drowned_task.is_due:
+            self._look_for_drowning(
+                task_losses,
+                {k: v * weights.get(k, 1.) for k, v in losses.items()})
+        joined: Dict[str, Any] = {}
+        if self.task_weight != 1:
+            joined = weighted_task(task_losses, self.task_weight,
+                                   self.strength)
+        for key, loss in losses.items():
+            joined[key] = loss * (self.strength * weights.get(key, 1.))
+        return joined
 
-    def _calls_needed(self, recorded: Mapping[str, List[Call]]) -> dict:
+    def _look_up_calls(self, recorded: Mapping[str, List[Call]]) -> dict:
         """How many calls of which module the teacher's forward must reach."""
         until: Dict[str, int] = {}
         for term in self.terms:
@@ -213,16 +238,6 @@ class Distiller:
             for name, calls in needed.items():
                 until[name] = max(calls, until.get(name, 0))
         return until
-
-    def teacher_outputs(self,
-                        inputs: Any,
-                        data_samples: Any,
-                        until: Optional[Dict[str, int]] = None,
-                        whole: bool = False) -> TeacherOutputs:
-        """The teacher on a batch that was preprocessed for the student."""
-        return TeacherOutputs(self.teacher, self._teacher_recorder,
-                              self._mapping, inputs, data_samples, until or {},
-                              self._training_form, whole)
 
     def compare(self, term: Term, pairs: Sequence[Pair]) -> List[Tensor]:
         """The loss of each pair of an entry, 0-dim, at full strength."""
@@ -240,30 +255,14 @@ class Distiller:
             for pair in pairs
         ]
 
-    def _weighted(self, losses: Dict[str, Tensor],
-                  task_losses: Dict[str, Any]) -> Dict[str, Any]:
-        """The losses at this iteration's strength."""
-        weights: Dict[str, Tensor] = {}
-        if any(term.auto_weight is not None for term in self.terms):
-            weights = auto_weights(self.terms,
-                                   self.student.parse_losses(task_losses)[0],
-                                   losses)
-        if self._drowned_task.is_due:
-            at_full = {k: v * weights.get(k, 1.) for k, v in losses.items()}
-            self._drowned_task.see(
-                self.shares(task_losses, at_full), {
-                    term.key: getattr(term.loss, 'loss_weight', None)
-                    for term in self.terms if term.auto_weight is None
-                })
-        weighted: Dict[str, Any] = {}
-        if self.task_weight != 1:
-            weighted = weighted_task(task_losses, self.task_weight,
-                                     self.strength)
-        weighted.update({
-            key: loss * (self.strength * weights.get(key, 1.))
-            for key, loss in losses.items()
-        })
-        return weighted
+    def _look_for_drowning(self, task_losses: Dict[str, Any],
+                           losses: Dict[str, Tensor]) -> None:
+        """Of the first batches: warn of a loss that drowns the task's."""
+        self._drowned_task.see(
+            self.shares(task_losses, losses), {
+                term.key: getattr(term.loss, 'loss_weight', None)
+                for term in self.terms if term.auto_weight is None
+            })
 
     def shares(self, task_losses: Dict[str, Any],
                losses: Dict[str, Tensor]) -> Dict[str, Share]:

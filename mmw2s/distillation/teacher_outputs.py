@@ -1,6 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """What the teacher makes of a batch, computed when it is asked for."""
 from contextlib import contextmanager, nullcontext
+from types import MappingProxyType
 from typing import (Any, Callable, ContextManager, Dict, Hashable, Iterator,
                     List, Mapping, Optional, Sequence)
 
@@ -29,12 +30,12 @@ class TeacherOutputs:
         inputs (Tensor): The student's input, shape (B, C, H, W).
         data_samples (Any): The batch's data samples, in any form.
         until (Mapping[str, int]): Number of calls of each module that are
-            asked for. The forward ends with the last of them.
+            asked for. The forward ends with the last of them. Defaults to none.
+        whole (bool): Whether the forward goes on to its end, and is refused
+            if its calls are not those of ``until``. Defaults to False.
         training_form (Sequence[str]): Modules of the teacher whose own
             ``training`` flag is up during the forward, their children's not.
             Some heads give decoded boxes otherwise.
-        whole (bool): Whether the forward goes on to its end, and is refused
-            if its calls are not those of ``until``. Defaults to False.
     """
 
     def __init__(self,
@@ -43,9 +44,9 @@ class TeacherOutputs:
                  mapping: InputMapping,
                  inputs: Any,
                  data_samples: Any,
-                 until: Mapping[str, int],
-                 training_form: Sequence[str] = (),
-                 whole: bool = False) -> None:
+                 until: Mapping[str, int] = MappingProxyType({}),
+                 whole: bool = False,
+                 training_form: Sequence[str] = ()) -> None:
         self._teacher = teacher
         self._recorder = recorder
         self._mapping = mapping
@@ -105,15 +106,21 @@ class TeacherOutputs:
 
     @torch.no_grad()
     def _run(self, forward: Callable[[], Any]) -> Dict[str, List[Call]]:
-        teacher = self._teacher
-        with teacher.stopwatch, self._autocast(), \
-                training_flag_up(teacher.model, self._training_form):
+        teacher, precision = self._teacher, self._autocast()
+        heads = [
+            teacher.model.get_submodule(name) for name in self._training_form
+        ]
+        with teacher.stopwatch, precision:
             self._recorder.open(self._until)
+            for head in heads:
+                head.training = True
             try:
                 forward()
             except EnoughRecorded:
                 pass
             finally:
+                for head in heads:
+                    head.training = False
                 calls = self._recorder.close()
         missing = [
             n for n, count in self._until.items() if len(calls[n]) < count

@@ -84,8 +84,8 @@ def benchmark(cfg: Config, steps: int = 50) -> StepCost:
 
         distilling = Rehearsal(cfg, osp.join(folder, 'distilling'))
         hook = distilling.hook
-        hook.schedule_cfg = dict(type='Constant', value=1.)
-        hook.stop_cfg = dict(type='At', iter=_FOR_EVER)
+        hook.fields.schedule = dict(type='Constant', value=1.)
+        hook.fields.stop = dict(type='At', iter=_FOR_EVER)
         distilling.begin()
         for unit in units:
             distilling.train(unit)
@@ -100,8 +100,8 @@ def benchmark(cfg: Config, steps: int = 50) -> StepCost:
 
         watched = _watch(hook.distiller.teacher.model)
         distilling.train(units[0])
-        hook.distiller.schedule = SCHEDULES.build(
-            dict(type='Constant', value=0.))
+        hook.session.end(distilling.runner, 'the benchmark goes on without',
+                         distilling.runner.iter)
         distilling.train(units[0])
         after_stop = allocated_mib()
         left = sum(ref() is not None for ref in watched)
@@ -176,10 +176,11 @@ class _Floor:
                      output: Any) -> None:
         batch = dict(zip(('inputs', 'data_samples'), args), **kwargs)
         distiller = self._hook.distiller
-        view = distiller.view(batch['inputs'], batch.get('data_samples'),
-                              distiller.until)
-        for name in distiller.until:
-            view[name]  # computed when asked for
+        until = list(distiller.calls_needed.values())[-1]
+        outputs = distiller.teacher_outputs(batch['inputs'],
+                                            batch.get('data_samples'), until)
+        for name in until:
+            outputs[name]  # computed when asked for
         self.shapes.add(tuple(batch['inputs'].shape))
 
 

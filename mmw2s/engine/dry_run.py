@@ -1,21 +1,26 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """One batch through everything, to see what a config does before paying."""
 import tempfile
-from typing import Dict, Optional, Sequence, Tuple
+from contextlib import contextmanager
+from typing import (Dict, Iterator, List, NamedTuple, Optional, Sequence,
+                    Tuple)
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
-from mmw2s.distillation.distiller import Measured
+from mmw2s.distillation.distiller import Distiller
+from mmw2s.distillation.knowledge import Pair
+from mmw2s.distillation.terms import Term
 from mmw2s.registry import SCHEDULES
 from .hooks import WeakTeacherDistillHook
 from .memory import allocated_mib, step_peak_mib
 from .rehearsal import Rehearsal
 from .target_check import warnings_of_targets
 
-__all__ = ['dry_run']
+__all__ = ['dry_run', 'noted_pairs']
 
 
 def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
@@ -50,15 +55,16 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
         stopwatch = hook.distiller.teacher.stopwatch
         first, second, third = run.batches(3)
         # Its time does not count: it allocates, tunes and notes every pair.
-        hook.measured = []
-        losses = {k: v.item() for k, v in run.train([first]).losses.items()}
-        rows, hook.measured = [_row(m) for m in hook.measured], None
+        with noted_pairs(hook.distiller) as noted:
+            trained = run.train([first])
+        losses = {k: v.item() for k, v in trained.losses.items()}
+        rows = [_row(one) for ones in noted.values() for one in ones]
         on, teacher_ms = run.train([second]), stopwatch.ms
         on_mib = allocated_mib() + step_peak_mib(lambda: run.train([second]))
         if hook.distiller is None:
             raise ValueError('the stop rule of this config ends the '
                              'distillation within its first three steps')
-        hook._detach(run.runner)  # as at a stop, not said in the log
+        hook.session.close(run.runner)  # as at a stop, not said in the log
         off = run.train([third])
         off_mib = allocated_mib() + step_peak_mib(lambda: run.train([third]))
 
@@ -71,6 +77,38 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
                   f'{off_mib:.0f} MiB without.')
     console.print('Nothing was saved, but the teacher\'s score for later '
                   'runs.')
+
+
+class Measured(NamedTuple):
+    """What one pair came to."""
+    key: str
+    pair: Pair
+    value: float
+
+
+@contextmanager
+def noted_pairs(distiller: Distiller) -> Iterator[Dict[str, List[Measured]]]:
+    """Note the pairs of the latest batch, and what their losses come to.
+
+    Yields:
+        dict[str, list[Measured]]: By the key of the entry.
+    """
+    noted: Dict[str, List[Measured]] = {}
+    compare = distiller.compare
+
+    def noting(term: Term, pairs: Sequence[Pair]) -> List[Tensor]:
+        losses = compare(term, pairs)
+        noted[term.key] = [
+            Measured(term.key, pair, loss.item())
+            for pair, loss in zip(pairs, losses)
+        ]
+        return losses
+
+    distiller.compare = noting  # type: ignore[method-assign]
+    try:
+        yield noted
+    finally:
+        del distiller.compare
 
 
 def _row(measured: Measured) -> Tuple[str, ...]:
@@ -94,8 +132,8 @@ def _print_losses(console: Console, rows: Sequence[tuple],
 
 def _print_fields(console: Console, hook: WeakTeacherDistillHook) -> None:
     console.print(
-        f'Distillation would be on {hook.until}. In full:\n'
-        f'{Config(hook.chosen).pretty_text}',
+        f'Distillation would be on {hook.session.until}. In full:\n'
+        f'{Config(hook.session.chosen).pretty_text}',
         markup=False,
         highlight=False,
         soft_wrap=True)
@@ -106,7 +144,7 @@ def _print_teacher(console: Console, hook: WeakTeacherDistillHook,
     teacher, = hook.record.of('teacher')
     if teacher['score'] is None:
         return
-    cfg = hook.teacher_cfg
+    cfg = hook.fields.teacher
     declared = cfg.get('score') if isinstance(cfg, dict) else None
     console.print(
         f'Teacher {teacher["name"]}: {teacher["metric"]} = '

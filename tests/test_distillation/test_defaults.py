@@ -1,6 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
-from builders import TinyModel, batch, build, teacher_of
+from builders import TinyModel, batch, build, teacher_of, losses_of
 from mmdet.models import BaseDetector
 from mmengine.logging import MMLogger
 from mmpretrain.models import ConformerHead
@@ -47,10 +47,9 @@ def test_its_first_loss_does_not_drown_the_task(tmp_path):
     distiller = Distiller(student.train(), teacher,
                           build_terms(default_distill(student, teacher.model)),
                           SCHEDULES.build(dict(type='Constant', value=1.)))
-    distiller.set_progress(0)
-    inputs, samples = batch()
-    task = student(inputs, samples, mode='loss')
-    losses = distiller.losses(inputs, samples, task)
+    distiller.attach()
+    distiller.step(0)
+    task, losses = losses_of(student, *batch())
     assert 0 < losses['loss_kd_cls'] < student.parse_losses(task)[0]
 
 

@@ -150,30 +150,37 @@ class DenseHeadOutputs(Knowledge):
         for i, calls in enumerate(
                 zip(recorded[self.module], outputs[self.teacher_module])):
             student, teacher = (call.output for call in calls)
-            scores = self._per_anchor(teacher[0])
             # Scores and boxes of one head share this.
-            confidence, avg_factor = outputs.memo(
+            scores, confidence, avg_factor = outputs.memo(
                 (self.teacher_module, i, self.positive_thr), self._confidence,
-                scores)
+                teacher[0])
             if self.output == 'scores':
                 levels = [
-                    as_logits(maps) for as_logits, maps in zip(
-                        self._as_logits, (self._per_anchor(student[0]),
-                                          scores))
+                    as_logits(maps)
+                    for as_logits, maps in zip(self._as_logits, (
+                        self._per_anchor(student[0]), scores))
                 ]
             else:
-                levels = [self._per_anchor(given[1])
-                          for given in (student, teacher)]
+                levels = [
+                    self._per_anchor(given[1]) for given in (student, teacher)
+                ]
             pairs += self._pairs_of_call(*levels, confidence, avg_factor)
         return pairs
 
-    def _confidence(self,
-                    scores: Sequence[Tensor]) -> Tuple[List[Tensor], Tensor]:
-        """The teacher's confidence in each anchor, and its positives.
+    def _confidence(
+        self, teacher: Sequence[Tensor]
+    ) -> Tuple[List[Tensor], List[Tensor], Tensor]:
+        """What the teacher says of each anchor, and how sure it is.
 
-        Confidence is the probability of the likeliest foreground class, of
-        shape (B, H, W, A) a level.
+        Args:
+            teacher (Sequence[Tensor]): Its scores, (B, A * C, H, W) a level.
+
+        Returns:
+            tuple: The scores (B, H, W, A, C) of each level, the probability
+            of the likeliest foreground class (B, H, W, A) of each level, and
+            the number of its positives, 0-dim, averaged over ranks.
         """
+        scores = self._per_anchor(teacher)
         if self._form == 'probabilities':
             confidence = [level.float().amax(-1) for level in scores]
         elif self._form == 'sigmoid':
@@ -192,7 +199,7 @@ class DenseHeadOutputs(Knowledge):
         all_reduce(counts, 'mean')
         anchors = sum(c.numel() for c in confidence)
         least = max(len(confidence[0]), anchors / _ANCHORS_A_POSITIVE)
-        return confidence, counts.max().clamp(min=least)
+        return scores, confidence, counts.max().clamp(min=least)
 
     def _pairs_of_call(self, student: Sequence[Tensor],
                        teacher: Sequence[Tensor], confidence: Sequence[Tensor],
