@@ -57,7 +57,10 @@ def step(distiller, student, iteration=0, size=(64, 64)):
     """One forward, as in a run: the task's losses, and what joins them."""
     inputs, samples = batch(size=size)
     distiller.step(iteration)
-    return losses_of(student, inputs, samples)
+    try:
+        return losses_of(student, inputs, samples)
+    finally:  # a student may have several, which take turns
+        distiller.step(iteration, strength=0.)
 
 
 # -- what fits -----------------------------------------------------------
