@@ -11,7 +11,6 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
-from mmw2s.analysis.record import scalar_metrics
 from mmw2s.compatibility import refuse_bfloat16
 from mmw2s.distillation import class_matching
 from mmw2s.distillation.announce import until_when
@@ -20,7 +19,6 @@ from mmw2s.distillation.defaults import (default_distill, default_schedule,
 from mmw2s.distillation.distiller import Distiller, Measured
 from mmw2s.distillation.pipelines import match_pipelines
 from mmw2s.distillation.plausibility import warn_of_odd_settings
-from mmw2s.distillation.record import RunRecord
 from mmw2s.distillation.rng import preserved_rng
 from mmw2s.distillation.scoring import score_teacher
 from mmw2s.distillation.stop_rules import StopRule
@@ -31,12 +29,12 @@ from mmw2s.engine.finite_losses import FiniteLosses
 from mmw2s.engine.inner_model import inner_model
 from mmw2s.engine.logged_scalars import (drop_ours, restart_smoothed,
                                          update_ours)
-from mmw2s.engine.missed_validation import provide_for_resuming
 from mmw2s.engine.next_command import tell_next_command
-from mmw2s.engine.only_one import refuse_another
 from mmw2s.engine.run_facts import evaluator_names, iters_per_epoch
+from mmw2s.engine.run_log import RunLog, refuse_another
 from mmw2s.engine.step_times import StepTimes, in_ms
 from mmw2s.engine.target_check import warn_of_targets
+from mmw2s.records.event_log import EventLog, RunRecord
 from mmw2s.registry import SCHEDULES, STOP_RULES, check_fields, owned_by
 from mmw2s.utils.fields import check_number
 from .time_to_target_hook import TimeToTargetHook
@@ -125,7 +123,7 @@ class WeakTeacherDistillHook(Hook):
         self._watch: Optional[TeacherWatch] = None
         #: What was measured and decided, once training has begun.
         self.record: Optional[RunRecord] = None
-        self._missed: Any = None
+        self._log: Optional[EventLog] = None
         self._handle: Any = None
         self._loaded_state: dict = {}
         self._reached = False
@@ -137,15 +135,8 @@ class WeakTeacherDistillHook(Hook):
     # -- attaching -------------------------------------------------------
 
     def before_run(self, runner: Runner) -> None:
-        """Provide for a validation that a cut run has missed."""
-        if self._missed is None:
-            self._missed = provide_for_resuming(
-                runner, lambda: self._validated_iters(runner))
-
-    def _validated_iters(self, runner: Runner) -> List[int]:
-        if self.distiller is None:  # switched off: no validation is missed
-            return [runner.iter]
-        return [row['iter'] for row in self.record.of('val')]
+        """Take the run's log, which sees to a validation that was missed."""
+        self._log = RunLog.of(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the state; whether this is a resume is not known yet."""
@@ -160,7 +151,7 @@ class WeakTeacherDistillHook(Hook):
         """
         record = None
         if runner.iter > 0:
-            record = self.record = RunRecord.resume(
+            record = self.record = self._log.open_decisions(
                 runner.work_dir, runner.iter, runner._load_from,
                 self._loaded_state.get('rows'))
             if record.of('stop'):
@@ -226,7 +217,7 @@ class WeakTeacherDistillHook(Hook):
             self.stop_cfg,
             is_default_schedule=self.schedule_cfg is None)
 
-        self.record = record or RunRecord.start(runner.work_dir)
+        self.record = record or self._log.open_decisions(runner.work_dir)
         if not known:
             self.record.append(
                 'teacher',
@@ -250,7 +241,7 @@ class WeakTeacherDistillHook(Hook):
                                              getattr(self._stop, 'rule', None))
         if record is not None:
             self.distiller.load_state_dict(self._loaded_state)
-            self._replay(runner)
+            self._decide(runner)  # as before it was cut
 
     @staticmethod
     def _refuse_run(runner: Runner) -> None:
@@ -282,14 +273,6 @@ class WeakTeacherDistillHook(Hook):
                 f'run\'s data, but the teacher {why_not}: use '
                 'stop=dict(type="At", ...), or a SurpassTeacher with a number '
                 'as its teacher_score')
-
-    def _replay(self, runner: Runner) -> None:
-        """Bring the stop rule to where the record ends."""
-        for row in list(self.record.rows):
-            reason = self._stop.after(row)
-            if reason is not None:  # killed before it could be acted on
-                self._switch_off(runner, reason, done=row['iter'])
-                return
 
     def _describe(self, distill: Sequence[dict], schedule_cfg: dict,
                   stop_cfg: dict, length: tuple) -> None:
@@ -369,12 +352,9 @@ class WeakTeacherDistillHook(Hook):
                 'BaseModel.train_step does), not one of its methods')
         self._finite.check(runner, outputs or {}, self._sums)
         if self._train_losses is not None:
-            row = self.record.append('train', runner.iter + 1,
-                                     **self._train_losses)
+            self.record.append('train', runner.iter + 1, **self._train_losses)
             self._train_losses = None
-            reason = self._stop.after(row)
-            if reason is not None:
-                self._switch_off(runner, reason, done=runner.iter + 1)
+            self._decide(runner)
 
     # -- stopping --------------------------------------------------------
 
@@ -382,21 +362,23 @@ class WeakTeacherDistillHook(Hook):
                         runner: Runner,
                         metrics: Optional[Dict[str, float]] = None) -> None:
         """Record the validation and let the stop rule decide."""
-        metrics = scalar_metrics(metrics or {})
-        if self._watch is not None:
-            self._watch.tell(dict(iter=runner.iter, metrics=metrics))
-        if self.distiller is None:
+        if self.record is None:  # runner.val() on its own
             return
-        if runner.iter in self._validated_iters(runner):
-            return  # once more, for a record of another hook's
-        row = self.record.append(
-            'val',
-            runner.iter,
-            epoch=runner.iter / iters_per_epoch(runner),
-            metrics=metrics)
-        reason = self._stop.after(row)
-        if reason is not None:
-            self._switch_off(runner, reason, done=runner.iter)
+        validation = self._log.validated(runner.iter,
+                                         runner.iter / iters_per_epoch(runner),
+                                         metrics)
+        if self._watch is not None:
+            self._watch.tell(validation)
+        if self.distiller is not None:
+            self._decide(runner)
+
+    def _decide(self, runner: Runner) -> None:
+        """Let the stop rule see what was recorded since it last looked."""
+        for row in self.record.unread():
+            reason = self._stop.after(row)
+            if reason is not None:
+                self._switch_off(runner, reason, done=row['iter'])
+                return
 
     def after_train(self, runner: Runner) -> None:
         """Leave the model as it was found."""
