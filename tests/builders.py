@@ -59,9 +59,15 @@ def view_of(teacher, names, until=None, form=(), inputs=None, samples=None):
     if inputs is None:
         inputs, samples = batch()
     mapping = InputMapping(model.data_preprocessor, model.data_preprocessor)
-    return TeacherOutputs(teacher, Recorder(model, names, 'teacher'), mapping,
-                          inputs, samples, until or {n: 1
-                                                     for n in names}, form)
+    return TeacherOutputs(
+        teacher,
+        Recorder(model, names, 'teacher'),
+        mapping,
+        inputs,
+        samples,
+        until or {n: 1
+                  for n in names},
+        training_form=form)
 
 
 def pairs_of(knowledge, student, teacher, size=(64, 64)):

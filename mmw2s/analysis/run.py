@@ -5,10 +5,10 @@ import os.path as osp
 from dataclasses import dataclass, field
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
+from mmw2s.records.files import EVENTS, FILENAME, read_record, read_rows
 from mmw2s.records.history import check_history
 from .logged_scalars import SCALARS
 from .mmengine_logs import read_logs
-from .record import EVENTS, FILENAME, read_record, read_rows
 from .targets import first_at_target, first_for_good
 
 __all__ = ['Run', 'TIME_UNITS', 'UNITS', 'cost', 'known_units', 'time_unit']

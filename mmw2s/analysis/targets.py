@@ -1,14 +1,18 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """first@target: the first validation at which a metric reaches a value."""
+import logging
 import math
 from typing import Any, Dict, Iterable, List, Optional
 
-from mmw2s.records.metric_names import known_rule
+from mmengine.logging import print_log
+
+from mmw2s.records.metric_names import known_rule, rule_warning, scale_warning
 from mmw2s.utils.fields import check_number, check_text
 
 __all__ = [
     'check_targets', 'first_at_target', 'first_for_good', 'infer_rule',
-    'is_reached'
+    'is_reached', 'make_targets', 'target_results', 'tell_reached',
+    'warn_of_unknown'
 ]
 
 
@@ -40,6 +44,37 @@ def check_targets(name: str, targets: Any) -> Dict[str, List[float]]:
             check_number(f'{name}[{metric!r}]', value)
         lists[metric] = list(values)
     return lists
+
+
+def make_targets(name: str,
+                 targets: Any,
+                 rule: Optional[str] = None) -> List[dict]:
+    """One dict a target, with a warning of what is odd about it.
+
+    Args:
+        name (str): The owner and its field.
+        targets (dict, optional): A number or a list of numbers by metric.
+        rule (str, optional): 'greater' or 'less', for all metrics. Defaults
+            to None: inferred from each name.
+
+    Returns:
+        list[dict]: With ``metric``, ``value`` and ``rule``.
+
+    Raises:
+        ValueError: For what is no target, or if a rule cannot be inferred.
+    """
+    made = [
+        dict(metric=metric, value=float(value), rule=infer_rule(metric, rule))
+        for metric, values in check_targets(name, targets).items()
+        for value in values
+    ]
+    for target in made:
+        metric, value = target['metric'], target['value']
+        for warning in (rule_warning(metric, rule),
+                        scale_warning('A target', value, metric)):
+            if warning is not None:
+                print_log(warning, logger='current', level=logging.WARNING)
+    return made
 
 
 def infer_rule(metric: str, rule: Optional[str] = None) -> str:
@@ -116,6 +151,51 @@ def first_for_good(history: Iterable[dict], metric: str, value: float,
         if now and then:
             return _found(row, row['metrics'][metric])
     return None
+
+
+def target_results(targets: Iterable[dict],
+                   history: Iterable[dict]) -> List[dict]:
+    """The targets with the first validations that reached them.
+
+    Args:
+        targets (Iterable[dict]): Of :func:`make_targets`.
+        history (Iterable[dict]): See :func:`first_at_target`.
+
+    Returns:
+        list[dict]: Each target with ``reached`` and ``reached_for_good``, a
+        row or None.
+    """
+    return [
+        dict(
+            target,
+            reached=first_at_target(history, **target),
+            reached_for_good=first_for_good(history, **target))
+        for target in targets
+    ]
+
+
+def tell_reached(result: dict) -> None:
+    """Log that a target is reached, of those of :func:`target_results`."""
+    row = result['reached']
+    print_log(
+        f'Target reached: {result["metric"]} {row["score"]:.4g} '
+        f'({"<=" if result["rule"] == "less" else ">="} '
+        f'{result["value"]:g}) at epoch {row["epoch"]:.4g}, iteration '
+        f'{row["iter"]}, after {row["train_seconds"]:.1f} s of training, '
+        f'{row["wall_seconds"]:.1f} s in all.',
+        logger='current')
+
+
+def warn_of_unknown(targets: Iterable[dict], metrics: Iterable[str]) -> None:
+    """Log the targets for metrics that a validation did not give."""
+    unknown = sorted({target['metric'] for target in targets} - {*metrics})
+    if unknown:
+        print_log(
+            f'TimeToTargetHook has targets for {", ".join(unknown)}, but the '
+            f'validation gives: {", ".join(metrics)}. These targets cannot be '
+            'reached.',
+            logger='current',
+            level=logging.WARNING)
 
 
 def _found(row: dict, score: float) -> dict:

@@ -15,7 +15,7 @@ from mmengine.logging import MMLogger, print_log
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from mmw2s.analysis.record import scalar_metrics
+from mmw2s.records.files import scalar_metrics
 from .rng import preserved_rng
 from .score_cache import cache_path as _cache_path
 from .score_cache import read_score, write_score

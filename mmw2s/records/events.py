@@ -6,18 +6,13 @@ checkpoint. Whichever of the two a kill or a disk has damaged, the other one
 tells what was decided.
 """
 import json
-import os.path as osp
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Optional, Tuple
 
 from .checks import (COUNT, LOSS, MAYBE_NUMBER, MAYBE_TEXT, METRICS, NUMBER,
                      TEXT, misfit, shown)
+from .files import Rows
 
-__all__ = ['EVENTS', 'Rows', 'check_rows', 'longer', 'read_rows']
-
-#: The file, of WeakTeacherDistillHook.
-EVENTS = 'w2s_record.jsonl'
-
-Rows = List[Dict[str, Any]]
+__all__ = ['check_rows', 'longer']
 
 _FIELDS = dict(
     teacher=dict(
@@ -38,40 +33,6 @@ _FIELDS = dict(
 # What no decision needs may be missing.
 _OPTIONAL = ('name', 'checkpoint', 'metric', 'score', 'seconds', 'epoch',
              'step_ms', 'teacher_ms')
-
-
-def read_rows(path: str) -> Rows:
-    """Read a JSON-lines file.
-
-    A last line without its end was cut short by a kill, and is left out.
-
-    Args:
-        path (str): Path of the file.
-
-    Returns:
-        list[dict]: Its rows; none where there is no such file.
-
-    Raises:
-        ValueError: If any other line is not a row of JSON, naming the file
-            and the line.
-    """
-    rows: Rows = []
-    if not osp.exists(path):
-        return rows
-    with open(path, 'rb') as file:
-        lines = file.read().split(b'\n')
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line.decode('utf-8'))
-            if not isinstance(row, dict):
-                raise ValueError('it is no JSON object')
-        except (ValueError, RecursionError) as error:
-            if number == len(lines):  # nothing, where it was not cut
-                break
-            raise ValueError(
-                f'line {number} of {path} is damaged: {error}') from None
-        rows.append(row)
-    return rows
 
 
 def check_rows(rows: Any, source: str) -> None:

@@ -254,9 +254,10 @@ def test_remove_takes_every_hook_off_both_models(student, teacher, distil):
         m for model in (student, teacher.model) for m in model.modules()
         if m._forward_hooks
     ]
-    assert len(hooked) == 4
+    assert len(hooked) == 5 and student._forward_pre_hooks
     distiller.remove()
     assert not any(m._forward_hooks for m in hooked)
+    assert not student._forward_pre_hooks
 
 
 # -- temperature and automatic weights -----------------------------------
@@ -295,7 +296,7 @@ def test_auto_weight_holds_the_loss_at_its_share_of_the_task_loss(
     task, kd = step(distiller, student)
     expected = 0.25 * student.parse_losses(task)[0].item()
     assert kd['loss_kd_fpn'].item() == pytest.approx(expected, rel=1e-3)
-    student.eval()
+    student.eval().training = True
     task, kd = step(distiller, student)
     _, raw = step(plain, student)
     means = distiller.state_dict()['loss_kd_fpn']['means']
@@ -312,7 +313,7 @@ def test_the_state_of_automatic_weights_round_trips(distil, student):
         step(first, student, i)
     assert list(first.state_dict()) == ['loss_kd_fpn']
     second.load_state_dict(copy.deepcopy(first.state_dict()))
-    student.eval()
+    student.eval().training = True
     a, b = (step(d, student)[1]['loss_kd_fpn'] for d in (first, second))
     assert a.item() == pytest.approx(b.item(), rel=1e-6)
 

@@ -19,11 +19,11 @@ from mmengine.runner import Runner
 from mmpretrain.datasets import CustomDataset
 from toys import retinanet, run_config, write_pictures
 
-from mmw2s.analysis.record import scalar_metrics
 from mmw2s.distillation import FrozenTeacher, score_cache
 from mmw2s.distillation import scoring as module
 from mmw2s.distillation import teacher as teacher_module
 from mmw2s.distillation.scoring import score_teacher
+from mmw2s.records.files import scalar_metrics
 
 # Another normalisation than the student's, so that it matters whose is used.
 TEACHER = retinanet(18, channels=8)

@@ -178,7 +178,7 @@ def tiny_teacher(**fields):
     teacher = FrozenTeacher.__new__(FrozenTeacher)
     teacher.model, teacher.name = TinyModel(**fields), 'tiny'
     teacher.cfg, teacher.stopwatch = Config(), Stopwatch()
-    teacher._precision = None
+    teacher.precision = None
     teacher._freeze()
     return teacher
 

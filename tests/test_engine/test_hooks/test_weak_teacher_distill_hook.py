@@ -20,8 +20,8 @@ from toys import retinanet, run_config, write_pictures
 from works_with import train as train_watched
 
 import mmw2s
-from mmw2s.analysis.record import EVENTS
 from mmw2s.engine import WeakTeacherDistillHook
+from mmw2s.records.files import EVENTS
 
 NEVER = dict(type='At', iter=10**6)
 

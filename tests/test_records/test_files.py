@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmw2s.analysis.record import (read_record, scalar_metrics, set_aside,
-                                   write_record)
+from mmw2s.records.files import (read_record, scalar_metrics, set_aside,
+                                 write_record)
 
 
 def test_what_is_written_is_read(tmp_path):

@@ -1,27 +1,68 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""The files of a run that are written here and read again."""
+"""The two files of a run: their names, and how they are read and written.
+
+What may stand in them is told by :mod:`.events` and :mod:`.history`.
+"""
 import json
 import math
 import numbers
 import os
 import os.path as osp
-from typing import Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 import torch
 
-from mmw2s.records.checks import COUNT, shown
-from mmw2s.records.events import EVENTS, read_rows
-from mmw2s.records.history import FILENAME
-from mmw2s.records.metric_names import means_no_ground_truth
 from mmw2s.utils.files import atomic_write
+from .checks import COUNT, shown
+from .metric_names import means_no_ground_truth
 
 __all__ = [
-    'EVENTS', 'FILENAME', 'SCHEMA_VERSION', 'read_record', 'read_rows',
+    'EVENTS', 'FILENAME', 'SCHEMA_VERSION', 'Rows', 'read_record', 'read_rows',
     'scalar_metrics', 'set_aside', 'write_record'
 ]
 
+#: What was measured and decided, of WeakTeacherDistillHook.
+EVENTS = 'w2s_record.jsonl'
+#: The validations with what they had cost, of TimeToTargetHook.
+FILENAME = 'time_to_target.json'
 SCHEMA_VERSION = 1
+
+Rows = List[Dict[str, Any]]
+
+
+def read_rows(path: str) -> Rows:
+    """Read a JSON-lines file.
+
+    A last line without its end was cut short by a kill, and is left out.
+
+    Args:
+        path (str): Path of the file.
+
+    Returns:
+        list[dict]: Its rows; none where there is no such file.
+
+    Raises:
+        ValueError: If any other line is not a row of JSON, naming the file
+            and the line.
+    """
+    rows: Rows = []
+    if not osp.exists(path):
+        return rows
+    with open(path, 'rb') as file:
+        lines = file.read().split(b'\n')
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line.decode('utf-8'))
+            if not isinstance(row, dict):
+                raise ValueError('it is no JSON object')
+        except (ValueError, RecursionError) as error:
+            if number == len(lines):  # nothing, where it was not cut
+                break
+            raise ValueError(
+                f'line {number} of {path} is damaged: {error}') from None
+        rows.append(row)
+    return rows
 
 
 def read_record(path: str) -> dict:

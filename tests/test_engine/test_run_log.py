@@ -4,8 +4,8 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from mmw2s.engine.missed_validation import (MissedValidationHook,
-                                            run_missed_validation)
+from mmw2s.engine.hooks import TimeToTargetHook
+from mmw2s.engine.run_log import RunLog, run_missed_validation
 
 BY_EPOCH = dict(
     max_epochs=5,
@@ -23,6 +23,17 @@ BY_ITER = dict(
 
 class Cut(Exception):
     """Stands for a kill."""
+
+
+class MissedValidation(Hook):
+    """Runs the validation that is not among those on record."""
+    priority = 'LOWEST'
+
+    def __init__(self, recorded):
+        self.recorded = recorded
+
+    def before_train(self, runner):
+        run_missed_validation(runner, lambda at: at not in self.recorded())
 
 
 class Witness(Hook):
@@ -68,7 +79,7 @@ def train(toy, cfg, witness, recorded):
     runner = toy.build_runner(cfg)
     runner.register_hook(witness)
     runner.register_hook(
-        MissedValidationHook(lambda: recorded + witness.validated))
+        MissedValidation(lambda: recorded + witness.validated))
     try:
         runner.train()
     except Cut:
@@ -98,7 +109,8 @@ def test_a_validation_on_record_is_not_run_again(toy):
     train(toy, config(toy, BY_EPOCH), first, [])
     runner = train(toy, config(toy, BY_EPOCH, resume=True), second, [8])
     assert 8 not in second.validated
-    assert not run_missed_validation(runner, second.validated)
+    assert not run_missed_validation(runner,
+                                     lambda at: at not in second.validated)
 
 
 def test_a_fresh_run_is_not_validated_before_training(toy):
@@ -106,7 +118,7 @@ def test_a_fresh_run_is_not_validated_before_training(toy):
     witness = Witness()
     runner.register_hook(witness)
     runner.train_loop, runner.val_loop  # built as train() does it
-    assert not run_missed_validation(runner, [])
+    assert not run_missed_validation(runner, lambda at: True)
     assert witness.validated == []
 
 
@@ -125,3 +137,57 @@ def test_a_stop_decided_by_the_missed_validation_holds_at_once(toy):
     train(toy, cfg, witness, [])
     assert witness.validated == [8]
     assert witness.trained == []
+
+
+class TestRunLog:
+
+    def test_there_is_one_a_run(self, toy):
+        runner, other = (
+            toy.build_runner(config(toy, BY_EPOCH)) for _ in range(2))
+        assert RunLog.of(runner) is RunLog.of(runner)
+        assert RunLog.of(other) is not RunLog.of(runner)
+        assert sum(isinstance(h, RunLog) for h in runner.hooks) == 1
+
+    def test_it_runs_a_missed_validation_once_for_all_that_lack_it(self, toy):
+
+        class Decides(Hook):
+
+            def before_run(self, runner):
+                self.log = RunLog.of(runner)
+
+            def before_train(self, runner):
+                self.record = self.log.open_decisions(
+                    runner.work_dir,
+                    runner.iter,
+                    saved=[dict(event='teacher', iter=0, metrics={})])
+
+            def after_val_epoch(self, runner, metrics=None):
+                self.log.validated(runner.iter, 1., metrics)
+
+        def run(witness, **kwargs):
+            runner = toy.build_runner(config(toy, BY_EPOCH, **kwargs))
+            hooks = TimeToTargetHook(), Decides()
+            for hook in (*hooks, witness):
+                runner.register_hook(hook)
+            try:
+                runner.train()
+            except Cut:
+                pass
+            return hooks
+
+        run(Witness(cut_at=8))
+        witness = Witness()
+        times, decides = run(witness, resume=True)
+        assert witness.validated == [8, 12, 16, 20]
+        for rows in (times.history, decides.record.of('val')):
+            assert [row['iter'] for row in rows] == witness.validated
+
+    def test_a_validation_outside_of_training_is_not_recorded(self, toy):
+        runner = toy.build_runner(config(toy, BY_EPOCH))
+        hook = TimeToTargetHook()
+        runner.register_hook(hook)
+        runner.train()
+        recorded = list(hook.history)
+        runner.val()
+        runner.val_loop.run()
+        assert hook.history == recorded
