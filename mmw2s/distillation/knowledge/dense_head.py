@@ -181,15 +181,10 @@ class DenseHeadOutputs(Knowledge):
             the number of its positives, 0-dim, averaged over ranks.
         """
         scores = self._per_anchor(teacher)
-        if self._form == 'probabilities':
-            confidence = [level.float().amax(-1) for level in scores]
-        elif self._form == 'sigmoid':
-            confidence = [level.amax(-1).float().sigmoid() for level in scores]
-        else:  # mmdet keeps the background last
-            confidence = [
-                level.float().softmax(-1)[..., :-1].amax(-1)
-                for level in scores
-            ]
+        confidence = best_probability(scores, self._form)
+        return scores, confidence, self._positives(confidence)
+
+    def _positives(self, confidence: Sequence[Tensor]) -> Tensor:
         counts = torch.stack([
             torch.stack([(c * (c >= self.positive_thr)).sum(),
                          c.clamp(max=_UNSURE).square().sum()])
@@ -199,7 +194,7 @@ class DenseHeadOutputs(Knowledge):
         all_reduce(counts, 'mean')
         anchors = sum(c.numel() for c in confidence)
         least = max(len(confidence[0]), anchors / _ANCHORS_A_POSITIVE)
-        return scores, confidence, counts.max().clamp(min=least)
+        return counts.max().clamp(min=least)
 
     def _pairs_of_call(self, student: Sequence[Tensor],
                        teacher: Sequence[Tensor], confidence: Sequence[Tensor],
@@ -312,6 +307,25 @@ def _box_code(head: nn.Module) -> dict:
         head=type(head).__name__,
         # FCOS in strides or in pixels.
         norm_on_bbox=getattr(head, 'norm_on_bbox', None))
+
+
+def best_probability(levels: Sequence[Tensor], form: str) -> List[Tensor]:
+    """The probability of the likeliest foreground class.
+
+    Args:
+        levels (Sequence[Tensor]): Scores, (..., C).
+        form (str): ``'sigmoid'`` or ``'softmax'`` logits, or
+            ``'probabilities'``.
+
+    Returns:
+        list[Tensor]: Shape (...) each.
+    """
+    if form == 'probabilities':
+        return [scores.float().amax(-1) for scores in levels]
+    if form == 'sigmoid':
+        return [scores.amax(-1).float().sigmoid() for scores in levels]
+    # mmdet keeps the background last.
+    return [scores.float().softmax(-1)[..., :-1].amax(-1) for scores in levels]
 
 
 def _logit(levels: Sequence[Tensor]) -> List[Tensor]:
