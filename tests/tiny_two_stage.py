@@ -123,6 +123,7 @@ def pairs_in_training(knowledge, student, teacher, inputs=None, samples=None):
     if inputs is None:
         inputs, samples = picture_batch()
     knowledge.check(student, teacher.model)
+    knowledge.bind(student, teacher.model)
     capture = Recorder(student, knowledge.student_modules, 'student')
     capture.open()
     student.train()(inputs, samples, mode='loss')

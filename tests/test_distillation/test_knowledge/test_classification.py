@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 import torch
-from builders import TinyModel, view_of
+from builders import TinyModel, losses_of, view_of
 from mmpretrain.models import ConformerHead
 from mmpretrain.structures import DataSample
 from tiny_classifiers import CLASSES, batch, build, classifier
@@ -89,7 +89,7 @@ def distil(tmp_path):
         distiller.step(0)
         inputs, plain = batch()
         with noted_pairs(distiller) as noted:
-            losses = model(inputs, samples or plain, mode='loss')
+            _, losses = losses_of(model, inputs, samples or plain)
         distiller.remove()
         return noted['loss_kd_logits'][0].pair, losses, model, teacher
 
@@ -429,6 +429,7 @@ def hidden(tmp_path):
         model = build(student).train()
         teacher = teacher_of(teacher, tmp_path / 'teacher.pth')
         knowledge.check(model, teacher.model)
+        knowledge.bind(model, teacher.model)
         inputs = torch.randn(2, 3, *size)
         capture = Recorder(model, [module], 'student')
         capture.open()

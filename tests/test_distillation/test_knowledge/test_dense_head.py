@@ -208,6 +208,7 @@ def test_the_surest_anchors_are_taken_without_copying_the_levels(confident):
     _, captured, view = pairs_of(DenseHeadOutputs(), *confident)
     knowledge = DenseHeadOutputs(anchors=4)
     knowledge.check(confident[0], confident[1].model)
+    knowledge.bind(confident[0], confident[1].model)
     largest = captured['bbox_head'][0].output[0][0].numel()
     made = []
 
@@ -298,6 +299,7 @@ def test_levels_with_different_numbers_of_anchors_are_read():
     model = build(ssd)
     knowledge = DenseHeadOutputs()
     knowledge.check(model, model)
+    knowledge.bind(model, model)
     outputs = model.bbox_head([torch.rand(2, 8, s, s) for s in (8, 4, 2)])
     levels = knowledge._per_anchor(outputs[0])
     assert [tuple(level.shape[1:]) for level in levels] == [(8, 8, 4, 3),
