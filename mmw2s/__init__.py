@@ -4,7 +4,7 @@
 Importing the package registers all its parts, so that
 ``custom_imports = dict(imports=['mmw2s'])`` is all that a config needs.
 """
-from .compatibility import check_versions, installed_versions
+from .utils.versions import check_versions, installed_versions
 
 # Before anything else is imported: what follows fails in obscure ways where a
 # package is too old.

@@ -10,7 +10,7 @@ from typing import NamedTuple, Optional
 
 from torch import nn
 
-from mmw2s.registry import is_kind
+from mmw2s.utils.kinds import is_kind
 
 __all__ = ['feature_weight', 'score_weight']
 

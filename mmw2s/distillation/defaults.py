@@ -6,7 +6,8 @@ from typing import Any, List, Optional, Sequence
 from mmengine.logging import print_log
 from torch import nn
 
-from mmw2s.registry import KNOWLEDGE, is_kind
+from mmw2s.registry import KNOWLEDGE
+from mmw2s.utils.kinds import is_kind
 from .default_weights import feature_weight, score_weight
 from .failures import is_of_the_machine, is_told
 from .knowledge import ClassLogits

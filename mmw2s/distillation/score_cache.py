@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from mmw2s.cache import cache_folder
+from mmw2s.utils.cache import cache_folder
 from mmw2s.utils.files import atomic_write
 from mmw2s.utils.weight_files import sha256_of
 from mmw2s.version import __version__

@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmw2s.analysis.record import scalar_metrics
-from .rng import preserved_rng
+from mmw2s.utils.rng import preserved_rng
 from .score_cache import cache_path as _cache_path
 from .score_cache import read_score, write_score
 from .teacher import FrozenTeacher

@@ -7,11 +7,11 @@ from typing import (Any, Callable, ContextManager, Dict, Hashable, Iterator,
 import torch
 from torch import Tensor, nn
 
+from mmw2s.utils.rng import preserved_rng
 from .batch import samples_of
 from .capture import Call, Capture, EnoughCaptured
 from .failures import retold
 from .input_mapping import InputMapping
-from .rng import preserved_rng
 from .teacher import FrozenTeacher
 from .whole_forward import WholeForward
 

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmw2s.utils.rng import preserved_rng
 from .capture import Call, Capture
 from .failures import is_of_the_machine
-from .rng import preserved_rng
 
 __all__ = ['WholeForward']
 

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from mmw2s.registry import SCHEDULES
-from .inner_model import inner_model
+from mmw2s.utils.unwrap_model import unwrap_model
 from .launch import remove_distillation
 from .memory import allocated_mib, step_peak_mib
 from .rehearsal import Rehearsal, Trained
@@ -160,7 +160,7 @@ class _Floor:
 
     def __init__(self, baseline: Rehearsal, distilling: Rehearsal) -> None:
         self._baseline, self._hook = baseline, distilling.hook
-        self._student = inner_model(baseline.runner.model)
+        self._student = unwrap_model(baseline.runner.model)
         #: Shapes of the batches, as the students see them.
         self.shapes: Set[Tuple[int, ...]] = set()
 

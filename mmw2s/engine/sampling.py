@@ -13,9 +13,9 @@ from PIL import Image
 from rich.progress import track
 from torch import nn
 
-from mmw2s.cache import weights_hash
-from mmw2s.distillation.checkpoint import load_weights
 from mmw2s.models.diffusion.grid import image_grid
+from mmw2s.utils.cache import weights_hash
+from mmw2s.utils.checkpoint import load_weights
 from mmw2s.utils.files import atomic_write
 from mmw2s.utils.text import plural
 

@@ -16,7 +16,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from mmw2s.cache import cache_folder
+from mmw2s.utils.cache import cache_folder
 from mmw2s.utils.files import atomic_write
 from mmw2s.utils.text import plural
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from tiny_extractor import Corners, Noise
 
-from mmw2s.cache import cache_folder
 from mmw2s.evaluation import reference
 from mmw2s.evaluation.reference import reference_of
+from mmw2s.utils.cache import cache_folder
 
 
 def look(dataset, extractor, batch_size=16):

@@ -6,7 +6,8 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmw2s.registry import KNOWLEDGE, is_kind
+from mmw2s.registry import KNOWLEDGE
+from mmw2s.utils.kinds import is_kind
 from mmw2s.utils.text import plural
 from ..capture import Call, find_module
 from ..class_matching import columns_of

@@ -6,8 +6,9 @@ import torch
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
-from mmw2s.registry import KNOWLEDGE, is_kind
+from mmw2s.registry import KNOWLEDGE
 from mmw2s.utils.fields import check_choice, check_integer, check_number
+from mmw2s.utils.kinds import is_kind
 from ..teacher_view import TeacherView
 from .base import Captured, Knowledge, Pair
 from .box_code import box_code

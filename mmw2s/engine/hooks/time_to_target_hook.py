@@ -15,7 +15,6 @@ from mmw2s.analysis.record import (FILENAME, read_record, scalar_metrics,
 from mmw2s.analysis.targets import (check_targets, first_at_target,
                                     first_for_good, infer_rule)
 from mmw2s.engine.checkpoints import save_resumable
-from mmw2s.engine.clock import Clock
 from mmw2s.engine.data_wait import DataWaitHook
 from mmw2s.engine.missed_validation import (MissedValidationHook,
                                             provide_for_resuming)
@@ -26,6 +25,7 @@ from mmw2s.engine.run_guard import batches_trained
 from mmw2s.records.history import check_history
 from mmw2s.records.metric_names import rule_warning, scale_warning
 from mmw2s.utils.fields import check_choice, check_flag
+from mmw2s.utils.timing import Clock
 
 __all__ = ['TimeToTargetHook']
 

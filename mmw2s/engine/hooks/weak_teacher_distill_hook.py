@@ -12,7 +12,6 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmw2s.analysis.record import scalar_metrics
-from mmw2s.compatibility import refuse_bfloat16
 from mmw2s.distillation import class_matching
 from mmw2s.distillation.announce import until_when
 from mmw2s.distillation.defaults import (default_distill, default_schedule,
@@ -21,14 +20,12 @@ from mmw2s.distillation.distiller import Distiller, Measured
 from mmw2s.distillation.pipelines import match_pipelines
 from mmw2s.distillation.plausibility import warn_of_odd_settings
 from mmw2s.distillation.record import RunRecord
-from mmw2s.distillation.rng import preserved_rng
 from mmw2s.distillation.scoring import score_teacher
 from mmw2s.distillation.stop_rules import StopRule
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.teacher_watch import TeacherWatch
 from mmw2s.distillation.terms import build_terms
 from mmw2s.engine.finite_losses import FiniteLosses
-from mmw2s.engine.inner_model import inner_model
 from mmw2s.engine.logged_scalars import (drop_ours, restart_smoothed,
                                          update_ours)
 from mmw2s.engine.missed_validation import provide_for_resuming
@@ -37,8 +34,12 @@ from mmw2s.engine.only_one import refuse_another
 from mmw2s.engine.run_facts import evaluator_names, iters_per_epoch
 from mmw2s.engine.step_times import StepTimes, in_ms
 from mmw2s.engine.target_check import warn_of_targets
-from mmw2s.registry import SCHEDULES, STOP_RULES, check_fields, owned_by
+from mmw2s.registry import SCHEDULES, STOP_RULES
+from mmw2s.utils.building import check_fields, owned_by
 from mmw2s.utils.fields import check_number
+from mmw2s.utils.rng import preserved_rng
+from mmw2s.utils.unwrap_model import unwrap_model
+from mmw2s.utils.versions import refuse_bfloat16
 from .time_to_target_hook import TimeToTargetHook
 
 __all__ = ['WeakTeacherDistillHook']
@@ -178,7 +179,7 @@ class WeakTeacherDistillHook(Hook):
                 return
         refuse_another(runner, self)
         self._refuse_run(runner)
-        student = inner_model(runner.model)
+        student = unwrap_model(runner.model)
         with preserved_rng():
             teacher = FrozenTeacher.from_cfg(self.teacher_cfg,
                                              runner.cfg.filename)
@@ -265,7 +266,7 @@ class WeakTeacherDistillHook(Hook):
                 f'{type(strategy).__name__}: use one of those, or leave the '
                 'hook out')
         if getattr(runner.optim_wrapper, 'cast_dtype', None) is torch.bfloat16:
-            refuse_bfloat16(inner_model(runner.model))
+            refuse_bfloat16(unwrap_model(runner.model))
 
     def _refuse_stop(self, runner: Runner, why_not: Optional[str]) -> None:
         """Refuse a rule that lacks what it decides on."""
@@ -363,7 +364,7 @@ class WeakTeacherDistillHook(Hook):
         if not self._reached:
             raise RuntimeError(
                 'the forward of '
-                f'{type(inner_model(runner.model)).__name__} in loss mode '
+                f'{type(unwrap_model(runner.model)).__name__} in loss mode '
                 'never reached the hook, so nothing is distilled. '
                 'Its train_step should call the model itself (as '
                 'BaseModel.train_step does), not one of its methods')

@@ -4,7 +4,7 @@ import time
 import pytest
 import torch
 
-from mmw2s.distillation.stopwatch import Stopwatch
+from mmw2s.utils.timing import Clock, Stopwatch
 
 on_cpu = pytest.mark.skipif(
     torch.cuda.is_available(), reason='CUDA is read one step later')
@@ -63,3 +63,28 @@ def test_on_cuda_it_never_waits_and_gives_the_time_once_it_is_known():
         torch.cuda._sleep(10_000_000)
     torch.cuda.synchronize()
     assert watch.ms > 0
+
+
+def test_only_running_time_is_counted(now):
+    measured = Clock()
+    assert not measured.running and measured.seconds == 0
+    measured.start()
+    now[0] += 2
+    assert measured.running and measured.seconds == 2
+    measured.stop()
+    now[0] += 50
+    measured.start()
+    now[0] += 1
+    assert measured.seconds == 3
+
+
+def test_starting_or_stopping_twice_changes_nothing(now):
+    measured = Clock(10)
+    measured.stop()
+    measured.start()
+    now[0] += 2
+    measured.start()
+    now[0] += 2
+    measured.stop()
+    measured.stop()
+    assert measured.seconds == 14

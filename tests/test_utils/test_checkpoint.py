@@ -9,7 +9,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from torch import nn
 
-from mmw2s.distillation.checkpoint import load_weights
+from mmw2s.utils.checkpoint import load_weights
 
 
 class Malicious:
@@ -281,7 +281,7 @@ def test_the_averaged_weights_are_taken_as_mmengine_saves_them(tmp_path):
 
 def test_a_format_without_check_sums_is_warned_of(tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr('mmw2s.distillation.checkpoint.print_log',
+    monkeypatch.setattr('mmw2s.utils.checkpoint.print_log',
                         lambda text, **_: said.append(text))
     path = str(tmp_path / 'x.pth')
     torch.save(dict(a=torch.ones(1)), path)

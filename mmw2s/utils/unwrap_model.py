@@ -2,12 +2,12 @@
 from mmengine.model import is_model_wrapper
 from torch import nn
 
-from mmw2s.registry import is_kind
+from mmw2s.utils.kinds import is_kind
 
-__all__ = ['inner_model']
+__all__ = ['unwrap_model']
 
 
-def inner_model(model: nn.Module) -> nn.Module:
+def unwrap_model(model: nn.Module) -> nn.Module:
     """The model itself, without wrappers of several processes or LoRA's."""
     while is_model_wrapper(model) or is_kind(model, 'LoRAModel'):
         model = model.module

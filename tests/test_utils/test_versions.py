@@ -10,8 +10,8 @@ from mmdet.models import FocalLoss, TOODHead
 from tiny_two_stage import faster_rcnn
 from toys import retinanet
 
-from mmw2s.compatibility import (check_versions, installed_versions,
-                                 mmcv_operators, refuse_bfloat16, require)
+from mmw2s.utils.versions import (check_versions, installed_versions,
+                                  mmcv_operators, refuse_bfloat16, require)
 
 GOOD = dict(torch='2.13.0+cpu', mmengine='0.10.12', mmcv='2.3.6')
 

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Timing work on any device without making the host wait for it."""
+"""Timing: work on any device, without making the host wait, and a clock."""
 import time
 from collections import deque
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from typing import Any, Deque, Iterator, List, Optional, Tuple
 
 import torch
 
-__all__ = ['Stopwatch']
+__all__ = ['Clock', 'Stopwatch']
 
 
 class Stopwatch:
@@ -60,6 +60,37 @@ class Stopwatch:
         """Median of the latest measurements, None before the first."""
         self._read()
         return median(self._ms) if self._ms else None
+
+
+class Clock:
+    """Adds up the seconds during which it was running.
+
+    Args:
+        seconds (float): What it shows at first.
+    """
+
+    def __init__(self, seconds: float = 0.) -> None:
+        self._total = seconds
+        self._since: Optional[float] = None
+
+    def start(self) -> None:
+        """Go on; nothing happens if it is running."""
+        if self._since is None:
+            self._since = time.perf_counter()
+
+    def stop(self) -> None:
+        """Pause; nothing happens if it is not running."""
+        self._total, self._since = self.seconds, None
+
+    @property
+    def running(self) -> bool:
+        return self._since is not None
+
+    @property
+    def seconds(self) -> float:
+        if self._since is None:
+            return self._total
+        return self._total + time.perf_counter() - self._since
 
 
 def _now() -> Any:

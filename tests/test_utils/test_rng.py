@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmw2s.distillation.rng import preserved_rng
+from mmw2s.utils.rng import preserved_rng
 
 
 def draw():

@@ -5,7 +5,7 @@ import os.path as osp
 import torch
 from torch import nn
 
-from mmw2s.cache import cache_folder, weights_hash
+from mmw2s.utils.cache import cache_folder, weights_hash
 
 
 def test_the_cache_is_where_the_variable_says(monkeypatch):
