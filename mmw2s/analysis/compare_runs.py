@@ -5,10 +5,10 @@ import os.path as osp
 from typing import Any, List, Optional, Sequence, Union
 
 from mmw2s.records.metric_names import main_metric, rule_warning, scale_warning
+from mmw2s.records.targets import infer_rule
 from mmw2s.utils.text import plural
 from .comparison import Comparison, Target
 from .run import TIME_UNITS, UNITS, Run, known_units
-from .targets import infer_rule
 
 __all__ = ['choose_metric', 'choose_rule', 'compare']
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import List, NamedTuple, Optional, Sequence
 
+from mmw2s.records.operating_band import Judgement, judge_teacher
 from mmw2s.utils.text import plural
-from .operating_band import Judgement, judge_teacher
 from .run import TIME_UNITS, UNITS, Run, cost, known_units
 
 __all__ = ['Comparison', 'Speedup', 'Target']
@@ -124,7 +124,7 @@ class Comparison:
 
     def for_good(self, target: Target, side: str) -> List[Optional[dict]]:
         """The row at which each run reached a target for good, see
-        :func:`~mmw2s.analysis.targets.first_for_good`."""
+        :func:`~mmw2s.records.targets.first_for_good`."""
         runs = self.baselines if side == 'baseline' else self.w2s
         return [
             run.first_for_good(self.metric, target.value, self.rule)

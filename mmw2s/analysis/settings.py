@@ -12,9 +12,9 @@ from typing import Dict, List, Mapping, Optional, Sequence, Union
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mmw2s.records.operating_band import HIGH, LOW
 from .compare_runs import compare
 from .comparison import Comparison, Target
-from .operating_band import HIGH, LOW
 from .report import to_dict
 from .run import Run
 from .tables import Table
@@ -154,7 +154,7 @@ def compare_settings(baselines: Sequence[Union[str, Run]],
 
 def teacher_share(result: Comparison) -> Optional[float]:
     """How good the teacher is against the baselines' median best, see
-    :func:`~mmw2s.analysis.operating_band.judge_teacher`."""
+    :func:`~mmw2s.records.operating_band.judge_teacher`."""
     judged = result.judge_teacher()
     return judged and judged.share
 

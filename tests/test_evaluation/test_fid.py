@@ -7,9 +7,9 @@ import torch
 from mmengine.registry import METRICS
 from tiny_extractor import Corners, images
 
-from mmw2s.analysis.targets import infer_rule
 from mmw2s.evaluation.distances import frechet_distance
 from mmw2s.evaluation.reference import moments
+from mmw2s.records.targets import infer_rule
 from mmw2s.utils import versions
 
 REAL = dict(type='Noise')

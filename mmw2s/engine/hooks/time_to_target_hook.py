@@ -12,8 +12,6 @@ from mmengine.runner import IterBasedTrainLoop
 
 from mmw2s.analysis.record import (FILENAME, read_record, scalar_metrics,
                                    set_aside, write_record)
-from mmw2s.analysis.targets import (check_targets, first_at_target,
-                                    first_for_good, infer_rule)
 from mmw2s.engine.checkpoints import save_resumable
 from mmw2s.engine.data_wait import DataWaitHook
 from mmw2s.engine.missed_validation import (MissedValidationHook,
@@ -24,6 +22,8 @@ from mmw2s.engine.run_facts import describe_run, samples_drawn
 from mmw2s.engine.run_guard import batches_trained
 from mmw2s.records.history import check_history
 from mmw2s.records.metric_names import rule_warning, scale_warning
+from mmw2s.records.targets import (check_targets, first_at_target,
+                                   first_for_good, infer_rule)
 from mmw2s.utils.fields import check_choice, check_flag
 from mmw2s.utils.timing import Clock
 

@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 
-from mmw2s.analysis.operating_band import judge_teacher, teacher_warning
+from mmw2s.records.operating_band import judge_teacher, teacher_warning
 
 
 @pytest.mark.parametrize('score, verdict', [

@@ -2,7 +2,7 @@
 import pytest
 
 from mmw2s.analysis import first_at_target, infer_rule
-from mmw2s.analysis.targets import first_for_good
+from mmw2s.records.targets import first_for_good
 
 
 def rows(*scores) -> list:
