@@ -11,8 +11,8 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
-from .hooks import WeakTeacherDistillHook
-from .launch import build_runner
+from mmw2s.engine.hooks import WeakTeacherDistillHook
+from mmw2s.engine.launch import build_runner
 
 __all__ = ['Rehearsal', 'Trained']
 

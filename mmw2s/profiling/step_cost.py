@@ -39,7 +39,7 @@ class Spread(NamedTuple):
 
 @dataclass
 class StepCost:
-    """What :func:`mmw2s.engine.benchmark.benchmark` measured.
+    """What :func:`mmw2s.profiling.benchmark.benchmark` measured.
 
     Args:
         ms (dict[str, list[float]]): Milliseconds a step by mode, round by

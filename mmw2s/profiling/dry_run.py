@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from mmw2s.distillation.distiller import Measured
+from mmw2s.engine.hooks import WeakTeacherDistillHook
+from mmw2s.engine.target_check import warnings_of_targets
 from mmw2s.registry import SCHEDULES
-from .hooks import WeakTeacherDistillHook
 from .memory import allocated_mib, step_peak_mib
 from .rehearsal import Rehearsal
-from .target_check import warnings_of_targets
 
 __all__ = ['dry_run']
 

@@ -11,12 +11,12 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from mmw2s.engine.launch import remove_distillation
+from mmw2s.engine.run_facts import describe_run
 from mmw2s.registry import SCHEDULES
 from mmw2s.utils.unwrap_model import unwrap_model
-from .launch import remove_distillation
 from .memory import allocated_mib, step_peak_mib
 from .rehearsal import Rehearsal, Trained
-from .run_facts import describe_run
 from .step_cost import AGAIN, BASELINE, FLOOR, OFF, ON, StepCost
 
 __all__ = ['benchmark']

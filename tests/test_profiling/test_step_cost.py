@@ -4,7 +4,7 @@ import json
 import pytest
 from rich.console import Console
 
-from mmw2s.engine.step_cost import AGAIN, BASELINE, FLOOR, OFF, ON, StepCost
+from mmw2s.profiling.step_cost import AGAIN, BASELINE, FLOOR, OFF, ON, StepCost
 
 
 def cost(left=0):

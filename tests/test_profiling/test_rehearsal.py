@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from toys import retinanet, run_config, write_pictures
 
-from mmw2s.engine.rehearsal import Rehearsal
+from mmw2s.profiling.rehearsal import Rehearsal
 
 
 class Weights(Hook):

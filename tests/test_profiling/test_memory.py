@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from mmw2s.engine.memory import allocated_mib, step_peak_mib
+from mmw2s.profiling.memory import allocated_mib, step_peak_mib
 
 pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason='of tensors on a CPU')

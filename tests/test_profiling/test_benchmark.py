@@ -14,9 +14,9 @@ from toys import retinanet, run_config, write_pictures
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.teacher_view import TeacherView
 from mmw2s.engine import WeakTeacherDistillHook
-from mmw2s.engine.benchmark import _configs, benchmark
-from mmw2s.engine.rehearsal import Rehearsal
-from mmw2s.engine.step_cost import AGAIN, BASELINE, FLOOR, OFF, ON
+from mmw2s.profiling.benchmark import _configs, benchmark
+from mmw2s.profiling.rehearsal import Rehearsal
+from mmw2s.profiling.step_cost import AGAIN, BASELINE, FLOOR, OFF, ON
 
 TOOL = osp.join(
     osp.dirname(__file__), '..', '..', 'tools', 'analysis_tools',
@@ -27,7 +27,7 @@ BATCHES = 2
 @pytest.fixture
 def cfg(tmp_path, monkeypatch):
     """A run with a hook that would stop at once, by itself."""
-    monkeypatch.setattr('mmw2s.engine.benchmark.BATCHES', BATCHES)
+    monkeypatch.setattr('mmw2s.profiling.benchmark.BATCHES', BATCHES)
     (tmp_path / 'data').mkdir()
     save(build(retinanet(18)), tmp_path / 't.pth')
     hook = dict(

@@ -6,7 +6,7 @@ from builders import build, save
 from rich.console import Console
 from toys import retinanet, run_config, write_pictures
 
-from mmw2s.engine.dry_run import dry_run
+from mmw2s.profiling.dry_run import dry_run
 
 
 @pytest.fixture
