@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from mmw2s.distillation.score_cache import read_score, write_score
+from mmw2s.engine.score_cache import read_score, write_score
 
 METRICS = {'coco/bbox_mAP': .433, 'coco/bbox_mAP_s': None, 'loss': 1.5}
 

@@ -20,7 +20,6 @@ from mmw2s.distillation.distiller import Distiller, Measured
 from mmw2s.distillation.pipelines import match_pipelines
 from mmw2s.distillation.plausibility import warn_of_odd_settings
 from mmw2s.distillation.record import RunRecord
-from mmw2s.distillation.scoring import score_teacher
 from mmw2s.distillation.stop_rules import StopRule
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.teacher_watch import TeacherWatch
@@ -32,6 +31,7 @@ from mmw2s.engine.missed_validation import provide_for_resuming
 from mmw2s.engine.next_command import tell_next_command
 from mmw2s.engine.only_one import refuse_another
 from mmw2s.engine.run_facts import evaluator_names, iters_per_epoch
+from mmw2s.engine.scoring import score_teacher
 from mmw2s.engine.step_times import StepTimes, in_ms
 from mmw2s.engine.target_check import warn_of_targets
 from mmw2s.registry import SCHEDULES, STOP_RULES

@@ -20,10 +20,11 @@ from mmpretrain.datasets import CustomDataset
 from toys import retinanet, run_config, write_pictures
 
 from mmw2s.analysis.record import scalar_metrics
-from mmw2s.distillation import FrozenTeacher, score_cache
-from mmw2s.distillation import scoring as module
+from mmw2s.distillation import FrozenTeacher
 from mmw2s.distillation import teacher as teacher_module
-from mmw2s.distillation.scoring import score_teacher
+from mmw2s.engine import score_cache
+from mmw2s.engine import scoring as module
+from mmw2s.engine.scoring import score_teacher
 
 # Another normalisation than the student's, so that it matters whose is used.
 TEACHER = retinanet(18, channels=8)

@@ -16,12 +16,12 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from mmw2s.distillation.label_names import inner_datasets
+from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.utils.cache import cache_folder
 from mmw2s.utils.files import atomic_write
 from mmw2s.utils.weight_files import sha256_of
 from mmw2s.version import __version__
-from .label_names import inner_datasets
-from .teacher import FrozenTeacher
 
 __all__ = ['cache_path', 'read_score', 'write_score']
 

@@ -16,11 +16,11 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmw2s.analysis.record import scalar_metrics
+from mmw2s.distillation.teacher import FrozenTeacher
+from mmw2s.distillation.teacher_view import teacher_named
 from mmw2s.utils.rng import preserved_rng
 from .score_cache import cache_path as _cache_path
 from .score_cache import read_score, write_score
-from .teacher import FrozenTeacher
-from .teacher_view import teacher_named
 
 __all__ = ['score_teacher']
 
@@ -37,7 +37,7 @@ def score_teacher(teacher: FrozenTeacher,
     its own and the teacher's own preprocessor, outside the runner's hooks, so
     that the run itself goes on as if nothing had happened. The result is
     cached in ``$MMW2S_CACHE`` (by default ``~/.cache/mmw2s``), see
-    :func:`~mmw2s.distillation.score_cache.cache_path`, so that further seeds
+    :func:`~mmw2s.engine.score_cache.cache_path`, so that further seeds
     and resumed runs do not pay for it.
 
     Args:
