@@ -30,6 +30,7 @@ from mmw2s.engine.logged_scalars import (drop_ours, restart_smoothed,
 from mmw2s.engine.missed_validation import provide_for_resuming
 from mmw2s.engine.next_command import tell_next_command
 from mmw2s.engine.only_one import refuse_another
+from mmw2s.engine.run_classes import check_validation, student_classes
 from mmw2s.engine.run_facts import evaluator_names, iters_per_epoch
 from mmw2s.engine.scoring import score_teacher
 from mmw2s.engine.step_times import StepTimes, in_ms
@@ -185,7 +186,7 @@ class WeakTeacherDistillHook(Hook):
                                              runner.cfg.filename)
             teacher.follow(student)
             match_pipelines(teacher, runner, student.data_preprocessor)
-        classes = class_matching.student_classes(runner, student)
+        classes = student_classes(runner, student)
         distill = self.distill_cfg or default_distill(
             student, teacher.model,
             class_matching.class_difference(teacher, classes))
@@ -204,8 +205,7 @@ class WeakTeacherDistillHook(Hook):
             runner.val_loop is not None, runner.max_iters, why_not is None)
         self._stop = STOP_RULES.build(stop_cfg)
         self._refuse_stop(runner, why_not)
-        class_matching.check_validation(runner, classes,
-                                        self._stop.needs_validation)
+        check_validation(runner, classes, self._stop.needs_validation)
         self.distiller.compare_losses_every(self._stop.train_loss_interval)
         length = (runner.max_iters, iters_per_epoch(runner))
         self.distiller.bind(*length)

@@ -10,14 +10,12 @@ from typing import List, Optional, Tuple
 import cv2
 import numpy as np
 
+from mmw2s.datasets.digits import CLASSES, NUM_TRAIN_SCANS
 from mmw2s.utils.fields import check_integer
 
 __all__ = ['write_digit_scenes']
 
 LEAST_HEIGHT, MOST_HEIGHT = 12, 40
-CLASSES = tuple(str(digit) for digit in range(10))
-# The scans come writer after writer: the last block holds other hands.
-NUM_TRAIN_SCANS = 1437
 
 
 def write_digit_scenes(root: str,

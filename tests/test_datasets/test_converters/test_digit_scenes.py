@@ -9,11 +9,12 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
-from mmw2s.datasets import write_digit_scenes
-from mmw2s.datasets.digit_scenes import NUM_TRAIN_SCANS, draw_scene
+from mmw2s.datasets.converters import write_digit_scenes
+from mmw2s.datasets.converters.digit_scenes import draw_scene
+from mmw2s.datasets.digits import NUM_TRAIN_SCANS
 
 CONFIG = (
-    Path(__file__).parents[2] / 'configs/_base_/datasets/digit_scenes.py')
+    Path(__file__).parents[3] / 'configs/_base_/datasets/digit_scenes.py')
 
 
 def small(root, **kwargs):
@@ -56,7 +57,8 @@ def test_training_and_validation_scenes_use_separate_scans(
         given.append(scans)
         return draw_scene(scans, size, rng)
 
-    monkeypatch.setattr('mmw2s.datasets.digit_scenes.draw_scene', spy)
+    monkeypatch.setattr('mmw2s.datasets.converters.digit_scenes.draw_scene',
+                        spy)
     small(tmp_path / 'a', num_train=1, num_val=1)
     train, val = given
     assert len(train) == NUM_TRAIN_SCANS and len(train) + len(val) == 1797

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from mmengine.registry import DATASETS
 
-import mmw2s.datasets.cifar10 as cifar10
+import mmw2s.datasets.converters.cifar10 as cifar10
 import mmw2s.datasets.local_cifar10  # noqa: F401
-from mmw2s.datasets import write_cifar10
+from mmw2s.datasets.converters import write_cifar10
 
 COUNT = 4  # pictures a batch
 

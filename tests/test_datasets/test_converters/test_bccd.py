@@ -6,8 +6,8 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from mmw2s.datasets import write_bccd
-from mmw2s.datasets.bccd import SPLITS
+from mmw2s.datasets.converters import write_bccd
+from mmw2s.datasets.converters.bccd import SPLITS
 
 #: As the first two cells of BloodImage_00000.xml.
 CELLS = [('WBC', (260, 177, 491, 376)), ('RBC', (78, 336, 184, 435))]
