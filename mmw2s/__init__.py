@@ -10,7 +10,7 @@ from .utils.versions import check_versions, installed_versions
 # package is too old.
 check_versions(installed_versions())
 
-from . import datasets, distillation, engine, evaluation, models
+from . import datasets, distillation, engine, evaluation, models, moved
 from .configs_path import config
 from .engine.hooks import (ChannelsLastHook, StopOnSignalHook,
                            TimeToTargetHook, WeakTeacherDistillHook)
@@ -21,3 +21,5 @@ __all__ = [
     'BF16OptimWrapper', 'ChannelsLastHook', 'StopOnSignalHook',
     'TimeToTargetHook', 'WeakTeacherDistillHook', '__version__', 'config'
 ]
+
+moved.install()
