@@ -27,6 +27,9 @@ MODULES = {
     'mmw2s.datasets.cifar10': 'mmw2s.datasets.converters.cifar10',
     'mmw2s.datasets.digit_scenes': 'mmw2s.datasets.converters.digit_scenes',
     'mmw2s.distillation.checkpoint': 'mmw2s.utils.checkpoint',
+    'mmw2s.distillation.default_weights':
+    'mmw2s.distillation.recipes.head_weights',
+    'mmw2s.distillation.defaults': 'mmw2s.distillation.recipes',
     'mmw2s.distillation.rng': 'mmw2s.utils.rng',
     'mmw2s.distillation.score_cache': 'mmw2s.engine.score_cache',
     'mmw2s.distillation.scoring': 'mmw2s.engine.scoring',

@@ -5,19 +5,25 @@ Hooks, losses, data sets and metrics are registered in MMEngine's own root
 registries, so that they are found from every OpenMMLab scope by their bare
 name. The three questions that MMEngine has no registry for get one here:
 *what* is transferred (:data:`KNOWLEDGE`), *how strongly* (:data:`SCHEDULES`)
-and *until when* (:data:`STOP_RULES`).
+and *until when* (:data:`STOP_RULES`). What is answered where a config leaves
+them out is a recipe (:data:`RECIPES`).
 """
 from mmengine.registry import Registry
 
 from mmw2s.utils.building import build_checked
 
-__all__ = ['KNOWLEDGE', 'SCHEDULES', 'STOP_RULES']
+__all__ = ['KNOWLEDGE', 'RECIPES', 'SCHEDULES', 'STOP_RULES']
 
 KNOWLEDGE = Registry(
     'knowledge',
     scope='mmw2s',
     build_func=build_checked,
     locations=['mmw2s.distillation.knowledge'])
+RECIPES = Registry(
+    'recipe',
+    scope='mmw2s',
+    build_func=build_checked,
+    locations=['mmw2s.distillation.recipes'])
 SCHEDULES = Registry(
     'schedule',
     scope='mmw2s',

@@ -6,14 +6,22 @@ from itertools import zip_longest
 from typing import Any, Dict, List, Optional, Sequence
 
 from mmengine.logging import print_log
+from torch import nn
 
 from mmw2s.utils.text import plural
 from .label_names import Names
 from .respelt_names import canonical_name
 
 __all__ = [
-    'check_classes', 'class_difference', 'columns_of', 'places_of', 'spelling'
+    'check_classes', 'class_difference', 'columns_of', 'num_classes',
+    'places_of', 'spelling'
 ]
+
+
+def num_classes(head: Optional[nn.Module]) -> Optional[int]:
+    """How many classes a head, or the layer that is one, tells apart."""
+    found = getattr(head, 'num_classes', getattr(head, 'out_features', None))
+    return found if isinstance(found, int) else None
 
 
 def spelling(name: str) -> str:

@@ -13,8 +13,8 @@ from mmw2s.utils.building import (check_config, check_fields, find_class,
                                   owned_by)
 from mmw2s.utils.fields import check_number, check_text
 from .auto_weight import AutoWeight
-from .defaults import default_temperature
 from .knowledge import Knowledge
+from .recipes import default_temperature
 from .schedules import Schedule
 
 __all__ = ['Term', 'build_terms', 'refuse_misfit']

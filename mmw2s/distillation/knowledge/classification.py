@@ -10,7 +10,7 @@ from mmw2s.registry import KNOWLEDGE
 from mmw2s.utils.kinds import is_kind
 from mmw2s.utils.text import plural
 from ..capture import Call, find_module
-from ..class_matching import columns_of
+from ..class_matching import columns_of, num_classes
 from ..teacher import FrozenTeacher
 from ..teacher_view import TeacherView
 from .base import Captured, Knowledge, Pair
@@ -68,7 +68,7 @@ class ClassLogits(Knowledge):
         if columns is None:
             return
         head = find_module(teacher.model, self.teacher_module, 'teacher')
-        known, given = len(teacher.classes), _num_classes(head)
+        known, given = len(teacher.classes), num_classes(head)
         if given not in (None, known):
             raise ValueError(
                 f'the teacher\'s {self.teacher_module} gives {given} logits, '
@@ -119,7 +119,7 @@ class ClassLogits(Knowledge):
             'activation', _activation(ours), _activation(theirs),
             'scores of different kinds cannot be compared. Use a teacher '
             'with the student\'s kind of head')
-        counts = [_num_classes(head) for head in (ours, theirs)]
+        counts = [num_classes(head) for head in (ours, theirs)]
         if None not in counts:
             self._refuse_difference('classes', *counts, _OTHER_CLASSES)
         self.gives = _gives(ours)
@@ -295,8 +295,3 @@ def _gives(head: nn.Module) -> Optional[str]:
         m.use_sigmoid for m in loss.modules() if hasattr(m, 'use_sigmoid')
     ]
     return 'softmax scores' if sigmoid and not any(sigmoid) else None
-
-
-def _num_classes(head: nn.Module) -> Optional[int]:
-    found = getattr(head, 'num_classes', getattr(head, 'out_features', None))
-    return found if isinstance(found, int) else None

@@ -14,11 +14,11 @@ from torch import nn
 from mmw2s.analysis.record import scalar_metrics
 from mmw2s.distillation import class_matching
 from mmw2s.distillation.announce import until_when
-from mmw2s.distillation.defaults import (default_distill, default_schedule,
-                                         default_stop, why_incomparable)
 from mmw2s.distillation.distiller import Distiller, Measured
 from mmw2s.distillation.pipelines import match_pipelines
 from mmw2s.distillation.plausibility import warn_of_odd_settings
+from mmw2s.distillation.recipes import (default_distill, default_schedule,
+                                        default_stop, why_incomparable)
 from mmw2s.distillation.record import RunRecord
 from mmw2s.distillation.stop_rules import StopRule
 from mmw2s.distillation.teacher import FrozenTeacher
@@ -202,7 +202,8 @@ class WeakTeacherDistillHook(Hook):
             teacher, classes, any(t.knowledge.by_class for t in terms))
         why_not = why_incomparable(student, teacher.model, same_names)
         stop_cfg = self.stop_cfg or default_stop(
-            runner.val_loop is not None, runner.max_iters, why_not is None)
+            runner.val_loop is not None, runner.max_iters, why_not is None,
+            student)
         self._stop = STOP_RULES.build(stop_cfg)
         self._refuse_stop(runner, why_not)
         check_validation(runner, classes, self._stop.needs_validation)

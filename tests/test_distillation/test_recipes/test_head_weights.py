@@ -6,8 +6,9 @@ from tiny_two_stage import faster_rcnn
 from torch import nn
 from toys import retinanet
 
-from mmw2s.distillation.default_weights import feature_weight, score_weight
-from mmw2s.distillation.defaults import default_distill
+from mmw2s.distillation.recipes import default_distill
+from mmw2s.distillation.recipes.head_weights import (feature_weight,
+                                                     score_weight)
 
 
 def head(kind, levels):

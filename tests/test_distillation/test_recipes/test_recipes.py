@@ -1,4 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from types import SimpleNamespace
+
 import pytest
 from builders import TinyModel, batch, build, teacher_of
 from mmdet.models import BaseDetector
@@ -11,14 +13,17 @@ from tiny_two_stage import c4, cascade_rcnn, faster_rcnn
 from torch import nn
 from toys import retinanet
 
-from mmw2s.distillation.defaults import (default_distill, default_schedule,
-                                         default_stop, default_temperature,
-                                         same_number_of_classes,
-                                         why_incomparable)
 from mmw2s.distillation.distiller import Distiller
+from mmw2s.distillation.knowledge import HiddenFeatures
+from mmw2s.distillation.recipes import (Recipe, default_distill,
+                                        default_schedule, default_stop,
+                                        default_temperature, find_recipe,
+                                        same_number_of_classes,
+                                        why_incomparable)
 from mmw2s.distillation.stop_rules import SurpassOnTrain, SurpassTeacher
 from mmw2s.distillation.terms import build_terms
-from mmw2s.registry import SCHEDULES, STOP_RULES
+from mmw2s.registry import RECIPES, SCHEDULES, STOP_RULES
+from mmw2s.utils.kinds import is_kind
 
 
 def of(student):
@@ -377,3 +382,62 @@ def test_models_of_other_numbers_of_classes_are_told_apart(kind):
     assert same_number_of_classes(two, also_two)
     assert not same_number_of_classes(two, five)
     assert same_number_of_classes(two, TinyModel())  # it does not tell
+
+
+# -- a recipe of the user's own ------------------------------------------
+
+
+class Denoiser(TinyModel):
+    """Of no kind that is known."""
+
+
+@pytest.fixture
+def own_recipe():
+
+    class DenoiserRecipe(Recipe):
+        knowledge = (HiddenFeatures, )
+        warmup, hold, decay = 0., 0.5, 0.1
+
+        def matches(self, student):
+            return is_kind(student, 'Denoiser', 'ImageClassifier')
+
+        def distill(self, student, teacher, other_classes=None):
+            return [dict(knowledge=dict(type='FPNFeatures', module='body'))]
+
+        def stop(self, has_validation, max_iters, comparable):
+            return dict(type='At', iter=7)
+
+    RECIPES.register_module(module=DenoiserRecipe)
+    yield DenoiserRecipe
+    RECIPES.module_dict.pop('DenoiserRecipe')
+
+
+def test_a_registered_recipe_answers_for_its_models(own_recipe):
+    model = Denoiser()
+    assert default_distill(model, model) == [
+        dict(knowledge=dict(type='FPNFeatures', module='body'))
+    ]
+    schedule = SCHEDULES.build(default_schedule(model))
+    schedule.bind(1000, 100)
+    assert schedule.value(0) == schedule.value(499) == 1
+    assert schedule.zero_from() == 600
+    assert default_stop(True, 100, student=model) == dict(type='At', iter=7)
+
+
+def test_a_registered_recipe_leaves_other_models_alone(own_recipe):
+    student = build(retinanet(18))
+    assert len(default_distill(student, student)) == 2
+    assert default_schedule(student)['hold'] == 0.13
+    assert default_stop(True, 9, student=student)['type'] == 'SurpassTeacher'
+    with pytest.raises(ValueError, match='no default distillation is known'):
+        default_distill(TinyModel(), TinyModel())
+
+
+def test_a_registered_recipe_is_asked_before_the_packages_own(own_recipe):
+    assert isinstance(find_recipe(build_classifier(classifier())), own_recipe)
+
+
+def test_a_model_is_also_known_by_what_is_distilled(own_recipe):
+    terms = [SimpleNamespace(knowledge=HiddenFeatures())]
+    assert isinstance(find_recipe(TinyModel(), terms), own_recipe)
+    assert find_recipe(TinyModel()) is None
