@@ -4,7 +4,6 @@ import copy
 import hashlib
 import inspect
 import json
-import logging
 import math
 import os
 import os.path as osp
@@ -13,13 +12,11 @@ from importlib import metadata
 from typing import Any, Dict, Iterable, Iterator, Optional, Set
 
 from mmengine.config import Config
-from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmw2s.distillation.label_names import inner_datasets
 from mmw2s.distillation.teacher import FrozenTeacher
-from mmw2s.utils.cache import cache_folder
-from mmw2s.utils.files import atomic_write
+from mmw2s.utils.cache import keep, kept_at, read_kept
 from mmw2s.utils.weight_files import sha256_of
 from mmw2s.version import __version__
 
@@ -30,6 +27,7 @@ Metrics = Dict[str, Optional[float]]
 #: Raised where what is hashed, or how an entry is written, changes.
 _FORMAT = 2
 _LARGEST = 1 << 20
+_WHAT = 'a teacher\'s score'
 # Those that compute scores, by the names of both package families.
 _PACKAGES = ('torch', 'mmengine', 'onedl-mmengine', 'mmcv', 'onedl-mmcv',
              'mmdet', 'onedl-mmdetection', 'mmpretrain', 'onedl-mmpretrain',
@@ -92,8 +90,7 @@ def cache_path(teacher: FrozenTeacher, runner: Runner) -> Optional[str]:
             ])):
         digest.update(sha256_of(path).encode())
     digest.update(teacher.fingerprint['weights_hash'].encode())
-    return osp.join(
-        cache_folder('teacher_scores'), f'{digest.hexdigest()[:32]}.json')
+    return kept_at('teacher_scores', digest, 'json')
 
 
 def read_score(path: str) -> Optional[Metrics]:
@@ -103,41 +100,25 @@ def read_score(path: str) -> Optional[Metrics]:
         dict, optional: None where there are none, or where the file is not
         what :func:`write_score` writes, which a warning says.
     """
-    if not osp.lexists(path):
-        return None
-    try:
-        # Not a folder, a pipe, or what is too large to be ours.
-        if not osp.isfile(path) or osp.getsize(path) > _LARGEST:
-            raise ValueError('it is no small file')
-        with open(path, encoding='utf-8') as file:
-            entry = json.load(file)
-        metrics = entry['metrics']
-        if entry != _entry(
-                path, metrics) or not all(map(_is_score, metrics.values())):
-            raise ValueError('its content is not what was written')
-        return metrics
-    except (AttributeError, KeyError, OSError, RecursionError, TypeError,
-            ValueError) as error:
-        print_log(
-            f'The teacher\'s score that is kept in {path} is damaged '
-            f'({type(error).__name__}: {error}): it is measured anew',
-            logger='current',
-            level=logging.WARNING)
-        return None
+    return read_kept(path, _WHAT, _read)
 
 
 def write_score(path: str, metrics: Metrics) -> None:
     """Keep metrics for later runs. That this fails is no reason to end one."""
-    try:
-        os.makedirs(osp.dirname(path), exist_ok=True)
-        with atomic_write(path) as file:
-            json.dump(_entry(path, metrics), file)
-    except OSError as error:
-        print_log(
-            f'The teacher\'s score could not be kept for later runs '
-            f'({error}); $MMW2S_CACHE names another folder',
-            logger='current',
-            level=logging.WARNING)
+    keep(path, _WHAT, lambda file: json.dump(_entry(path, metrics), file))
+
+
+def _read(path: str) -> Metrics:
+    # Not what is too large to be written here.
+    if osp.getsize(path) > _LARGEST:
+        raise ValueError('it is no small file')
+    with open(path, encoding='utf-8') as file:
+        entry = json.load(file)
+    metrics = entry['metrics']
+    if entry != _entry(path, metrics) or not all(
+            map(_is_score, metrics.values())):
+        raise ValueError('its content is not what was written')
+    return metrics
 
 
 def _entry(path: str, metrics: Metrics) -> Dict[str, Any]:
