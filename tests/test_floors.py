@@ -87,6 +87,14 @@ def test_what_is_left_is_there_still(part, module):
     assert any(name.startswith(f'{module}.') for _, name in imports_of(part))
 
 
+def test_records_know_no_runner_and_no_figure():
+    outside = ('mmengine.runner', 'matplotlib', 'rich')
+    for path in (ROOT / 'records').glob('*.py'):
+        tree = ast.walk(ast.parse(path.read_text(encoding='utf-8')))
+        names = imports_in(tree, names_of(path)[1])
+        assert not [name for name in names if name.startswith(outside)], path
+
+
 def test_each_folder_has_a_floor():
     folders = {path.parent.name for path in ROOT.glob('*/__init__.py')}
     assert folders - {'configs'} == set(FLOORS)
