@@ -7,7 +7,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import InstanceData
 from torch import nn
 
-from mmw2s.distillation import Recorder, FrozenTeacher
+from mmw2s.distillation import FrozenTeacher, Recorder
 from mmw2s.distillation.input_mapping import InputMapping
 from mmw2s.distillation.teacher_outputs import TeacherOutputs
 

@@ -26,9 +26,9 @@ from mmengine.runner import set_random_seed
 from mmengine.structures import InstanceData
 
 from mmw2s.distillation import FrozenTeacher
-from mmw2s.distillation.defaults import default_distill
 from mmw2s.distillation.distiller import Distiller
 from mmw2s.distillation.loss_looks import LossLooks
+from mmw2s.distillation.recipes import default_distill
 from mmw2s.distillation.terms import build_terms
 from mmw2s.registry import SCHEDULES
 

@@ -7,9 +7,9 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
 from mmw2s.records.files import EVENTS, FILENAME, read_record, read_rows
 from mmw2s.records.history import check_history
+from mmw2s.records.targets import first_at_target, first_for_good
 from .logged_scalars import SCALARS
 from .mmengine_logs import read_logs
-from .targets import first_at_target, first_for_good
 
 __all__ = ['Run', 'TIME_UNITS', 'UNITS', 'cost', 'known_units', 'time_unit']
 
@@ -169,13 +169,13 @@ class Run:
 
     def first_at(self, metric: str, value: float, rule: str) -> Optional[dict]:
         """The first validation that reached the value, see
-        :func:`~mmw2s.analysis.targets.first_at_target`."""
+        :func:`~mmw2s.records.targets.first_at_target`."""
         return first_at_target(self.history, metric, value, rule)
 
     def first_for_good(self, metric: str, value: float,
                        rule: str) -> Optional[dict]:
         """The first validation that reached the value, the next one too, see
-        :func:`~mmw2s.analysis.targets.first_for_good`."""
+        :func:`~mmw2s.records.targets.first_for_good`."""
         return first_for_good(self.history, metric, value, rule)
 
     def knows(self, unit: str) -> bool:

@@ -1,8 +1,8 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 from mmw2s.records.event_log import RunRecord
 from . import dynamic_temperature, knowledge, schedules, stop_rules
-from .recorder import Recorder
 from .distiller import Distiller
+from .recorder import Recorder
 from .teacher import FrozenTeacher
 
 __all__ = [

@@ -106,8 +106,8 @@ class Distiller:
             training_form=[
                 k.teacher_module for k in knowledges if k.training_form
             ])
-        self._has_auto_weights = any(
-            term.auto_weight is not None for term in self.terms)
+        self._has_auto_weights = any(term.auto_weight is not None
+                                     for term in self.terms)
         self._handles: List[Any] = []
 
     def bind(self, max_iters: int, iters_per_epoch: float) -> None:
@@ -212,9 +212,10 @@ class Distiller:
                                    self.student.parse_losses(task_losses)[0],
                                    losses)
         if self._drowned_task.is_due:
-            self._look_for_drowning(
-                task_losses,
-                {k: v * weights.get(k, 1.) for k, v in losses.items()})
+            self._look_for_drowning(task_losses, {
+                k: v * weights.get(k, 1.)
+                for k, v in losses.items()
+            })
         joined: Dict[str, Any] = {}
         if self.task_weight != 1:
             joined = weighted_task(task_losses, self.task_weight,

@@ -14,16 +14,16 @@ from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from mmw2s.cache import weights_hash
-from mmw2s.compatibility import mmcv_operators
 from mmw2s.records.metric_names import scale_warning
-from mmw2s.registry import check_config
+from mmw2s.utils.building import check_config
+from mmw2s.utils.cache import weights_hash
+from mmw2s.utils.checkpoint import load_weights
 from mmw2s.utils.fields import check_text
+from mmw2s.utils.timing import Stopwatch
+from mmw2s.utils.versions import mmcv_operators
 from .adapters import with_base_weights
-from .checkpoint import load_weights
 from .label_names import Names, names_in
 from .pipelines import Pipelines
-from .stopwatch import Stopwatch
 from .strict_loading import load_strictly
 from .teacher_config import (found_beside, load_config, resolve_checkpoint,
                              without_downloads)

@@ -9,11 +9,11 @@ import torch
 from mmengine.utils import is_seq_of
 from torch import Tensor, nn
 
+from mmw2s.utils.rng import preserved_rng
 from .batch import images_of, samples_of
 from .failures import retold
 from .input_mapping import InputMapping
 from .recorder import Call, EnoughRecorded, Recorder
-from .rng import preserved_rng
 from .teacher import FrozenTeacher
 from .whole_forward import WholeForward
 
@@ -38,15 +38,16 @@ class TeacherOutputs:
             Some heads give decoded boxes otherwise.
     """
 
-    def __init__(self,
-                 teacher: FrozenTeacher,
-                 recorder: Recorder,
-                 mapping: InputMapping,
-                 inputs: Any,
-                 data_samples: Any,
-                 until: Mapping[str, int] = MappingProxyType({}),
-                 whole: bool = False,
-                 training_form: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        teacher: FrozenTeacher,
+        recorder: Recorder,
+        mapping: InputMapping,
+        inputs: Any,
+        data_samples: Any,
+        until: Mapping[str, int] = MappingProxyType({}),
+        whole: bool = False,
+        training_form: Sequence[str] = ()) -> None:
         self._teacher = teacher
         self._recorder = recorder
         self._mapping = mapping
@@ -64,8 +65,8 @@ class TeacherOutputs:
         self._calls: Optional[Dict[str, List[Call]]] = None
         self._memo: Dict[Hashable, Any] = {}
 
-    def memo(self, key: Hashable, compute: Callable[..., Any],
-             *args: Any) -> Any:
+    def memo(self, key: Hashable, compute: Callable[..., Any], *args:
+             Any) -> Any:
         """What ``compute(*args)`` gives, once a batch for each ``key``."""
         if key not in self._memo:
             self._memo[key] = compute(*args)

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .recorder import Call, Recorder
+from mmw2s.utils.rng import preserved_rng
 from .failures import is_of_the_machine
-from .rng import preserved_rng
+from .recorder import Call, Recorder
 
 __all__ = ['WholeForward']
 

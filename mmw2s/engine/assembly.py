@@ -7,19 +7,21 @@ import torch
 from mmengine._strategy import SingleDeviceStrategy
 from mmengine.runner import Runner
 
-from mmw2s.compatibility import refuse_bfloat16
 from mmw2s.distillation import class_matching
-from mmw2s.distillation.defaults import (default_distill, default_schedule,
-                                         default_stop, why_incomparable)
 from mmw2s.distillation.distiller import Distiller
 from mmw2s.distillation.pipelines import match_pipelines
-from mmw2s.distillation.rng import preserved_rng
+from mmw2s.distillation.recipes import (default_distill, default_schedule,
+                                        default_stop, why_incomparable)
 from mmw2s.distillation.stop_rules import StopRule
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.terms import build_terms
-from mmw2s.registry import SCHEDULES, STOP_RULES, owned_by
+from mmw2s.registry import SCHEDULES, STOP_RULES
+from mmw2s.utils.building import owned_by
 from mmw2s.utils.fields import check_number
-from .inner_model import inner_model
+from mmw2s.utils.rng import preserved_rng
+from mmw2s.utils.unwrap_model import unwrap_model
+from mmw2s.utils.versions import refuse_bfloat16
+from .run_classes import check_validation, student_classes
 from .run_facts import iters_per_epoch
 
 __all__ = ['Assembly', 'Fields', 'assemble', 'refuse_run']
@@ -78,7 +80,7 @@ def refuse_run(runner: Runner) -> None:
             f'{type(strategy).__name__}: use one of those, or leave the '
             'hook out')
     if getattr(runner.optim_wrapper, 'cast_dtype', None) is torch.bfloat16:
-        refuse_bfloat16(inner_model(runner.model))
+        refuse_bfloat16(unwrap_model(runner.model))
 
 
 def assemble(fields: Fields,
@@ -94,12 +96,12 @@ def assemble(fields: Fields,
     Raises:
         ValueError: If teacher, student and run do not fit.
     """
-    student = inner_model(runner.model)
+    student = unwrap_model(runner.model)
     with preserved_rng():
         teacher = FrozenTeacher.from_cfg(fields.teacher, runner.cfg.filename)
         teacher.follow(student)
         match_pipelines(teacher, runner, student.data_preprocessor)
-    classes = class_matching.student_classes(runner, student)
+    classes = student_classes(runner, student)
     distill = fields.distill or default_distill(
         student, teacher.model,
         class_matching.class_difference(teacher, classes))
@@ -114,10 +116,11 @@ def assemble(fields: Fields,
         teacher, classes, any(t.knowledge.by_class for t in terms))
     why_not = why_incomparable(student, teacher.model, same_names)
     stop_cfg = fields.stop or default_stop(runner.val_loop is not None,
-                                           runner.max_iters, why_not is None)
+                                           runner.max_iters, why_not is None,
+                                           student)
     stop = stop or STOP_RULES.build(stop_cfg)
     _refuse_stop(stop, runner, why_not)
-    class_matching.check_validation(runner, classes, stop.needs_validation)
+    check_validation(runner, classes, stop.needs_validation)
     distiller.bind(runner.max_iters, iters_per_epoch(runner))
     return Assembly(
         distiller, stop,

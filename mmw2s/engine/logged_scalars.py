@@ -44,7 +44,7 @@ def restart_smoothed(hub: MessageHub,
     """
     scalars = hub.log_scalars
     distilled = sum(buffer.current() for key, buffer in scalars.items()
-               if key.startswith(_LOSSES)) if steps < 0 else 0.
+                    if key.startswith(_LOSSES)) if steps < 0 else 0.
     for key in [k for k in scalars if _is_smoothed(k)]:
         # Under accumulation there are fewer gradient norms than steps.
         kept = 0 if 'loss' not in key else abs(steps)
@@ -58,5 +58,5 @@ def restart_smoothed(hub: MessageHub,
 
 
 def _is_smoothed(key: str) -> bool:
-    return key.startswith('train/') and not key.startswith(_OF_DISTILLATION) and (
-        'loss' in key or 'grad_' in key)
+    return key.startswith('train/') and not key.startswith(
+        _OF_DISTILLATION) and ('loss' in key or 'grad_' in key)

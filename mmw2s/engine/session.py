@@ -13,14 +13,14 @@ from mmw2s.distillation.announce import until_when
 from mmw2s.distillation.distiller import Distiller
 from mmw2s.distillation.loss_looks import LossLooks
 from mmw2s.distillation.plausibility import warn_of_odd_settings
-from mmw2s.distillation.scoring import score_teacher
 from mmw2s.distillation.stop_rules import At, StopRule
 from mmw2s.distillation.teacher_watch import TeacherWatch
+from mmw2s.engine.scoring import score_teacher
 from mmw2s.records.event_log import EventLog, RunRecord
 from mmw2s.registry import STOP_RULES
+from mmw2s.utils.unwrap_model import unwrap_model
 from .assembly import Assembly, Fields, assemble, refuse_run
 from .finite_losses import FiniteLosses
-from .inner_model import inner_model
 from .logged_scalars import drop_scalars, restart_smoothed
 from .run_facts import evaluator_names, iters_per_epoch
 from .step_times import StepTimes, in_ms
@@ -229,8 +229,9 @@ class Session:
         """Record a validation, and decide on it."""
         if self.record is None:  # runner.val() on its own
             return
-        validation = self._log.validated(
-            runner.iter, runner.iter / iters_per_epoch(runner), metrics)
+        validation = self._log.validated(runner.iter,
+                                         runner.iter / iters_per_epoch(runner),
+                                         metrics)
         if self._watch is not None:
             self._watch.tell(validation)
         self.decide(runner)
@@ -272,8 +273,7 @@ class Session:
             step_ms=step_ms,
             teacher_ms=teacher_ms,
             **scores)
-        restart_smoothed(runner.message_hub, runner.iter - done,
-                         loss_is_a_sum)
+        restart_smoothed(runner.message_hub, runner.iter - done, loss_is_a_sum)
         self.close(runner)
         compared = ', '.join(f'{who} {scores[who]:.4f}'
                              for who in ('student', 'teacher')
@@ -335,7 +335,7 @@ def refuse_unreached(runner: Runner) -> None:
         RuntimeError: With what its ``train_step`` should do.
     """
     raise RuntimeError(
-        f'the forward of {type(inner_model(runner.model)).__name__} in loss '
+        f'the forward of {type(unwrap_model(runner.model)).__name__} in loss '
         'mode never reached the hook, so nothing is distilled. Its train_step '
         'should call the model itself (as BaseModel.train_step does), not one '
         'of its methods')

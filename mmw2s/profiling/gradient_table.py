@@ -12,8 +12,8 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import BaseDataElement
 from torch import nn
 
-from mmw2s.distillation.defaults import default_distill
 from mmw2s.distillation.distiller import Distiller
+from mmw2s.distillation.recipes import default_distill
 from mmw2s.distillation.schedules import Constant
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.terms import build_terms

@@ -13,7 +13,7 @@ from typing import Dict, Optional, Tuple
 from mmengine.logging import print_log
 
 from .events import check_rows, longer
-from .files import (EVENTS, FILENAME, Rows, read_record, read_rows, set_aside)
+from .files import EVENTS, FILENAME, Rows, read_record, read_rows, set_aside
 from .history import check_history
 
 __all__ = ['earlier_decisions', 'earlier_history']

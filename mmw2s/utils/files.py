@@ -1,15 +1,17 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Files that are whole, or not there."""
 import os
+import os.path as osp
+import socket
 from contextlib import contextmanager
 from typing import IO, Iterator
 
-__all__ = ['atomic_write']
+__all__ = ['atomic_write', 'whole_file']
 
 
 @contextmanager
-def atomic_write(path: str, binary: bool = False) -> Iterator[IO]:
-    """Open a file for writing that takes its name only when it is complete.
+def whole_file(path: str) -> Iterator[str]:
+    """A path to write to; what is there takes its name when it is complete.
 
     A process that is killed meanwhile, or an error in the block, leaves the
     earlier file as it was. Several processes may write to one path: the last
@@ -17,12 +19,31 @@ def atomic_write(path: str, binary: bool = False) -> Iterator[IO]:
 
     Args:
         path (str): Path of the file. Its folder must exist.
+    """
+    # In the same folder: a rename across file systems is not atomic. The
+    # suffix stays: some formats are told by it.
+    folder, name = osp.split(path)
+    temporary = osp.join(folder,
+                         f'.{socket.gethostname()}.{os.getpid()}.{name}')
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        if osp.exists(temporary):
+            os.remove(temporary)
+
+
+@contextmanager
+def atomic_write(path: str, binary: bool = False) -> Iterator[IO]:
+    """Open a file for writing that takes its name only when it is complete,
+    see :func:`whole_file`.
+
+    Args:
+        path (str): Path of the file. Its folder must exist.
         binary (bool): Whether bytes are written. Defaults to False, text in
             UTF-8.
     """
-    # In the same folder: a rename across file systems is not atomic.
-    temporary = f'{path}.{os.getpid()}.tmp'
-    try:
+    with whole_file(path) as temporary:
         with open(
                 temporary,
                 'wb' if binary else 'w',
@@ -30,8 +51,3 @@ def atomic_write(path: str, binary: bool = False) -> Iterator[IO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise

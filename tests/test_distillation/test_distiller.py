@@ -13,7 +13,7 @@ from toys import retinanet
 from mmw2s.distillation.auto_weight import weighted_task
 from mmw2s.distillation.distiller import Distiller
 from mmw2s.distillation.terms import build_terms
-from mmw2s.engine.dry_run import noted_pairs
+from mmw2s.profiling.dry_run import noted_pairs
 from mmw2s.registry import SCHEDULES
 
 STUDENT, TEACHER = retinanet(50, channels=8), retinanet(18, channels=8)
@@ -166,8 +166,7 @@ def test_what_is_no_loss_of_the_task_is_not_weighted():
         loss_bbox=torch.tensor(2.))
 
 
-def test_at_strength_0_the_teacher_is_never_run(
-        distil, student, teacher):
+def test_at_strength_0_the_teacher_is_never_run(distil, student, teacher):
     runs = []
     handle = teacher.model.backbone.register_forward_hook(
         lambda *_: runs.append(1))

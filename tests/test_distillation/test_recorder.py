@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmw2s.distillation.recorder import Recorder, EnoughRecorded, find_module
+from mmw2s.distillation.recorder import EnoughRecorded, Recorder, find_module
 
 
 class Chain(nn.Module):

@@ -10,9 +10,9 @@ from tiny_two_stage import faster_rcnn, picture_batch
 from torch import nn
 from toys import retinanet
 
-from mmw2s.distillation.stopwatch import Stopwatch
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.teacher_outputs import teacher_named, training_flag_up
+from mmw2s.utils.timing import Stopwatch
 
 SMALL = retinanet(18, channels=8)
 

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-from .base import Recorded, Knowledge, Pair
+from .base import Knowledge, Pair, Recorded
 from .classification import ClassLogits, HiddenFeatures
 from .denoising import Denoising, DenoisingFeatures
 from .dense_head import DenseHeadOutputs

@@ -152,8 +152,7 @@ class Knowledge:
         """
         return {self.teacher_module: len(recorded[self.module])}
 
-    def pairs(self, recorded: Recorded,
-              outputs: TeacherOutputs) -> List[Pair]:
+    def pairs(self, recorded: Recorded, outputs: TeacherOutputs) -> List[Pair]:
         """Pair the student's recorded calls with the teacher's.
 
         Args:

@@ -6,13 +6,14 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmw2s.registry import KNOWLEDGE, is_kind
+from mmw2s.registry import KNOWLEDGE
+from mmw2s.utils.kinds import is_kind
 from mmw2s.utils.text import plural
+from ..class_matching import columns_of, num_classes
 from ..recorder import Call, find_module
-from ..class_matching import columns_of
 from ..teacher import FrozenTeacher
 from ..teacher_outputs import TeacherOutputs
-from .base import Recorded, Knowledge, Pair
+from .base import Knowledge, Pair, Recorded
 from .feature_maps import FPNFeatures
 from .feature_modules import feature_knowledge
 
@@ -67,7 +68,7 @@ class ClassLogits(Knowledge):
         if columns is None:
             return
         head = find_module(teacher.model, self.teacher_module, 'teacher')
-        known, given = len(teacher.classes), _num_classes(head)
+        known, given = len(teacher.classes), num_classes(head)
         if given not in (None, known):
             raise ValueError(
                 f'the teacher\'s {self.teacher_module} gives {given} logits, '
@@ -118,7 +119,7 @@ class ClassLogits(Knowledge):
             'activation', *map(_activation, heads),
             'scores of different kinds cannot be compared. Use a teacher '
             'with the student\'s kind of head')
-        counts = [_num_classes(head) for head in heads]
+        counts = [num_classes(head) for head in heads]
         if None not in counts:
             self._refuse_difference('classes', *counts, _OTHER_CLASSES)
 
@@ -145,8 +146,7 @@ class ClassLogits(Knowledge):
                 logger='current',
                 level=logging.WARNING)
 
-    def pairs(self, recorded: Recorded,
-              outputs: TeacherOutputs) -> List[Pair]:
+    def pairs(self, recorded: Recorded, outputs: TeacherOutputs) -> List[Pair]:
         target = _labels(outputs.data_samples) if self.gives_target else None
         pairs = []
         for student_call, teacher_call in zip(recorded[self.module],
@@ -198,8 +198,7 @@ class HiddenFeatures(FPNFeatures):
                  adapter: str = 'fixed') -> None:
         super().__init__(module, teacher_module, levels, seed, adapter)
 
-    def pairs(self, recorded: Recorded,
-              outputs: TeacherOutputs) -> List[Pair]:
+    def pairs(self, recorded: Recorded, outputs: TeacherOutputs) -> List[Pair]:
         size = outputs.inputs.shape[2:]
         return super().pairs(
             {self.module: _calls_with_maps(recorded, self.module, size)}, {
@@ -302,8 +301,3 @@ def _gives(head: nn.Module) -> Optional[str]:
         m.use_sigmoid for m in loss.modules() if hasattr(m, 'use_sigmoid')
     ]
     return 'softmax scores' if sigmoid and not any(sigmoid) else None
-
-
-def _num_classes(head: nn.Module) -> Optional[int]:
-    found = getattr(head, 'num_classes', getattr(head, 'out_features', None))
-    return found if isinstance(found, int) else None

@@ -12,7 +12,7 @@ from mmw2s.registry import KNOWLEDGE
 from mmw2s.utils.fields import check_choice, check_text
 from ..recorder import Call, find_module
 from ..teacher_outputs import TeacherOutputs
-from .base import Recorded, Knowledge, Pair
+from .base import Knowledge, Pair, Recorded
 from .feature_maps import FPNFeatures
 
 __all__ = ['Denoising', 'DenoisingFeatures']
@@ -76,8 +76,7 @@ class Denoising(Knowledge):
                 logger='current')
         self._alphas = student.alphas_cumprod
 
-    def pairs(self, recorded: Recorded,
-              outputs: TeacherOutputs) -> List[Pair]:
+    def pairs(self, recorded: Recorded, outputs: TeacherOutputs) -> List[Pair]:
         pairs = []
         calls = recorded[self.module]
         replayed = _replay(self._teacher_denoiser, calls, outputs)
@@ -152,8 +151,7 @@ class DenoisingFeatures(FPNFeatures):
         self._teacher_denoiser = teacher.get_submodule(self.denoiser)
         self.by_class = student.num_classes is not None
 
-    def pairs(self, recorded: Recorded,
-              outputs: TeacherOutputs) -> List[Pair]:
+    def pairs(self, recorded: Recorded, outputs: TeacherOutputs) -> List[Pair]:
         _replay(self._teacher_denoiser, recorded[self.denoiser], outputs)
         return super().pairs(recorded, outputs)
 

@@ -6,10 +6,11 @@ import torch
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
-from mmw2s.registry import KNOWLEDGE, is_kind
+from mmw2s.registry import KNOWLEDGE
 from mmw2s.utils.fields import check_choice, check_integer, check_number
+from mmw2s.utils.kinds import is_kind
 from ..teacher_outputs import TeacherOutputs
-from .base import Recorded, Knowledge, Pair
+from .base import Knowledge, Pair, Recorded
 from .box_code import box_code
 from .feature_modules import feature_knowledge
 
@@ -87,8 +88,9 @@ class DenseHeadOutputs(Knowledge):
         """Compare classes, strides, anchors and box codes of the heads."""
         heads = self.modules_of(student, teacher)
         features = feature_knowledge(student, teacher)
-        for whose, head in zip((f'student\'s {self.module}',
-                                f'teacher\'s {self.teacher_module}'), heads):
+        for whose, head in zip(
+            (f'student\'s {self.module}', f'teacher\'s {self.teacher_module}'),
+                heads):
             why_not = _why_unreadable(head)
             if why_not is not None:
                 raise ValueError(
@@ -104,8 +106,9 @@ class DenseHeadOutputs(Knowledge):
             'scores of different kinds cannot be compared. Use a teacher '
             'with the student\'s kind of classification loss')
         self._refuse_difference(
-            'strides', *([tuple(s) for s in head.prior_generator.strides]
-                         for head in heads),
+            'strides',
+            *([tuple(s) for s in head.prior_generator.strides]
+              for head in heads),
             'locations are paired level by level. Use a teacher with the '
             'student\'s levels')
         self._refuse_other_anchors(*map(_anchors, heads))
@@ -144,8 +147,7 @@ class DenseHeadOutputs(Knowledge):
             for head in heads
         ]
 
-    def pairs(self, recorded: Recorded,
-              outputs: TeacherOutputs) -> List[Pair]:
+    def pairs(self, recorded: Recorded, outputs: TeacherOutputs) -> List[Pair]:
         pairs = []
         for i, calls in enumerate(
                 zip(recorded[self.module], outputs[self.teacher_module])):

@@ -10,7 +10,7 @@ from mmw2s.utils.fields import check_choice, check_integer, check_seed
 from mmw2s.utils.text import plural
 from ..teacher_outputs import TeacherOutputs
 from .adapter import ChannelAdapters, random_projection
-from .base import Recorded, Knowledge, Pair
+from .base import Knowledge, Pair, Recorded
 
 __all__ = ['FPNFeatures']
 
@@ -78,8 +78,7 @@ class FPNFeatures(Knowledge):
                 'diffusion models')
         super().check(student, teacher)
 
-    def pairs(self, recorded: Recorded,
-              outputs: TeacherOutputs) -> List[Pair]:
+    def pairs(self, recorded: Recorded, outputs: TeacherOutputs) -> List[Pair]:
         pairs = []
         for student_call, teacher_call in zip(recorded[self.module],
                                               outputs[self.teacher_module]):
@@ -145,7 +144,8 @@ class FPNFeatures(Knowledge):
             return Pair(name, student, teacher)
         trained = self.adapters is not None
         self._tell(
-            'channels', f'{name}: the student\'s maps have {channels} channels, '
+            'channels',
+            f'{name}: the student\'s maps have {channels} channels, '
             f'the teacher\'s {wanted}; ' +
             ('a trained convolution brings the student\'s to the teacher\'s '
              'channels' if trained else 'a random projection brings the wider '

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mmw2s.registry import KNOWLEDGE
 from mmw2s.utils.fields import check_choice
 from ..teacher_outputs import TeacherOutputs
-from .base import Recorded, Knowledge, Pair
+from .base import Knowledge, Pair, Recorded
 from .box_code import box_code, code_size
 from .feature_modules import feature_knowledge
 
@@ -106,9 +106,9 @@ class RoIHeadOutputs(Knowledge):
         """Compare kinds, classes and box codes of the RoI heads."""
         roi_heads = self.modules_of(student, teacher)
         features = feature_knowledge(student, teacher)
-        for whose, roi_head in zip((f'student\'s {self.module}',
-                                    f'teacher\'s {self.teacher_module}'),
-                                   roi_heads):
+        for whose, roi_head in zip(
+            (f'student\'s {self.module}', f'teacher\'s {self.teacher_module}'),
+                roi_heads):
             self._refuse_unreadable(whose, roi_head, features)
         if self.output == 'masks' and roi_heads[0].share_roi_extractor:
             raise ValueError(
@@ -201,8 +201,7 @@ class RoIHeadOutputs(Knowledge):
     def calls_needed(self, recorded: Recorded) -> Dict[str, int]:
         return {self._teacher_maps: 1}
 
-    def pairs(self, recorded: Recorded,
-              outputs: TeacherOutputs) -> List[Pair]:
+    def pairs(self, recorded: Recorded, outputs: TeacherOutputs) -> List[Pair]:
         pairs, divisors = [], []
         pair_of = getattr(self, f'_{self.output}')
         for i, (extractor, head, loss) in enumerate(self._stages):

@@ -6,17 +6,17 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import IterBasedTrainLoop
 
-from mmw2s.analysis.targets import (make_targets, target_results, tell_reached,
-                                    warn_of_unknown)
 from mmw2s.engine.checkpoints import save_resumable
-from mmw2s.engine.clock import Clock
 from mmw2s.engine.data_wait import DataWaitHook
 from mmw2s.engine.next_command import tell_next_command
 from mmw2s.engine.run_facts import describe_run, iters_per_epoch, samples_drawn
 from mmw2s.engine.run_guard import batches_trained
 from mmw2s.engine.run_log import RunLog, refuse_another
 from mmw2s.records.event_log import EventLog
+from mmw2s.records.targets import (make_targets, target_results, tell_reached,
+                                   warn_of_unknown)
 from mmw2s.utils.fields import check_choice, check_flag
+from mmw2s.utils.timing import Clock
 
 __all__ = ['TimeToTargetHook']
 
@@ -139,7 +139,7 @@ class TimeToTargetHook(Hook):
                           data_batch: Any = None) -> None:
         """Note that the batch is there."""
         if self._train.running:
-            self._data_wait.end()
+            self._data_wait.clock.stop()
         else:
             self._wall.start()
             self._train.start()

@@ -13,7 +13,7 @@ from mmw2s.engine.next_command import tell_next_command
 from mmw2s.engine.run_log import RunLog, refuse_another
 from mmw2s.engine.session import Session, refuse_unreached
 from mmw2s.records.event_log import RunRecord
-from mmw2s.registry import check_fields
+from mmw2s.utils.building import check_fields
 from .time_to_target_hook import TimeToTargetHook
 
 __all__ = ['WeakTeacherDistillHook']
@@ -177,6 +177,7 @@ def _is_finite(runner: Runner, outputs: dict) -> bool:
     """
     scalars = runner.message_hub.log_scalars
     grad = getattr(runner.optim_wrapper, 'grad_name', 'grad_norm')
-    names = [f'train/{k}' for k in (*outputs, grad) if 'loss' in k or k == grad]
+    names = [f'train/{key}' for key in outputs if 'loss' in key]
+    names.append(f'train/{grad}')
     shown = [scalars[name].current() for name in names if name in scalars]
     return bool(shown) and all(map(math.isfinite, shown))

@@ -8,7 +8,7 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from mmw2s.registry import is_kind
+from mmw2s.utils.kinds import is_kind
 from .fixed_noise import draw_noise, generators
 from .parameterisation import KINDS, target_of
 

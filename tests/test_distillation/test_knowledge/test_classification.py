@@ -7,12 +7,12 @@ from mmpretrain.structures import DataSample
 from tiny_classifiers import CLASSES, batch, build, classifier
 from torch import nn
 
-from mmw2s.distillation import Recorder, FrozenTeacher
+from mmw2s.distillation import FrozenTeacher, Recorder
 from mmw2s.distillation.distiller import Distiller
 from mmw2s.distillation.knowledge import ClassLogits, HiddenFeatures
 from mmw2s.distillation.knowledge.classification import _as_maps
 from mmw2s.distillation.terms import build_terms
-from mmw2s.engine.dry_run import noted_pairs
+from mmw2s.profiling.dry_run import noted_pairs
 from mmw2s.registry import SCHEDULES
 
 VIT = dict(

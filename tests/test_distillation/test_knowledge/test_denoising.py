@@ -7,10 +7,10 @@ from tiny_diffusion import batch, build, diffusion
 from torch.testing import assert_close
 
 from mmw2s.distillation import FrozenTeacher
-from mmw2s.distillation.defaults import default_distill
 from mmw2s.distillation.distiller import Distiller
 from mmw2s.distillation.knowledge import (Denoising, DenoisingFeatures,
                                           FPNFeatures, HiddenFeatures)
+from mmw2s.distillation.recipes import default_distill
 from mmw2s.distillation.schedules import Constant
 from mmw2s.distillation.terms import build_terms
 from mmw2s.models.diffusion import convert, min_snr_weight

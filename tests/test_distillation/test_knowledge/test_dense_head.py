@@ -1,6 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import copy
-from types import SimpleNamespace
 
 import pytest
 import torch

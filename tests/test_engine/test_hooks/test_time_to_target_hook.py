@@ -14,9 +14,9 @@ from mmengine.registry import DATASETS, HOOKS, METRICS
 from ranks import run_ranks
 
 from mmw2s.analysis.run import Run
-from mmw2s.analysis.targets import target_results
 from mmw2s.engine.hooks.time_to_target_hook import TimeToTargetHook
 from mmw2s.records.files import EVENTS
+from mmw2s.records.targets import target_results
 
 SAVE_BEFORE_VALIDATION = dict(type='CheckpointHook', interval=1)
 
@@ -445,7 +445,7 @@ import sys
 import torch.distributed as dist
 from mmengine.hooks import Hook
 from mmengine.testing.runner_test_case import RunnerTestCase
-from mmw2s.analysis.targets import target_results
+from mmw2s.records.targets import target_results
 from mmw2s.engine import TimeToTargetHook
 from mmw2s.engine.launch import shut_down_processes
 
