@@ -37,10 +37,10 @@ def restart_smoothed(hub: MessageHub,
         hub (MessageHub): That of the run.
         steps (int): Steps in the hub since the stop; their losses are kept.
             -1 where the stop came at the end of a step that the logger has
-            not shown yet: its losses are kept too, and those of the distillation,
-            still in the hub, are taken out of their sum.
-        loss_is_a_sum (bool): Whether ``loss`` is the sum of all losses, those of
-            the distillation included. Defaults to True.
+            not shown yet: its losses are kept too, and those of the
+            distillation, still in the hub, are taken out of their sum.
+        loss_is_a_sum (bool): Whether ``loss`` is the sum of all losses, those
+            of the distillation included. Defaults to True.
     """
     scalars = hub.log_scalars
     distilled = sum(buffer.current() for key, buffer in scalars.items()
