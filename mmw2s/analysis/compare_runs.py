@@ -264,7 +264,7 @@ def _values(runs: List[Run], key: str) -> List[Any]:
     return [value for i, value in enumerate(told) if value not in told[:i]]
 
 
-if __name__ == '__main__':  # python -m, by who looks for the tool
+if __name__ == '__main__':  # for "python -m"
     import sys
 
     from mmw2s.cli import main

@@ -239,7 +239,7 @@ def _quality(result: Comparison, runs: List[Run], metric: str) -> List[str]:
     ]
 
 
-if __name__ == '__main__':  # python -m, by who looks for the tool
+if __name__ == '__main__':  # for "python -m"
     import sys
 
     from mmw2s.cli import main

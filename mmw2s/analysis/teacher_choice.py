@@ -183,7 +183,7 @@ def _checkpoints(folder: str) -> Dict[str, str]:
     return found
 
 
-if __name__ == '__main__':  # python -m, by who looks for the tool
+if __name__ == '__main__':  # for "python -m"
     import sys
 
     from mmw2s.cli import main

@@ -8,11 +8,14 @@ __all__ = ['DataWaitHook']
 
 
 class DataWaitHook(Hook):
-    """Adds up the seconds in which training waits for its next batch.
+    """Measures how long training waits for the data loader.
 
-    It begins to wait after all other hooks of a step; MMEngine's ``data_time``
-    counts some of them, such as averaging weights, as loading data. Who
-    registers it calls :meth:`end` as the first of all hooks of the next step.
+    A wait starts after the last hook of a step and ends before the first hook
+    of the next one. MMEngine's ``data_time`` starts earlier: it counts other
+    hooks, such as averaging weights, as loading data.
+
+    A hook cannot be both the last of one step and the first of the next. So
+    the owner of this hook calls :meth:`end` from a hook that runs first.
     """
 
     priority = 'LOWEST'
@@ -21,7 +24,11 @@ class DataWaitHook(Hook):
         self.reset()
 
     def reset(self, train_seconds: float = 0.) -> None:
-        """Count from here on, with the training clock at this."""
+        """Start a new measurement.
+
+        Args:
+            train_seconds (float): The training clock now. Defaults to 0.
+        """
         self._counted_from = train_seconds
         self._seconds = 0.
         self._since: Optional[float] = None
@@ -29,23 +36,23 @@ class DataWaitHook(Hook):
     def _begin(self, *args: Any, **kwargs: Any) -> None:
         self._since = time.perf_counter()
 
-    # What follows a step or an epoch without a further step is no waiting for
-    # data: a wait that does not come to its end is forgotten.
+    # If no step follows, for instance because a validation comes first, then
+    # the time is no wait for data: the next start replaces this one.
     before_train_epoch = after_train_iter = after_val = _begin
 
     def end(self) -> None:
-        """The batch is there."""
+        """End the wait: the batch has been loaded."""
         if self._since is not None:
             self._seconds += time.perf_counter() - self._since
 
     def share(self, train_seconds: float) -> Optional[float]:
-        """Of the training time since the last call, the share of waiting.
+        """Share of waiting in the training time since the last call.
 
         Args:
-            train_seconds (float): What the training clock shows.
+            train_seconds (float): The training clock now.
 
         Returns:
-            float or None: From 0 to 1; None where no time has passed.
+            float or None: From 0 to 1; None if no time has passed.
         """
         passed, waited = train_seconds - self._counted_from, self._seconds
         self.reset(train_seconds)

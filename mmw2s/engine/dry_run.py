@@ -116,7 +116,7 @@ def _print_teacher(console: Console, hook: WeakTeacherDistillHook,
         console.print(line)
 
 
-if __name__ == '__main__':  # python -m, by who looks for the tool
+if __name__ == '__main__':  # for "python -m"
     import sys
 
     from mmw2s.cli import main

@@ -150,7 +150,7 @@ def _read(path: str) -> torch.Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
-if __name__ == '__main__':  # python -m, by who looks for the tool
+if __name__ == '__main__':  # for "python -m"
     import sys
 
     from mmw2s.cli import main
