@@ -213,7 +213,7 @@ def test_the_teacher_can_be_surpassed_by_fid(teacher, tmp_path):
                     metric='diffusion/fid_16_ddim4',
                     latest=None))
         ],
-        val_evaluator=[dict(type='DenoisingLoss'), FID])
+        val_evaluator=[dict(type='DenoisingError'), FID])
     cfg.val_dataloader.dataset.pipeline = [dict(type='PackImage', generate=16)]
     train(cfg)
     known, = rows(tmp_path, 'teacher')

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from mmw2s import compatibility
 from mmw2s.models.diffusion.fixed_noise import fixed_timesteps
-from mmw2s.models.diffusion.parameterisation import KINDS
+from mmw2s.models.diffusion.prediction_type import PREDICTION_TYPES
 
 DIT = dict(
     type='diffusers.DiTTransformer2DModel',
@@ -23,7 +23,7 @@ DIT = dict(
     num_embeds_ada_norm=3)
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', PREDICTION_TYPES)
 def test_loss_is_that_of_a_plain_loop(kind):
     model = build(diffusion(kind=kind))
     inputs, samples = batch()
@@ -112,7 +112,7 @@ def test_errors_are_the_same_each_time_and_in_any_batch():
     assert_close(errors(model, inputs[2:], samples[2:]), first[2:])
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', PREDICTION_TYPES)
 def test_errors_are_of_the_noise_whatever_is_predicted(kind):
     model = build(diffusion(kind=kind))
     inputs, samples = batch()
@@ -331,7 +331,7 @@ def test_parts_that_do_not_fit_are_refused_when_it_is_built(cfg, message):
         build(cfg)
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', PREDICTION_TYPES)
 def test_timesteps_can_be_weighted_where_no_image_is_left(kind):
     model = build(
         diffusion(
