@@ -56,7 +56,8 @@ class FID(BaseMetric):
         >>> val_evaluator = dict(
         >>>     type='FID',
         >>>     num_samples=10000,
-        >>>     reference=dict(type='ImageFolder', data_root='data/real'))
+        >>>     reference=dict(
+        >>>         type='ImageFolder', data_root='data/real', size=32))
     """
 
     default_prefix = 'diffusion'
