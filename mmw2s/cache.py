@@ -10,9 +10,12 @@ __all__ = ['cache_folder', 'weights_hash']
 
 
 def cache_folder(kind: str) -> str:
-    """Where results of one kind are kept for later runs.
+    """The cache folder for one kind of result.
 
-    Below ``$MMW2S_CACHE``, by default ``~/.cache/mmw2s``.
+    It is below ``$MMW2S_CACHE``, by default ``~/.cache/mmw2s``.
+
+    Args:
+        kind (str): Name of the kind of result.
     """
     caches = os.environ.get('XDG_CACHE_HOME', osp.expanduser('~/.cache'))
     root = os.environ.get('MMW2S_CACHE', osp.join(caches, 'mmw2s'))
@@ -20,7 +23,7 @@ def cache_folder(kind: str) -> str:
 
 
 def weights_hash(model: nn.Module) -> str:
-    """What tells results of these weights from those of others."""
+    """SHA-256 of all names and values in a model's ``state_dict``."""
     digest = hashlib.sha256()
     for key, value in sorted(model.state_dict().items()):
         digest.update(key.encode())

@@ -227,7 +227,7 @@ def _notes(baselines: List[Run], w2s: List[Run], teacher: Optional[Run],
 
 
 def _unknown(students: List[Run], teacher: Optional[Run]) -> List[str]:
-    """What runs without a record of ours do not tell."""
+    """What is not known of runs without a record of mmw2s."""
     from_logs = [
         f'{run.name} ({run.facts["source"]})'
         for run in students + ([teacher] if teacher else [])

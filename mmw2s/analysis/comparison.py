@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""How much sooner one group of runs reached its targets than another."""
+"""Compare how fast two groups of runs reached targets."""
 import math
 from dataclasses import dataclass, field
 from statistics import median
@@ -13,21 +13,21 @@ __all__ = ['Comparison', 'Speedup', 'Target']
 
 
 class Speedup(NamedTuple):
-    """The baseline's median cost divided by the other side's.
+    """Median cost of the baselines divided by that of the w2s runs.
 
     Attributes:
-        value (float, optional): The factor. None where neither side's median
-            is known.
-        bound (str): '' where both medians are known. '>' where the baseline's
-            is beyond the end of its runs: the factor is more than this. '<'
-            where the weak-to-strong side's is: it is less than this.
+        value (float, optional): The factor. None if neither group reached the
+            target.
+        bound (str): '' if both medians are known. '>' if the baselines did not
+            reach the target: the factor is larger than ``value``. '<' if the
+            w2s runs did not: the factor is smaller than ``value``.
     """
     value: Optional[float]
     bound: str = ''
 
     @property
     def is_faster(self) -> bool:
-        """Whether it is certain that less was spent."""
+        """Whether the w2s runs certainly cost less."""
         return self.value is not None and self.bound != '<' and (
             self.value >= 1 if self.bound else self.value > 1)
 
@@ -39,13 +39,13 @@ class Speedup(NamedTuple):
 
 @dataclass
 class Target:
-    """One target, and the row at which each run first reached it.
+    """A target, and the first validation of each run that reached it.
 
     Args:
         value (float): The value of the metric.
-        label (str): The value and where it comes from.
-        baseline (list): A row or None for each baseline.
-        w2s (list): The same for each weak-to-strong run.
+        label (str): The value in words, such as '0.36 (90% of baseline)'.
+        baseline (list): A row for each baseline, None if it was not reached.
+        w2s (list): The same for each w2s run.
     """
     value: float
     label: str
@@ -55,17 +55,16 @@ class Target:
 
 @dataclass
 class Comparison:
-    """Two groups of runs and their targets, as :func:`mmw2s.analysis.compare`
-    returns it.
+    """The result of :func:`mmw2s.analysis.compare`.
 
     Args:
         metric (str): The metric compared.
-        rule (str): 'greater' or 'less', its better side.
-        baselines (list[Run]): The runs without a weak teacher.
-        w2s (list[Run]): The runs with one.
+        rule (str): 'greater' or 'less': which scores are better.
+        baselines (list[Run]): Runs without a teacher.
+        w2s (list[Run]): Weak-to-strong runs: runs with a weak teacher.
         teacher (Run, optional): The teacher's own training.
         targets (list[Target]): From the easiest to the hardest.
-        notes (list[str]): What to know before believing the numbers.
+        notes (list[str]): Facts that limit what the numbers show.
     """
     metric: str
     rule: str
@@ -77,24 +76,24 @@ class Comparison:
 
     @property
     def units(self) -> List[str]:
-        """The units that the runs can be compared in: all of
-        :data:`~mmw2s.analysis.run.UNITS` that each of them tells."""
+        """The keys of :data:`~mmw2s.analysis.run.UNITS` that are known for
+        all runs, so that the runs can be compared in them."""
         return known_units(self.baselines + self.w2s)
 
     @property
     def progress_unit(self) -> str:
-        """Epochs, or iterations where not all runs tell their epochs."""
+        """'epoch', or 'iter' if the epochs of some run are not known."""
         return 'epoch' if 'epoch' in self.units else 'iter'
 
     @property
     def clock_unit(self) -> Optional[str]:
-        """The wall clock, else the training time, else None."""
+        """'wall_seconds', else 'train_seconds', else None."""
         return next((unit for unit in ('wall_seconds', 'train_seconds')
                      if unit in self.units), None)
 
     @property
     def teacher_units(self) -> List[str]:
-        """The units in which the teacher's own training can be added."""
+        """The units in which the cost of the teacher's training is known."""
         return [
             unit for unit in TIME_UNITS
             if unit in self.units and self.teacher and self.teacher.knows(unit)
@@ -105,7 +104,7 @@ class Comparison:
               side: str,
               unit: str,
               for_good: bool = False) -> List[float]:
-        """Cost of reaching a target, by run; infinite where not reached.
+        """Cost of each run to reach a target; infinite if it never did.
 
         Args:
             target (Target): One of the targets.
@@ -132,10 +131,10 @@ class Comparison:
         ]
 
     def teacher_cost(self, unit: str) -> float:
-        """What the teacher's own training cost, until its last validation.
+        """Cost of the teacher's own training up to its last validation.
 
-        0 without a teacher's run, and in epochs and iterations: those of
-        another model cannot be added.
+        It is 0 without a run of the teacher. It is also 0 in epochs and
+        iterations, because those of another model cannot be added.
         """
         if self.teacher is None or unit not in TIME_UNITS:
             return 0.
@@ -148,10 +147,17 @@ class Comparison:
                 for_good: bool = False) -> Speedup:
         """Speed-up of the medians, in one of :attr:`units`.
 
-        With ``for_good`` it is that of reaching the target for good. A
-        side's median is unknown when half of its runs or more did not reach
-        the target. They would have needed more than they had spent at their
-        end, which still gives a bound on the speed-up.
+        The median of a group is not known if half of its runs or more did not
+        reach the target. Reaching it would have cost these runs more than
+        their whole length. This gives a bound of the speed-up.
+
+        Args:
+            target (Target): One of the targets.
+            unit (str): One of :attr:`units`.
+            with_teacher (bool): Whether the cost of the teacher's training is
+                added to the w2s runs. Defaults to False.
+            for_good (bool): Whether the next validation must reach the target
+                too. Defaults to False.
         """
         extra = self.teacher_cost(unit) if with_teacher else 0.
         base, bound_base = self._median(target, 'baseline', unit, for_good)
@@ -173,7 +179,7 @@ class Comparison:
             for c, run in zip(costs, runs)), True
 
     def verdict(self) -> List[str]:
-        """What the numbers say, in sentences, no gain included."""
+        """The result in sentences; says so if there is no speed-up."""
         total, said, sooner = len(self.targets), [], []
         clock = self.clock_unit
         kinds = [(self.progress_unit, False)]
@@ -222,14 +228,14 @@ class Comparison:
                          for up, t in zip(speedups, self.targets))
 
     def median_best(self, runs: Sequence[Run]) -> Optional[float]:
-        """Median over runs of the best value; None if none has a value."""
+        """Median over runs of the best score; None if no run has one."""
         best = [run.best(self.metric, self.rule) for run in runs]
         scores = [row['metrics'][self.metric] for row in best if row]
         return median(scores) if scores else None
 
     def teacher_score(self) -> Optional[float]:
-        """The teacher's score as its students' runs measured it, else the
-        last one of its own run."""
+        """The teacher's score as a w2s run measured it, else the last score
+        of the teacher's own run, else None."""
         for run in self.w2s:
             event = run.teacher or {}
             score = event.get('metrics', {}).get(self.metric)
@@ -241,8 +247,10 @@ class Comparison:
         return rows[-1]['metrics'][self.metric] if rows else None
 
     def judge_teacher(self) -> Optional[Judgement]:
-        """The teacher against the baselines' median best; None where one of
-        the two is not known, or the best is no positive number."""
+        """The teacher compared with the median best of the baselines.
+
+        None if one of the two is not known, or if the best is not positive.
+        """
         score, best = self.teacher_score(), self.median_best(self.baselines)
         if score is None or best is None or best <= 0:
             return None
