@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""One batch through everything, to see what a config does before paying."""
+"""Try a config on a few batches, before a long training."""
 import tempfile
 from typing import Dict, Optional, Sequence, Tuple
 
@@ -19,13 +19,12 @@ __all__ = ['dry_run']
 
 
 def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
-    """Run a few training steps of a config and say what they did.
+    """Run a few training steps of a config and print what they do.
 
-    Prints the pairs that were matched (module, level, shape), the value of
-    every loss at full strength, the teacher's score, until when the
-    distillation would be on, the fields that were chosen, and milliseconds and
-    peak memory of a step with and without the teacher. Writes nothing into the
-    work_dir.
+    Prints the pairs (module, level, shape), the value of every loss at full
+    strength, the teacher's score, the end of the distillation, all fields of
+    the hook with their defaults, and milliseconds and peak memory of a step
+    with and without the teacher. Writes nothing into the work_dir.
 
     Args:
         cfg (Config): A config with a ``WeakTeacherDistillHook``.
@@ -34,7 +33,10 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
 
     Raises:
         ValueError: If the config has no such hook, or its stop rule ends the
-            distillation at once.
+            distillation within three steps.
+
+    Examples:
+        >>> dry_run(Config.fromfile(mmw2s.config('w2s_retinanet_coco.py')))
     """
     console = console or Console()
     with tempfile.TemporaryDirectory() as work_dir:
@@ -49,7 +51,8 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
             dict(type='Constant', value=1.))
         stopwatch = hook.distiller.teacher.stopwatch
         first, second, third = run.batches(3)
-        # Its time does not count: it allocates, tunes and notes every pair.
+        # The first step is not timed: it allocates memory, chooses kernels and
+        # records every pair.
         hook.measured = []
         losses = {k: v.item() for k, v in run.train([first]).losses.items()}
         rows, hook.measured = [_row(m) for m in hook.measured], None
@@ -58,7 +61,7 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
         if hook.distiller is None:
             raise ValueError('the stop rule of this config ends the '
                              'distillation within its first three steps')
-        hook._detach(run.runner)  # as at a stop, not said in the log
+        hook._detach(run.runner)  # as at a stop, but without a log line
         off = run.train([third])
         off_mib = allocated_mib() + step_peak_mib(lambda: run.train([third]))
 

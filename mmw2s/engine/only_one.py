@@ -6,10 +6,12 @@ __all__ = ['refuse_another']
 
 
 def refuse_another(runner: Runner, hook: Hook) -> None:
-    """Refuse a run with two hooks of a kind, whose records would mix.
+    """Refuse a run with two hooks of the same class.
+
+    Their records would get mixed up.
 
     Raises:
-        ValueError: If the run has another hook of this one's class.
+        ValueError: If the run has another hook of the class of ``hook``.
     """
     kind = type(hook)
     if sum(isinstance(other, kind) for other in runner.hooks) > 1:
