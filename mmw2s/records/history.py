@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""The validations of a run with what they had cost."""
+"""The history of a run: its validations and their costs."""
 from typing import Any, Dict, Optional
 
 from .checks import (COUNT, FLAG, MAYBE_COUNT, MAYBE_NUMBER, METRICS, NUMBER,
@@ -7,7 +7,7 @@ from .checks import (COUNT, FLAG, MAYBE_COUNT, MAYBE_NUMBER, METRICS, NUMBER,
 
 __all__ = ['FILENAME', 'check_history']
 
-#: The file that holds them, of TimeToTargetHook.
+#: The file that TimeToTargetHook writes.
 FILENAME = 'time_to_target.json'
 
 _LIST = Kind('a list', lambda value: isinstance(value, list))
@@ -26,17 +26,18 @@ def check_history(content: Dict[str, Any],
                   source: str,
                   iteration: Optional[int] = None,
                   clocks: Optional[Dict[str, float]] = None) -> None:
-    """Check that the content of a ``time_to_target.json`` is whole.
+    """Check the content of a ``time_to_target.json``.
 
     Args:
-        content (dict): What was read.
-        source (str): Where it is from.
-        iteration (int, optional): Of the checkpoint that is resumed.
-        clocks (dict, optional): ``train_seconds`` and ``wall_seconds`` of
-            that checkpoint; no earlier validation can be beyond.
+        content (dict): The content.
+        source (str): Where it is from, for messages.
+        iteration (int, optional): Iteration of the checkpoint that the run is
+            resumed from.
+        clocks (dict, optional): ``train_seconds`` and ``wall_seconds`` of that
+            checkpoint. Earlier validations must have smaller values.
 
     Raises:
-        ValueError: If it is not, naming the source and the row.
+        ValueError: If it is damaged. The message names the source and the row.
     """
     problem = misfit(
         content,

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Files that are whole, or not there."""
+"""Write files so that they are never incomplete."""
 import os
 from contextlib import contextmanager
 from typing import IO, Iterator
@@ -9,18 +9,22 @@ __all__ = ['atomic_write']
 
 @contextmanager
 def atomic_write(path: str, binary: bool = False) -> Iterator[IO]:
-    """Open a file for writing that takes its name only when it is complete.
+    """Open a temporary file that replaces ``path`` when it is complete.
 
-    A process that is killed meanwhile, or an error in the block, leaves the
-    earlier file as it was. Several processes may write to one path: the last
-    one wins.
+    If the process is killed or the block raises an error, the earlier file
+    stays as it was. If several processes write to one path, the last one wins.
 
     Args:
         path (str): Path of the file. Its folder must exist.
-        binary (bool): Whether bytes are written. Defaults to False, text in
+        binary (bool): Whether bytes are written. Defaults to False: text in
             UTF-8.
+
+    Examples:
+        >>> with atomic_write('facts.json') as file:
+        >>>     json.dump(facts, file)
     """
-    # In the same folder: a rename across file systems is not atomic.
+    # In the same folder, because renaming to another file system is not
+    # atomic.
     temporary = f'{path}.{os.getpid()}.tmp'
     try:
         with open(
