@@ -188,14 +188,14 @@ def test_images_are_those_of_diffusers_own_pipeline(kind):
     pipeline = getattr(diffusers, f'{kind}Pipeline')(model.denoiser,
                                                      model.sampler)
     pipeline.set_progress_bar_config(disable=True)
-    theirs = pipeline(
+    wanted = pipeline(
         generator=torch.Generator().manual_seed(3),
         num_inference_steps=4,
         output_type='np').images
     # The first draw of a seed is the noise that both begin with; what DDPM
     # adds on the way are the next ones.
-    ours = model.sample([3]).permute(0, 2, 3, 1) / 255.
-    assert_close(ours, torch.from_numpy(theirs).float(), atol=2 / 255, rtol=0)
+    found = model.sample([3]).permute(0, 2, 3, 1) / 255.
+    assert_close(found, torch.from_numpy(wanted).float(), atol=2 / 255, rtol=0)
 
 
 def test_classes_are_taken_in_turns(monkeypatch):
