@@ -33,6 +33,15 @@ class StopRule:
 
     Raises:
         ValueError: If ``latest`` is not above 0 and at most 1.
+
+    Examples:
+        >>> @STOP_RULES.register_module()
+        >>> class Below(StopRule):
+        >>>     needs_validation = True
+        >>>
+        >>>     def after(self, row):
+        >>>         if row['event'] == 'val' and row['metrics']['loss'] < 1:
+        >>>             return 'the validation loss is below 1'
     """
 
     #: Whether the rule decides on validations.

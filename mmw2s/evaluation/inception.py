@@ -26,6 +26,10 @@ class InceptionFeatures(nn.Module):
 
     Raises:
         FileNotFoundError: If there is no such file, or no such package.
+
+    Examples:
+        >>> extractor = dict(
+        >>>     type='InceptionFeatures', path='inception-2015-12-05.pt')
     """
 
     #: Number of features.
