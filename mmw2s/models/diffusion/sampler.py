@@ -226,11 +226,11 @@ def _try_out(sampler: Any, scheduler: Any, steps: int) -> None:
                      'of an image, but from the run or the rest of the batch')
 
 
-def _between(alphas: Tensor, t: Tensor) -> Tensor:
-    """``alphas_cumprod`` at a timestep, interpolated if it is no integer."""
-    t = t.to(alphas.dtype).clamp(0, len(alphas) - 1)
+def _between(alphas_cumprod: Tensor, t: Tensor) -> Tensor:
+    """The value at a timestep, interpolated if it is no integer."""
+    t = t.to(alphas_cumprod.dtype).clamp(0, len(alphas_cumprod) - 1)
     low, high = t.floor().long(), t.ceil().long()
-    return alphas[low].lerp(alphas[high], t - low)
+    return alphas_cumprod[low].lerp(alphas_cumprod[high], t - low)
 
 
 def _fitting(scheduler: Any, steps: int) -> List[str]:
