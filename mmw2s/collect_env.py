@@ -33,13 +33,13 @@ def _version(module: str) -> str:
         if error.name == module:
             return 'not installed'
         return f'cannot be imported: {error}'
-    # A broken package is what such a report is for.
+    # A broken package may raise anything; the report has to say so.
     except Exception as error:
         return f'cannot be imported: {type(error).__name__}: {error}'
 
 
 def _openmmlab_version(module: str) -> str:
-    """Version and family, telling where two of them lie over each other."""
+    """Version and family of a package; says if two families are installed."""
     found = [name for name in _OPENMMLAB[module] if _is_installed(name)]
     version = _version(module)
     if len(found) > 1:
@@ -61,17 +61,17 @@ def _mmcv_ops() -> str:
 
 
 def collect_env() -> Dict[str, str]:
-    """MMEngine's report of the environment, with what mmw2s stands on.
+    """MMEngine's report of the environment, and the packages of mmw2s.
 
     Returns:
-        dict: Title -> what was found. Packages that are missing or broken
-        are part of the report.
+        dict: Title -> finding. It also says which packages are missing or
+        broken.
     """
     try:
         env = {key: str(value) for key, value in collect_base_env().items()}
     except Exception as error:  # it imports torchvision, which may be broken
         env = {'MMEngine report': f'{type(error).__name__}: {error}'}
-    # The names below replace MMEngine's own entry for itself.
+    # MMEngine is reported below like the other packages.
     env.pop('MMEngine', None)
     env['CPU cores'] = str(os.cpu_count())
     env['OMP_NUM_THREADS'] = os.environ.get('OMP_NUM_THREADS', 'not set')

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Where the configs are: in the checkout, or inside the installed wheel."""
+"""Find the configs of mmw2s, in the checkout or in the installed wheel."""
 import difflib
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def configs_root() -> Path:
 def config(name: str) -> str:
     """Absolute path of a config that comes with mmw2s.
 
-    It lets a config of one's own inherit from one of ours, wherever mmw2s is
+    With it your own config can inherit from one of mmw2s, wherever mmw2s is
     installed::
 
         _base_ = [__import__('mmw2s').config('w2s_retinanet_coco.py')]

@@ -94,7 +94,7 @@ def run_config(work_dir,
                 batch_size=32,
                 dataset=dict(type='Digits', split='val', indices=32),
                 sampler=dict(type='DefaultSampler', shuffle=False)),
-            val_evaluator=dict(type='DenoisingLoss'),
+            val_evaluator=dict(type='DenoisingError'),
             train_cfg=dict(by_epoch=False, max_iters=iters, val_interval=4),
             val_cfg=dict(),
             optim_wrapper=dict(

@@ -61,7 +61,7 @@ def draw_detections(baseline: str,
     Args:
         baseline (str): Work_dir of the student alone.
         w2s (str): Work_dir of the student with the weak teacher.
-        path (str): Where the picture is written.
+        path (str): Where the figure is written.
         count (int): Number of scenes. The first ones: none are chosen.
     """
     cfg = _config_of(w2s)

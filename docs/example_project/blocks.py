@@ -10,7 +10,7 @@ from mmdet.registry import DATASETS
 
 @DATASETS.register_module()
 class BlocksDataset(BaseDetDataset):
-    """A table with one row per box: ``picture,x1,y1,x2,y2,kind``."""
+    """A table with one row per box: ``image,x1,y1,x2,y2,kind``."""
 
     METAINFO = dict(classes=('square', 'bar'))
 
@@ -18,7 +18,7 @@ class BlocksDataset(BaseDetDataset):
         boxes: Dict[str, List[dict]] = {}
         with open(self.ann_file, newline='') as file:
             for row in csv.DictReader(file):
-                boxes.setdefault(row['picture'], []).append(
+                boxes.setdefault(row['image'], []).append(
                     dict(
                         bbox=[float(row[k]) for k in ('x1', 'y1', 'x2', 'y2')],
                         bbox_label=self.metainfo['classes'].index(row['kind']),

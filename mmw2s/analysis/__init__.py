@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Reading runs back and telling how much sooner they reached a target.
+"""Read runs, and compare how fast they reached a target (time-to-accuracy).
 
-What draws and prints is imported on first use: training needs none of it.
+Modules that draw or print are imported on first use: training needs none.
 """
 from mmw2s.records.targets import first_at_target, infer_rule
 from .compare_runs import compare

@@ -25,28 +25,34 @@ def compare(baselines: Sequence[Union[str, Run]],
     """Compare runs with and without a weak teacher.
 
     Args:
-        baselines (Sequence[str | Run]): The runs without, one a seed: their
-            work_dirs, or read already.
-        w2s (Sequence[str | Run]): The runs with a weak teacher.
-        teacher (str | Run, optional): The teacher's own training. With it,
-            speed-ups are given with its cost added, too.
+        baselines (Sequence[str | Run]): Runs without a teacher, one a seed;
+            a string is a work_dir.
+        w2s (Sequence[str | Run]): Runs with a weak teacher.
+        teacher (str | Run, optional): The teacher's own training. If given,
+            speed-ups are also computed with its cost added.
         targets (Sequence[str | float], optional): Values of the metric, or
-            strings as '90%' of the median of the baselines' best (where less
-            is better, the best divided by 0.9). Targets should be fixed
-            before the runs. Defaults to 80, 90 and 95 %.
-        metric (str, optional): Name of the metric. Defaults to what the runs
-            were given targets for, then the main one of those there are, see
+            strings like '90%': that share of the best score of the baselines
+            (median over runs). If lower scores are better, the best is
+            divided by 0.9. Choose targets before the runs. Defaults to 80%,
+            90% and 95%.
+        metric (str, optional): Name of the metric. Defaults to the metric that
+            the runs had targets for, else to the main one, see
             :func:`~mmw2s.records.metric_names.main_metric`.
-        rule (str, optional): 'greater' or 'less'. Defaults to what the
-            metric's name or the runs' own targets say.
+        rule (str, optional): 'greater' or 'less': which scores are better.
+            Defaults to the rule of the runs' own targets, else to that of the
+            metric's name.
 
     Returns:
-        Comparison: To be shown by ``print_tables`` and written by ``save``.
+        Comparison: The result, for ``print_tables`` and ``save``.
 
     Raises:
-        FileNotFoundError: If a folder holds no record.
-        ValueError: If the runs have no such metric, a target is no number, a
-            run is given twice, or the sides are swapped.
+        FileNotFoundError: If a folder has no record.
+        ValueError: If the runs do not have the metric, a target is no number,
+            a run is given twice, or the two groups are swapped.
+
+    Examples:
+        >>> result = compare(['baseline_0'], ['w2s_0'], targets=[0.3, '90%'])
+        >>> print_tables(result)
     """
     baselines, w2s = _load(baselines), _load(w2s)
     teacher = _load([teacher])[0] if teacher is not None else None
@@ -98,8 +104,8 @@ def _check_sides(baselines: List[Run], w2s: List[Run]) -> None:
 
 
 def choose_metric(runs: Sequence[Run], metric: Optional[str] = None) -> str:
-    """The metric to look at, see :func:`compare`."""
-    # Runs that never detected anything name no metric and forbid none.
+    """The metric to compare, see :func:`compare`."""
+    # A run that never detected anything has no metric; it does not count here.
     named = {run.name: run.metrics() for run in runs if run.metrics()}
     if not named:
         raise ValueError('no validation of any of these runs gave a metric')
@@ -108,7 +114,7 @@ def choose_metric(runs: Sequence[Run], metric: Optional[str] = None) -> str:
         own = {t['metric'] for run in runs for t in run.targets}
         if len(own & common) == 1:
             return (own & common).pop()
-        # In the evaluator's order.
+        # In the order of the evaluator.
         main = main_metric(name for run in runs for row in run.history
                            for name in row['metrics'] if name in common)
         if main is not None:
@@ -126,7 +132,7 @@ def choose_metric(runs: Sequence[Run], metric: Optional[str] = None) -> str:
 def choose_rule(runs: Sequence[Run],
                 metric: str,
                 rule: Optional[str] = None) -> str:
-    """The better side of a metric, see :func:`compare`."""
+    """Which scores of a metric are better, see :func:`compare`."""
     if rule is None:
         rule = next((t['rule'] for run in runs
                      for t in run.targets if t['metric'] == metric), None)
@@ -135,7 +141,7 @@ def choose_rule(runs: Sequence[Run],
 
 def _parse(target: Union[str, float], best: Optional[float],
            rule: str) -> tuple:
-    """Value and label of a target that may be a share of the best."""
+    """Value and label of a target, which may be a share of the best score."""
     text = str(target).strip()
     try:
         number = float(text[:-1] if text.endswith('%') else text)
@@ -150,25 +156,25 @@ def _parse(target: Union[str, float], best: Optional[float],
     if best is None or best <= 0 or share <= 0:
         raise ValueError(
             f'a target of {text} needs a positive best of the baselines, but '
-            f'theirs is {best}: give targets as numbers')
+            f'it is {best}: give targets as numbers')
     value = best * share if rule == 'greater' else best / share
     return value, f"{value:.4g} ({text} of baseline)"
 
 
 def _notes(baselines: List[Run], w2s: List[Run], teacher: Optional[Run],
            chosen_afterwards: bool) -> List[str]:
-    """What a reader must know before believing the numbers."""
+    """Facts that limit what the numbers show."""
     students = baselines + w2s
     runs = students + ([teacher] if teacher else [])
     notes = _differences(
-        runs,  # what a step costs
+        runs,  # these change how long a step takes
         world_size='number of devices',
         devices='device',
         omp_num_threads='OMP_NUM_THREADS',
         precision='precision',
         versions='versions')
-    # What the scores mean: two of COCO's evaluators differ by a third for the
-    # same boxes.
+    # For the same boxes, the scores of two evaluators of COCO differ by up to
+    # a third.
     notes += _differences(runs, evaluators='evaluator')
     notes += _differences(
         students,
@@ -191,7 +197,7 @@ def _notes(baselines: List[Run], w2s: List[Run], teacher: Optional[Run],
         if not run.had_teacher:
             notes.append(f'{run.name} has no record of a teacher.')
     scored = [run.teacher for run in w2s if run.teacher]
-    # By score, for the file of one teacher may have moved.
+    # Compared by score, because a teacher's file may have moved.
     teachers = {t.get('score') or t.get('checkpoint'): t for t in scored}
     if len(teachers) > 1:
         notes.append('The weak-to-strong runs had different teachers: ' +
@@ -220,7 +226,7 @@ def _notes(baselines: List[Run], w2s: List[Run], teacher: Optional[Run],
 
 
 def _unknown(students: List[Run], teacher: Optional[Run]) -> List[str]:
-    """What runs without a record of ours do not tell."""
+    """What is not known of runs without a record of mmw2s."""
     from_logs = [
         f'{run.name} ({run.facts["source"]})'
         for run in students + ([teacher] if teacher else [])
@@ -243,7 +249,7 @@ def _unknown(students: List[Run], teacher: Optional[Run]) -> List[str]:
 
 
 def _differences(runs: List[Run], **facts: str) -> List[str]:
-    """A note on each fact, given with its name in words, that differs."""
+    """A note on each fact that differs; the values are its name in words."""
     notes = []
     for key, what in facts.items():
         values = _values(runs, key)
@@ -254,16 +260,16 @@ def _differences(runs: List[Run], **facts: str) -> List[str]:
 
 
 def _values(runs: List[Run], key: str) -> List[Any]:
-    """The different values of a fact, of the runs that tell it."""
+    """The different values of a fact, of the runs that have it."""
     told = [run.facts[key] for run in runs if key in run.facts]
     if key == 'versions' and told:
-        # Earlier records name fewer packages.
+        # Records of earlier versions name fewer packages.
         names = [name for name in told[0] if all(name in v for v in told)]
         told = [{name: v[name] for name in names} for v in told]
     return [value for i, value in enumerate(told) if value not in told[:i]]
 
 
-if __name__ == '__main__':  # python -m, by who looks for the tool
+if __name__ == '__main__':  # for "python -m"
     import sys
 
     from mmw2s.cli import main

@@ -12,21 +12,21 @@ __all__ = ['Comparison', 'Speedup', 'Target']
 
 
 class Speedup(NamedTuple):
-    """The baseline's median cost divided by the other side's.
+    """Median cost of the baselines divided by that of the w2s runs.
 
     Attributes:
-        value (float, optional): The factor. None where neither side's median
-            is known.
-        bound (str): '' where both medians are known. '>' where the baseline's
-            is beyond the end of its runs: the factor is more than this. '<'
-            where the weak-to-strong side's is: it is less than this.
+        value (float, optional): The factor. None if neither group reached the
+            target.
+        bound (str): '' if both medians are known. '>' if the baselines did not
+            reach the target: the factor is larger than ``value``. '<' if the
+            w2s runs did not: the factor is smaller than ``value``.
     """
     value: Optional[float]
     bound: str = ''
 
     @property
     def is_faster(self) -> bool:
-        """Whether it is certain that less was spent."""
+        """Whether the w2s runs certainly cost less."""
         return self.value is not None and self.bound != '<' and (
             self.value >= 1 if self.bound else self.value > 1)
 
@@ -49,8 +49,7 @@ class Target(NamedTuple):
 
 @dataclass
 class Comparison:
-    """Two groups of runs and their targets, as :func:`mmw2s.analysis.compare`
-    returns it.
+    """The result of :func:`mmw2s.analysis.compare`.
 
     Args:
         metric (str): The metric compared.
@@ -59,7 +58,7 @@ class Comparison:
         w2s (Side): The runs with one.
         teacher (Run, optional): The teacher's own training.
         targets (list[Target]): From the easiest to the hardest.
-        notes (list[str]): What to know before believing the numbers.
+        notes (list[str]): Facts that limit what the numbers show.
     """
     metric: str
     rule: str
@@ -87,28 +86,28 @@ class Comparison:
 
     @property
     def progress_unit(self) -> str:
-        """Epochs, or iterations where not all runs tell their epochs."""
+        """'epoch', or 'iter' if the epochs of some run are not known."""
         return 'epoch' if 'epoch' in self.units else 'iter'
 
     @property
     def clock_unit(self) -> Optional[str]:
-        """The wall clock, else the training time, else None."""
+        """'wall_seconds', else 'train_seconds', else None."""
         return next((unit for unit in ('wall_seconds', 'train_seconds')
                      if unit in self.units), None)
 
     @property
     def teacher_units(self) -> List[str]:
-        """The units in which the teacher's own training can be added."""
+        """The units in which the cost of the teacher's training is known."""
         return [
             unit for unit in TIME_UNITS
             if unit in self.units and self.teacher and self.teacher.knows(unit)
         ]
 
     def teacher_cost(self, unit: str) -> float:
-        """What the teacher's own training cost, until its last validation.
+        """Cost of the teacher's own training up to its last validation.
 
-        0 without a teacher's run, and in epochs and iterations: those of
-        another model cannot be added.
+        It is 0 without a run of the teacher. It is also 0 in epochs and
+        iterations, because those of another model cannot be added.
         """
         if self.teacher is None or unit not in TIME_UNITS:
             return 0.
@@ -135,7 +134,7 @@ class Comparison:
         return Speedup(base / (w2s + extra), bound)
 
     def verdict(self) -> List[str]:
-        """What the numbers say, in sentences, no gain included."""
+        """The result in sentences; says so if there is no speed-up."""
         total, said, sooner = len(self.targets), [], []
         clock = self.clock_unit
         kinds = [(self.progress_unit, False)]

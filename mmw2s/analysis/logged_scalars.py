@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""The scalars that MMEngine's visualizer wrote, line by line."""
+"""Read the scalars that MMEngine's visualizer has logged."""
 import glob
 import json
 import os.path as osp
@@ -14,33 +14,35 @@ EVENT_FILES = 'events.out.tfevents.*'
 
 
 class Line(NamedTuple):
-    """What was logged at once.
+    """Scalars that were logged together.
 
     Attributes:
-        step (int): Where in the run, as the logger counts.
-        scalars (dict[str, float]): Values by name.
+        step (int): The logger's step: an iteration, or an epoch in validation.
+        scalars (dict[str, float]): Name -> value.
     """
     step: int
     scalars: Dict[str, float]
 
     @property
     def is_training(self) -> bool:
-        """Whether it is of training. MMEngine adds the iteration to these
-        lines, and to no others."""
+        """Whether the line was logged in training.
+
+        MMEngine adds the iteration to these lines and to no others.
+        """
         return 'iter' in self.scalars
 
 
 def read_scalars(folder: str) -> List[Line]:
-    """Read ``scalars.json`` or else TensorBoard's event files.
+    """Read ``scalars.json``, or TensorBoard's event files if there is none.
 
     Args:
-        folder (str): A ``vis_data``.
+        folder (str): A ``vis_data`` folder.
 
     Returns:
-        list[Line]: In order; none where there is neither.
+        list[Line]: The lines in order; empty if there is no file.
 
     Raises:
-        ValueError: If there are event files alone, and TensorBoard is not
+        ValueError: If there are only event files, and TensorBoard is not
             installed.
     """
     path = osp.join(folder, SCALARS)
@@ -58,7 +60,7 @@ def _read_json(path: str) -> List[Line]:
                 row = json.loads(text)
                 step = int(row.pop('step'))
             except (AttributeError, KeyError, TypeError, ValueError):
-                continue  # cut short by a kill
+                continue  # cut off when the run was killed
             scalars = {
                 k: float(v)
                 for k, v in row.items()
@@ -83,9 +85,9 @@ def _read_events(folder: str) -> List[Line]:
     events = [(event.wall_time, event.step, tag, _shortest(event.value))
               for tag in accumulator.Tags()['scalars']
               for event in accumulator.Scalars(tag)]
-    # MMEngine writes a line scalar by scalar. One of training ends with the
-    # iteration (and the memory), one of validation has a step of its own or
-    # follows such an end.
+    # An event has one scalar, so the lines have to be found. In training,
+    # MMEngine logs the iteration last (but for the memory). In validation, a
+    # line has a new step or follows the end of a training line.
     lines: List[Line] = []
     ended = True
     for _, step, tag, value in sorted(events, key=lambda event: event[0]):
@@ -99,6 +101,9 @@ def _read_events(folder: str) -> List[Line]:
 
 
 def _shortest(value: float) -> float:
-    """The number that was meant: event files hold 32 bits, in which 0.433 is
-    less than 0.433."""
+    """The shortest number that gives this float32.
+
+    Event files have float32, where 0.433 becomes 0.43299999833. Then a target
+    of 0.433 would seem not to be reached.
+    """
     return float(str(np.float32(value)))

@@ -1,8 +1,8 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""A run without a record of ours, read from MMEngine's own logs.
+"""Read a run without a record of mmw2s from MMEngine's own logs.
 
-They lie in ``<work_dir>/<timestamp>/vis_data``, one folder for each time that
-the run was begun or resumed.
+The logs are in ``<work_dir>/<timestamp>/vis_data``. There is one such folder
+for each time that the run was started or resumed.
 """
 import glob
 import math
@@ -21,18 +21,18 @@ _LOG_INTERVAL, _WINDOW = 10, 10  # defaults of LoggerHook and LogProcessor
 
 
 class LoggedRun(NamedTuple):
-    """A run as far as MMEngine's logs tell.
+    """What MMEngine's logs say about a run.
 
     Attributes:
         history (list[dict]): Validations, in the form of
-            ``time_to_target.json``. What is not known is None: the wall clock
-            always, epochs where the loop counts iterations, seconds where the
-            time of an iteration was not logged. (In a loop that counts
-            iterations, computing the metrics is part of that time.)
-        facts (dict): What its config says.
-        finished (bool): Whether it came to its end, as far as is known.
-        distils (bool): Whether it may have had a teacher.
-        folder (str): The last folder that it wrote.
+            ``time_to_target.json``. Unknown values are None: always the wall
+            clock; the epoch, if the loop counts iterations; the seconds, if
+            the time of an iteration was not logged. (In a loop that counts
+            iterations, this time includes the computing of metrics.)
+        facts (dict): Facts from the config.
+        finished (bool): Whether the run has ended, as far as is known.
+        distils (bool): Whether the run may have had a teacher.
+        folder (str): The latest log folder of the run.
     """
     history: List[dict]
     facts: dict
@@ -42,20 +42,20 @@ class LoggedRun(NamedTuple):
 
 
 def read_logs(work_dir: str) -> Optional[LoggedRun]:
-    """Read what MMEngine logged of the latest run in a work_dir.
+    """Read the logs of the latest run in a work_dir.
 
-    Parts of a resumed run are joined: what follows the point where a later
-    part begins belongs to a future that was trained anew.
+    The parts of a resumed run are joined. Where a later part repeats
+    iterations of an earlier one, the later part counts.
 
     Args:
         work_dir (str): The work_dir, or one timestamp folder in it.
 
     Returns:
-        LoggedRun or None: None where no training was logged.
+        LoggedRun or None: The run; None if no training was logged.
 
     Raises:
-        ValueError: If there are event files of TensorBoard alone, and it is
-            not installed.
+        ValueError: If there are only event files of TensorBoard, which is not
+            installed.
     """
     folders = sorted(glob.glob(osp.join(work_dir, '*', 'vis_data'))) or \
         glob.glob(osp.join(work_dir, 'vis_data'))
@@ -69,7 +69,7 @@ def read_logs(work_dir: str) -> Optional[LoggedRun]:
 
 
 class _Part:
-    """What was logged between a start, or a resume, and its end."""
+    """The log of a run from a start or resume to the next end."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -86,15 +86,15 @@ class _Part:
         self.logger = (self.cfg.get('default_hooks') or {}).get('logger') or {}
 
     def is_fresh(self, earlier: '_Part') -> bool:
-        """Whether it began at iteration 0, so that earlier parts are another
-        run's."""
+        """Whether the part starts a new run at iteration 0."""
         if 'resume' in self.cfg:
             return not self.cfg['resume']
         return self.first_iter <= earlier.first_iter
 
     def epoch_length(self) -> Optional[float]:
-        """Iterations of an epoch. The first line of each epoch stands equally
-        deep in it."""
+        """Number of iterations in an epoch, None if it is not known."""
+        # The first line of an epoch comes after as many iterations of it in
+        # each epoch, so these lines are a whole number of epochs apart.
         firsts: Dict[float, int] = {}
         for epoch, iteration in zip(self.epochs, self.iters):
             if epoch is not None:
@@ -106,15 +106,15 @@ class _Part:
 
 
 def _config_of(folder: str) -> dict:
-    """The config that a part was run with; empty where there is none."""
+    """The config of a part; empty if it cannot be found or read."""
     found = glob.glob(osp.join(folder, 'config.py'))
-    # Runner.dump_config, where no visualizer writes it.
+    # If no visualizer wrote it, Runner.dump_config did.
     found = found or glob.glob(osp.join(folder, '..', '..', '*.py'))
     if len(found) != 1:
         return {}
     try:
         return Config.fromfile(found[0], import_custom_modules=False).to_dict()
-    except Exception:  # whatever it does: the scalars are there without it
+    except Exception:  # a config may do anything; scalars are useful without
         return {}
 
 
@@ -143,7 +143,7 @@ def _join(parts: List[_Part], earlier_runs: int) -> LoggedRun:
         osp.basename(osp.dirname(part.folder)) for part in parts)
     if earlier_runs:
         facts['source'] += ' (earlier runs in this folder are left out)'
-    # No fresh start: what was before is in another folder, or deleted.
+    # Without the start of the run, earlier logs are elsewhere or deleted.
     if parts[0].cfg.get(
             'resume') and parts[0].first_iter > parts[0].logger.get(
                 'interval', _LOG_INTERVAL):
@@ -154,14 +154,14 @@ def _join(parts: List[_Part], earlier_runs: int) -> LoggedRun:
 
 def _validations(part: _Part, length: Optional[float], begins: int,
                  spent: Dict[int, Optional[float]]) -> List[dict]:
-    """The rows of a part.
+    """The validations of a part, in the form of ``time_to_target.json``.
 
     Args:
         part (_Part): The part.
-        length (float, optional): Iterations of an epoch.
-        begins (int): The iteration at which the part begins.
-        spent (dict): Seconds of training up to an iteration, to which those
-            of the part are added.
+        length (float, optional): Number of iterations in an epoch.
+        begins (int): Number of iterations before the part.
+        spent (dict): Iteration -> seconds of training up to it. Those of the
+            part are added.
     """
     rows: List[dict] = []
     at, per_iter = begins, None
@@ -179,8 +179,8 @@ def _validations(part: _Part, length: Optional[float], begins: int,
             else:
                 seconds = max(seconds,
                               counted_seconds + per_iter * (now - counted))
-            # A mean over the last iterations: of overlapping windows a slow
-            # iteration would be counted in each.
+            # The logged time is a mean over a window of iterations. To count
+            # no iteration twice, the sum goes on only where a window ends.
             if now - counted >= window:
                 counted, counted_seconds = now, seconds
             at = now
@@ -204,7 +204,8 @@ def _validations(part: _Part, length: Optional[float], begins: int,
 
 def _place(part: _Part, step: int, at: int, length: Optional[float],
            last: int) -> tuple:
-    """Epoch and iteration of a validation, see LoggerHook.after_val_epoch."""
+    """Epoch and iteration of a validation, from the step that LoggerHook's
+    ``after_val_epoch`` has logged."""
     counts_epochs = part.logger.get('log_metric_by_epoch', True)
     if part.by_epoch:
         if counts_epochs:
@@ -212,7 +213,8 @@ def _place(part: _Part, step: int, at: int, length: Optional[float],
         return (step / length if length else None), step
     if not counts_epochs or not part.cfg and step >= at > 0:
         return None, step
-    # The epoch of this loop is always 0: the next one that was due.
+    # In this loop the logged epoch is always 0. So the validation is taken to
+    # be the next one that was due.
     loop = part.cfg.get('train_cfg') or {}
     end = loop.get('max_iters', math.inf)
     return None, next(
@@ -220,7 +222,7 @@ def _place(part: _Part, step: int, at: int, length: Optional[float],
 
 
 def _is_due(loop: dict, iteration: int) -> bool:
-    """Whether a loop that counts iterations validates after so many."""
+    """Whether a loop that counts iterations validates after this one."""
     interval = loop.get('val_interval', 1000)
     for begin, new in loop.get('dynamic_intervals') or ():
         if iteration >= begin:
@@ -239,7 +241,7 @@ def _metrics(line: Line, hierarchy: bool) -> Dict[str, Optional[float]]:
 
 
 def _facts(part: _Part, length: Optional[float]) -> Dict[str, Any]:
-    """What a config tells of the conditions of a run."""
+    """The facts of a run that its config says."""
     cfg = part.cfg
     loop = cfg.get('train_cfg') or {}
     scripts = glob.glob(osp.join(part.folder, '..', '..', '*.py'))
@@ -267,7 +269,7 @@ def _is_finished(part: _Part, history: List[dict]) -> bool:
 
 
 def _distils(cfg: dict) -> bool:
-    """Whether a config has our hook, or may have it."""
+    """Whether the config has a WeakTeacherDistillHook, or is not known."""
     hooks = list(cfg.get('custom_hooks') or []) + list(
         (cfg.get('default_hooks') or {}).values())
     kinds = [str(hook.get('type')) for hook in hooks if hook]

@@ -18,7 +18,7 @@ _AXES = dict(
     iter='iteration',
     train_seconds='training time',
     wall_seconds='wall clock, validation included')
-# Okabe and Ito's palette: told apart with every kind of colour vision.
+# Okabe and Ito's palette, which works for color-blind readers too.
 BASELINE, W2S, TEACHER, GREY = '#0072B2', '#D55E00', '#009E73', '#808080'
 
 
@@ -27,8 +27,8 @@ class _Curves:
 
     Args:
         metric (str): The metric on the y axis.
-        unit (str): The key of a row that is the x axis.
-        scale (float): What x is divided by.
+        unit (str): The key of a row that is on the x axis.
+        scale (float): Divisor of x. Defaults to 1.
     """
 
     def __init__(self, metric: str, unit: str, scale: float = 1.) -> None:
@@ -42,7 +42,7 @@ class _Curves:
                 [r['metrics'][self.metric] for r in rows])
 
     def median(self, runs: List[Run]) -> Tuple[list, list]:
-        """Medians over runs where all of them were validated."""
+        """Medians over runs, at iterations where all runs were validated."""
         curves = [self.points(run) for run in runs]
         shared = sorted(set.intersection(*(set(c[0]) for c in curves)))
         index = [[c[0].index(i) for c in curves] for i in shared]
@@ -51,7 +51,7 @@ class _Curves:
             for part in (1, 2))
 
     def draw(self, ax, runs: List[Run], color: str, label: str) -> None:
-        """One line for a run; for several, thin ones and a bold median."""
+        """Draw one run as a line; several as thin lines and a bold median."""
         several = len(runs) > 1
         for i, run in enumerate(runs):
             _, x, y = self.points(run)
@@ -72,7 +72,7 @@ class _Curves:
                 label=f'{label}, median of {len(runs)} seeds')
 
     def draw_switch_off(self, ax, runs: List[Run]) -> None:
-        """Mark on each run's own curve where its distillation ended."""
+        """Mark the end of the distillation on the curve of each run."""
         marks = []
         for run in runs:
             iters, x, y = self.points(run)
@@ -98,10 +98,10 @@ def plot_curves(result: Comparison,
     """Draw the metric against epochs and against the wall clock.
 
     Args:
-        result (Comparison): What to draw.
-        path (str): Where to write the picture, e.g. ``curves.png``.
-        epochs_only (bool): Whether the wall clock is left out, as where other
-            jobs ran on the machine. Defaults to False.
+        result (Comparison): The comparison.
+        path (str): File to write, such as ``curves.png``.
+        epochs_only (bool): Whether to leave out the wall clock, for instance
+            because other jobs ran on the machine. Defaults to False.
     """
     metric = result.metric
     time = time_unit(result.runs)
@@ -144,12 +144,12 @@ def plot_curves(result: Comparison,
 
 
 def _label_targets(ax, values: List[float]) -> None:
-    """Write targets beside their lines, none over another.
+    """Write each target beside its line.
 
-    Those that would touch are moved apart, and joined to their lines.
+    Labels that would overlap are moved apart and joined to their lines.
     """
     figure = ax.figure
-    figure.draw_without_rendering()  # or the axes' size is not known yet
+    figure.draw_without_rendering()  # this sets the size of the axes
     points = 72 / figure.dpi
     wanted = [points * ax.transData.transform((0, v))[1] for v in values]
     order = sorted(range(len(values)), key=wanted.__getitem__)
@@ -175,15 +175,15 @@ def _label_targets(ax, values: List[float]) -> None:
 
 
 def spread(wanted: Sequence[float], gap: float) -> List[float]:
-    """Move sorted positions apart, as little as it takes.
+    """Move positions apart so that all distances are at least ``gap``.
 
     Args:
-        wanted (Sequence[float]): Positions, ascending.
-        gap (float): The least distance of two.
+        wanted (Sequence[float]): Positions in ascending order.
+        gap (float): The smallest distance.
 
     Returns:
-        list[float]: Positions in the same order. Those that are in each
-        other's way stand around the middle of what they want.
+        list[float]: The new positions. Positions that are too close to each
+        other form a group, which is centered on their mean.
     """
     groups: List[List[float]] = []
     for position in wanted:

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""A comparison as tables for the terminal, as Markdown and as JSON."""
+"""Show a comparison in the terminal, as Markdown and as JSON."""
 import json
 import math
 import os
@@ -33,7 +33,7 @@ def print_tables(result: Comparison,
 
 
 def _setting(result: Comparison) -> List[str]:
-    """On what the runs ran: a speed claim is worth nothing without."""
+    """Hardware and versions of the runs, which every speed claim needs."""
     lines = []
     for run in result.runs + ([result.teacher] if result.teacher else []):
         facts = run.facts
@@ -61,7 +61,7 @@ def to_markdown(
     Args:
         result (Comparison): The comparison.
         title (str): The heading.
-        figures (Sequence[str]): Paths of pictures, relative to the report.
+        figures (Sequence[str]): Paths of figures, relative to the report.
 
     Returns:
         str: The text.
@@ -89,8 +89,10 @@ def to_markdown(
 
 
 def to_dict(result: Comparison) -> Dict[str, Any]:
-    """All numbers of a comparison, ready for JSON; None stands for "not
-    reached" and "not known"."""
+    """All numbers of a comparison, for JSON.
+
+    None means "not reached" or "not known".
+    """
 
     def finite(value: float) -> Optional[float]:
         return value if math.isfinite(value) else None
@@ -172,9 +174,9 @@ def save(result: Comparison,
 
     Args:
         result (Comparison): The comparison.
-        out_dir (str): The folder; it is made if need be.
+        out_dir (str): The folder; it is created if it does not exist.
         title (str): The heading of the report.
-        figures (Sequence[str]): More pictures to be shown in the report,
+        figures (Sequence[str]): Paths of more figures for the report,
             relative to ``out_dir``.
         epochs_only (bool): See :func:`~mmw2s.analysis.plots.plot_curves`.
             Defaults to False.
@@ -197,18 +199,18 @@ def write_report(
     metric: Optional[str] = None,
     title: str = 'Time to target',
     figures: Sequence[str] = ()) -> Comparison:
-    """Compare one run a side, and write the report into a folder.
+    """Compare one baseline with one w2s run and write the report.
 
     Args:
         teacher (str | Run): The teacher's own training.
-        baseline (str | Run): The student without a teacher.
-        w2s (str | Run): The student with it.
-        out_dir (str): See :func:`save`, as for ``title`` and ``figures``.
-        targets (Sequence, optional): See :func:`mmw2s.analysis.compare`, as
-            for ``metric``.
+        baseline (str | Run): The student's training without the teacher.
+        w2s (str | Run): The student's training with the teacher.
+        out_dir (str): See :func:`save`; so are ``title`` and ``figures``.
+        targets (Sequence, optional): See :func:`mmw2s.analysis.compare`; so
+            is ``metric``.
 
     Returns:
-        Comparison: What was written, e.g. to be printed.
+        Comparison: The comparison.
     """
     result = compare([baseline], [w2s], teacher, targets, metric)
     save(result, out_dir, title, figures)

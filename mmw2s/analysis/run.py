@@ -13,7 +13,7 @@ from .mmengine_logs import read_logs
 
 __all__ = ['Run', 'TIME_UNITS', 'UNITS', 'cost', 'known_units', 'time_unit']
 
-#: Units in which the cost of reaching a target is counted.
+#: Units of the cost of reaching a target, with their names.
 UNITS = {
     'epoch': 'epochs',
     'iter': 'iterations',
@@ -21,7 +21,7 @@ UNITS = {
     'wall_seconds': 'wall clock',
     'device_hours': 'device hours',
 }
-#: Those in which the training of another model can be added.
+#: Units in which the cost of the teacher's training can be added.
 TIME_UNITS = ('train_seconds', 'wall_seconds', 'device_hours')
 
 
@@ -29,19 +29,23 @@ TIME_UNITS = ('train_seconds', 'wall_seconds', 'device_hours')
 class Run:
     """A run as recorded by ``TimeToTargetHook`` and the distillation hook.
 
-    A run without ``TimeToTargetHook`` is read from MMEngine's own logs. What
-    these do not tell is None in the rows of its history.
+    A run without ``TimeToTargetHook`` is read from MMEngine's own logs. Values
+    that these do not have are None in the history.
 
     Args:
-        name (str): What tables and figures call it.
+        name (str): Name in tables and figures.
         history (list[dict]): Rows of ``time_to_target.json``.
         facts (dict): Seed, devices, versions etc. of the run.
-        targets (list[dict]): Targets the run itself was given.
-        finished (bool): Whether training came to its end.
+        targets (list[dict]): Targets in the run's own config.
+        finished (bool): Whether the training has ended.
         events (list[dict]): Rows of ``w2s_record.jsonl``, if there are any.
-        path (str, optional): What it was read from.
-        checkpoints (str, optional): The folder of its checkpoints, None where
-            those that are there are of another run.
+        path (str, optional): The file that the run was read from.
+        checkpoints (str, optional): The folder of its checkpoints. None if the
+            checkpoints there are of another run.
+
+    Examples:
+        >>> run = Run.load('work_dirs/w2s_0')
+        >>> run.best('coco/bbox_mAP', 'greater')
     """
     name: str
     history: List[dict]
@@ -57,12 +61,14 @@ class Run:
         """Read a run.
 
         Args:
-            path (str): Its work_dir, or a ``time_to_target*.json`` file. With
-                one that was set aside belong the events of the same number.
-                Without the file, MMEngine's ``scalars.json`` is read, or
-                TensorBoard's events; one of several runs in a work_dir is
-                named by its timestamp folder.
-            name (str, optional): Defaults to the name of the folder.
+            path (str): The work_dir, or a ``time_to_target*.json`` file. If
+                the file's name has a number, the events are read from the
+                file of the same number. If a work_dir has no such file,
+                MMEngine's ``scalars.json`` or TensorBoard's events are read.
+                For one of several runs in a work_dir, give its timestamp
+                folder.
+            name (str, optional): Name of the run. Defaults to the name of the
+                folder.
 
         Raises:
             FileNotFoundError: If there is no record of the run.
@@ -127,22 +133,22 @@ class Run:
 
     @property
     def world_size(self) -> int:
-        """Number of processes, one a device; 1 where it is not known."""
+        """Number of processes, one a device; 1 if it is not known."""
         return self.facts.get('world_size') or 1
 
     @property
     def stop(self) -> Optional[dict]:
-        """The event of the distillation's switch-off, None without one."""
+        """The event of the distillation's stop; None if there is none."""
         return self._last_event('stop')
 
     @property
     def had_teacher(self) -> bool:
-        """Whether the run's record tells of a teacher, or of its end."""
+        """Whether the record has a teacher's score or a stop."""
         return bool(self.teacher or self.stop)
 
     @property
     def teacher(self) -> Optional[dict]:
-        """The event of the teacher's scoring, None without one."""
+        """The event of the teacher's scoring; None if there is none."""
         return self._last_event('teacher')
 
     def _last_event(self, kind: str) -> Optional[dict]:
@@ -150,17 +156,17 @@ class Run:
         return found[-1] if found else None
 
     def metrics(self) -> Set[str]:
-        """Names of the metrics that its validations gave."""
+        """Names of all metrics in the history."""
         return {name for row in self.history for name in row['metrics']}
 
     def rows(self, metric: str) -> List[dict]:
-        """The rows that have the metric."""
+        """The rows of the history that have the metric."""
         return [
             r for r in self.history if r['metrics'].get(metric) is not None
         ]
 
     def best(self, metric: str, rule: str) -> Optional[dict]:
-        """The row with the best value of the metric, the first of equals."""
+        """The row with the best score; the first one, if there are several."""
         better = max if rule == 'greater' else min
         return better(
             self.rows(metric),
@@ -168,24 +174,24 @@ class Run:
             default=None)
 
     def first_at(self, metric: str, value: float, rule: str) -> Optional[dict]:
-        """The first validation that reached the value, see
+        """The first validation that reached a value, see
         :func:`~mmw2s.records.targets.first_at_target`."""
         return first_at_target(self.history, metric, value, rule)
 
     def first_for_good(self, metric: str, value: float,
                        rule: str) -> Optional[dict]:
-        """The first validation that reached the value, the next one too, see
+        """The first of two validations in a row that reached a value, see
         :func:`~mmw2s.records.targets.first_for_good`."""
         return first_for_good(self.history, metric, value, rule)
 
     def knows(self, unit: str) -> bool:
-        """Whether all rows of its history tell a cost in that unit."""
+        """Whether the cost in this unit is known for the whole history."""
         return all(
             math.isfinite(cost(self, row, unit)) for row in self.history)
 
 
 def cost(run: Run, row: Dict, unit: str) -> float:
-    """What the run had spent at a row of its history.
+    """The cost of a run from its start to a row of its history.
 
     Args:
         run (Run): The run.
@@ -194,7 +200,7 @@ def cost(run: Run, row: Dict, unit: str) -> float:
             times the number of devices.
 
     Returns:
-        float: NaN where it is not known.
+        float: The cost in this unit; NaN if it is not known.
     """
     if unit == 'device_hours':
         return cost(run, row, 'wall_seconds') * run.world_size / 3600
@@ -202,7 +208,7 @@ def cost(run: Run, row: Dict, unit: str) -> float:
 
 
 def known_units(runs: Sequence[Run]) -> List[str]:
-    """The units in which all of these runs tell what they spent."""
+    """The units in which the costs of all runs are known."""
     return [unit for unit in UNITS if all(run.knows(unit) for run in runs)]
 
 
@@ -213,7 +219,7 @@ class TimeUnit(NamedTuple):
 
 
 def time_unit(runs: Sequence[Run]) -> TimeUnit:
-    """One unit of time fit for all values of a report on these runs."""
+    """A unit of time for a report on these runs: s, min or h."""
     spent = [
         cost(run, run.history[-1], unit) for run in runs
         for unit in ('train_seconds', 'wall_seconds')

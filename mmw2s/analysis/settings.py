@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Several settings of a distillation against the same baselines."""
+"""Compare several settings of a distillation with the same baselines."""
 import json
 import math
 import os
@@ -29,27 +29,28 @@ _PLURALS = dict(epoch='epochs', iter='iterations')
 
 @dataclass
 class SettingsTable:
-    """What each of several settings gave, against the same baselines.
+    """The result of :func:`compare_settings`.
 
     Args:
-        comparisons (dict[str, Comparison]): By name of the setting.
-        unit (str): ``'epoch'`` or ``'iter'``: what the way to a target is
-            counted in. Defaults to ``'epoch'``.
+        comparisons (dict[str, Comparison]): Name of the setting -> comparison.
+        unit (str): Unit of the cost of a target, ``'epoch'`` or ``'iter'``.
+            Defaults to ``'epoch'``.
     """
     comparisons: Dict[str, Comparison]
     unit: str = 'epoch'
 
     @property
     def first(self) -> Comparison:
-        """Any of them, for what is the same in all."""
+        """The first comparison, for what is the same in all."""
         return next(iter(self.comparisons.values()))
 
     def table(self) -> Table:
-        """A row a setting: seeds, the way to each target, best and last.
+        """A table with one row for each setting.
 
-        Epochs or iterations are medians over seeds with the least and the most
-        in brackets, then the speed-up of the medians. Best and last are
-        medians too. A teacher's strength is its share of the baseline's best.
+        For each target it has the epochs or iterations, median (minimum to
+        maximum) over seeds, and the speed-up of the medians. Best and last
+        score are medians too. The column "teacher" has the teacher's score as
+        a share of the best of the baselines.
         """
         first = self.first
         metric = first.metric
@@ -92,7 +93,7 @@ class SettingsTable:
             f'{text}, {len(runs) - len(points)} never'
 
     def to_markdown(self) -> str:
-        """The table, with the notes on its runs, each said once."""
+        """The table and all notes on the runs, each note once."""
         table = self.table()
         notes: Dict[str, List[str]] = {}
         for name, result in self.comparisons.items():
@@ -106,8 +107,7 @@ class SettingsTable:
         return '\n'.join(lines) + '\n'
 
     def to_json(self) -> str:
-        """The baselines, and every comparison with them by name of the
-        setting."""
+        """The baselines, and the comparison of each setting with them."""
         settings = {
             name: to_dict(result)
             for name, result in self.comparisons.items()
@@ -125,16 +125,17 @@ def compare_settings(baselines: Sequence[Union[str, Run]],
     """Compare several settings with the same baselines.
 
     Args:
-        baselines (Sequence[str | Run]): The runs without a teacher, one a
-            seed: their work_dirs, or read already.
-        settings (Mapping[str, Sequence[str | Run]]): The runs of each
-            setting, by its name.
-        targets, metric, rule: As of :func:`~mmw2s.analysis.compare`.
-        unit (str): As of :class:`SettingsTable`. Defaults to ``'epoch'``.
+        baselines (Sequence[str | Run]): Runs without a teacher, one a seed; a
+            string is a work_dir.
+        settings (Mapping[str, Sequence[str | Run]]): Name of the setting ->
+            its runs.
+        targets, metric, rule: See :func:`~mmw2s.analysis.compare`.
+        unit (str): See :class:`SettingsTable`. Defaults to ``'epoch'``.
 
     Raises:
-        FileNotFoundError: If a folder holds no record.
-        ValueError: If there is no setting, or the runs have no such metric.
+        FileNotFoundError: If a folder has no record.
+        ValueError: If there is no setting, or the runs do not have the metric
+            or the unit.
     """
     if not settings:
         raise ValueError('there should be at least one setting to compare '
@@ -153,18 +154,21 @@ def compare_settings(baselines: Sequence[Union[str, Run]],
 
 
 def teacher_share(result: Comparison) -> Optional[float]:
-    """How good the teacher is against the baselines' median best, see
-    :func:`~mmw2s.records.operating_band.judge_teacher`."""
+    """The teacher's score as a share of the baselines' best, see
+    :func:`~mmw2s.records.operating_band.judge_teacher`; None if unknown."""
     judged = result.judge_teacher()
     return judged and judged.share
 
 
 def plot_teacher_strength(result: SettingsTable, path: str) -> None:
-    """Draw the speed-up of each setting against its teacher's strength.
+    """Draw the speed-up of each setting against its teacher's score.
 
     Args:
-        result (SettingsTable): Settings that differ in their teachers.
-        path (str): Where the figure is saved.
+        result (SettingsTable): Settings with different teachers.
+        path (str): File to write.
+
+    Raises:
+        ValueError: If no setting has a teacher with a known score.
     """
     figure = Figure(figsize=(7, 4.2), layout='constrained')
     FigureCanvasAgg(figure)
@@ -176,7 +180,7 @@ def plot_teacher_strength(result: SettingsTable, path: str) -> None:
     if not ordered:
         raise ValueError('none of these runs tells its teacher\'s score: '
                          'there is nothing to draw it against')
-    # One marker more than colours: thirty targets look different.
+    # Five colors and six markers make thirty different pairs.
     colors = cycle(('#0072B2', '#009E73', '#D55E00', '#CC79A7', '#E69F00'))
     for i, (target, color, marker) in enumerate(
             zip(result.first.targets, colors, cycle('osD^vP'))):
@@ -190,7 +194,7 @@ def plot_teacher_strength(result: SettingsTable, path: str) -> None:
         for x, up in points:
             ax.annotate(
                 up.bound,
-                (x, up.value),  # where one side never got there
+                (x, up.value),  # '<' or '>' if a group never reached it
                 xytext=(5, 4),
                 textcoords='offset points',
                 color=color)
@@ -211,9 +215,9 @@ def save(result: SettingsTable,
 
     Args:
         result (SettingsTable): The settings.
-        out_dir (str): The folder; it is made if need be.
-        teacher_strength (bool): Whether ``teacher_strength.png`` is drawn,
-            too. Defaults to False.
+        out_dir (str): The folder; it is created if it does not exist.
+        teacher_strength (bool): Whether to draw ``teacher_strength.png`` too.
+            Defaults to False.
     """
     os.makedirs(out_dir, exist_ok=True)
     if teacher_strength:
@@ -239,7 +243,7 @@ def _quality(side: Side) -> List[str]:
     ]
 
 
-if __name__ == '__main__':  # python -m, by who looks for the tool
+if __name__ == '__main__':  # for "python -m"
     import sys
 
     from mmw2s.cli import main

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""The tables of a comparison, as text cells, for every kind of output."""
+"""The tables of a comparison, with cells of text for every output format."""
 import math
 from statistics import median
 from typing import Dict, List, NamedTuple, Optional
@@ -25,20 +25,20 @@ FOR_GOOD = '{}, for good'
 
 
 class Table(NamedTuple):
-    """A table as text, cell by cell."""
+    """A table whose cells are texts."""
     title: str
     header: List[str]
     rows: List[List[str]]
 
     def to_markdown(self) -> str:
-        """The cells alone, without the title."""
+        """The table in Markdown, without the title."""
         lines = [self.header, ['---'] * len(self.header), *self.rows]
         return '\n'.join('| ' +
                          ' | '.join(c.replace('|', '\\|') for c in line) + ' |'
                          for line in lines)
 
     def print(self, console: Optional[Console] = None) -> None:
-        """Print title and cells to the terminal."""
+        """Print title and table to the terminal."""
         shown = RichTable(
             title=self.title,
             title_justify='left',
@@ -50,7 +50,7 @@ class Table(NamedTuple):
         for row, following in zip(self.rows, self.rows[1:] + [['']]):
             shown.add_row(*row, end_section=row[0] != following[0])
         console = console or Console()
-        if not console.is_terminal:  # it has no width of its own
+        if not console.is_terminal:  # a file has no width, so nothing is cut
             wide = console.options.update(max_width=1000)
             console.width = max(console.width,
                                 console.measure(shown, options=wide).maximum)
@@ -58,7 +58,7 @@ class Table(NamedTuple):
 
 
 class _Format:
-    """Costs as text, all times of a report in the same unit."""
+    """Formats costs, with one unit of time for all of a report."""
 
     def __init__(self, result: Comparison) -> None:
         self.time = time_unit(result.runs)
@@ -78,19 +78,19 @@ class _Format:
         return f'{round(value, 2):g}' if unit == 'epoch' else f'{value:.0f}'
 
     def costs(self, values: Dict[str, float]) -> List[str]:
-        """One cell a unit; what was not reached is said once."""
+        """One cell for each unit; the first says it if nothing was reached."""
         if not any(map(math.isfinite, values.values())):
             return [NOT_REACHED] + ['-'] * (len(values) - 1)
         return [self.cost(value, unit) for unit, value in values.items()]
 
 
 def _summary(result: Comparison, form: _Format) -> Table:
-    """Medians and speed-ups, a row a target."""
+    """Medians and speed-ups, one row for each target."""
     progress, clock = result.progress_unit, result.clock_unit
     units = [progress] + [
         u for u in ('train_seconds', 'wall_seconds') if u in result.units
     ]
-    # What is reached by one noisy validation stands beside what is not.
+    # "For good" beside it shows whether one noisy validation made the target.
     columns = [(progress, False), (progress, True)]
     columns += [(unit, False) for unit in units[1:]]
     header = [result.metric] + [
@@ -120,7 +120,7 @@ def _summary(result: Comparison, form: _Format) -> Table:
 
 
 def _target_table(result: Comparison, target: Target, form: _Format) -> Table:
-    """Every run's first@target, and when it was there for good."""
+    """When each run first reached the target, and when for good."""
     units, progress = result.units, result.progress_unit
     rows = []
     for side in result.sides:
@@ -162,7 +162,7 @@ def _target_table(result: Comparison, target: Target, form: _Format) -> Table:
 
 
 def _quality_table(result: Comparison, form: _Format) -> Table:
-    """Best and final metric, total cost and switch-off of each run."""
+    """Best and final score, total cost and stop of each run."""
     progress = result.progress_unit
     units = [progress] + [
         u for u in ('train_seconds', 'wall_seconds') if u in result.units
@@ -196,7 +196,7 @@ def _score(score: Optional[float]) -> str:
 
 
 def tables(result: Comparison) -> List[Table]:
-    """The summary, a table for each target, and the final quality."""
+    """The summary, one table for each target, and the final quality."""
     form = _Format(result)
     return [
         _summary(result, form),

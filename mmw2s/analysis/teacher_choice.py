@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Which checkpoint of a run to take as a teacher."""
+"""Choose the checkpoint of a run that is a useful teacher."""
 import os
 import os.path as osp
 import re
@@ -22,13 +22,13 @@ KEEP_ALL = '--cfg-options default_hooks.checkpoint.max_keep_ckpts=-1'
 
 
 class Candidate(NamedTuple):
-    """One validated point of a teacher's training.
+    """A validation of a teacher's training.
 
     Attributes:
         row (dict): Its row of ``time_to_target.json``.
-        score (float): What it scores.
-        judged (Judgement): How good that is for the student.
-        checkpoint (str, optional): Its file; None if there is none any more.
+        score (float): Its score.
+        judged (Judgement): How useful this teacher is for the student.
+        checkpoint (str, optional): Its checkpoint file; None if there is none.
     """
     row: dict
     score: float
@@ -37,7 +37,7 @@ class Candidate(NamedTuple):
 
     @property
     def point(self) -> str:
-        """Where in the training it is, for messages."""
+        """Its epoch or iteration, for messages."""
         epoch = self.row['epoch']
         return f'epoch {epoch:g}' if epoch is not None and epoch == int(
             epoch) else f'iteration {self.row["iter"]}'
@@ -45,16 +45,17 @@ class Candidate(NamedTuple):
 
 @dataclass
 class TeacherChoice:
-    """What :func:`choose_teacher` found.
+    """The result of :func:`choose_teacher`.
 
     Args:
-        metric (str): The metric looked at.
-        student_best (float): The student's best by it.
-        candidates (list[Candidate]): All validations that gave the metric.
-        chosen (Candidate, optional): The earliest useful one, which costs the
-            least training. None if there is none.
-        available (Candidate, optional): The same if its file is there, else
-            the nearest to it whose file is, a useful one if there is one.
+        metric (str): The metric.
+        student_best (float): The best score of the student.
+        candidates (list[Candidate]): All validations that have the metric.
+        chosen (Candidate, optional): The earliest useful candidate, which
+            needs the least training. None if there is none.
+        available (Candidate, optional): The chosen candidate if its checkpoint
+            exists. Else the nearest candidate with a checkpoint, a useful one
+            if possible.
     """
     metric: str
     student_best: float
@@ -63,7 +64,7 @@ class TeacherChoice:
     available: Optional[Candidate]
 
     def advice(self) -> List[str]:
-        """What to take, or to do, in sentences."""
+        """Which checkpoint to take, or what to do, in sentences."""
         if self.chosen is None:
             return [self._nothing_useful()]
         chosen, available = self.chosen, self.available
@@ -96,7 +97,7 @@ class TeacherChoice:
                 'more often.')
 
     def print(self, console: Optional[Console] = None) -> None:
-        """Print the curve, judged point by point, and the advice."""
+        """Print all candidates with their judgements, and the advice."""
         table = Table(
             'epoch',
             'iter',
@@ -132,16 +133,20 @@ def choose_teacher(run_dir: str,
     Args:
         run_dir (str): The work_dir of the teacher's own training, or its
             ``time_to_target.json``, see :meth:`Run.load`.
-        student_best (float): What the student reaches at best without a
+        student_best (float): The best score that the student reaches without a
             teacher, by the same metric on the same data.
-        metric (str, optional): Name of the metric. Defaults to None, chosen
-            as :func:`mmw2s.analysis.compare` does.
-        rule (str, optional): 'greater' or 'less', likewise.
+        metric (str, optional): Name of the metric. Defaults to None: chosen as
+            by :func:`mmw2s.analysis.compare`.
+        rule (str, optional): 'greater' or 'less': which scores are better.
+            Defaults to None: chosen as by :func:`mmw2s.analysis.compare`.
 
     Raises:
-        FileNotFoundError: If the folder holds no record.
-        ValueError: If there is no such metric, or ``student_best`` is not a
-            positive number, or in percent where the metric is not.
+        FileNotFoundError: If the folder has no record.
+        ValueError: If the run does not have the metric, or ``student_best`` is
+            not positive or has another scale than the metric.
+
+    Examples:
+        >>> choose_teacher('work_dirs/teacher', student_best=0.42).print()
     """
     run = Run.load(run_dir)
     metric = choose_metric([run], metric)
@@ -174,9 +179,9 @@ def choose_teacher(run_dir: str,
 
 
 def _checkpoints(folder: str) -> Dict[str, str]:
-    """Files by 'epoch_<n>' and 'iter_<n>'; those saved as the best, too."""
+    """'epoch_<n>' or 'iter_<n>' -> file, including best checkpoints."""
     found: Dict[str, str] = {}
-    # The shortest name first, which is that without a prefix.
+    # A name without a prefix such as "best_" is shorter, and is preferred.
     for name in sorted(os.listdir(folder), key=len):
         match = re.search(r'(?:^|_)((?:epoch|iter)_\d+)\.pth$', name)
         if match:
@@ -184,7 +189,7 @@ def _checkpoints(folder: str) -> Dict[str, str]:
     return found
 
 
-if __name__ == '__main__':  # python -m, by who looks for the tool
+if __name__ == '__main__':  # for "python -m"
     import sys
 
     from mmw2s.cli import main

@@ -18,13 +18,20 @@ NUM_TRAIN_SCANS = 1437
 class Digits(BaseDataset):
     """The 1,797 scans of handwritten digits that come with scikit-learn.
 
-    Grey images of 8 x 8 pixels: 1,437 for training, and 360 of other hands for
-    validation.
+    Gray images of 8 x 8 pixels: 1,437 for training, and 360 by other writers
+    for validation. A sample has ``img`` (uint8, shape (8, 8)) and
+    ``gt_label``.
 
     Args:
         split (str): ``'train'`` or ``'val'``. Defaults to ``'train'``.
-        pipeline (Sequence[dict]): Defaults to ``PackImage`` alone.
-        **kwargs: Those of MMEngine's ``BaseDataset``.
+        pipeline (Sequence[dict]): Transforms. Defaults to ``PackImage`` alone.
+        **kwargs: Arguments of MMEngine's ``BaseDataset``.
+
+    Raises:
+        ValueError: If ``split`` is unknown.
+
+    Examples:
+        >>> dataset = dict(type='Digits', split='val')
     """
 
     METAINFO = dict(classes=CLASSES)
@@ -38,7 +45,7 @@ class Digits(BaseDataset):
         super().__init__(pipeline=list(pipeline), **kwargs)
 
     def load_data_list(self) -> List[dict]:
-        """The scans of the split, 0 to 255, and their labels."""
+        """Scans of the split, with values from 0 to 255, and their labels."""
         from sklearn.datasets import load_digits
         scans, labels = load_digits(return_X_y=True)
         scans = (scans.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)

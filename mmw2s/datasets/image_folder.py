@@ -19,25 +19,30 @@ SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.bmp')
 
 @DATASETS.register_module()
 class ImageFolder(BaseDataset):
-    """Images of a folder, cut to squares of one size.
+    """Images of a folder, cropped to squares and resized to one size.
 
-    The middle of each image is taken and resized. Where all images lie in
-    sub-folders, these are the classes, in the order of their names, or of
-    ``metainfo['classes']`` where that is given. Links to folders are followed.
+    The largest centered square of each image is taken. If all images are in
+    sub-folders, the sub-folders are the classes, sorted by name, or in the
+    order of ``metainfo['classes']``. Links to folders are followed. A sample
+    has ``img`` (uint8, shape (size, size, 3) in RGB order, or (size, size) if
+    ``grey``) and, if there are classes, ``gt_label``.
 
     Args:
         data_root (str): The folder.
         size (int): Height and width of the squares in pixels.
-        grey (bool): Give one channel instead of red, green and blue.
+        grey (bool): If True, images have one channel instead of RGB.
             Defaults to False.
-        pipeline (Sequence[dict]): Defaults to ``PackImage`` alone.
-        **kwargs: Those of MMEngine's ``BaseDataset``.
+        pipeline (Sequence[dict]): Transforms. Defaults to ``PackImage`` alone.
+        **kwargs: Arguments of MMEngine's ``BaseDataset``.
 
     Raises:
-        FileNotFoundError: If there is no such folder, or no image in it.
-        OSError: When an image is read that is damaged.
-        ValueError: If a sub-folder is none of ``metainfo['classes']``, or when
-            an image is read that has more than 8 bits a channel.
+        FileNotFoundError: If the folder does not exist or has no image.
+        OSError: When a damaged image is read.
+        ValueError: If a sub-folder is not in ``metainfo['classes']``, or when
+            an image with more than 8 bits a channel is read.
+
+    Examples:
+        >>> dataset = dict(type='ImageFolder', data_root='data/cats', size=32)
     """
 
     def __init__(self,
@@ -54,7 +59,7 @@ class ImageFolder(BaseDataset):
             data_root=data_root, pipeline=list(pipeline), **kwargs)
 
     def load_data_list(self) -> List[dict]:
-        """Paths, with labels where there are classes."""
+        """Paths of the images and, if there are classes, labels."""
         root = Path(self.data_root)
         paths = sorted(
             Path(folder, name)
@@ -91,7 +96,7 @@ class ImageFolder(BaseDataset):
         ]
 
     def prepare_data(self, idx: int) -> Any:
-        """Read an image and put it through the pipeline."""
+        """Read an image, crop and resize it, and apply the pipeline."""
         info = self.get_data_info(idx)
         image = self._read(info['img_path'])
         side = min(image.size)
@@ -111,6 +116,7 @@ class ImageFolder(BaseDataset):
                         'would clip: convert it first')
                 upright = ImageOps.exif_transpose(image)
                 return upright.convert('L' if self.grey else 'RGB')
-        except (OSError, SyntaxError) as error:  # the latter of a torn PNG
+        except (OSError, SyntaxError) as error:
+            # Pillow raises SyntaxError for a PNG file that is cut off.
             raise OSError(f'ImageFolder cannot read {path}: {error}. Replace '
                           'it, or remove it') from error

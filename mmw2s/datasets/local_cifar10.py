@@ -1,8 +1,8 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""mmpretrain's CIFAR10 without a download; needs mmpretrain installed.
+"""mmpretrain's CIFAR10 without a download.
 
-It is not imported by the package: a config names the module in its
-``custom_imports``.
+The module needs mmpretrain, so mmw2s does not import it. A config names it in
+its ``custom_imports``.
 """
 import os.path as osp
 from typing import Any, List
@@ -15,26 +15,30 @@ __all__ = ['LocalCIFAR10']
 
 @DATASETS.register_module()
 class LocalCIFAR10(CIFAR10):
-    """CIFAR-10 as ``tools/dataset_converters/cifar10.py`` leaves it.
+    """CIFAR-10 as ``tools/dataset_converters/cifar10.py`` writes it.
 
-    All is mmpretrain's ``CIFAR10``, but the batch files need not have the
-    official checksums, which those made of other packages cannot have, and
-    nothing is ever downloaded by a training run.
+    Differs from mmpretrain's ``CIFAR10`` in two ways: batch files may have
+    other checksums than the official ones (see
+    :func:`~mmw2s.datasets.write_cifar10`), and nothing is downloaded.
 
     Args:
-        data_root (str): The folder that holds ``cifar-10-batches-py``.
+        data_root (str): The folder with ``cifar-10-batches-py``.
             Defaults to ``'data/cifar10'``.
-        **kwargs: Those of ``CIFAR10``.
+        **kwargs: Arguments of ``CIFAR10``.
 
     Raises:
         FileNotFoundError: If a batch file is missing.
+
+    Examples:
+        >>> custom_imports = dict(imports=['mmw2s.datasets.local_cifar10'])
+        >>> dataset = dict(type='LocalCIFAR10', split='train', pipeline=[])
     """
 
     def __init__(self, data_root: str = 'data/cifar10', **kwargs: Any) -> None:
         super().__init__(data_root=data_root, download=False, **kwargs)
 
     def load_data_list(self) -> List[dict]:
-        """Load all pictures and labels into memory."""
+        """Load all images and labels into memory."""
         if not self._check_integrity():
             raise FileNotFoundError(
                 f'{self.data_prefix["root"]} should hold {self.base_folder} '

@@ -13,17 +13,27 @@ __all__ = ['PackImage']
 
 @TRANSFORMS.register_module()
 class PackImage:
-    """Packs an image and its label for a diffusion model.
+    """Pack an image and its label for a diffusion model.
 
-    Takes ``img`` (uint8, shape (H, W) or (H, W, C)), ``sample_idx`` and, where
-    there is one, ``gt_label``. Gives ``inputs`` (uint8, shape (C, H, W)) and
-    ``data_samples``, a ``BaseDataElement``.
+    Required keys: ``img`` (uint8, shape (H, W) or (H, W, C)), ``sample_idx``
+    and, optionally, ``gt_label``. Result: ``inputs`` (uint8 tensor, shape
+    (C, H, W)) and ``data_samples``, a ``BaseDataElement``.
+
+    In evaluation the model can generate images, which :class:`FID` needs. It
+    generates one for each data sample that has a ``sample_seed``.
 
     Args:
-        generate (int or bool): Of how many images, from the first one of the
-            data set on, an image is generated in evaluation, as :class:`FID`
-            needs it. True: of all. Defaults to False: of none.
-        seed (int): The first of their seeds. Defaults to 0.
+        generate (int or bool): The first ``generate`` samples of the data set
+            get a ``sample_seed``. True means all. Defaults to False, none.
+        seed (int): ``sample_seed`` of the first sample; it increases by 1 from
+            sample to sample. Defaults to 0.
+
+    Raises:
+        ValueError: If ``generate`` or ``seed`` is negative or no integer; from
+            a call, if the image is not uint8 or has another shape.
+
+    Examples:
+        >>> pipeline = [dict(type='PackImage', generate=1000)]
     """
 
     def __init__(self,

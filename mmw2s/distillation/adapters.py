@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Teachers that were tuned by LoRA, whose file holds the adapters alone."""
+"""Teachers that were tuned with LoRA; their files have only the adapters."""
 from collections import OrderedDict
 from typing import List, Mapping, Sequence, Tuple
 
@@ -14,22 +14,26 @@ __all__ = ['with_base_weights']
 def with_base_weights(model: nn.Module, weights: Mapping[str, Tensor],
                       inits: Sequence[Tuple[str, dict]],
                       trust: bool) -> Mapping[str, Tensor]:
-    """Add what mmpretrain's ``LoRAModel`` leaves out of its checkpoints.
+    """Add the weights that are missing in checkpoints of a ``LoRAModel``.
 
-    It saves its adapters, and freezes the rest as its ``init_cfg`` loaded it.
-    What the file lacks and an ``init_cfg`` of type ``Pretrained`` names is
-    taken from there. Nothing else is: a layer that was initialised at random
-    and frozen cannot be known, nor running statistics, which go on being
-    updated in frozen layers.
+    mmpretrain's ``LoRAModel`` saves its adapters only. The other weights are
+    frozen and were loaded by an ``init_cfg`` of type ``Pretrained``, so they
+    are loaded from there. Two kinds of tensors cannot be known: frozen layers
+    with random values, and running statistics, which change even in frozen
+    layers.
 
     Args:
-        model (nn.Module): The teacher; its state dict becomes a whole one.
-        weights (Mapping): Those of its checkpoint.
-        inits (Sequence): Name of a module and its ``init_cfg``.
+        model (nn.Module): The teacher. Its ``state_dict`` will no longer hide
+            the frozen weights.
+        weights (Mapping): The weights of its checkpoint.
+        inits (Sequence): Pairs of a module's name and its ``init_cfg``.
         trust (bool): See :func:`load_weights`.
 
     Returns:
-        Mapping: The weights of the file, and those that were added.
+        Mapping: The weights of the checkpoint and the added ones.
+
+    Raises:
+        ValueError: If the frozen weights cannot be loaded.
     """
     tuned = [
         f'{name}.' if name else '' for name, module in model.named_modules()
@@ -39,7 +43,7 @@ def with_base_weights(model: nn.Module, weights: Mapping[str, Tensor],
         return weights
     for prefix in tuned:
         module = model.get_submodule(prefix[:-1])
-        # They hide the frozen part, also from whoever asks what is missing.
+        # These hooks hide the frozen part, so that nothing would be missing.
         module._state_dict_hooks.clear()
         module._load_state_dict_post_hooks.clear()
     frozen = [
@@ -49,7 +53,8 @@ def with_base_weights(model: nn.Module, weights: Mapping[str, Tensor],
     ]
     added: 'OrderedDict' = OrderedDict()
     done: List[str] = []
-    # The outermost first: MMEngine leaves out those within it.
+    # The outermost first, because MMEngine ignores an init_cfg within a module
+    # that has been initialized by one.
     for where, init_cfg in sorted(inits, key=lambda i: i[0].count('.')):
         wanted = [key for key in frozen if key.startswith(f'{where}.')]
         if not wanted or f'{where}.'.startswith(tuple(done)):
@@ -57,7 +62,7 @@ def with_base_weights(model: nn.Module, weights: Mapping[str, Tensor],
         done.append(f'{where}.')
         found = _initial(where, init_cfg, trust)
         for key in wanted:
-            # The layer that an adapter wraps has moved into it.
+            # An adapter has the layer that it wraps as `original_layer`.
             plain = key[len(where) + 1:].replace('.original_layer.', '.')
             if plain in found:
                 added[unwrapped_name(key)] = found[plain]

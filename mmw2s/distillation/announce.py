@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""What the log says of the end of a distillation, before it begins."""
+"""The end of a distillation in words, for the log before training."""
 from .schedules import Schedule
 from .stop_rules import StopRule
 
@@ -8,19 +8,19 @@ __all__ = ['until_when']
 
 def until_when(schedule: Schedule, stop: StopRule, max_iters: int,
                iters_per_epoch: float) -> str:
-    """Until when a distillation is on, as far as it is known.
+    """Until when a distillation is on, as far as it is known before training.
 
     Args:
-        schedule (Schedule): Its strength, bound.
-        stop (StopRule): Its stop rule, bound.
-        max_iters (int): Iterations of the run.
-        iters_per_epoch (float): Iterations of an epoch.
+        schedule (Schedule): The schedule of the strength, bound to the run.
+        stop (StopRule): The stop rule, bound to the run.
+        max_iters (int): Number of iterations of the run.
+        iters_per_epoch (float): Number of iterations of an epoch.
 
     Returns:
-        str: The point that is fixed, whichever comes first, and what may end
-        it sooner.
+        str: The first of the known end points, and what may end the
+        distillation sooner.
     """
-    # In the order in which they are asked in one iteration.
+    # In the order in which the run checks them in an iteration.
     points = [(stop.ends_at(), 'the stop rule'),
               (schedule.zero_from(), 'the schedule'),
               (max_iters, 'the end of the run')]

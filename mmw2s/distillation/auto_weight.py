@@ -12,20 +12,27 @@ __all__ = ['AutoWeight', 'auto_weights', 'weighted_task']
 
 
 class AutoWeight:
-    r"""A loss weight that holds a distillation loss at a share of the task's.
+    r"""A loss weight that keeps a distillation loss at a share of the task's.
 
     .. math:: w = r \, \overline{L_{task}} / \overline{L_{kd}}
 
-    with exponential moving averages of the two losses before weighting, as
-    plain numbers: no gradient flows through the weight. Losses that are not
-    finite, as some are under mixed precision, are no part of the averages.
-    Everything stays on the device.
+    The bars are exponential moving averages of the losses before weighting.
+    The weight has no gradient. Losses that are not finite, which happens in
+    mixed precision, are left out. Everything stays on the device.
 
     Args:
         ratio (float): The share r. Defaults to 0.5.
-        momentum (float): Of the averages, by step. Defaults to 0.99.
-        eps (float): Added to the distillation loss's average, which is near 0
-            once the student imitates well. Defaults to 1e-4.
+        momentum (float): Momentum of the averages in each step. Defaults to
+            0.99.
+        eps (float): Added to the average of the distillation loss, which is
+            near 0 when student and teacher agree. Defaults to 1e-4.
+
+    Raises:
+        ValueError: If a field is out of range.
+
+    Examples:
+        >>> auto_weight = AutoWeight(ratio=0.5)
+        >>> weight = auto_weight(torch.tensor(2.), torch.tensor(0.1))
     """
 
     def __init__(self,
@@ -39,11 +46,14 @@ class AutoWeight:
         self._means: Optional[Tensor] = None
 
     def __call__(self, task_loss: Tensor, kd_loss: Tensor) -> Tensor:
-        """The weight after this step's losses, 0-dim.
+        """Update the averages and compute the weight.
 
         Args:
-            task_loss (Tensor): 0-dim, averaged over ranks.
-            kd_loss (Tensor): 0-dim, averaged over ranks.
+            task_loss (Tensor): Shape (), averaged over ranks.
+            kd_loss (Tensor): Shape (), averaged over ranks.
+
+        Returns:
+            Tensor: The weight, shape ().
         """
         now = torch.stack([task_loss, kd_loss]).detach().float()
         old = torch.full_like(now, torch.nan) if self._means is None else \

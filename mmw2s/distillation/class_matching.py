@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Whether a teacher's classes are the student's, told by their names."""
+"""Compare the classes of teacher and student by their names."""
 import logging
 import re
 from itertools import zip_longest
@@ -25,48 +25,51 @@ def num_classes(head: Optional[nn.Module]) -> Optional[int]:
 
 
 def spelling(name: str) -> str:
-    """What all spellings of one name share: 'Traffic_light' is a 'traffic
-    light', and a class that a package has respelt the same class."""
+    """A form of a name that is the same for all its spellings.
+
+    'Traffic_light' and 'traffic light' have the same form, and so have two
+    spellings of a class in different versions of a package.
+    """
     return re.sub(r'[\s_-]+', ' ', canonical_name(name)).strip().casefold()
 
 
 def class_difference(teacher: Any, student: Names) -> Optional[str]:
-    """How the classes that a teacher knows differ from the student's.
+    """How the classes of teacher and student differ.
 
     Args:
-        teacher (FrozenTeacher): With its ``classes``.
-        student (tuple[str], optional): The student's; None where they are not
-            known, and nothing can be compared.
+        teacher (FrozenTeacher): The teacher; its ``classes`` are compared.
+        student (tuple[str], optional): The student's classes; None if they
+            are not known.
 
     Returns:
-        str, optional: None where they are the same, as far as they are known.
-        Other spellings of the same names in the same order are the same.
+        str, optional: The difference in words. None if there is none, or if
+        one side is not known. Different spellings are no difference.
     """
-    theirs = teacher.classes
-    if student is None or theirs is None or \
-            [spelling(t) for t in theirs] == [spelling(s) for s in student]:
+    names = teacher.classes
+    if student is None or names is None or \
+            [spelling(t) for t in names] == [spelling(s) for s in student]:
         return None
     differing = [
         f'{i}: {t!r} against {s!r}'
-        for i, (t, s) in enumerate(zip_longest(theirs, student))
+        for i, (t, s) in enumerate(zip_longest(names, student))
         if None in (t, s) or spelling(t) != spelling(s)
     ]
-    return (f'the teacher was trained on {plural(len(theirs), "class")}, the '
+    return (f'the teacher was trained on {plural(len(names), "class")}, the '
             f'student is on {len(student)}; they differ at ' +
             ', '.join(differing[:3]))
 
 
 def check_classes(teacher: Any, student: Names, strict: bool) -> bool:
-    """Compare the classes that a teacher knows with the student's.
+    """Compare the classes of teacher and student; warn or raise.
 
     Args:
-        teacher (FrozenTeacher): With its ``classes``.
-        student (tuple[str], optional): The student's, where known.
-        strict (bool): Whether different ones are an error, for scores are
-            paired class by class, or worth a warning.
+        teacher (FrozenTeacher): The teacher; its ``classes`` are compared.
+        student (tuple[str], optional): The student's classes, if known.
+        strict (bool): Whether a difference is an error, because scores are
+            paired class by class. Otherwise a difference is a warning.
 
     Returns:
-        bool: Whether they are the same, as far as they are known.
+        bool: Whether the classes are the same, as far as they are known.
 
     Raises:
         ValueError: If they differ and ``strict``.
@@ -94,27 +97,28 @@ def check_classes(teacher: Any, student: Names, strict: bool) -> bool:
     return False
 
 
-def columns_of(theirs: Names, student: Names) -> Optional[List[int]]:
-    """Which of a teacher's outputs belong to the student's classes.
+def columns_of(teacher: Names, student: Names) -> Optional[List[int]]:
+    """Which of the teacher's outputs belong to the student's classes.
 
     Args:
-        theirs (tuple[str], optional): The teacher's classes.
-        student (tuple[str], optional): The student's.
+        teacher (tuple[str], optional): The teacher's classes.
+        student (tuple[str], optional): The student's classes.
 
     Returns:
-        list[int], optional: A column of the teacher for each of the student's
-        classes. None where nothing is to be moved: they are the same in the
-        same order, one of the two is not known, or the teacher lacks some.
+        list[int], optional: The teacher's column for each class of the
+        student. None if there is nothing to select: the classes are the same
+        in the same order, one side is not known, or the teacher does not have
+        all classes.
 
     Raises:
-        ValueError: Where a name fits several classes.
+        ValueError: If a name fits several classes.
     """
-    if not theirs or not student or \
-            [spelling(t) for t in theirs] == [spelling(s) for s in student]:
+    if not teacher or not student or \
+            [spelling(t) for t in teacher] == [spelling(s) for s in student]:
         return None
-    # Of ImageNet-21k there are too many to look through them for each name.
-    exact = places_of(theirs)
-    respelt = places_of([spelling(name) for name in theirs])
+    # A dict, because ImageNet-21k has too many names to search all for each.
+    exact = places_of(teacher)
+    respelt = places_of([spelling(name) for name in teacher])
     places = [
         exact.get(name) or respelt.get(spelling(name), []) for name in student
     ]
@@ -126,14 +130,14 @@ def columns_of(theirs: Names, student: Names) -> Optional[List[int]]:
                 f'the student\'s class {name!r} may be any of the teacher\'s '
                 f'nos. {", ".join(map(str, found))}, which bear that name: '
                 'give teacher.classes=[...], the names of its '
-                f'{len(theirs)} outputs in their order, each name once, and '
+                f'{len(teacher)} outputs in their order, each name once, and '
                 'the same name to the student\'s class')
     columns = [found[0] for found in places]
     for column, found in places_of(columns).items():
         if len(found) > 1:
             raise ValueError(
                 f'the student\'s classes nos. {found[0]} and {found[1]} '
-                f'are both {theirs[column]!r}, of which the teacher has one: '
+                f'are both {teacher[column]!r}, of which the teacher has one: '
                 'give each class of the data set a name of its own, and the '
                 'teacher\'s outputs the same names by teacher.classes=[...]')
     return columns

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""By which metric student and teacher are compared, and the teacher's."""
+"""The metric that compares student and teacher, and the teacher's score."""
 import math
 from typing import Mapping, Optional, Sequence, Tuple
 
@@ -11,13 +11,13 @@ __all__ = ['deciding_metric', 'deciding_score']
 
 
 def deciding_metric(names: Sequence[str]) -> str:
-    """The main one of the metrics that an evaluator gives.
+    """The main metric of an evaluator.
 
     Args:
-        names (Sequence[str]): Their names, in its order.
+        names (Sequence[str]): Names of the metrics, in the evaluator's order.
 
     Raises:
-        ValueError: If none is known as the main one.
+        ValueError: If no metric is known as the main one.
     """
     main = main_metric(names)
     if main is None:
@@ -32,18 +32,17 @@ def deciding_metric(names: Sequence[str]) -> str:
 def deciding_score(
         metric: str, metrics: Mapping[str,
                                       Optional[float]]) -> Tuple[str, float]:
-    """What the teacher reached by the metric that decides.
+    """The teacher's score by the metric that decides.
 
     Args:
-        metric (str): Its name, or ``'auto'``.
-        metrics (Mapping[str, float]): What the evaluator gave for the
-            teacher.
+        metric (str): Name of the metric, or ``'auto'``.
+        metrics (Mapping[str, float]): Name -> the teacher's score.
 
     Returns:
-        Tuple[str, float]: The name of the metric, and the score.
+        Tuple[str, float]: Name of the metric, and the score.
 
     Raises:
-        ValueError: If there is no such score.
+        ValueError: If there is no such metric, or its value is no score.
     """
     if not metrics:
         raise ValueError(

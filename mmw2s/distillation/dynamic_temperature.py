@@ -17,34 +17,39 @@ __all__ = ['DynamicTemperature']
 class DynamicTemperature(Cosine):
     r"""A temperature that falls later while the student is far behind.
 
-    For scores with labels. From `Dynamic Temperature Scheduler for Knowledge
-    Distillation <https://arxiv.org/abs/2511.13767>`_: after each batch, in
-    iteration i of n,
+    From `Dynamic Temperature Scheduler for Knowledge Distillation
+    <https://arxiv.org/abs/2511.13767>`_, for scores with labels. With the
+    cross entropies :math:`CE_t` of the teacher and :math:`CE_s` of the student
+    at a temperature of 1, averaged over ranks, the temperature after the batch
+    of iteration i of n becomes
 
     .. math::
-        d = CE_T - CE_S, \quad s = d / (d + 1), \quad
+        d = CE_t - CE_s, \quad s = d / (d + 1), \quad
         T^* = \frac{T_0}{2} \left(1 + \cos \frac{\pi i}{n}\right) k(s), \quad
         T \leftarrow 0.9 \, T + 0.1 \, T^*
 
-    with the cross-entropies of teacher and student at a temperature of 1,
-    averaged over ranks, and :math:`T^*` clamped to [``low``, ``start``]. The
-    authors' code takes :math:`k(s) = s` where s > 1, which is where the
-    student's loss is more than 1 above the teacher's (d < -1), and 1
-    elsewhere: nearer than that, and once a weak teacher is surpassed (d > 0),
-    the cosine is all. Ours is :math:`k(s) = clamp(s, 1, 2)`: bounded near the
-    pole at d = -1, and 1 where d is not finite.
+    where :math:`T^*` is clamped to [``low``, ``start``].
+
+    In the authors' code, :math:`k(s)` is s if s > 1, and 1 otherwise. s > 1
+    means that the student's loss is more than 1 above the teacher's (d < -1).
+    Otherwise, and when the student has surpassed a weak teacher (d > 0), the
+    temperature follows the cosine. s has a pole at d = -1, so here
+    :math:`k(s) = clamp(s, 1, 2)`, and 1 if d is not finite.
 
     Args:
         start (float): :math:`T_0`, the first and highest temperature; the
             paper takes 3 to 6. Defaults to 4.0.
-        low (float): The lowest. Defaults to 2.0.
+        low (float): The lowest temperature. Defaults to 2.0.
         length (float, optional): n, in ``unit``. Defaults to None, the whole
             run.
-        unit (str): 'epoch', 'iter' or 'run' (a share of it). Defaults to
-            'epoch'.
+        unit (str): Unit of ``length``: 'epoch', 'iter' or 'run' (a share of
+            the run). Defaults to 'epoch'.
 
     Raises:
         ValueError: If not 0 < ``low`` <= ``start``.
+
+    Examples:
+        >>> temperature = dict(type='DynamicTemperature', start=4., low=2.)
     """
 
     needs_target = True
@@ -64,9 +69,9 @@ class DynamicTemperature(Cosine):
         self._now: Union[float, Tensor] = self.start
 
     def value(self, iter: int) -> Union[float, Tensor]:
-        """``start``, and from the first batch on a 0-dim tensor.
+        """``start``; after the first batch a tensor of shape ().
 
-        That one stays on the device, so that nothing has to wait for it.
+        The tensor stays on the device, so that nothing waits for it.
         """
         return self._now
 

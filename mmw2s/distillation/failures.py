@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Telling apart what can go wrong while a model of any kind is run."""
+"""Turn errors of a model's code into messages for the user."""
 import traceback
 from contextlib import contextmanager
 from typing import Callable, Iterator
@@ -15,14 +15,14 @@ _OF_THE_MACHINE = (MemoryError, torch.OutOfMemoryError) + tuple(
 
 
 def is_of_the_machine(error: Exception) -> bool:
-    """Whether it tells of memory, device or network, not of the models."""
+    """Whether an error is of memory, device or network, not of a model."""
     if isinstance(error, RuntimeError) and 'allocate memory' in str(error):
         return True
     return isinstance(error, _OF_THE_MACHINE)
 
 
 def is_told(error: Exception) -> bool:
-    """Whether mmw2s has raised it, with a sentence of its own."""
+    """Whether mmw2s has raised an error, so that its message is for users."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     return isinstance(error, ValueError) and bool(frames) and \
         frames[-1].f_globals.get('__name__', '').startswith('mmw2s.')
@@ -30,17 +30,21 @@ def is_told(error: Exception) -> bool:
 
 @contextmanager
 def retold(sentence: Callable[[str], str]) -> Iterator[None]:
-    """Say of what fails within what it means, and what to do.
+    """Replace errors by a message that says what they mean and what to do.
 
-    Modules of kinds that are not known may fail in any way. Errors of the
-    machine, and those that are told already, stay as they are.
+    Unknown modules may raise anything. Errors of the machine and errors that
+    mmw2s has raised are not replaced.
 
     Args:
-        sentence (Callable): Given kind and text of the error, in brackets,
-            returns the message.
+        sentence (Callable): Takes the class and text of the error in
+            parentheses, and returns the message.
 
     Raises:
-        ValueError: With that message.
+        ValueError: With this message.
+
+    Examples:
+        >>> with retold(lambda error: f'the teacher failed {error}'):
+        >>>     pass  # run the teacher here
     """
     try:
         yield

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""How strongly a distillation pulls beside the task, by their gradients."""
+"""Compare the gradients of the distillation with the gradient of the task."""
 import logging
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
 
@@ -11,24 +11,26 @@ __all__ = [
     'DrownedTaskWatch', 'Share', 'gradient_shares', 'warn_of_drowned_task'
 ]
 
-# A gradient of the distillation this many times the task's is told.
+# The distillation's gradient is too large above this multiple of the task's.
 _DROWNS = 100.
-# From here on no chance explains it.
+# Above this multiple, one batch is enough to be sure.
 _CERTAIN = 10 * _DROWNS
-# Of RetinaNet from scratch, whose own gradient is nearly 0 at first, it is 50
-# to 110 times by the batch, and does no harm.
+# Otherwise it must be too large in so many batches. A RetinaNet from scratch
+# has almost no gradient at first: there the ratio is 50 to 110, depending on
+# the batch, and does no harm.
 _LOOKS = 3
-# Small gradients of half-precision tensors would become 0.
+# Losses are multiplied by it, or small gradients in half precision would be 0.
 _SCALE = 1024.
 
 
 class Share(NamedTuple):
-    """The distillation's part beside the task's.
+    """Size of a distillation loss relative to the task.
 
     Attributes:
-        value (float): Norm of the distillation's gradient over the task's.
-        by (str): ``'gradient'``, or ``'loss'`` where gradients cannot be had
-            twice: then of the two losses.
+        value (float): Norm of the distillation's gradient divided by the norm
+            of the task's.
+        by (str): ``'gradient'``. It is ``'loss'`` if gradients cannot be
+            computed twice; then ``value`` is the ratio of the losses.
     """
     value: float
     by: str
@@ -36,20 +38,21 @@ class Share(NamedTuple):
 
 def gradient_shares(student: nn.Module, task_loss: Tensor,
                     losses: Mapping[str, Tensor]) -> Dict[str, Share]:
-    """The share of each distillation loss at the student's parameters.
+    """Compare the gradient of each distillation loss with the task's.
 
-    Of those outside its backbone: neck and head are where the two meet, and
-    a backward as far as there is cheap. It accumulates no gradient, which
-    is what DDP listens to, and leaves the graph and the random numbers as
-    they were. The host waits for the device once.
+    Only parameters outside the backbone are used: a backward through neck and
+    head is cheap. No gradients are accumulated, so DDP does not notice it.
+    Graph and random state do not change. The host waits for the device once.
 
     Args:
-        student (nn.Module): The inner model.
-        task_loss (Tensor): The sum of the student's own losses, 0-dim.
-        losses (dict[str, Tensor]): The distillation losses, weighted, 0-dim.
+        student (nn.Module): The student, without wrappers.
+        task_loss (Tensor): Sum of the student's own losses, shape ().
+        losses (dict[str, Tensor]): Name -> weighted distillation loss, shape
+            ().
 
     Returns:
-        dict[str, Share]: Without those where either has no gradient.
+        dict[str, Share]: Name -> share. Losses without a finite share above 0
+        are left out.
     """
     parameters = _outside_backbone(student)
     everything = [task_loss, *losses.values()]
@@ -59,7 +62,8 @@ def gradient_shares(student: nn.Module, task_loss: Tensor,
     except RuntimeError:  # compiled graphs refuse such a backward
         norms = [torch.zeros_like(size) for size in sizes]
     norms, sizes = torch.stack([*norms, *sizes]).view(2, -1).tolist()
-    # Reentrant checkpoints hide their parameters.
+    # With reentrant activation checkpointing, no gradient reaches parameters
+    # in this way.
     by, (task, *values) = ('gradient', norms) if norms[0] else ('loss', sizes)
     return {
         key: Share(value / task, by)
@@ -71,7 +75,7 @@ def gradient_shares(student: nn.Module, task_loss: Tensor,
 def _outside_backbone(student: nn.Module) -> List[Tensor]:
     if any('FSDP' in cls.__name__ or cls.__name__ == 'FullyShardedDataParallel'
            for module in student.modules() for cls in type(module).__mro__):
-        return []  # their hooks take any backward for that of the step
+        return []  # FSDP's hooks would take this backward for the step's
     named = [(name, parameter)
              for name, parameter in student.named_parameters()
              if parameter.requires_grad]
@@ -89,11 +93,14 @@ def _norm(loss: Tensor, parameters: Sequence[Tensor]) -> Tensor:
 
 
 class DrownedTaskWatch:
-    """Looks at the first batches for a distillation that drowns the task.
+    """Warns if the distillation's gradient is much larger than the task's.
 
-    Of a single one the task's gradient may be small by chance. What is
-    suspect is told where it is so in three batches in a row, or too much by
-    far; without a suspect, the first batch is the only one.
+    The task's gradient may be small in one batch by chance. So a loss must be
+    too large in the first three batches, or by far too large in one. If no
+    loss is too large in the first batch, no other batch is checked.
+
+    Attributes:
+        is_due (bool): Whether another batch has to be checked.
     """
 
     def __init__(self) -> None:
@@ -102,10 +109,10 @@ class DrownedTaskWatch:
 
     def see(self, shares: Mapping[str, Share],
             weights: Mapping[str, Optional[float]]) -> None:
-        """Take in a batch's shares, while :attr:`is_due`.
+        """Check the shares of a batch, while :attr:`is_due`.
 
         Args:
-            shares (dict[str, Share]): At full strength.
+            shares (dict[str, Share]): Name -> share at full strength.
             weights (dict[str, float]): See :func:`warn_of_drowned_task`.
         """
         before = shares if self._least is None else self._least
@@ -124,13 +131,13 @@ class DrownedTaskWatch:
 def warn_of_drowned_task(shares: Mapping[str, Share],
                          weights: Mapping[str, Optional[float]],
                          batches: int = 1) -> None:
-    """Say in the log which distillation drowns the task.
+    """Warn of losses whose gradient is much larger than the task's.
 
     Args:
-        shares (dict[str, Share]): At full strength.
-        weights (dict[str, float]): ``loss_weight`` of each loss, where it has
-            one.
-        batches (int): How many batches these are the least of.
+        shares (dict[str, Share]): Name -> share at full strength.
+        weights (dict[str, float]): Name -> ``loss_weight``, None if a loss has
+            none.
+        batches (int): Number of batches; the shares are the minimum over them.
     """
     when = 'on the first batch' if batches == 1 else \
         f'in each of the first {batches} batches'

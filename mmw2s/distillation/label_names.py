@@ -1,9 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""What the labels of a data set mean.
+"""The class names of the labels of a data set.
 
-``metainfo['classes']`` says so, but some data sets number their labels by what
-they find: mmdet's COCO and LVIS by the order of the file's ``categories``,
-mmpretrain's folders by their sorted names.
+Usually ``metainfo['classes']`` has them. But some data sets number labels in
+another way: mmdet's COCO and LVIS in the order of ``categories`` in the file,
+mmpretrain's folders in the order of their sorted names.
 """
 import json
 import logging
@@ -24,28 +24,29 @@ __all__ = ['Names', 'inner_datasets', 'label_names', 'names_in']
 Names = Optional[Tuple[str, ...]]
 
 _CATEGORIES = re.compile(rb'"categories"\s*:\s*(?=\[)')
-# Thousands of categories are shorter than this.
+# Bytes to read at most; thousands of categories need less.
 _LONGEST = 1 << 24
 
 
 def names_in(meta: Any) -> Names:
-    """The classes that a metainfo names, in order.
+    """The class names in a metainfo, in order.
 
     Args:
-        meta (Mapping or Sequence[Mapping]): As a data set or a checkpoint has
-            it, of this or an older MMEngine. mmdet's ``ConcatDataset`` has a
-            list of them where its data sets differ. A text is one class, for
-            ``('box')`` is no tuple.
+        meta (Mapping or Sequence[Mapping]): Metainfo of a data set or a
+            checkpoint, of this or an older MMEngine. mmdet's ``ConcatDataset``
+            has a list if its data sets differ. If the classes are a text, it
+            is the only class: users write ``('box')`` for ``('box', )``.
 
     Returns:
-        tuple[str], optional: None where they are not told. Where several
-        differ, the name is of both ("cat or dog"), and so equal to none.
+        tuple[str], optional: The names; None if there are none. If the
+        metainfos of a list differ, a name has both ("cat or dog"), so that it
+        equals neither.
     """
     if isinstance(meta, (list, tuple)):
         return _merge(names_in(one) for one in meta)
     if not isinstance(meta, Mapping):
         return None
-    # 'CLASSES' was the key once; beside the new one nothing reads it.
+    # 'CLASSES' is the key of older versions.
     found = meta.get('classes', meta.get('CLASSES'))
     if isinstance(found, str):
         return (found, )
@@ -55,29 +56,29 @@ def names_in(meta: Any) -> Names:
 
 
 def label_names(dataset: Any) -> Names:
-    """The name of each label that a data set gives, in order of the labels.
+    """The class name of each label of a data set, in order.
 
-    Looks into wrappers. A warning says where a data set numbers its labels in
-    another order than its metainfo does.
+    Wrapped data sets are looked at too. Warns if a data set numbers its labels
+    in another order than its metainfo says.
 
     Args:
-        dataset (Dataset): Any data set, fully initialised.
+        dataset (Dataset): Any data set, fully initialized.
 
     Returns:
-        tuple[str], optional: None where it does not tell.
+        tuple[str], optional: The names; None if they are not known.
     """
     declared = names_in(getattr(dataset, 'metainfo', None))
     parts = inner_datasets(dataset)
     if not parts:
         return _of_one(dataset, declared)
     inner = _merge(names_in(getattr(part, 'metainfo', None)) for part in parts)
-    # A wrapper of one's own may give other labels than what it wraps.
+    # A user's wrapper may change the labels of the data set in it.
     return declared if declared not in (None, inner) else _merge(
         label_names(part) for part in parts)
 
 
 def inner_datasets(dataset: Any) -> List[Any]:
-    """What a wrapper wraps; nothing of a data set that is none."""
+    """The data sets in a wrapper; empty for a data set that is no wrapper."""
     several = getattr(dataset, 'datasets', None)
     if isinstance(several, (list, tuple)):
         return list(several)
@@ -112,8 +113,8 @@ def _of_one(dataset: Any, declared: Names) -> Names:
 
 
 def _disordered(used: Tuple[str, ...], declared: Tuple[str, ...]) -> bool:
-    """Whether there are labels without a name, or a name that both have once
-    stands at another place."""
+    """Whether there are labels without a name, or a name that is unique in
+    ``declared`` has another position in ``used``."""
     counts = Counter(declared)
     places = {n: i for i, n in enumerate(declared) if counts[n] == 1}
     return len(used) > len(declared) or any(
@@ -131,14 +132,17 @@ def _by_file(dataset: Any) -> Names:
     try:
         names = _categories(path, getattr(dataset, 'backend_args', None))
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # it has been read in a way of its own
+        return None  # the data set must have read the file in another way
     if not set(ids) <= set(names):
         return None
     return tuple(str(names[i]) for i in sorted(numbers, key=numbers.get))
 
 
 def _categories(path: str, backend_args: Optional[dict]) -> Dict[int, str]:
-    """Names by id. Of a file of gigabytes only the place is looked for."""
+    """Id -> name of the categories in a COCO or LVIS file.
+
+    The file may have gigabytes, so only the list of categories is parsed.
+    """
     with get_local_path(path, backend_args=backend_args) as local, \
             open(local, 'rb') as file, \
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -153,13 +157,14 @@ def _categories(path: str, backend_args: Optional[dict]) -> Dict[int, str]:
                 break
             if len(found) > 1:
                 break
-        if len(found) != 1:  # a key of something else too, or in a caption
+        if len(found) != 1:
+            # "categories" is also a key elsewhere, or stands in a caption.
             found = [json.loads(content[:])['categories']]
     return {category['id']: category['name'] for category in found[0]}
 
 
 def _by_folder(dataset: Any, declared: Names) -> Names:
-    """The order of mmpretrain's class folders, if they bear these names."""
+    """The order of mmpretrain's class folders, if they have these names."""
     folders = getattr(dataset, 'folder_to_idx', None)
     if not isinstance(folders, Mapping) or set(folders) != set(declared or ()):
         return None

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""What most likely is the matter with a checkpoint that does not fit."""
+"""Hints for a user whose checkpoint does not fit the model."""
 import re
 from typing import Dict, Sequence
 
@@ -9,7 +9,7 @@ from mmw2s.utils.kinds import is_kind
 
 __all__ = ['hint_of_names', 'hint_of_shapes']
 
-# Marks in the names of a file -> what was done to it, and the way back.
+# Pattern of a tensor's name -> what was done to the model, and how to undo it.
 _MARKS = (
     (r'\.(weight|bias)_(orig|mask)$',
      'The file is of a model under pruning: call '
@@ -23,8 +23,8 @@ _MARKS = (
      'The file is of a quantised model: give the one before quantisation'),
 )
 
-# Where one package family's code has other shapes than the other's: class of
-# the module, name of the tensor in it, factor of the last dimension.
+# Tensors whose shape differs between the two package families: class of the
+# module, pattern of the tensor's name in it, and the hint.
 _DIFFERING = (
     ('DinoTransformerDecoder', r'ref_point_head\.layers\.0\.weight',
      'onedl-mmdetection 3.5.1 (1024 values for 256 channels) and MMDetection '
@@ -35,13 +35,13 @@ def hint_of_names(model: nn.Module,
                   missing: Sequence[str],
                   unexpected: Sequence[str],
                   path: str = '') -> str:
-    """What to do about names that the file lacks or has beyond the model's.
+    """A hint about names of tensors that are missing or unexpected.
 
     Args:
         model (nn.Module): The teacher.
-        missing (Sequence[str]): Names that the file lacks.
-        unexpected (Sequence[str]): Names that the model does not have.
-        path (str): Of the file. Defaults to '', which tells nothing.
+        missing (Sequence[str]): Names that are in the model only.
+        unexpected (Sequence[str]): Names that are in the file only.
+        path (str): Path of the file. Defaults to '', not known.
     """
     if missing and re.search(r'-\d{5}-of-\d{5}\.', path):
         return ('The file is one of several shards: load them all, and save '
@@ -69,7 +69,7 @@ def hint_of_names(model: nn.Module,
 
 
 def hint_of_shapes(model: nn.Module, wrong: Dict[str, tuple]) -> str:
-    """What to do about tensors of other shapes.
+    """A hint about tensors with other shapes.
 
     Args:
         model (nn.Module): The teacher.

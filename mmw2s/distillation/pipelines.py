@@ -1,5 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Who normalises images before they reach a preprocessor."""
+"""Normalization of images in a pipeline, before the data preprocessor.
+
+The student's pipeline may normalize in another way than the teacher's did in
+its own training. Then the teacher has to be given other pixels.
+"""
 import logging
 import re
 from typing import TYPE_CHECKING, Any, Iterator, NamedTuple, Optional, Tuple
@@ -16,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ['Norm', 'Pipelines', 'match_pipelines']
 
-# Where data sets, wrappers of data sets and transforms keep transforms.
+# Attributes in which data sets, wrappers and transforms have transforms.
 _NESTED = ('dataset', 'datasets', 'pipeline', 'pipelines', 'branch_pipelines',
            'transform', 'transforms', 'aug', 't')
 _ALBU = ('Albu', 'Albumentations')
@@ -24,11 +28,11 @@ _TO_FLOAT = ('ToTensor', 'ToFloat', 'ToDtype', 'ConvertImageDtype')
 
 
 class Norm(NamedTuple):
-    """A transform of a pipeline that normalises.
+    """A transform of a pipeline that normalizes images.
 
     Attributes:
         name (str): Its type, for messages.
-        fields (dict): What it was given.
+        fields (dict): Its fields.
         is_known (bool): Whether it is the ``Normalize`` of mmcv.
     """
     name: str
@@ -36,14 +40,14 @@ class Norm(NamedTuple):
     is_known: bool
 
     def equals(self, other: 'Norm') -> bool:
-        """Whether the two do the same, as far as both are told."""
+        """Whether two transforms do the same, by the fields that both have."""
         common = set(self.fields) & set(other.fields)
         return self.name == other.name and \
             self.is_known == other.is_known and all(
                 _same(self.fields[key], other.fields[key]) for key in common)
 
     def pixel_map(self, channels: int) -> PixelMap:
-        """What a known one does to pixels."""
+        """The pixel map of a known transform."""
         return PixelMap.of_norm(self.fields['mean'], self.fields['std'],
                                 self.fields['to_rgb'], channels)
 
@@ -52,13 +56,15 @@ Norms = Tuple[Norm, ...]
 
 
 class Pipelines(NamedTuple):
-    """What normalises before the preprocessors.
+    """Normalizing transforms in the pipelines of a run and its teacher.
 
     Attributes:
-        train (tuple[Norm]): In the run's training.
-        val (tuple[Norm]): In its validation, which scores the teacher.
-        teacher (tuple[Norm]): Where the teacher was trained.
-        is_teachers_known (bool): Whether its config has said so.
+        train (tuple[Norm]): In the training of the run.
+        val (tuple[Norm]): In the validation of the run, which also scores the
+            teacher.
+        teacher (tuple[Norm]): In the teacher's own training.
+        is_teachers_known (bool): Whether ``teacher`` comes from the teacher's
+            config. Otherwise it is a guess.
     """
     train: Norms = ()
     val: Norms = ()
@@ -66,40 +72,41 @@ class Pipelines(NamedTuple):
     is_teachers_known: bool = False
 
     def in_training(self) -> Tuple[Norms, Norms]:
-        """The run's and the teacher's; nothing where they are the same."""
+        """The run's and the teacher's, both empty if they are the same."""
         same = _equal(self.train, self.teacher)
         return ((), ()) if same else (self.train, self.teacher)
 
     def in_validation(self) -> Tuple[Norms, Norms]:
-        """The run's and the teacher's; nothing where they are the same."""
+        """The run's and the teacher's, both empty if they are the same."""
         same = _equal(self.val, self.teacher)
         return ((), ()) if same else (self.val, self.teacher)
 
 
 def match_pipelines(teacher: 'FrozenTeacher', runner: Runner,
                     student: nn.Module) -> None:
-    """Note in ``teacher.pipelines`` who normalises before a preprocessor.
+    """Set ``teacher.pipelines``, and adapt the teacher to the run's pipeline.
 
-    Where the run's validation normalises otherwise than the teacher's own
-    pipeline does, the teacher's preprocessor is given what it is used to.
+    If the run's validation normalizes in another way than the teacher's own
+    pipeline, a hook of the teacher's preprocessor converts the images.
 
     Args:
-        teacher (FrozenTeacher): With its config.
-        runner (Runner): With its loops built.
+        teacher (FrozenTeacher): The teacher.
+        runner (Runner): The run; its loops are built.
         student (nn.Module): The student's data preprocessor.
 
     Raises:
-        ValueError: If a pipeline normalises by what cannot be undone, and the
-            other does not do the same.
+        ValueError: If the pipelines differ, and one normalizes in a way that
+            cannot be undone.
     """
     preprocessor = teacher.model.data_preprocessor
     train = _of_dataset(runner.train_dataloader.dataset)
     loader = getattr(runner.val_loop, 'dataloader', None)
     val = train if loader is None else _of_dataset(loader.dataset)
     own = _of_config(teacher.cfg)
-    # A config that is only a model does not tell. A preprocessor that
-    # normalises otherwise than the student's is given raw images. Without one,
-    # or with the student's own, the run's pipeline is the nearest to be had.
+    # A config that has only a model does not say what its pipeline did. If the
+    # teacher's preprocessor normalizes in another way than the student's, it
+    # is given images of 0 to 255. If it does not normalize, or as the
+    # student's does, the best guess is the run's pipeline.
     found = own if own is not None else (
         train if train and
         (_passes_on(preprocessor) or _do_the_same(preprocessor, student)) else
@@ -109,31 +116,32 @@ def match_pipelines(teacher: 'FrozenTeacher', runner: Runner,
                         ('validation', teacher.pipelines.in_validation())):
         _refuse_unknown(where, *pair)
     _tell(teacher)
-    run, theirs = teacher.pipelines.in_validation()
-    if run or theirs:
-        preprocessor.register_forward_pre_hook(_Renormalise(run, theirs))
+    run_norms, teacher_norms = teacher.pipelines.in_validation()
+    if run_norms or teacher_norms:
+        preprocessor.register_forward_pre_hook(
+            _Renormalize(run_norms, teacher_norms))
 
 
 def _tell(teacher: 'FrozenTeacher') -> None:
-    run, theirs = teacher.pipelines.in_training()
-    if not (run or theirs):
+    run_norms, teacher_norms = teacher.pipelines.in_training()
+    if not (run_norms or teacher_norms):
         return
-    raw = not theirs and _passes_on(teacher.model.data_preprocessor)
+    raw = not teacher_norms and _passes_on(teacher.model.data_preprocessor)
     print_log(
-        f'The run\'s pipeline normalises images by {_names(run)}, that of the '
-        f'teacher {teacher.name} by {_names(theirs)}: the teacher is given '
-        'what its own would have made of them' +
+        f'The run\'s pipeline normalises images by {_names(run_norms)}, that '
+        f'of the teacher {teacher.name} by {_names(teacher_norms)}: the '
+        'teacher is given what its own would have made of them' +
         (', which are images of 0 to 255: its config normalises nowhere'
          if raw else '') + '.',
         logger='current',
         level=logging.WARNING if raw else logging.INFO)
 
 
-class _Renormalise:
-    """Brings a batch from the run's normalisation to the teacher's."""
+class _Renormalize:
+    """Converts a batch from the run's normalization to the teacher's."""
 
-    def __init__(self, run: Norms, theirs: Norms) -> None:
-        self._norms = run, theirs
+    def __init__(self, run_norms: Norms, teacher_norms: Norms) -> None:
+        self._norms = run_norms, teacher_norms
 
     def __call__(self, module: nn.Module, args: tuple) -> tuple:
         batch = dict(args[0])
@@ -143,28 +151,31 @@ class _Renormalise:
         return (batch, *args[1:])
 
     def _map(self, images: Tensor) -> Tensor:
-        run, theirs = (chain(norms, images.shape[-3]) for norms in self._norms)
-        map_ = theirs.after(run.inverse())
+        run_map, teacher_map = (
+            chain(norms, images.shape[-3]) for norms in self._norms)
+        map_ = teacher_map.after(run_map.inverse())
         return images[..., list(map_.order), :, :] * \
             map_.scale.to(images.device, torch.float32) + \
             map_.shift.to(images.device, torch.float32)
 
 
 def chain(norms: Norms, channels: int) -> PixelMap:
-    """What known normalisations do to pixels, one after the other."""
+    """The pixel map of known transforms, one after the other."""
     map_ = PixelMap.of_norm([0.], [1.], False, channels)
     for norm in norms:
         map_ = norm.pixel_map(channels).after(map_)
     return map_
 
 
-def _refuse_unknown(where: str, run: Norms, theirs: Norms) -> None:
-    unknown = [n.name for n in (*run, *theirs) if not n.is_known]
+def _refuse_unknown(where: str, run_norms: Norms,
+                    teacher_norms: Norms) -> None:
+    unknown = [n.name for n in (*run_norms, *teacher_norms) if not n.is_known]
     if unknown:
         raise ValueError(
             f'the run\'s {where} pipeline normalises images by '
-            f'{_names(run)}, the teacher\'s config by {_names(theirs)}, and '
-            f'what {unknown[0]} does cannot be undone for the teacher. '
+            f'{_names(run_norms)}, the teacher\'s config by '
+            f'{_names(teacher_norms)}, and what {unknown[0]} does cannot be '
+            'undone for the teacher. '
             'Normalise in the data_preprocessor instead (mean, std), or by '
             'Normalize, or give teacher.config the model\'s own pipeline and '
             'data_preprocessor where they are the same as the run\'s')
@@ -174,19 +185,19 @@ def _names(norms: Norms) -> str:
     return ', '.join(n.name for n in norms) or 'its data_preprocessor alone'
 
 
-def _equal(ours: Norms, theirs: Norms) -> bool:
-    return len(ours) == len(theirs) and all(
-        a.equals(b) for a, b in zip(ours, theirs))
+def _equal(run_norms: Norms, teacher_norms: Norms) -> bool:
+    return len(run_norms) == len(teacher_norms) and all(
+        a.equals(b) for a, b in zip(run_norms, teacher_norms))
 
 
 def _passes_on(preprocessor: nn.Module) -> bool:
-    """Whether it gives pixels as they come."""
+    """Whether a preprocessor leaves the values of pixels as they are."""
     return getattr(preprocessor, 'mean', None) is None and \
         PixelMap.of_preprocessor(preprocessor, 3, 'teacher').keeps_values
 
 
 def _do_the_same(first: nn.Module, second: nn.Module) -> bool:
-    """Whether two preprocessors make the same of pixels."""
+    """Whether two preprocessors have the same pixel map."""
     try:
         maps = [
             PixelMap.of_preprocessor(module, 3, 'teacher')
@@ -235,14 +246,15 @@ def _norm_of(transform: Any) -> Optional[Norm]:
 
 
 def _of_config(cfg: Any) -> Optional[Norms]:
-    """What a config's pipeline has; None where it has no pipeline."""
-    data = cfg.get('data') or {}  # of the older MMDetection
+    """The normalizing transforms of a config; None if it has no pipeline."""
+    data = cfg.get('data') or {}  # in configs of MMDetection 2.x
     for given in (cfg.get('train_dataloader'), data.get('train'),
                   cfg.get('train_pipeline'), cfg.get('val_dataloader'),
                   cfg.get('test_dataloader'), data.get('val'),
                   cfg.get('test_pipeline')):
         found = list(_types(given))
-        # A data set alone does not tell, such as one with its own transforms.
+        # Without such a transform it is no whole pipeline: a data set may have
+        # transforms that are not in the config.
         if any('Load' in name or 'Pack' in name for name, *_ in found):
             norms = (_norm(name, fields, not origin and name == 'Normalize',
                            origin) for name, fields, origin in found)
@@ -251,7 +263,7 @@ def _of_config(cfg: Any) -> Optional[Norms]:
 
 
 def _types(cfg: Any, origin: str = '') -> Iterator[Tuple[str, dict, str]]:
-    """Every nested dict with a type: its name, fields and library."""
+    """Name, fields and library of every nested dict with a ``type``."""
     if isinstance(cfg, (list, tuple)):
         for item in cfg:
             yield from _types(item, origin)
@@ -286,10 +298,10 @@ def _norm(name: str,
     return None
 
 
-def _same(ours: Any, theirs: Any) -> bool:
-    """Whether two fields are the same, as lists, tuples or arrays."""
+def _same(first: Any, second: Any) -> bool:
+    """Whether two fields are equal, be they lists, tuples or arrays."""
     try:
         return torch.allclose(*(torch.as_tensor(v, dtype=torch.float64)
-                                for v in (ours, theirs)))
+                                for v in (first, second)))
     except (RuntimeError, TypeError, ValueError):  # no numbers
-        return str(ours) == str(theirs)
+        return str(first) == str(second)

@@ -1,5 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""What a preprocessor makes of pixels, found out with a probe image."""
+"""What a data preprocessor does to pixels, measured with images of noise.
+
+A measurement works for all classes and flags of preprocessors, also for those
+of a user's own.
+"""
 from typing import Any, Iterator, NamedTuple, Optional, Tuple
 
 import torch
@@ -10,8 +14,8 @@ from mmw2s.utils.rng import preserved_rng
 
 __all__ = ['PixelMap']
 
-# The second is the smaller and is looked at; its sizes are odd, so that
-# whatever pads at all has to pad it.
+# Sizes of the two images. The map is measured on the second image, which is
+# smaller and has odd sizes, so that every preprocessor that pads will pad it.
 _SIZES = ((45, 37), (33, 29))
 
 
@@ -19,11 +23,11 @@ class PixelMap(NamedTuple):
     """A map of each pixel: output[c] = scale[c] * input[order[c]] + shift[c].
 
     Attributes:
-        order (tuple[int]): Which channel each channel is made of.
+        order (tuple[int]): The input channel of each output channel.
         scale (Tensor): Shape (C, 1, 1), float64.
         shift (Tensor): Shape (C, 1, 1), float64.
-        pad (Tensor, optional): What is put beside an image that is smaller
-            than its batch, shape (C, 1, 1). None for a map that does not pad.
+        pad (Tensor, optional): Padding value for an image that is smaller than
+            its batch, shape (C, 1, 1). None for a map that does not pad.
     """
     order: Tuple[int, ...]
     scale: Tensor
@@ -33,7 +37,17 @@ class PixelMap(NamedTuple):
     @classmethod
     def of_norm(cls, mean: Any, std: Any, swapped: bool,
                 channels: int) -> 'PixelMap':
-        """That of a pipeline's ``Normalize``."""
+        """The map of a pipeline's ``Normalize``.
+
+        Args:
+            mean (Sequence[float]): Means, one or one for each channel.
+            std (Sequence[float]): Standard deviations, likewise.
+            swapped (bool): Whether the order of the channels is reversed.
+            channels (int): Number of channels.
+
+        Raises:
+            ValueError: If there is another number of means or deviations.
+        """
         mean, std = (
             torch.as_tensor(v, dtype=torch.float64).reshape(-1, 1, 1)
             for v in (mean, std))
@@ -49,17 +63,17 @@ class PixelMap(NamedTuple):
     @classmethod
     def of_preprocessor(cls, preprocessor: nn.Module, channels: int,
                         owner: str) -> 'PixelMap':
-        """That of a data preprocessor, whatever its class and its flags.
+        """The map of a data preprocessor, measured on two images of noise.
 
         Args:
-            preprocessor (nn.Module): It is given two images of noise, not in
-                training.
-            channels (int): Those of the images.
-            owner (str): Whose it is ("student", "teacher").
+            preprocessor (nn.Module): The preprocessor; it is called with
+                ``training=False``.
+            channels (int): Number of channels of an image.
+            owner (str): Its owner, "student" or "teacher", for messages.
 
         Raises:
-            ValueError: If it does not take images, or makes of them what is
-                no such map.
+            ValueError: If it does not accept images, or does more than such a
+                map.
         """
         whose = (f'{owner}\'s data_preprocessor '
                  f'({type(preprocessor).__name__})')
@@ -84,12 +98,12 @@ class PixelMap(NamedTuple):
 
     @property
     def keeps_values(self) -> bool:
-        """Whether pixels are at most ordered otherwise."""
+        """Whether the map changes nothing but the order of channels."""
         off = torch.cat([self.scale - 1, self.shift]).abs()
         return off.max().item() < 1e-6
 
     def after(self, first: 'PixelMap') -> 'PixelMap':
-        """The map that is ``first`` and then this one."""
+        """The map that applies ``first`` and then this one."""
         order = list(self.order)
         return PixelMap(
             tuple(first.order[i] for i in order),
@@ -97,7 +111,7 @@ class PixelMap(NamedTuple):
             self.scale * first.shift[order] + self.shift, self.pad)
 
     def inverse(self) -> Optional['PixelMap']:
-        """The map back; None where a channel is lost."""
+        """The inverse map; None if a channel is lost."""
         channels = range(max(self.order) + 1)
         if set(self.order) != set(channels) or not self.scale.all():
             return None
@@ -108,7 +122,7 @@ class PixelMap(NamedTuple):
 
 def _probe(preprocessor: nn.Module, channels: int,
            whose: str) -> Tuple[Tensor, Tensor]:
-    """Noise (2, C, h, w), and what becomes of it, padded."""
+    """Noise (2, C, h, w), and the output (2, C, H, W), which may be padded."""
     generator = torch.Generator().manual_seed(0)
     large, small = (
         torch.randint(
@@ -119,9 +133,10 @@ def _probe(preprocessor: nn.Module, channels: int,
     with preserved_rng(), torch.no_grad():
         for batch in _batches(large, small, torch.stack([cut, small])):
             try:
-                # Past its hooks, and not in training, where it may augment.
+                # `forward` runs without the module's hooks, and without
+                # augmentations, which belong to training.
                 seen = preprocessor.forward(batch, False)['inputs']
-            except Exception as error:  # of a class that may be the user's
+            except Exception as error:  # a user's class may raise anything
                 errors.append(f'{type(error).__name__}: {error}')
                 continue
             if isinstance(seen, Tensor) and seen.dim() == 4 and len(seen) == 2:
@@ -136,7 +151,7 @@ def _probe(preprocessor: nn.Module, channels: int,
 
 
 def _batches(large: Tensor, small: Tensor, stacked: Tensor) -> Iterator[dict]:
-    """The forms in which collate functions hand over a batch."""
+    """The forms of a batch that collate functions give."""
     for with_samples in (False, True):
         for inputs in ([large, small], stacked):
             samples = None
@@ -151,7 +166,11 @@ def _batches(large: Tensor, small: Tensor, stacked: Tensor) -> Iterator[dict]:
 
 
 def _fit(images: Tensor, seen: Tensor) -> Optional[Tuple[int, float, float]]:
-    """The channel that gives what is seen (B, h, w), scale and shift."""
+    """Fit one output channel (B, h, w) to the images (B, C, h, w).
+
+    Returns:
+        tuple, optional: Input channel, scale and shift; None if none fits.
+    """
     seen = seen.flatten()
     for i in range(images.shape[1]):
         x = images[:, i].flatten()
@@ -160,7 +179,7 @@ def _fit(images: Tensor, seen: Tensor) -> Optional[Tuple[int, float, float]]:
         scale = (((x - x.mean()) * (seen - seen.mean())).mean() /
                  x.var(correction=0))
         shift = seen.mean() - scale * x.mean()
-        # Some compute in 16 bits.
+        # The tolerance is for preprocessors that compute in 16 bits.
         if (scale * x + shift - seen).abs().max() <= \
                 5e-3 * (seen.max() - seen.min()):
             return i, scale.item(), shift.item()
@@ -168,7 +187,7 @@ def _fit(images: Tensor, seen: Tensor) -> Optional[Tuple[int, float, float]]:
 
 
 def _padding(seen: Tensor, height: int, width: int) -> Optional[Tensor]:
-    """What stands beside an image, shape (C, 1, 1); None where nothing."""
+    """Padding value beside an image, shape (C, 1, 1); None without padding."""
     beside = torch.cat(
         [seen[:, height:].flatten(1), seen[:, :height, width:].flatten(1)], 1)
     if beside.shape[1] == 0:

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Settings that are allowed, but hardly what was meant."""
+"""Warnings of settings that are allowed, but probably a mistake."""
 import logging
 from typing import Optional, Sequence
 
@@ -17,15 +17,15 @@ def warn_of_odd_settings(schedule: Schedule,
                          stop: StopRule,
                          stop_cfg: Optional[dict] = None,
                          is_default_schedule: bool = False) -> None:
-    """Warn, before training, of what makes a distillation end or do nothing.
+    """Warn of a distillation that does nothing or ends too early.
 
     Args:
-        schedule (Schedule): The strength, bound to the run.
+        schedule (Schedule): The schedule of the strength, bound to the run.
         terms (Sequence[Term]): What is distilled.
-        stop (StopRule): Until when, bound to the run.
-        stop_cfg (dict, optional): As the user gave it. Defaults to None,
-            where it was left out.
-        is_default_schedule (bool): Whether the schedule was left out.
+        stop (StopRule): The stop rule, bound to the run.
+        stop_cfg (dict, optional): Its config as the user gave it. Defaults to
+            None: the user gave none.
+        is_default_schedule (bool): Whether the user gave no schedule.
             Defaults to False.
     """
     for message in (_no_strength(schedule, terms), _early_stop(schedule, stop),
@@ -67,7 +67,7 @@ def _early_stop(schedule: Schedule, stop: StopRule) -> Optional[str]:
 
 def _late_stop(schedule: Schedule, stop: StopRule,
                stop_cfg: Optional[dict]) -> Optional[str]:
-    """Of a given point that the default schedule ends before it."""
+    """Warn if the default schedule ends before the point that a user gave."""
     zero_from = schedule.zero_from()
     if stop_cfg is None or not isinstance(stop, At) or \
             stop.at(zero_from) is not None:

@@ -1,10 +1,10 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Class names that are spelt differently by versions of one package."""
+"""Class names whose spelling differs between versions of a package."""
 
 __all__ = ['canonical_name']
 
-# onedl-mmpretrain 1.3.6 respelt two of mmpretrain 1.2.0's ImageNet classes,
-# nos. 295 and 509. Later spelling -> earlier one.
+# onedl-mmpretrain 1.3.6 changed the spelling of two ImageNet classes of
+# mmpretrain 1.2.0, nos. 295 and 509. Later spelling -> earlier one.
 _RESPELT = {
     'American black bear, black bear, Ursus americans, Euarctos americans':
     'American black bear, black bear, Ursus americanus, Euarctos americanus',
@@ -14,5 +14,5 @@ _RESPELT = {
 
 
 def canonical_name(name: str) -> str:
-    """The one spelling that stands for all known ones of a class."""
+    """The earliest known spelling of a class name."""
     return _RESPELT.get(name, name)

@@ -1,8 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""How strongly, and when: values that follow the iterations of a run.
+"""*How strongly* a run distills, and when: values that follow its iterations.
 
-They serve for the global strength of the distillation and for a loss's
-temperature.
+A schedule gives the strength of the distillation or the temperature of a loss.
 """
 import logging
 import math
@@ -21,16 +20,17 @@ UNITS = ('epoch', 'iter', 'run')
 
 
 class Schedule(metaclass=ABCMeta):
-    """A value for each iteration, a pure function of the iteration.
+    """Base class of the schedules: a value for each iteration.
 
-    Nothing needs to be saved for a run to be resumed; a temperature that
-    learns (:meth:`update`) has a ``state_dict`` and ``load_state_dict``. Spans
-    are given in epochs, in iterations or as a share of the whole run (0 to 1),
-    and turn into iterations, rounded, once :meth:`bind` says how long it is.
+    The value is a function of the iteration alone, so a resumed run needs no
+    saved state. An exception is a temperature that learns (:meth:`update`): it
+    has ``state_dict`` and ``load_state_dict``. Spans are given in epochs, in
+    iterations or as a share of the run (0 to 1). :meth:`bind` converts them to
+    iterations, rounded.
 
     Args:
-        unit (str): Unit of the spans: 'epoch', 'iter' or 'run'. Defaults to
-            'epoch'.
+        unit (str): Unit of the spans: 'epoch', 'iter' or 'run' (a share of the
+            run). Defaults to 'epoch'.
 
     Raises:
         ValueError: If a field is not a finite number >= 0, or the unit is
@@ -43,15 +43,15 @@ class Schedule(metaclass=ABCMeta):
         self._max_iters: Optional[int] = None
 
     def bind(self, max_iters: int, iters_per_epoch: float) -> None:
-        """Take the length of the run; called once, before training.
+        """Set the length of the run; called once, before training.
 
-        Warns when the schedule is longer than the run, spans no iteration,
-        or is over within the first of several epochs.
+        Warns if the schedule is longer than the run, rounds to no iteration,
+        or ends within the first of several epochs.
 
         Args:
-            max_iters (int): Iterations of the whole run.
-            iters_per_epoch (float): Iterations of an epoch, a fraction
-                where it ends inside a batch.
+            max_iters (int): Number of iterations of the run.
+            iters_per_epoch (float): Number of iterations of an epoch. It is a
+                fraction if an epoch ends inside a batch.
 
         Raises:
             ValueError: If one of them is not a positive number, or
@@ -88,20 +88,23 @@ class Schedule(metaclass=ABCMeta):
     @property
     @abstractmethod
     def span(self) -> float:
-        """From the start of the run to the last change, in ``unit``."""
+        """Time from the start of the run to the last change, in ``unit``."""
 
     @property
     def is_over_after_span(self) -> bool:
-        """Whether what it is there for has been done by then."""
+        """Whether the schedule has nothing more to do after its span."""
         return True
 
     def top_iter(self) -> int:
-        """The iteration by which it has risen to its highest value."""
+        """The first iteration with the highest value."""
         return 0
 
     @abstractmethod
     def value(self, iter: int) -> float:
-        """The value in an iteration, counted from 0.
+        """The value in an iteration.
+
+        Args:
+            iter (int): The iteration, counted from 0.
 
         Raises:
             RuntimeError: If the schedule is not bound to a run.
@@ -109,16 +112,21 @@ class Schedule(metaclass=ABCMeta):
 
     @abstractmethod
     def zero_from(self) -> Optional[int]:
-        """The first iteration from which the value is 0 for good.
+        """The iteration from which on the value is always 0.
 
-        It may lie beyond the end of the run; None if there is none.
+        It may lie beyond the end of the run. None if there is none.
 
         Raises:
             RuntimeError: If the schedule is not bound to a run.
         """
 
     def update(self, iter: int, pairs: Sequence[Any]) -> None:
-        """See what the loss whose temperature this is has just compared."""
+        """Learn from the latest pairs of the loss, for a temperature.
+
+        Args:
+            iter (int): The iteration, counted from 0.
+            pairs (Sequence[Pair]): What the loss has just compared.
+        """
 
     def _iters(self, span: float) -> int:
         if self._max_iters is None:
@@ -143,10 +151,16 @@ class Schedule(metaclass=ABCMeta):
 
 @SCHEDULES.register_module()
 class Constant(Schedule):
-    """The same value all along.
+    """The same value in all iterations.
 
     Args:
         value (float): The value.
+
+    Raises:
+        ValueError: If ``value`` is negative or not finite.
+
+    Examples:
+        >>> schedule = dict(type='Constant', value=0.5)
     """
 
     span = 0.
@@ -164,19 +178,19 @@ class Constant(Schedule):
 
 
 class _Ramp(Schedule):
-    """``start`` until ``begin``, then a way to ``end``, which then stays.
+    """``start`` up to ``begin``, then a change to ``end``, then ``end``.
 
-    Iteration ``begin`` still has ``start``, iteration ``begin + length`` is
-    the first with ``end``.
+    Iteration ``begin`` is the last with ``start``, and iteration
+    ``begin + length`` the first with ``end``.
 
     Args:
         start (float): First value.
         end (float): Last value.
-        begin (float): When the way begins. Defaults to 0.
-        length (float, optional): How long it takes. Defaults to None, what
-            is left of the run.
+        begin (float): When the change begins. Defaults to 0.
+        length (float, optional): How long the change takes. Defaults to None:
+            up to the end of the run.
         unit (str): Unit of ``begin`` and ``length``: 'epoch', 'iter' or 'run'
-            (a share of it). Defaults to 'epoch'.
+            (a share of the run). Defaults to 'epoch'.
     """
 
     def __init__(self,
@@ -225,15 +239,31 @@ class _Ramp(Schedule):
     @staticmethod
     @abstractmethod
     def _left(progress: float) -> float:
-        """What is left of the way, 1 to 0, when ``progress`` is 0 to 1."""
+        """The share of the change that is left, from 1 to 0.
+
+        Args:
+            progress (float): Progress of the change, from 0 to 1.
+        """
 
 
 @SCHEDULES.register_module()
 class Linear(_Ramp):
-    """A straight line from ``start`` to ``end``, which then stays.
+    """A linear change from ``start`` to ``end``.
 
-    Its fields are those of the base class: ``start``, ``end``, ``begin``,
-    ``length`` (None: what is left of the run) and ``unit``.
+    The value is ``start`` up to ``begin``, and ``end`` after the change.
+
+    Args:
+        start (float): First value.
+        end (float): Last value.
+        begin (float): When the change begins. Defaults to 0.
+        length (float, optional): How long the change takes. Defaults to None:
+            up to the end of the run.
+        unit (str): Unit of ``begin`` and ``length``: 'epoch', 'iter' or 'run'
+            (a share of the run). Defaults to 'epoch'.
+
+    Examples:
+        >>> schedule = dict(
+        >>>     type='Linear', start=1., end=0., length=0.5, unit='run')
     """
 
     @staticmethod
@@ -243,39 +273,49 @@ class Linear(_Ramp):
 
 @SCHEDULES.register_module()
 class Cosine(_Ramp):
-    """Half a cosine from ``start`` to ``end``, which then stays.
+    """A change from ``start`` to ``end`` along half a cosine.
 
     Its fields are those of :class:`Linear`.
+
+    Examples:
+        >>> temperature = dict(type='Cosine', start=4., end=1., length=12)
     """
 
     @staticmethod
     def _left(progress: float) -> float:
-        # (1 + cos(pi x)) / 2, in a form that is exact near its end.
+        # Equals (1 + cos(pi x)) / 2, but is exact near 0.
         return math.sin(math.pi / 2 * (1 - progress))**2
 
 
 @SCHEDULES.register_module()
 class WarmupHoldDecay(Schedule):
-    """Up to a peak, along it, and down to 0.
+    """Warm-up, stable and decay phase (WSD).
 
-    A warm-up of n iterations takes the values peak * 1 / (n + 1), ...,
-    peak * n / (n + 1), so that no iteration of it is wasted on 0; a linear
-    decay takes the same values backwards, and is followed by 0 for good.
+    The value rises to ``peak`` in the warm-up, stays there in the stable
+    phase, and falls to 0 in the decay. A warm-up of n iterations has the
+    values peak * 1 / (n + 1), ..., peak * n / (n + 1), so that none of them is
+    wasted on 0. A linear decay has these values in reverse.
 
     Args:
-        warmup (float): How long the warm-up takes. Defaults to 0.
-        hold (float, optional): How long the peak is held. None holds it until
-            a stop rule ends it; there is no decay then. Defaults to None.
-        decay (float): How long the decay takes. Defaults to 0.
-        peak (float): Value at the peak. Defaults to 1.0.
-        unit (str): Unit of the three spans: 'epoch', 'iter' or 'run' (a share
-            of it). Defaults to 'epoch'.
+        warmup (float): Length of the warm-up. Defaults to 0.
+        hold (float, optional): Length of the stable phase. None means that
+            the peak is held until a stop rule ends the distillation, without
+            a decay. Defaults to None.
+        decay (float): Length of the decay. Defaults to 0.
+        peak (float): Value in the stable phase. Defaults to 1.0.
+        unit (str): Unit of the three lengths: 'epoch', 'iter' or 'run' (a
+            share of the run). Defaults to 'epoch'.
         shape (str): Shape of the decay: 'linear' or 'cosine'. Defaults to
             'linear'.
 
     Raises:
-        ValueError: If the shape is unknown, or a decay is given to a peak
-            that is held.
+        ValueError: If the shape is unknown, or there is a decay but no
+            ``hold``.
+
+    Examples:
+        >>> schedule = dict(
+        >>>     type='WarmupHoldDecay', warmup=0.02, hold=0.3, decay=0.1,
+        >>>     unit='run')
     """
 
     _SHAPES = dict(linear=Linear._left, cosine=Cosine._left)
@@ -310,7 +350,7 @@ class WarmupHoldDecay(Schedule):
 
     @property
     def is_over_after_span(self) -> bool:
-        return self.hold is not None  # else only the warm-up is over
+        return self.hold is not None  # otherwise the peak goes on
 
     def top_iter(self) -> int:
         return self._iters(self.warmup)

@@ -1,8 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""*Until when* a run distils.
+"""*Until when* a run distills.
 
-The state of a rule follows from the rows of the run's record alone, so that a
-resumed run takes the same decisions: its rows are fed to the rule again.
+The state of a rule depends on nothing but the rows of the run's record. A
+resumed run gives these rows to the rule again, and so takes the same
+decisions.
 """
 import logging
 import math
@@ -24,19 +25,31 @@ __all__ = ['At', 'StopRule', 'SurpassOnTrain', 'SurpassTeacher']
 
 
 class StopRule:
-    """Base of the stop rules; by itself it never stops.
+    """Base class of the stop rules.
 
     Args:
-        latest (float, optional): Share of the run at which distillation ends
-            at the latest. Defaults to None, which sets no such point.
+        latest (float, optional): Share of the run (0 to 1) after which the
+            distillation ends at the latest. Defaults to None: no limit.
+
+    Raises:
+        ValueError: If ``latest`` is not above 0 and at most 1.
+
+    Examples:
+        >>> @STOP_RULES.register_module()
+        >>> class Below(StopRule):
+        >>>     needs_validation = True
+        >>>
+        >>>     def after(self, row):
+        >>>         if row['event'] == 'val' and row['metrics']['loss'] < 1:
+        >>>             return 'the validation loss is below 1'
     """
 
-    #: Whether it decides on validations.
+    #: Whether the rule decides on validations.
     needs_validation = False
-    #: Whether it wants the teacher to be scored before training.
+    #: Whether the teacher has to be scored before training.
     needs_teacher_score = False
-    #: Iterations between two looks at the teacher's loss on a training batch,
-    #: None for never.
+    #: The rule is given the losses of student and teacher on a training batch
+    #: every so many iterations; None for never.
     train_loss_interval: Optional[int] = None
 
     def __init__(self, latest: Optional[float] = None) -> None:
@@ -53,51 +66,62 @@ class StopRule:
              max_iters: int,
              iters_per_epoch: float,
              teacher_metrics: Optional[Mapping[str, float]] = None) -> None:
-        """Learn what is known only when training begins.
+        """Set what is known only when training begins.
 
         Args:
-            max_iters (int): Length of the run.
-            iters_per_epoch (float): Length of an epoch.
-            teacher_metrics (Mapping[str, float], optional): The teacher's
-                score by every metric, where the rule wants it.
+            max_iters (int): Number of iterations of the run.
+            iters_per_epoch (float): Number of iterations of an epoch.
+            teacher_metrics (Mapping[str, float], optional): Metric -> the
+                teacher's score, if ``needs_teacher_score``.
         """
         if self.latest is not None:
             self._latest_iter = math.ceil(self.latest * max_iters)
 
     def check_metrics(self, names: Sequence[str]) -> None:
-        """Refuse metrics on which it cannot decide, before the long scoring.
+        """Refuse metrics that do not allow a decision.
+
+        It is called early in the scoring of the teacher, which takes long.
 
         Args:
-            names (Sequence[str]): Those that the evaluator gives for the
-                first images. It may give more for all of them.
+            names (Sequence[str]): Names of the metrics for the first images.
+                For all images there may be more metrics.
 
         Raises:
-            ValueError: With what has to be given.
+            ValueError: If no decision is possible. The message says which
+                field to set.
         """
 
     def at(self, iteration: int) -> Optional[str]:
-        """Why to stop once ``iteration`` iterations are complete, or None."""
+        """The reason to stop after so many iterations, or None.
+
+        Args:
+            iteration (int): Number of complete iterations.
+        """
         if self._latest_iter is not None and iteration >= self._latest_iter:
             return (f'{self.latest:.0%} of the run is over, the latest point '
                     'that was set')
         return None
 
     def ends_at(self) -> Optional[int]:
-        """The iteration at which it stops at the latest; None if unknown."""
+        """The iteration at which the rule stops at the latest, if known."""
         return self._latest_iter
 
     def condition(self) -> Optional[str]:
-        """In words, what may make it stop sooner; None if nothing does."""
+        """In words, what may make the rule stop sooner, if anything does."""
         if type(self).after is StopRule.after:
             return None
         return f'{type(self).__name__} says so'
 
     def after(self, row: Dict[str, Any]) -> Optional[str]:
-        """Why to stop after a new row of the record, or None."""
+        """The reason to stop after a new row of the record, or None.
+
+        Args:
+            row (dict): The row; ``row['event']`` says what it is.
+        """
         return None
 
     def scores(self) -> Dict[str, Any]:
-        """``metric``, ``student`` and ``teacher`` as last compared."""
+        """``metric``, ``student`` and ``teacher`` of the last comparison."""
         return {}
 
 
@@ -106,9 +130,16 @@ class At(StopRule):
     """Stop at a fixed point.
 
     Args:
-        epoch (float, optional): Epochs after which distillation ends.
-        iter (int, optional): Iterations after which it ends. Exactly one of
-            the two is to be given.
+        epoch (float, optional): Number of epochs after which the distillation
+            ends.
+        iter (int, optional): Number of iterations after which it ends. Give
+            exactly one of the two.
+
+    Raises:
+        ValueError: If both or none are given, or one is negative.
+
+    Examples:
+        >>> stop = dict(type='At', epoch=4)
     """
 
     def __init__(self,
@@ -149,33 +180,42 @@ class At(StopRule):
 
 @STOP_RULES.register_module()
 class SurpassTeacher(StopRule):
-    """Stop once the student's validation metric beats the teacher's.
+    """Stop when the student's validation score is better than the teacher's.
 
-    A validation in which the metric is absent (mmdet gives none where nothing
-    is detected) counts as not surpassed.
+    If a validation does not have the metric (mmdet gives none if nothing is
+    detected), the teacher is not surpassed in it.
 
     Args:
-        metric (str): Name of the metric as validation gives it
-            (``'coco/bbox_mAP'``); that of a second, held-out validation set
-            keeps the decision away from the reported one. ``'auto'`` takes
-            the one that the evaluator is known for, see
+        metric (str): Name of the metric in validation, such as
+            ``'coco/bbox_mAP'``. If the score is to be reported, you may take
+            the metric of a second validation set, so that the decision does
+            not depend on the reported one. ``'auto'`` takes the main metric of
+            the evaluator, see
             :func:`~mmw2s.records.metric_names.main_metric`. Defaults to
             ``'auto'``.
-        consecutive (int): Validations in a row that must beat the teacher.
-            Defaults to 2.
-        margin (float): By how much, in units of the metric. Defaults to 0.
-        rule (str, optional): ``'greater'`` or ``'less'``: what is better.
-            Defaults to None, which infers it from the metric's name.
-        teacher_score (str or float): ``'measured'`` scores the teacher once,
-            before training, on the run's own validation; a number is taken
-            as it is. Defaults to ``'measured'``.
-        latest (float, optional): Share of the run at which distillation ends
-            even if the teacher is not surpassed, so that such a teacher does
-            not hold the student to the end. Defaults to 0.5.
-        student_best (float, optional): What the student is expected to reach
-            at best without a teacher. With it, a warning says before training
-            that the teacher is too weak or too strong to be useful, see
+        consecutive (int): Number of validations in a row in which the student
+            must be better. Defaults to 2.
+        margin (float): How much better the student must be, in units of the
+            metric. Defaults to 0.
+        rule (str, optional): ``'greater'`` or ``'less'``: which scores are
+            better. Defaults to None: inferred from the metric's name.
+        teacher_score (str or float): ``'measured'`` scores the teacher once
+            before training, by the run's own validation. A number is the
+            score. Defaults to ``'measured'``.
+        latest (float, optional): Share of the run (0 to 1) after which the
+            distillation ends even if the teacher is not surpassed. Defaults
+            to 0.5.
+        student_best (float, optional): The best score that is expected of the
+            student without a teacher. With it, a warning before training says
+            if the teacher is too weak or too strong, see
             :mod:`mmw2s.records.operating_band`. Defaults to None.
+
+    Raises:
+        ValueError: If a field is out of range, or the rule cannot be inferred
+            from the metric's name.
+
+    Examples:
+        >>> stop = dict(type='SurpassTeacher', metric='coco/bbox_mAP')
     """
 
     needs_validation = True
@@ -202,7 +242,7 @@ class SurpassTeacher(StopRule):
         if student_best is not None:
             check_number('SurpassTeacher.student_best', student_best, above=0)
         if metric != 'auto':
-            infer_rule(metric, rule)  # what cannot be told is asked for here
+            infer_rule(metric, rule)  # raises if the rule has to be given
         self.needs_teacher_score = teacher_score == 'measured'
         self.metric, self.rule = metric, rule
         self.consecutive, self.margin = consecutive, margin
@@ -293,23 +333,30 @@ class SurpassTeacher(StopRule):
 
 @STOP_RULES.register_module()
 class SurpassOnTrain(StopRule):
-    """Stop once the student's task loss is below the teacher's.
+    """Stop when the student's task loss is below the teacher's.
 
-    Both losses are taken on the same training batch, every ``interval``
-    iterations, averaged over ranks and smoothed. They are sums of the losses
-    that both models have by name, and comparable where the heads are of one
-    kind. No validation is needed.
+    Every ``interval`` iterations both losses are computed on the same training
+    batch, averaged over ranks and smoothed. Each is the sum of the losses
+    whose names both models have. They can be compared if the heads are of the
+    same kind. No validation is needed.
 
     Args:
-        interval (int): Iterations between two looks. A look costs a teacher
-            forward with its losses. Defaults to 50.
-        momentum (float): Of the smoothing, by look. Defaults to 0.8.
+        interval (int): Number of iterations between two comparisons. Each
+            costs a forward of the teacher with its losses. Defaults to 50.
+        momentum (float): Momentum of the moving average over comparisons.
+            Defaults to 0.8.
         margin (float): Share of the teacher's loss by which the student's
             must be lower. Defaults to 0.
-        min_looks (int): Looks before which it does not stop, for the average
-            to settle. Defaults to 5.
-        latest (float, optional): Share of the run at which distillation ends
-            at the latest. Defaults to 0.5.
+        min_looks (int): Number of comparisons before the rule may stop, so
+            that the averages settle. Defaults to 5.
+        latest (float, optional): Share of the run (0 to 1) after which the
+            distillation ends at the latest. Defaults to 0.5.
+
+    Raises:
+        ValueError: If a field is out of range.
+
+    Examples:
+        >>> stop = dict(type='SurpassOnTrain', interval=100)
     """
 
     def __init__(self,
@@ -330,7 +377,8 @@ class SurpassOnTrain(StopRule):
         self._means: Dict[str, float] = {}
 
     def after(self, row: Dict[str, Any]) -> Optional[str]:
-        # An overflow under mixed precision would spoil the average for good.
+        # Losses that overflow in mixed precision are skipped: they would make
+        # the average infinite for good.
         if row['event'] != 'train' or not all(
                 math.isfinite(row[who]) for who in ('student', 'teacher')):
             return None

@@ -1,9 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Loading all of a checkpoint's weights into a model, or saying what is wrong.
+"""Load all weights of a checkpoint into a model, or say why they do not fit.
 
-``load_state_dict(strict=True)`` is too strict for some whole families (their
-code drops or adds names of its own) and too lax for others (it casts any
-dtype, and NaN is a number to it).
+``load_state_dict(strict=True)`` is too strict for some families of models,
+whose code drops or adds names. It is also too lax: it casts any dtype and
+accepts NaN.
 """
 import re
 from collections import OrderedDict
@@ -19,16 +19,16 @@ from .loading_hints import hint_of_names, hint_of_shapes
 
 __all__ = ['load_strictly']
 
-# Buffers that the constructor computes from sizes alone. At another image
-# size they are others, and the model's own are right.
+# Buffers that a constructor computes from the image size. If the size differs
+# from the checkpoint's, the model's own are right.
 _FOLLOWS_FROM_SIZE = re.compile(
     r'(^|\.)(relative_position_index|relative_coords_table|rel_pos_index|'
     r'attention_bias_idxs|freqs_cos|freqs_sin|attn_mask|position_ids)$')
-# What belongs to no model: MMEngine's preprocessor (normalisation of the
-# input), counters of BatchNorm, of averaged models, and of thop.
+# Tensors that are no weights: MMEngine's preprocessor (normalization of the
+# input), and counters of BatchNorm, of averaged models and of thop.
 _NO_WEIGHT = re.compile(r'^data_preprocessor\.|(^|\.)num_batches_tracked$|'
                         r'^(steps|n_averaged)$|(^|\.)total_(ops|params)$')
-# No trained weight is as large; float16 ends at 65504.
+# No trained weight is as large; the largest float16 is 65504.
 _LARGEST = 1e12
 
 
@@ -36,22 +36,24 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], path: str,
                   name: str) -> None:
     """Load every tensor of a model from a checkpoint.
 
-    What counts is that each of the model's tensors is in the file, and that
-    the file has nothing else of importance. Allowed are: an outer prefix that
-    all of the model's names have, such as ``model.``; buffers that follow from
-    the image size, of another size; names whose tensors equal loaded ones
-    (aliases); counters, what an older ``EMAHook`` kept beside the averaged
-    weights, and the normalisation of the input.
+    Each tensor of the model must be in the file, and the file may have no
+    other weights. These exceptions are allowed:
+
+    - a prefix of all names, such as ``model.``;
+    - buffers that depend on the image size, with another size;
+    - names whose tensors equal loaded ones (aliases);
+    - counters, the normalization of the input, and weights that an older
+      ``EMAHook`` kept beside the averaged ones.
 
     Args:
-        model (nn.Module): Is loaded into.
-        weights (Mapping): Name -> tensor, as :func:`load_weights` gives them.
-        path (str): Of the checkpoint, for messages.
-        name (str): Of the teacher, for messages.
+        model (nn.Module): The model; the weights are loaded into it.
+        weights (Mapping): Name -> tensor, from :func:`load_weights`.
+        path (str): Path of the checkpoint, for messages.
+        name (str): Name of the teacher, for messages.
 
     Raises:
-        ValueError: If tensors are missing, unexpected, of another shape or
-            kind, or have values that no trained model has.
+        ValueError: If tensors are missing or unexpected, or have another shape
+            or kind, or values that no trained model has.
     """
     own = model.state_dict()
     weights = _as_named_by(own, weights, path)
@@ -65,15 +67,15 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], path: str,
                 f'{tuple(weights[key].shape)} in {path}, '
                 f'{tuple(own[key].shape)} in the teacher {name}',
                 logger='current')
-            # Not taken out: a missing name would be an error.
+            # Replaced, not removed: a missing name would be an error.
             weights[key] = own[key].clone()
     try:
         result = model.load_state_dict(weights, strict=False)
     except RuntimeError as error:
         wrong = _wrong_shapes(str(error), own, weights)
         told = [
-            f'{key} is {file} in the file and {mine} in the model'
-            for key, (file, mine) in wrong.items()
+            f'{key} is {in_file} in the file and {in_model} in the model'
+            for key, (in_file, in_model) in wrong.items()
         ] or [str(error)]
         raise ValueError(
             f'the checkpoint {path} does not fit the teacher {name}: '
@@ -82,11 +84,12 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], path: str,
     missing = [
         key for key in result.missing_keys
         if not _NO_WEIGHT.search(key) and not _is_tied(key, now, weights)
-        # Some models drop names from the file before torch looks for them.
+        # Some models load tensors themselves and drop them from the dict, so
+        # that torch does not find them.
         and not (key in weights and _equal(now.get(key), weights[key]))
     ]
-    # What the EMAHook of mmcv 1.x leaves: the weights before they were swapped
-    # for the averaged ones, which have the model's own names.
+    # The EMAHook of mmcv 1.x saves the averaged weights under the model's
+    # names, and the others under these names.
     swapped = {f'ema_{key.replace(".", "_")}' for key in own}
     unexpected = [
         key for key in result.unexpected_keys if not _NO_WEIGHT.search(key)
@@ -106,8 +109,8 @@ def load_strictly(model: nn.Module, weights: Mapping[str, Tensor], path: str,
 
 def _as_named_by(own: Mapping[str, Tensor], weights: Mapping[str, Tensor],
                  path: str) -> 'OrderedDict':
-    """The weights under the model's own names for them."""
-    # A model may itself begin with a wrapper's name (mmpretrain's LoRAModel).
+    """The weights under the names that the model has for them."""
+    # The model's names may have a wrapper's prefix (mmpretrain's LoRAModel).
     names = {unwrapped_name(key): key for key in own}
     prefix = _outer_prefix(list(names), weights, path)
     named = OrderedDict(
@@ -122,10 +125,10 @@ def _as_named_by(own: Mapping[str, Tensor], weights: Mapping[str, Tensor],
 
 def _outer_prefix(names: Sequence[str], weights: Mapping[str, Tensor],
                   path: str) -> str:
-    """The prefix under which the file has all of these names.
+    """The prefix with which the file has all of these names, '' if none.
 
     Raises:
-        ValueError: If there are several with different weights.
+        ValueError: If there are several prefixes with different weights.
     """
     needed = [
         name for name in names
@@ -156,7 +159,7 @@ def _outer_prefix(names: Sequence[str], weights: Mapping[str, Tensor],
 
 
 def _check(key: str, value: Tensor, own: Tensor, path: str) -> None:
-    """Refuse a tensor of a kind or with values that no trained model has."""
+    """Refuse a tensor of a wrong kind, or with values of no trained model."""
     if value.is_quantized or value.layout is not torch.strided or \
             value.device.type == 'meta':
         what = 'quantised' if value.is_quantized else \
@@ -167,14 +170,14 @@ def _check(key: str, value: Tensor, own: Tensor, path: str) -> None:
         return
     if _kind(value) != _kind(own):
         if _kind(own) != 'floating point' and _equal(value.to(own.dtype), own):
-            return  # an index that somebody's cast has gone over
+            return  # an index that was cast together with the weights
         raise ValueError(
             f'{key} is {value.dtype} in {path}, but {own.dtype} in the model: '
             'weights that were quantised or cast are not taken for the '
             'trained ones. Save them as floating point numbers')
     if _kind(own) == 'integer' or not value.numel() or _equal(value, own):
-        return  # masks of -inf are the model's own
-    # In float64: aminmax of some half types is not to be had everywhere.
+        return  # an equal tensor may have -inf, in a mask
+    # In float64, because aminmax does not support all half types.
     low, high = (torch.view_as_real(value)
                  if value.is_complex() else value).double().aminmax()
     if not (-_LARGEST <= low and high <= _LARGEST):  # NaN is neither
@@ -190,14 +193,14 @@ def _check(key: str, value: Tensor, own: Tensor, path: str) -> None:
 def _kind(value: Tensor) -> str:
     if value.is_complex():
         return 'complex'
-    # Numbers of 8 bits need a scale that is elsewhere.
+    # Floats of 8 bits need a scale, which is stored elsewhere.
     if value.is_floating_point():
         return 'floating point' if value.dtype.itemsize > 1 else '8 bits'
     return 'bool' if value.dtype is torch.bool else 'integer'
 
 
 def _equal(first, second) -> bool:
-    """Equal in shape and in every value, after a cast of the first."""
+    """Whether shapes and values are equal, after a cast of the second."""
     return first is not None and second is not None and \
         first.shape == second.shape and \
         torch.equal(first, second.to(first.dtype))
@@ -205,7 +208,7 @@ def _equal(first, second) -> bool:
 
 def _is_tied(key: str, now: Mapping[str, Tensor],
              weights: Mapping[str, Tensor]) -> bool:
-    """Whether it is one tensor with another that the file has."""
+    """Whether a tensor shares its memory with another one in the file."""
     tensor = now.get(key)
     return tensor is not None and tensor.numel() > 0 and any(
         other.data_ptr() == tensor.data_ptr() and other.shape == tensor.shape
@@ -216,8 +219,8 @@ def _without_aliases(names: Sequence[str], now: Mapping[str, Tensor],
                      weights: Mapping[str, Tensor]) -> List[str]:
     """Leave out modules whose tensors all equal those of a loaded module.
 
-    Some models make a second name for a part while they train. All tensors of
-    the part must be equal: zeros alone are equal to many.
+    Some models have a second name for a module in training. All tensors of the
+    module must be equal: one tensor, such as a bias of zeros, may equal many.
     """
     parts: Dict[str, Dict[str, Tensor]] = {}
     for name in names:
@@ -238,8 +241,8 @@ def _without_aliases(names: Sequence[str], now: Mapping[str, Tensor],
 
 def _wrong_shapes(error: str, own: Mapping[str, Tensor],
                   weights: Mapping[str, Tensor]) -> Dict[str, tuple]:
-    """Name -> shape in the file, shape in the model, of those that differ."""
-    # What torch names is what is left after the model resized what it can.
+    """Name -> shape in the file, shape in the model, where they differ."""
+    # A model may resize some tensors itself. Torch names only the others.
     named = re.findall(r'size mismatch for (\S+):', error)
     return {
         key: (tuple(weights[key].shape), tuple(own[key].shape))

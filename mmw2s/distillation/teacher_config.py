@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Where a teacher's config and weights are found."""
+"""Find the config and the weights of a teacher."""
 import copy
 import importlib.util
 import logging
@@ -17,14 +17,14 @@ __all__ = [
 
 
 def found_beside(fields: dict, file: Optional[str]) -> dict:
-    """A teacher's fields with paths that exist.
+    """A copy of a teacher's fields in which all paths exist.
 
-    A relative path is looked up in the current folder, and then in that of
-    the run's config, as ``_base_`` is.
+    A relative path is looked up in the current folder, then in the folder of
+    the run's config, as for ``_base_``.
 
     Args:
-        fields (dict): Those of :class:`FrozenTeacher`. Is left as it is.
-        file (str, optional): The run's config, if it is of a file.
+        fields (dict): Fields of :class:`FrozenTeacher`.
+        file (str, optional): Path of the run's config, if it is a file.
 
     Raises:
         FileNotFoundError: If there is no such file. The message names the
@@ -41,7 +41,7 @@ def found_beside(fields: dict, file: Optional[str]) -> dict:
 
 
 def load_config(config: Union[str, dict]) -> Config:
-    """The teacher's config, of a dict, a file or an installed package.
+    """Load the teacher's config from a dict, a file or an installed package.
 
     Args:
         config (str or dict): See :class:`FrozenTeacher`.
@@ -55,7 +55,7 @@ def load_config(config: Union[str, dict]) -> Config:
         cfg = Config(dict(config))
     elif '::' in config:
         package = config.split('::')[0]
-        # mmengine would pip-install the package otherwise.
+        # `get_config` would install a missing package by pip.
         if importlib.util.find_spec(package) is None:
             raise ModuleNotFoundError(
                 f'teacher.config is {config!r}, but the package {package} is '
@@ -72,17 +72,21 @@ def load_config(config: Union[str, dict]) -> Config:
 
 def resolve_checkpoint(config: Union[str, dict], checkpoint: Optional[str],
                        cfg: Config) -> Optional[str]:
-    """Path or URL of the teacher's weights; None for none.
+    """Path or URL of the teacher's weights.
 
     Args:
         config (str or dict): The field ``config``.
         checkpoint (str, optional): The field ``checkpoint``.
-        cfg (Config): The config that was loaded. A relative ``load_from`` of
-            a file is looked up in the current folder and beside the file.
+        cfg (Config): The loaded config. If ``load_from`` in it is a relative
+            path, it is looked up in the current folder and in the config's.
+
+    Returns:
+        str, optional: Path or URL; None if ``checkpoint`` is None.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If ``'auto'`` leads to nothing.
+        ValueError: If ``checkpoint`` is ``'auto'`` and neither the model zoo
+            nor the config names weights.
     """
     if checkpoint is None:
         return None
@@ -105,24 +109,24 @@ def resolve_checkpoint(config: Union[str, dict], checkpoint: Optional[str],
 
 
 def without_downloads(model_cfg: dict) -> Tuple[dict, List[Tuple[str, dict]]]:
-    """A model's config that loads no weights while it is built.
+    """A copy of a model's config that loads no weights when it is built.
 
-    A checkpoint holds all of them: to download others first takes time, fails
-    offline, and runs what their file asks for.
+    The checkpoint has all weights. To download others would take time, fail
+    offline, and run pickled code in their files.
 
     Args:
-        model_cfg (dict): Is left as it is.
+        model_cfg (dict): Config of the model.
 
     Returns:
-        Tuple[dict, list]: The config, and of each ``init_cfg`` that loaded
-        weights the name of its module and itself.
+        Tuple[dict, list]: The config; and pairs of a module's name and its
+        ``init_cfg``, for each removed ``init_cfg`` that would load weights.
     """
     model_cfg = copy.deepcopy(model_cfg)
     off, inits = [], []
     for where, part in list(_dicts(model_cfg)):
         for key, value in list(part.items()):
             if _loads_weights(part, key, value):
-                # timm asks for a bool, all others take None.
+                # timm needs a bool, all others accept None.
                 part[key] = False if isinstance(value, bool) else None
                 off.append(f'{where}{key}={value!r}')
             elif key == 'init_cfg' and isinstance(value, dict) and \
@@ -140,7 +144,7 @@ def without_downloads(model_cfg: dict) -> Tuple[dict, List[Tuple[str, dict]]]:
 def _loads_weights(part: dict, key: str, value: Any) -> bool:
     if not value:
         return False
-    # The last one is of MMDetection's own distillers, LD and LAD.
+    # `teacher_ckpt` is a field of MMDetection's own distillers, LD and LAD.
     if key in ('pretrained', 'load_pretrained', 'load_lang_pretrained',
                'teacher_ckpt'):
         return isinstance(value, (bool, str))
@@ -155,7 +159,7 @@ def _dicts(part: Any, where: str = '') -> Iterator[Tuple[str, dict]]:
     items = part.items() if isinstance(part, dict) else \
         enumerate(part) if isinstance(part, (list, tuple)) else ()
     for key, value in items:
-        # A preprocessor has no weights, an init_cfg is asked for as a whole.
+        # A preprocessor has no weights, and an init_cfg is handled as a whole.
         if key not in ('init_cfg', 'data_preprocessor'):
             yield from _dicts(value, f'{where}{key}.')
 
@@ -170,7 +174,7 @@ def _of_the_zoo(config: str) -> str:
 
 
 def _find(field: str, path: str, folder: Optional[str] = None) -> str:
-    """The path, or where it exists in a folder besides the current one."""
+    """A path that exists, in the current folder or in ``folder``."""
     places = list(
         dict.fromkeys([
             osp.expanduser(path),

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Checks of the fields that a teacher is given by, its overrides included."""
+"""Checks of a teacher's fields and of the overrides of its config."""
 import difflib
 import inspect
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
@@ -14,7 +14,7 @@ from mmw2s.utils.fields import (check_choice, check_flag, check_number,
 
 __all__ = ['PRECISIONS', 'check_teacher_fields', 'merge_options']
 
-#: None stands for that of the run.
+#: Name -> dtype of the teacher; None means the precision of the run.
 PRECISIONS: Dict[str, Optional[torch.dtype]] = {
     'run': None,
     'fp32': torch.float32,
@@ -22,9 +22,9 @@ PRECISIONS: Dict[str, Optional[torch.dtype]] = {
     'bf16': torch.bfloat16
 }
 
-# What a teacher's config is read for.
+# Keys of a teacher's config that are read.
 _TOP = ('model', 'data_preprocessor', 'default_scope', 'load_from')
-# What builders take out before a class sees it.
+# Keys that builders remove before a class is called.
 _OF_BUILDERS = ('type', '_scope_', '_delete_', 'init_cfg', 'requires_grad')
 
 
@@ -35,12 +35,12 @@ def check_teacher_fields(config: Any,
                          cfg_options: Optional[dict] = None,
                          classes: Optional[Sequence[str]] = None,
                          trust_checkpoint: bool = False) -> None:
-    """Refuse values that no teacher can have.
+    """Refuse fields with values that are always wrong.
 
-    Nothing is read: whether files exist and fit is seen before training.
+    No file is read. Whether files exist and fit is checked before training.
 
     Raises:
-        ValueError: With the name of the field.
+        ValueError: If a field is wrong. The message names it.
     """
     if isinstance(config, (dict, Config)):
         model = config.get('model')
@@ -71,17 +71,18 @@ def check_teacher_fields(config: Any,
 
 
 def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
-    """Merge overrides into a teacher's config, none of them misspelt.
+    """Merge overrides into a teacher's config, and refuse misspelt keys.
 
-    A key should be there already, or be a field of the class that the
-    ``type`` beside it names.
+    A key must exist already, or be a field of the class that the ``type``
+    beside it names.
 
     Args:
-        cfg (Config): The config, which is changed.
-        options (Mapping): Overrides by dotted keys.
+        cfg (Config): The config; it is changed.
+        options (Mapping): Dotted key -> value.
 
     Raises:
-        ValueError: For a key that nothing would read, naming the nearest.
+        ValueError: If a key would have no effect. The message names the most
+            similar key.
     """
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         for key, value in options.items():
@@ -109,10 +110,10 @@ def _check_key(cfg: Config, keys: List[str], value: Any,
             if key not in node:
                 kind = options.get(f'{where}.type', node.get('type'))
                 _refuse_unknown(node, keys, depth, kind)
-                return  # what stands below it is all new
+                return  # everything below a new key is new
             node = node[key]
         elif node is None:
-            return  # a part that the config leaves out
+            return  # a part of the model that the config leaves out
         else:
             raise ValueError(
                 f'teacher.cfg_options has "{".".join(keys)}", but {where} is '
@@ -133,8 +134,8 @@ def _refuse_unknown(node: Any, keys: List[str], depth: int, kind: Any) -> None:
     elif kind:
         known += _OF_BUILDERS
     nearest = difflib.get_close_matches(key, known, n=1)
-    # Of what is found in no registry, such as "nms", only those near to its
-    # keys are known to be wrong.
+    # The class may be in no registry, such as "nms". Then its fields are not
+    # known, and only keys similar to existing ones are taken for wrong.
     if key in known or (kind and not cls and not nearest):
         return
     kind = getattr(kind, '__name__', kind)
@@ -147,7 +148,7 @@ def _refuse_unknown(node: Any, keys: List[str], depth: int, kind: Any) -> None:
 
 
 def _find(kind: Any) -> Any:
-    """The class of a ``type`` in the scope of the config, or None."""
+    """The class that a ``type`` names in the current scope, or None."""
     if not isinstance(kind, str):
         return kind
     for root in (MODELS, TASK_UTILS):
@@ -159,7 +160,8 @@ def _find(kind: Any) -> Any:
 
 
 def _fields(kind: Any) -> Iterator[str]:
-    """What a class can be built with, its bases' fields included."""
+    """The arguments of a class, and those of its bases if it has ``**kwargs``.
+    """
     for cls in inspect.getmro(kind) if inspect.isclass(kind) else [kind]:
         init = cls.__dict__.get('__init__') if inspect.isclass(cls) else cls
         if init is None or not callable(init):

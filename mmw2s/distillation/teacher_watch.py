@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Is the teacher good enough? The student's own validations tell."""
+"""Watch during training whether the teacher is good enough."""
 import logging
 import math
 from typing import Any, Dict, Optional, Sequence
@@ -11,30 +11,34 @@ from mmw2s.records.targets import infer_rule
 
 __all__ = ['EARLY', 'TeacherWatch']
 
-#: A teacher that is surpassed in the first validation, or within this share
-#: of the run, is likely to be too weak: ours in the useful band were surpassed
-#: later.
+#: A teacher that is surpassed in the first validation, or within this share of
+#: the run, is probably too weak. In all experiments, useful teachers were
+#: surpassed later.
 EARLY = 0.2
 
 
 class TeacherWatch:
-    """Compares the teacher with the student's validations, as they come.
+    """Compares the teacher's score with each validation of the student.
 
-    The student's best can only become better, so that a teacher that is too
-    weak for the best so far stays so, and is told of at once.
+    The student's best score can only become better. So a teacher that is too
+    weak for the best so far stays too weak, and a warning comes at once.
 
     Args:
-        metric (str): What both are compared by.
-        score (float): The teacher's.
-        rule (str): 'greater' or 'less', the better side of the metric.
-        max_iters (int): Length of the run.
+        metric (str): Name of the metric.
+        score (float): The teacher's score.
+        rule (str): 'greater' or 'less': which scores are better.
+        max_iters (int): Number of iterations of the run.
+
+    Examples:
+        >>> watch = TeacherWatch('coco/bbox_mAP', 0.2, 'greater', 9000)
+        >>> watch.see(dict(iter=1000, metrics={'coco/bbox_mAP': 0.3}))
     """
 
     def __init__(self, metric: str, score: float, rule: str,
                  max_iters: int) -> None:
         self.metric, self.score, self.rule = metric, score, rule
         self.max_iters = max_iters
-        #: The student's best so far; None before any validation.
+        #: The student's best score so far; None before the first validation.
         self.student_best: Optional[float] = None
         self._validations = 0
         self._knows_the_latest = True
@@ -47,20 +51,20 @@ class TeacherWatch:
             max_iters: int,
             rule: Optional[str] = None,
             student_best: Optional[float] = None) -> Optional['TeacherWatch']:
-        """One that has seen the validations of a record, silently.
+        """Build a watch that knows the validations of a record.
 
         Args:
             rows (list[dict]): Rows of the record.
-            max_iters (int): Length of the run.
-            rule (str, optional): The better side. Defaults to None, by the
-                metric's name.
-            student_best (float, optional): The student's best after the
-                record's end, which the stop is, as :attr:`student_best` of
-                the run that is resumed. Defaults to None.
+            max_iters (int): Number of iterations of the run.
+            rule (str, optional): 'greater' or 'less'. Defaults to None:
+                inferred from the metric's name.
+            student_best (float, optional): :attr:`student_best` of the run
+                that is resumed. The record ends at the stop, so it may not
+                have the best score. Defaults to None.
 
         Returns:
-            TeacherWatch or None: None where the teacher has no score in the
-            validations' metrics.
+            TeacherWatch or None: The watch; None if the teacher has no score,
+            or if it is not known which scores are better.
         """
         teacher = next((r for r in rows if r['event'] == 'teacher'), {})
         metric, score = teacher.get('metric'), teacher.get('score')
@@ -68,28 +72,29 @@ class TeacherWatch:
             return None
         try:
             watch = cls(metric, score, infer_rule(metric, rule), max_iters)
-        except ValueError:  # nobody knows what is better
+        except ValueError:  # it is not known which scores are better
             return None
         for row in rows:
             if row['event'] == 'val':
                 watch.see(row)
         if student_best is not None:
             watch.see(dict(iter=max_iters, metrics={metric: student_best}))
-        # The validation that belongs to a checkpoint comes after it, and
-        # after the stop no record tells of it.
+        # A checkpoint is saved before the validation of the same iteration.
+        # After the stop, the record does not have that validation either.
         watch._knows_the_latest = all(r['event'] != 'stop' for r in rows)
         return watch
 
     def tell(self, row: Dict[str, Any]) -> None:
-        """Take in a validation, and log what it says of the teacher."""
+        """Take a validation into account, and log a warning if there is one.
+        """
         warning = self.see(row)
         self._knows_the_latest = True
-        # That of the last one is in the verdict.
+        # After the last validation, the verdict says it.
         if warning is not None and row['iter'] < self.max_iters:
             print_log(warning, logger='current', level=logging.WARNING)
 
     def tell_at_the_end(self) -> None:
-        """Log the verdict on the teacher by the whole run."""
+        """Log the verdict on the teacher at the end of the run."""
         judged = self.judge()
         if judged is not None and self._knows_the_latest:
             weak = judged.verdict == 'too weak'
@@ -102,13 +107,13 @@ class TeacherWatch:
                 level=logging.WARNING if weak else logging.INFO)
 
     def see(self, row: Dict[str, Any]) -> Optional[str]:
-        """Take in a validation.
+        """Take a validation into account.
 
         Args:
-            row (dict): With ``iter`` and ``metrics``.
+            row (dict): A validation with ``iter`` and ``metrics``.
 
         Returns:
-            str or None: A warning, each kind once a run.
+            str or None: A warning; each kind of warning comes once in a run.
         """
         score = row['metrics'].get(self.metric)
         if score is None or not math.isfinite(score):
@@ -137,16 +142,22 @@ class TeacherWatch:
         return f'The teacher is too weak: {self._compared()}. {_ADVICE}'
 
     def judge(self) -> Optional[Judgement]:
-        """The teacher against the student's best so far; None while one of
-        them is no positive number, of which no share can be taken."""
+        """Compare the teacher with the student's best score so far.
+
+        None if the best is not known or not positive, or the teacher's score
+        is negative: then there is no share.
+        """
         best = self.student_best
         if best is None or best <= 0 or self.score < 0:
             return None
         return judge_teacher(self.score, best, self.rule)
 
     def so_far(self) -> Optional[str]:
-        """Teacher and student's best in words; None before any validation,
-        and of a student on its way, of which a share would say nothing."""
+        """Teacher and student's best score in words.
+
+        None before the first validation, and while the student is not better
+        than the teacher: then the share means nothing yet.
+        """
         judged = self.judge()
         if judged is None or judged.share >= 1:
             return None

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Checkpoints to go on from: written whole, and found again."""
+"""Save checkpoints to resume from, and find one that is not damaged."""
 import logging
 import os
 import os.path as osp
@@ -14,24 +14,24 @@ from mmw2s.utils.weight_files import read_weight_file
 
 __all__ = ['find_resumable', 'save_resumable']
 
-# MMEngine's, in which it looks when a run is resumed.
+# The file in which MMEngine looks for the checkpoint to resume from.
 _LAST = 'last_checkpoint'
 
 
 def save_resumable(runner, name: str, epoch: int, iteration: int) -> str:
     """Save a checkpoint that the run can be resumed from.
 
-    A process killed meanwhile leaves the earlier checkpoint and the mention
-    of it. To be called on all ranks.
+    If the process is killed meanwhile, ``last_checkpoint`` still names the
+    earlier checkpoint. To be called on all ranks.
 
     Args:
         runner (Runner): The run.
         name (str): Name of the file in the work_dir.
-        epoch (int): Epochs that are complete.
-        iteration (int): Iterations that are complete.
+        epoch (int): Number of complete epochs.
+        iteration (int): Number of complete iterations.
 
     Returns:
-        str: Its path.
+        str: Path of the checkpoint.
     """
     path = osp.join(runner.work_dir, name)
     runner.save_checkpoint(
@@ -44,24 +44,24 @@ def save_resumable(runner, name: str, epoch: int, iteration: int) -> str:
 
 
 def find_resumable(work_dir: str) -> Optional[str]:
-    """The checkpoint to go on from, if it is not the one MMEngine takes.
+    """The checkpoint to resume from, if MMEngine's choice does not work.
 
-    MMEngine takes what stands in ``last_checkpoint``. A run that was killed
-    while it wrote that, or the checkpoint itself, left it cut short, and in a
-    folder that was moved it names another place. The checkpoint of that name
-    in the folder is taken instead, or the newest that is whole, with a
-    warning.
+    MMEngine takes the path in ``last_checkpoint``. This fails if the run was
+    killed while it wrote that file or the checkpoint, or if the folder was
+    moved. Then the checkpoint of that name in the work_dir is taken, or the
+    newest one that is not damaged, with a warning.
 
     Args:
-        work_dir (str): The run's.
+        work_dir (str): The work_dir of the run.
 
     Returns:
-        str or None: The path; None where MMEngine's choice is whole, or where
-        there is no checkpoint at all.
+        str or None: Path of the checkpoint. None if MMEngine's choice works,
+        or if the run has to start from the beginning.
 
     Raises:
-        ValueError: If there are checkpoints, but none is whole; the first
-            checkpoint of a run that was killed within it is passed over.
+        ValueError: If there are checkpoints, but all are damaged. (A damaged
+            first checkpoint without ``last_checkpoint`` is no error: the run
+            was killed while it wrote it.)
     """
     pointer = osp.join(work_dir, _LAST)
     named = ''
@@ -70,7 +70,7 @@ def find_resumable(work_dir: str) -> Optional[str]:
         with open(pointer, encoding='utf-8', errors='replace') as file:
             named = file.read().strip().replace('\0', '')
         problem = f'{pointer} is empty'
-    if '://' in named:  # not here to be looked at
+    if '://' in named:  # cannot be checked here
         return None
     if named:
         wrong = _problem(named)
@@ -102,9 +102,9 @@ def find_resumable(work_dir: str) -> Optional[str]:
 
 
 def _candidates(work_dir: str, named: str) -> List[str]:
-    """Checkpoints, the one of the name first, then by their age.
+    """Checkpoints, first those with this name, then from new to old.
 
-    In a folder that was copied the age tells little.
+    The name comes first because the times of copied files say little.
     """
     paths = {
         osp.realpath(path): path
@@ -123,9 +123,9 @@ def _problem(path: str) -> Optional[str]:
     if not osp.isfile(path):
         return 'does not exist'
     try:
-        # Whatever it holds, as MMEngine reads it when it resumes.
+        # Trusted, because MMEngine reads it in the same way on resume.
         content = read_weight_file(path, trust=True)
-    except Exception as error:  # of any kind, where a file is damaged
+    except Exception as error:  # a damaged file may raise anything
         return f'is damaged or was cut short ({type(error).__name__})'
     meta = content.get('meta') if isinstance(content, dict) else None
     if not isinstance(meta, dict) or not {'epoch', 'iter'} <= meta.keys() or \

@@ -9,7 +9,7 @@ __all__ = ['DataWaitHook']
 
 
 class DataWaitHook(Hook):
-    """Adds up the seconds in which training waits for its next batch.
+    """Measures how long training waits for the data loader.
 
     Its clock starts after all other hooks of a step. Who registers it stops
     the clock as the first of all hooks of the next step. (MMEngine's
@@ -26,7 +26,11 @@ class DataWaitHook(Hook):
         self.reset()
 
     def reset(self, train_seconds: float = 0.) -> None:
-        """Count from here on, with the training clock at this."""
+        """Start a new measurement.
+
+        Args:
+            train_seconds (float): The training clock now. Defaults to 0.
+        """
         self._counted_from = train_seconds
         self.clock = Clock()
 
@@ -34,18 +38,18 @@ class DataWaitHook(Hook):
         self.clock.forget()
         self.clock.start()
 
-    # What follows a step or an epoch without a further step is no waiting for
-    # data: a wait that does not come to its end is forgotten.
+    # If no step follows, for instance because a validation comes first, then
+    # the time is no wait for data: the next start replaces this one.
     before_train_epoch = after_train_iter = after_val = _begin
 
     def share(self, train_seconds: float) -> Optional[float]:
-        """Of the training time since the last call, the share of waiting.
+        """Share of waiting in the training time since the last call.
 
         Args:
-            train_seconds (float): What the training clock shows.
+            train_seconds (float): The training clock now.
 
         Returns:
-            float or None: From 0 to 1; None where no time has passed.
+            float or None: From 0 to 1; None if no time has passed.
         """
         self.clock.forget()
         passed = train_seconds - self._counted_from

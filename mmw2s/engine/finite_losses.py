@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Whether what a step gave is finite, without a look at the device."""
+"""Check that losses and gradients are finite, without a device sync."""
 import math
 from typing import Dict, Optional
 
@@ -11,19 +11,19 @@ __all__ = ['FiniteLosses', 'has_loss_scaler']
 
 
 def has_loss_scaler(optim_wrapper: OptimWrapper) -> bool:
-    """Whether a step that overflows is skipped, as in mixed precision."""
+    """Whether a loss scaler skips steps that overflow."""
     scaler = getattr(optim_wrapper, 'loss_scaler', None)
-    if scaler is None:  # apex does not show the one that it has
+    if scaler is None:  # apex has one, but hides it
         return type(optim_wrapper).__name__ == 'ApexOptimWrapper'
     return scaler.is_enabled()
 
 
 class FiniteLosses:
-    """Ends a run that distillation has made diverge.
+    """Ends a run whose losses the distillation has made infinite or NaN.
 
-    It reads what MMEngine's ``RuntimeInfoHook`` and the clipping of gradients
-    have brought to the host, so that nothing waits for the device. In a run
-    without that hook it does nothing, and says so once.
+    It reads numbers that are on the host already: losses from MMEngine's
+    ``RuntimeInfoHook`` and the norm of clipped gradients. So nothing waits for
+    the device. In a run without that hook it does nothing, and says so once.
     """
 
     def __init__(self) -> None:
@@ -42,10 +42,10 @@ class FiniteLosses:
                 those of the distillation included.
 
         Raises:
-            FloatingPointError: If a distillation loss alone is not finite.
-                Where no loss scaler skips such steps, also if the gradient is
-                not finite, or if all losses were finite in an earlier step
-                and are not now.
+            FloatingPointError: If a distillation loss is not finite, but the
+                student's own losses are. Without a loss scaler, also if the
+                gradient is not finite but all losses are, or if distillation
+                losses are not finite after a step in which all were.
         """
         if not any(key.startswith('loss_kd_') for key in outputs):
             return
@@ -92,7 +92,7 @@ class FiniteLosses:
 
     @staticmethod
     def _gradient(runner: Runner) -> float:
-        """Its norm where it is clipped, otherwise 0."""
+        """Norm of the gradient if it is clipped, otherwise 0."""
         name = getattr(runner.optim_wrapper, 'grad_name', 'grad_norm')
         norm = runner.message_hub.log_scalars.get(f'train/{name}')
         return 0. if norm is None else norm.current()

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""What the tools do to a config, before and after a run."""
+"""Prepare a config for a run, build the runner, and shut it down."""
 import datetime
 import gc
 import os.path as osp
@@ -20,11 +20,11 @@ DISTILL_HOOK = 'WeakTeacherDistillHook'
 
 
 def load_config(name: str, cfg_options: Optional[dict] = None) -> Config:
-    """Load a config file, one's own or one that comes with mmw2s.
+    """Load a config file of the user or of mmw2s.
 
     Args:
-        name (str): A path, or a name that :func:`mmw2s.config` knows.
-        cfg_options (dict, optional): What to override.
+        name (str): A path, or a name for :func:`mmw2s.config`.
+        cfg_options (dict, optional): Dotted keys -> values to override.
 
     Returns:
         Config: The config.
@@ -39,13 +39,13 @@ def load_config(name: str, cfg_options: Optional[dict] = None) -> Config:
 
 
 def is_of_type(cfg: Any, name: str, registry: Registry) -> bool:
-    """Whether a config is of a class or one derived from it.
+    """Whether the type of a config is a class or a subclass of it.
 
     Args:
-        cfg (Any): The config, whichever way its type is written, or what was
-            built from one.
-        name (str): The bare name of the class.
-        registry (Registry): Where its subclasses are.
+        cfg (Any): The config, whose ``type`` is a class or a name with or
+            without a scope; or an object built from a config.
+        name (str): Name of the class.
+        registry (Registry): Registry in which names are looked up.
     """
     kind = cfg.get('type') if isinstance(cfg, dict) else type(cfg)
     if isinstance(kind, str):
@@ -58,13 +58,13 @@ def is_of_type(cfg: Any, name: str, registry: Registry) -> bool:
 
 
 def check_checkpoint(path: str) -> None:
-    """Refuse a checkpoint that is not there, before anything is built.
+    """Refuse a checkpoint that does not exist, before anything is built.
 
     Args:
-        path (str): Its path; a URL is left to who loads it.
+        path (str): Its path. A URL is not checked.
 
     Raises:
-        FileNotFoundError: If nothing is there.
+        FileNotFoundError: If there is no such file.
     """
     if '://' not in path and not osp.exists(path):
         raise FileNotFoundError(f'the checkpoint "{path}" does not exist')
@@ -89,15 +89,15 @@ def told_in_a_line(tool: str) -> Iterator[None]:
 def remove_distillation(cfg: Config) -> None:
     """Turn a weak-to-strong config into its exact baseline, in place.
 
-    Every ``WeakTeacherDistillHook`` goes, from ``custom_hooks`` and from
-    ``default_hooks``, whichever way its type is written. All else stays.
+    Every ``WeakTeacherDistillHook`` is removed from ``custom_hooks`` and
+    ``default_hooks``. Nothing else changes.
 
     Args:
         cfg (Config): The config of a run.
 
     Raises:
-        ValueError: If there is no such hook, so that a baseline is never
-            compared with itself.
+        ValueError: If there is no such hook. Otherwise a user might compare a
+            baseline with itself.
     """
     custom = cfg.get('custom_hooks') or []
     default = cfg.get('default_hooks') or {}
@@ -120,13 +120,14 @@ def remove_distillation(cfg: Config) -> None:
 
 
 def enable_amp(cfg: Config) -> None:
-    """Switch mixed precision on, in place: fp16 on a GPU, bf16 on a CPU.
+    """Enable mixed precision in place: float16 on a GPU, bfloat16 on a CPU.
 
     Args:
         cfg (Config): The config of a run.
 
     Raises:
-        ValueError: If the optimizer wrapper is not one that can be replaced.
+        ValueError: If the optimizer wrapper is of a class that cannot be
+            replaced.
     """
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
     kind = kind if isinstance(kind, str) else kind.__name__
@@ -143,11 +144,11 @@ def enable_amp(cfg: Config) -> None:
 
 
 def setup_launcher(cfg: Config, launcher: str) -> None:
-    """Set the launcher, and make it work where there is no accelerator.
+    """Set the launcher, and make it work on a machine without a GPU.
 
-    MMEngine selects a CUDA device when it initializes the processes and hands
-    it to DistributedDataParallel. Without one, the gloo group has to exist
-    before the runner is built, and the wrapper has to be told.
+    MMEngine gives each process a CUDA device, and DistributedDataParallel the
+    device's index. On a CPU, the gloo process group must exist before the
+    runner is built, and ``device_ids`` of the wrapper must be None.
 
     Args:
         cfg (Config): The config of a run, changed in place.
@@ -180,16 +181,18 @@ def setup_launcher(cfg: Config, launcher: str) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the runner that the config asks for, MMEngine's by default."""
+    """Build the runner of the config's ``runner_type``, else MMEngine's."""
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
     return Runner.from_cfg(cfg)
 
 
 def stop_on_signals(runner: Runner, signals: Sequence[str]) -> None:
-    """Let signals end a run with a checkpoint, unless its config says how.
+    """Let signals end a run with a checkpoint.
 
-    Not by the config: what it is saved as should run where mmw2s is not.
+    A ``StopOnSignalHook`` in the config goes first. Without one, a hook is
+    registered here and not added to the config: the saved config should run
+    without mmw2s.
     """
     if signals and not any(
             isinstance(hook, StopOnSignalHook) for hook in runner.hooks):
@@ -197,13 +200,12 @@ def stop_on_signals(runner: Runner, signals: Sequence[str]) -> None:
 
 
 def shut_down_processes() -> None:
-    """End this process's part in a distributed run, if it has one.
+    """Destroy the process group of a distributed run, if there is one.
 
-    The threads of a process group end when nothing refers to it any more. A
-    runner is full of cycles, so that without a collection its model keeps the
-    group alive until the interpreter dies, and a gloo thread that then still
-    holds a tensor aborts the process: a finished run would end as a failed
-    one.
+    The threads of a group end when the last reference to it is gone. A runner
+    has reference cycles, so without a garbage collection its model would keep
+    the group until Python exits. A gloo thread that holds a tensor then aborts
+    the process, and a finished run would exit with an error.
     """
     if torch_dist.is_initialized():
         gc.collect()

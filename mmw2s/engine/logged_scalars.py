@@ -24,40 +24,42 @@ def drop_scalars(hub: MessageHub) -> None:
 
 def _forget(hub: MessageHub, key: str) -> None:
     del hub.log_scalars[key]
-    # A resumed run would warn of each of these that has no value.
+    # A resumed run warns of each key here that has no value.
     hub._resumed_keys.pop(key, None)
 
 
 def restart_smoothed(hub: MessageHub,
                      steps: int,
                      loss_is_a_sum: bool = True) -> None:
-    """Let losses and gradient norms be smoothed over the student's steps only.
+    """Restart the averages of losses and gradient norms after the stop.
 
-    The logger shows means over a window, which after the stop would hold the
-    teacher's share for as long as the window is. All losses begin anew
-    together, so that ``loss`` is the sum of the others in every line.
+    The logger shows means over a window of steps. After the stop, the window
+    would still contain steps with distillation. All losses restart together,
+    so that ``loss`` is the sum of the others in every line.
 
     Args:
-        hub (MessageHub): That of the run.
-        steps (int): Steps in the hub since the stop; their losses are kept.
-            -1 where the stop came at the end of a step that the logger has
-            not shown yet: its losses are kept too, and those of the
-            distillation, still in the hub, are taken out of their sum.
+        hub (MessageHub): The message hub of the run.
+        steps (int): Number of steps in the hub since the stop; their losses
+            are kept. -1 means that the stop came at the end of a step that is
+            not logged yet. The losses of that step are kept, and the
+            distillation losses, still in the hub, are subtracted from
+            ``loss``.
         loss_is_a_sum (bool): Whether ``loss`` is the sum of all losses, those
             of the distillation included. Defaults to True.
     """
     scalars = hub.log_scalars
-    distilled = sum(buffer.current() for key, buffer in scalars.items()
-                    if key.startswith(_LOSSES)) if steps < 0 else 0.
+    kd_loss = sum(buffer.current() for key, buffer in scalars.items()
+                  if key.startswith(_LOSSES)) if steps < 0 else 0.
     for key in [k for k in scalars if _is_smoothed(k)]:
-        # Under accumulation there are fewer gradient norms than steps.
+        # With gradient accumulation there are fewer gradient norms than steps,
+        # so it is not known which of them are of these steps.
         kept = 0 if 'loss' not in key else abs(steps)
         if not kept:
             _forget(hub, key)
             continue
         values, counts = (part[-kept:].copy() for part in scalars[key].data)
         if key == 'train/loss' and loss_is_a_sum:
-            values -= distilled
+            values -= kd_loss
         scalars[key] = HistoryBuffer(values.tolist(), counts.tolist())
 
 

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""What to type once a run is over."""
+"""Tell a user the command that comes after a run."""
 import os.path as osp
 import shlex
 from typing import Optional
@@ -12,10 +12,11 @@ __all__ = ['next_command', 'tell_next_command']
 def next_command(work_dir: str) -> str:
     """The command that compares a run with its baseline.
 
+    ``train.py --no-distill`` writes the baseline to ``<work_dir>_baseline``.
+    If there is no run at that place, the command has a word in capitals.
+
     Args:
-        work_dir (str): Of the run that is over. Its baseline is known where
-            ``train.py --no-distill`` has put it; else a word in capitals
-            stands for the run that is missing.
+        work_dir (str): The work_dir of the run that has ended.
     """
     this = work_dir.rstrip('/') or work_dir
     if osp.isfile(osp.join(this, EVENTS)):
@@ -31,11 +32,12 @@ def next_command(work_dir: str) -> str:
 
 
 def tell_next_command(runner, unless: Optional[type] = None) -> None:
-    """Log it, at the end of a training that was validated.
+    """Log :func:`next_command` after a training with validations.
 
     Args:
-        runner (Runner): That of the training.
-        unless (type, optional): A hook that does so itself. Defaults to None.
+        runner (Runner): The runner of the training.
+        unless (type, optional): A hook class that logs it too: if the runner
+            has such a hook, nothing is logged here. Defaults to None.
     """
     told = unless and any(isinstance(hook, unless) for hook in runner.hooks)
     if runner.val_loop is not None and not told:

@@ -16,23 +16,28 @@ __all__ = ['BF16OptimWrapper']
 
 @OPTIM_WRAPPERS.register_module()
 class BF16OptimWrapper(OptimWrapper):
-    """Mixed precision in bfloat16, on a CPU too.
+    """Mixed precision in bfloat16, on a GPU or a CPU.
 
-    MMEngine's ``AmpOptimWrapper`` needs an accelerator. bfloat16 has the
-    exponent range of float32, so no loss scaling is needed and nothing is
-    added to the checkpoint. Parameters and optimizer states stay float32;
-    only the forward of training runs under autocast, validation does not.
+    MMEngine's ``AmpOptimWrapper`` needs a GPU. bfloat16 has the exponent range
+    of float32, so no loss scaling is needed and nothing is added to the
+    checkpoint. Parameters and optimizer states stay in float32. Only the
+    forward of training runs under autocast; validation does not.
 
     Note:
-        mmcv's kernels have no bfloat16 version. This rules out two-stage
-        detectors, for RoIAlign and NMS; on CUDA the focal loss too: use
-        ``AmpOptimWrapper`` (float16) there.
+        mmcv's operators do not support bfloat16. So two-stage detectors, which
+        use RoIAlign and NMS, cannot be trained with it. On a GPU, detectors
+        with mmcv's focal loss cannot either: use ``AmpOptimWrapper`` (float16)
+        there.
 
     Args:
-        **kwargs: Those of :class:`mmengine.optim.OptimWrapper`.
+        **kwargs: Arguments of :class:`mmengine.optim.OptimWrapper`.
+
+    Examples:
+        >>> optim_wrapper = dict(
+        >>>     type='BF16OptimWrapper', optimizer=dict(type='SGD', lr=0.01))
     """
 
-    #: As ``AmpOptimWrapper`` names it.
+    #: The attribute's name in ``AmpOptimWrapper``.
     cast_dtype = torch.bfloat16
     _accepted = False
 

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""What has to be known about a run before its times mean anything."""
+"""Facts of a run, without which its times mean nothing."""
 import os
 import os.path as osp
 import platform
@@ -22,27 +22,31 @@ _FINITE = (DefaultSampler, DistributedSampler, RandomSampler,
 
 
 def iters_per_epoch(runner) -> float:
-    """Iterations in which all ranks together see the data set once.
+    """Number of iterations in which all ranks together see the data set once.
 
-    A fraction where the loop counts iterations and a data set ends inside a
-    batch.
+    It may be a fraction, if the loop counts iterations and the data set ends
+    inside a batch.
     """
     loader = runner.train_dataloader
     batch_size = _batch_size(loader)
     if isinstance(runner.train_loop, EpochBasedTrainLoop) or not batch_size:
         return len(loader)
-    # An infinite sampler's length is that of the whole data set, however
-    # many ranks share it.
+    # The length of an infinite sampler is that of the data set and does not
+    # depend on the number of ranks, so the length of the loader is of no use.
     return len(loader.dataset) / (batch_size * get_world_size())
 
 
 def samples_drawn(runner, iters: int) -> Optional[int]:
-    """Samples that so many iterations drew for training, on all ranks.
+    """Number of samples that all ranks have trained on.
 
-    The last batch of a pass over the data may hold fewer than the others.
+    The last batch of an epoch may have fewer samples than the others.
+
+    Args:
+        runner (Runner): The run.
+        iters (int): Number of iterations.
 
     Returns:
-        int or None: None where the batch size is not known.
+        int or None: The number; None if the batch size is not known.
     """
     loader = runner.train_dataloader
     batch_size = _batch_size(loader)
@@ -63,9 +67,9 @@ def _batch_size(loader) -> Optional[int]:
 
 
 def evaluator_names(runner) -> List[str]:
-    """The types of the metrics of the run's validation, 'mmdet.CocoMetric'.
+    """The types of the run's validation metrics, such as 'mmdet.CocoMetric'.
 
-    None of them where it has no validation, or a loop without an evaluator.
+    The list is empty without a validation or an evaluator.
     """
     evaluator = getattr(runner._val_loop, 'evaluator', None)
     return [
@@ -75,13 +79,13 @@ def evaluator_names(runner) -> List[str]:
 
 
 def describe_run(runner) -> dict:
-    """Gather the facts of a run; call it on all ranks.
+    """Collect the facts of a run. To be called on all ranks.
 
     Args:
         runner (Runner): A runner that is about to train.
 
     Returns:
-        dict: JSON-ready facts.
+        dict: The facts, for JSON.
     """
     loop = runner.train_loop
     by_epoch = isinstance(loop, EpochBasedTrainLoop)
@@ -94,7 +98,7 @@ def describe_run(runner) -> dict:
         iters_per_epoch=iters_per_epoch(runner),
         max_epochs=loop.max_epochs if by_epoch else None,
         max_iters=loop.max_iters,
-        # Only what this run has imported: nothing else can matter to it.
+        # Other packages are not imported, so they do not matter here.
         versions={
             name: getattr(sys.modules.get(name), '__version__', None)
             for name in ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet',
@@ -107,7 +111,7 @@ def describe_run(runner) -> dict:
 
 
 def _precision(optim_wrapper) -> str:
-    """The kind of optimizer wrapper, and what it casts to."""
+    """The class of the optimizer wrapper, and its dtype of autocast."""
     dtype = getattr(optim_wrapper, 'cast_dtype', None)
     kind = type(optim_wrapper).__name__
     return kind if dtype is None else f'{kind}, {dtype}'

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""What holds for a run whichever of our hooks it has."""
+"""Protects the work_dir and the data of a run, for all hooks of mmw2s."""
 import logging
 from typing import Any
 
@@ -18,13 +18,19 @@ _TRAINED = 'w2s_batches_trained'
 
 
 def guard(runner) -> None:
-    """Register the hook, once a run; for the ``before_run`` of ours."""
+    """Register a :class:`RunGuardHook`, once a run.
+
+    The hooks of mmw2s call it in their ``before_run``.
+    """
     if not any(isinstance(hook, RunGuardHook) for hook in runner.hooks):
         runner.register_hook(RunGuardHook())
 
 
 class RunGuardHook(Hook):
-    """Keeps a work_dir to one run, and resumes the data where they stopped.
+    """Lets one run at a time use a work_dir, and skips data on resume.
+
+    A run that is resumed in the middle of an epoch does not train again on the
+    batches that it has trained on in that epoch.
 
     Raises:
         RuntimeError: Before training, if another process uses the work_dir.
@@ -32,30 +38,33 @@ class RunGuardHook(Hook):
             epoch that has another number of batches now.
     """
 
-    # Before any other hook writes into the work_dir.
+    # It has to come before other hooks write into the work_dir.
     priority = 'HIGHEST'
 
     def before_train(self, runner) -> None:
-        """Take the work_dir, and see to the data of a resumed run."""
+        """Lock the work_dir, and let a resumed run skip data."""
         _hold_on_all_ranks(runner.work_dir)
         if runner.iter > 0:
             _warn_of_data_begun_anew(runner.train_loop)
             _skip_batches(runner)
 
     def after_run(self, runner) -> None:
-        """Give the work_dir free."""
+        """Unlock the work_dir."""
         release(runner.work_dir)
 
 
 def note_batches_trained(runner, batches: int) -> None:
-    """Note for a checkpoint how much of the current epoch is done."""
+    """Store in the message hub how many batches of the epoch are done.
+
+    The message hub is saved in checkpoints.
+    """
     runner.message_hub.update_info(
         _TRAINED, [batches, len(runner.train_dataloader)])
 
 
 def batches_trained(runner) -> int:
-    """Batches of the current epoch that were trained on before the run was
-    resumed; 0 but in the middle of an epoch."""
+    """Number of batches of the current epoch that were trained on before the
+    run was resumed; 0 if it was not resumed in the middle of an epoch."""
     return runner.message_hub.runtime_info.get(_TRAINED, [0])[0]
 
 
@@ -90,7 +99,7 @@ def _warn_of_data_begun_anew(loop: Any) -> None:
 
 
 def _skip_batches(runner) -> None:
-    """Let the epoch that was left in its middle begin where it was left."""
+    """Skip the batches of a half-finished epoch that are done already."""
     done, total = runner.message_hub.runtime_info.get(_TRAINED, [0, 0])
     loop = runner.train_loop
     if not done or not isinstance(loop, EpochBasedTrainLoop):
@@ -110,7 +119,7 @@ def _skip_batches(runner) -> None:
     def rest_of_the_epoch(idx: int, data_batch: Any) -> None:
         if idx < done:
             return
-        del loop.run_iter  # the instance's; the class's is back
+        del loop.run_iter  # the method of the class is called from now on
         runner.message_hub.update_info(_TRAINED, [0, 0])
         run_iter(idx, data_batch)
 

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Where a teacher's score is kept, and what it is kept for."""
+"""The cache of teachers' scores."""
 import copy
 import hashlib
 import inspect
@@ -24,7 +24,7 @@ __all__ = ['cache_path', 'read_score', 'write_score']
 
 Metrics = Dict[str, Optional[float]]
 
-#: Raised where what is hashed, or how an entry is written, changes.
+#: To be increased when the hash or the format of an entry changes.
 _FORMAT = 2
 _LARGEST = 1 << 20
 _WHAT = 'a teacher\'s score'
@@ -37,16 +37,20 @@ _PACKAGES = ('torch', 'mmengine', 'onedl-mmengine', 'mmcv', 'onedl-mmcv',
 
 
 def cache_path(teacher: FrozenTeacher, runner: Runner) -> Optional[str]:
-    """Where the score of a teacher by the run's validation belongs.
+    """The file of a teacher's score by the run's validation.
 
-    The name is a hash of all that the score depends on: the teacher's model,
-    weights, preprocessor and classes; what the data sets have loaded, and the
-    size and times of every file that they name; the evaluator, with its
-    files; the code of all of these, or the version of its package.
+    Its name is a hash of everything that the score depends on: the teacher's
+    model, weights, preprocessor and classes; the data that the data sets have
+    loaded, and size and times of their files; the evaluator and its files; and
+    the code of all of these, or the versions of their packages.
+
+    Args:
+        teacher (FrozenTeacher): The teacher.
+        runner (Runner): The run; its validation loop is built.
 
     Returns:
-        str, optional: None where the run's parts are not given by a config, or
-        a data set does not tell what it has loaded.
+        str, optional: Path of the file. None if parts of the run were not
+        built from a config, or if the loaded data cannot be hashed.
     """
     configs = [runner._val_dataloader, runner.cfg.get('val_evaluator')]
     if not all(isinstance(cfg, (dict, list)) for cfg in configs):
@@ -62,9 +66,9 @@ def cache_path(teacher: FrozenTeacher, runner: Runner) -> Optional[str]:
             versions=_versions(),
             model=teacher.cfg.model.to_dict(),
             preprocessor=teacher.cfg.get('data_preprocessor'),
-            # As they are given, by name where the student's are others.
+            # The teacher's outputs may be selected by these names.
             classes=teacher.classes,
-            # Who normalises its images, where not the preprocessor.
+            # The images may be converted from one normalization to another.
             pipelines=repr(teacher.pipelines.in_validation()),
             data=copy.deepcopy(configs)))
     digest.update(
@@ -80,7 +84,7 @@ def cache_path(teacher: FrozenTeacher, runner: Runner) -> Optional[str]:
         for dataset in datasets:
             _add_content(digest, dataset)
     except (AttributeError, TypeError, pickle.PicklingError):
-        return None  # not a plain one, of which no two loads compare
+        return None  # data that cannot be pickled cannot be compared
     metrics = getattr(runner.val_loop.evaluator, 'metrics', ())
     for path in sorted(
             _sources([
@@ -94,11 +98,11 @@ def cache_path(teacher: FrozenTeacher, runner: Runner) -> Optional[str]:
 
 
 def read_score(path: str) -> Optional[Metrics]:
-    """The metrics that are kept at a path, in their order.
+    """Read the metrics in a file of the cache, in their order.
 
     Returns:
-        dict, optional: None where there are none, or where the file is not
-        what :func:`write_score` writes, which a warning says.
+        dict, optional: Metric -> score. None if there is no such file. None
+        and a warning if the file is not as :func:`write_score` writes it.
     """
     return read_kept(path, _WHAT, _read)
 
@@ -122,8 +126,8 @@ def _read(path: str) -> Metrics:
 
 
 def _entry(path: str, metrics: Metrics) -> Dict[str, Any]:
-    # With its name: a file that was renamed is of other data. The order of
-    # the metrics is a part of the sum.
+    # The check sum includes the name, because a renamed file would be taken
+    # for other data, and the order of the metrics.
     name = osp.splitext(osp.basename(path))[0]
     text = json.dumps([_FORMAT, name, metrics])
     return dict(
@@ -148,7 +152,7 @@ def _versions() -> Dict[str, str]:
 
 
 def _leaves(dataset: Any) -> Iterator[Any]:
-    """The data sets inside any wrappers."""
+    """The data sets in any wrappers."""
     inner = inner_datasets(dataset)
     if not inner:
         yield dataset
@@ -157,8 +161,7 @@ def _leaves(dataset: Any) -> Iterator[Any]:
 
 
 def _add_content(digest: Any, dataset: Any) -> None:
-    """Add what a data set has loaded, whatever kind of annotation it is of,
-    and the state of the files that it names."""
+    """Add a data set's loaded samples and the states of their files."""
     for i in range(len(dataset)):
         info = dataset.get_data_info(i)
         digest.update(pickle.dumps(info, protocol=4))
@@ -167,7 +170,8 @@ def _add_content(digest: Any, dataset: Any) -> None:
 
 
 def _paths(info: Any) -> Iterator[str]:
-    """The texts of a sample's fields that are called a path or a file."""
+    """The texts in a sample's fields that have "path" or "file" in the name.
+    """
     if not isinstance(info, dict):
         return
     for key, value in info.items():
@@ -179,18 +183,21 @@ def _paths(info: Any) -> Iterator[str]:
 
 
 def _state(path: str) -> bytes:
-    """What changes with a file's content; of no local file only its name."""
+    """Path, size and times of a file, which change with its content.
+
+    For a file that is not on this machine it is the path only.
+    """
     try:
         found = os.stat(path)
     except (OSError, ValueError):
         return path.encode(errors='backslashreplace')
-    # The last one cannot be set back, as unpacking an archive does the other.
+    # Unpacking an archive sets st_mtime to an old time, but never st_ctime.
     return repr((path, found.st_size, found.st_mtime_ns,
                  found.st_ctime_ns)).encode(errors='backslashreplace')
 
 
 def _sources(things: Iterable[Any]) -> Set[str]:
-    """The files in which the classes of some objects are defined."""
+    """The source files of the classes of some objects."""
     kinds = {kind for thing in things for kind in type(thing).__mro__}
     files = set()
     for kind in kinds:
@@ -204,14 +211,14 @@ def _sources(things: Iterable[Any]) -> Set[str]:
 
 
 def _texts(cfg: Any, root: str = '') -> Iterator[str]:
-    """The texts in a nested config, as they are and below their data_root."""
+    """The texts in a nested config, with and without ``data_root``."""
     if isinstance(cfg, (list, tuple)):
         for item in cfg:
             yield from _texts(item, root)
     elif isinstance(cfg, dict):
         root = cfg.get('data_root') or root
         for key, value in cfg.items():
-            # Where results are written to is no part of the data.
+            # Results are written to paths named out...: they are no data.
             if key != 'data_root' and not str(key).startswith('out'):
                 yield from _texts(value, root)
     elif isinstance(cfg, str) and cfg:
@@ -223,6 +230,6 @@ def _named_files(cfg: Any) -> Iterator[str]:
 
 
 def _named_folders(cfg: Any) -> Iterator[str]:
-    # A bare word is hardly meant for a folder that is called so.
+    # A text without a separator, such as "bbox", is hardly meant as a folder.
     return (path for path in _texts(cfg)
             if osp.sep in path and osp.isdir(path))

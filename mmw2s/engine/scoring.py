@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Scoring the teacher, once, as the run scores its student."""
+"""Score the teacher by the run's own validation, once before training."""
 import copy
 import io
 import logging
@@ -31,28 +31,28 @@ def score_teacher(teacher: FrozenTeacher,
                   runner: Runner,
                   check: Check = lambda names: None
                   ) -> Tuple[Dict[str, Optional[float]], float]:
-    """Every metric that the run's validation gives for the teacher.
+    """Score the teacher by all metrics of the run's validation.
 
-    It is measured with a copy of the run's evaluator, a validation loader of
-    its own and the teacher's own preprocessor, outside the runner's hooks, so
-    that the run itself goes on as if nothing had happened. The result is
-    cached in ``$MMW2S_CACHE`` (by default ``~/.cache/mmw2s``), see
-    :func:`~mmw2s.engine.score_cache.cache_path`, so that further seeds
-    and resumed runs do not pay for it.
+    The scoring uses a copy of the run's evaluator, a validation loader of its
+    own and the teacher's preprocessor, and none of the runner's hooks. So it
+    has no effect on the run. The result is cached in ``$MMW2S_CACHE`` (by
+    default ``~/.cache/mmw2s``), see
+    :func:`~mmw2s.engine.score_cache.cache_path`, for further seeds and
+    resumed runs.
 
     Args:
-        teacher (FrozenTeacher): On the device that it is to run on.
-        runner (Runner): With its validation loop built.
+        teacher (FrozenTeacher): The teacher, on its device.
+        runner (Runner): The run; its validation loop is built.
         check (Callable): Called with the names of the metrics after the first
-            batch, to refuse them before the rest is computed.
+            batch. It may raise before the rest is computed.
 
     Returns:
-        Tuple[dict[str, float], float]: The metrics, and the seconds that the
-        measurement took (0 where it came from the cache).
+        Tuple[dict[str, float], float]: Metric -> score, and the time of the
+        scoring in seconds (0 if the scores are from the cache).
 
     Raises:
         ValueError: If the evaluator cannot score the teacher.
-        RuntimeError: If another process of the run was lost meanwhile.
+        RuntimeError: If another process of the run died meanwhile.
     """
     began = time.perf_counter()
     path = _cache_path(teacher, runner) if is_main_process() else None
@@ -79,7 +79,7 @@ def _measure(teacher: FrozenTeacher, runner: Runner,
     loader = _own_loader(runner)
     evaluator = _own_evaluator(runner)
     device = next(iter(teacher.model.parameters())).device
-    # On every rank, for all are to come to the broadcast below.
+    # The same on every rank, because all have to reach the broadcast below.
     has_more = len(loader.dataset) >= 2 * get_world_size() * (
         loader.batch_size or 1)
     with torch.autocast(device.type, enabled=False):
@@ -108,24 +108,24 @@ def _own_evaluator(runner: Runner) -> Evaluator:
 
 
 def _has_folder(evaluator: Evaluator) -> bool:
-    # mmdet's panoptic metric for one removes it when it is collected, and a
-    # copy of the metric that of the original.
+    # When Python deletes such a metric, for instance mmdet's panoptic one, it
+    # removes its folder. A copy would remove the folder of the original.
     return any(
         getattr(metric, 'tmp_dir', None) is not None
         for metric in getattr(evaluator, 'metrics', ()))
 
 
 def _names_so_far(evaluator: Evaluator) -> List[str]:
-    """The metrics' names, told by the first batch alone.
+    """Names of the metrics, computed from the first batch.
 
-    Nothing where an evaluator needs more than that. Without a word to other
-    processes, which an ``evaluate`` would wait for.
+    Empty if an evaluator needs more than one batch. ``evaluate`` would wait
+    for the other processes, so ``compute_metrics`` is called instead.
     """
     if not is_main_process() or _has_folder(evaluator):
         return []
     trial, names = copy.deepcopy(evaluator), []
-    # Its figures mean nothing. MMEngine's loggers remember that they were
-    # enabled, and are no part of what is disabled.
+    # The scores mean nothing, so their logging is disabled. MMEngine's loggers
+    # cache whether they are enabled, so they are disabled in addition.
     logger = MMLogger.get_current_instance()
     before = logger.disabled, logging.root.manager.disable
     logger.disabled = True
@@ -146,7 +146,7 @@ def _names_so_far(evaluator: Evaluator) -> List[str]:
 
 @contextmanager
 def _evaluator_named(teacher: FrozenTeacher) -> Iterator[None]:
-    """Say of an evaluator that failed what did, and what can be done."""
+    """Replace an evaluator's error by a message that says what to do."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError):
@@ -177,7 +177,7 @@ def _evaluator_named(teacher: FrozenTeacher) -> Iterator[None]:
 
 
 def _is_of_processes(error: Exception) -> bool:
-    """Whether a collective call failed, as where another rank has died."""
+    """Whether a collective call failed, for instance after a rank died."""
     if isinstance(error, torch.distributed.DistError):
         return True
     # gloo raises a bare RuntimeError.
@@ -188,8 +188,8 @@ def _is_of_processes(error: Exception) -> bool:
 
 
 def _own_loader(runner: Runner) -> DataLoader:
-    # The run's own loader would draw its seed from the random state earlier
-    # than in a run without a teacher, and its workers would outlive us.
+    # The run's own loader draws a seed at its first use, which would come
+    # earlier than in a run without a teacher. Also, its workers would stay.
     given = runner._val_dataloader
     if isinstance(given, dict):
         cfg = copy.deepcopy(given)

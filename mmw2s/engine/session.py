@@ -21,8 +21,7 @@ from mmw2s.registry import STOP_RULES
 from mmw2s.utils.unwrap_model import unwrap_model
 from .assembly import Assembly, Fields, assemble, refuse_run
 from .finite_losses import FiniteLosses
-from .logged_scalars import (StepTimes, drop_scalars, in_ms,
-                             restart_smoothed)
+from .logged_scalars import StepTimes, drop_scalars, in_ms, restart_smoothed
 from .run_facts import evaluator_names, iters_per_epoch
 from .target_check import warn_of_targets
 

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Targets, held against what the evaluator gave for the teacher."""
+"""Check the targets of a run against the metrics of the evaluator."""
 import logging
 from typing import Dict, List, Optional
 
@@ -13,20 +13,21 @@ __all__ = ['warn_of_targets', 'warnings_of_targets']
 
 def warnings_of_targets(runner, metrics: Dict[str,
                                               Optional[float]]) -> List[str]:
-    """What is wrong with the targets of the run's ``TimeToTargetHook``.
+    """Problems of the targets of the run's ``TimeToTargetHook``.
 
     Args:
-        runner (Runner): With its hooks.
-        metrics (dict[str, float]): The teacher's, by name. Empty where it was
-            not scored, and nothing is known.
+        runner (Runner): The run.
+        metrics (dict[str, float]): Name -> the teacher's score. Empty if the
+            teacher was not scored; then nothing is checked.
     """
     return target_warnings(_targets(runner), metrics) if metrics else []
 
 
 def warn_of_targets(runner, metrics: Dict[str, Optional[float]]) -> None:
-    """Log :func:`warnings_of_targets`, before the run has cost anything.
+    """Log :func:`warnings_of_targets` before training.
 
-    Without what the names alone had told when the hook was built.
+    Warnings that need no scores are left out: they were logged when the hook
+    was built.
     """
     told = [
         line for target in _targets(runner)

@@ -1,6 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-from .denoising_loss import DenoisingLoss
+from .denoising_error import DenoisingError
 from .fid import FID
 from .inception import InceptionFeatures
 
-__all__ = ['DenoisingLoss', 'FID', 'InceptionFeatures']
+__all__ = ['DenoisingError', 'FID', 'InceptionFeatures']

@@ -20,38 +20,44 @@ _MEASURES = ('fid', 'kid')
 
 @METRICS.register_module()
 class FID(BaseMetric):
-    """How far generated images are from real ones; less is better.
+    """Distance between generated and real images; lower is better.
 
     The Frechet distance (`FID <https://arxiv.org/abs/1706.08500>`_) and the
     kernel distance (`KID <https://arxiv.org/abs/1801.01401>`_) of Inception
-    features. FID is biased by the number of samples and depends on the
-    sampler, so both are in its name: ``diffusion/fid_10k_ddim50``. KID is
-    unbiased and does with fewer samples.
+    features. FID depends on the sampler and on the number of images, so the
+    name of the score has both: ``diffusion/fid_10k_ddim50``. KID is unbiased,
+    so fewer images are enough.
 
-    The images are those that the model has put into its data samples as
-    ``generated``: ask for them by ``PackImage(generate=num_samples)`` in the
-    pipeline of the validation set. Features are computed on all ranks.
+    The generated images are read from ``generated`` of the data samples. The
+    model puts them there if the pipeline of the validation set ends with
+    ``PackImage(generate=num_samples)``. Features are computed on all ranks.
 
     Args:
-        num_samples (int): Of the generated images.
-        reference (dict): Config of the data set of real images, of 8 bits, in
-            the order red, green, blue. Its features are computed once and
-            cached.
+        num_samples (int): Number of generated images.
+        reference (dict): Config of the data set of real images: uint8, in RGB
+            order. Its features are computed once and cached.
         measures (Sequence[str]): ``'fid'``, ``'kid'`` or both.
             Defaults to ``('fid', )``.
-        extractor (dict): What gives the features, a module with the
-            attributes ``dims`` (their number) and ``fingerprint`` (which
-            tells it from others). Defaults to
-            ``dict(type='InceptionFeatures')``.
-        batch_size (int): Real images at a time. Defaults to 64.
+        extractor (dict): Config of the module that computes features. It has
+            the attributes ``dims``, the number of features, and
+            ``fingerprint``, a text that identifies it in the cache. Defaults
+            to ``dict(type='InceptionFeatures')``.
+        batch_size (int): Number of real images in a batch. Defaults to 64.
         collect_device (str): As in MMEngine. Defaults to ``'cpu'``.
         prefix (str, optional): As in MMEngine. Defaults to None, which is
             ``'diffusion'``.
 
     Raises:
-        ValueError: If there are too few images for a covariance, which needs
-            more images than features, or if the real images are not of 8
-            bits, of several sizes or random.
+        ValueError: If there are too few images (a covariance needs more
+            images than features), or if the real images are not uint8, differ
+            in size, or change from one reading to the next.
+
+    Examples:
+        >>> val_evaluator = dict(
+        >>>     type='FID',
+        >>>     num_samples=10000,
+        >>>     reference=dict(
+        >>>         type='ImageFolder', data_root='data/real', size=32))
     """
 
     default_prefix = 'diffusion'
@@ -109,22 +115,31 @@ class FID(BaseMetric):
             self._sampler = made[0]['sampler']
             self.extractor.to(images.device)
             with torch.autocast(images.device.type, enabled=False):
-                # Copies: whoever pickles a view writes the whole batch.
+                # Copies, because pickling a view writes the whole batch.
                 features = [
                     row.clone()
                     for row in self.extractor(images).float().cpu()
                 ]
-        # One for each sample, empty without an image: by their number those
-        # that a sampler has repeated are told apart.
+        # One entry for each sample, empty if it has no image: `evaluate`
+        # needs the position of a sample to see whether it is a repeated one.
         self.results += [
             features.pop(0) if 'generated' in s else torch.empty(0)
             for s in data_samples
         ]
 
     def evaluate(self, size: int) -> dict:
-        """As in MMEngine; the real images are seen to on all ranks."""
+        """As in MMEngine; all ranks compute features of the real images.
+
+        Args:
+            size (int): Length of the validation set.
+
+        Raises:
+            ValueError: If the number of generated images is not
+                ``num_samples``.
+        """
         rank, world_size = get_dist_info()
-        # Without those that a sampler has repeated to fill up the last ranks.
+        # A distributed sampler repeats samples to give all ranks the same
+        # number. Repeated samples do not count.
         made = torch.tensor(
             sum(
                 len(row) > 0 for i, row in enumerate(self.results)
@@ -143,7 +158,12 @@ class FID(BaseMetric):
         return super().evaluate(size)
 
     def compute_metrics(self, results: List[Tensor]) -> Dict[str, float]:
-        """The distances to the real images."""
+        """The distances between generated and real images.
+
+        Args:
+            results (list[Tensor]): Features of each sample, shape (D, ), or
+                empty.
+        """
         features = torch.stack([r for r in results if len(r)])
         real = self._reference
         count = self.num_samples

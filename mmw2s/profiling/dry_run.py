@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""One batch through everything, to see what a config does before paying."""
+"""Try a config on a few batches, before a long training."""
 import tempfile
 from contextlib import contextmanager
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
@@ -23,13 +23,12 @@ __all__ = ['dry_run', 'noted_pairs']
 
 
 def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
-    """Run a few training steps of a config and say what they did.
+    """Run a few training steps of a config and print what they do.
 
-    Prints the pairs that were matched (module, level, shape), the value of
-    every loss at full strength, the teacher's score, until when the
-    distillation would be on, the fields that were chosen, and milliseconds and
-    peak memory of a step with and without the teacher. Writes nothing into the
-    work_dir.
+    Prints the pairs (module, level, shape), the value of every loss at full
+    strength, the teacher's score, the end of the distillation, all fields of
+    the hook with their defaults, and milliseconds and peak memory of a step
+    with and without the teacher. Writes nothing into the work_dir.
 
     Args:
         cfg (Config): A config with a ``WeakTeacherDistillHook``.
@@ -38,7 +37,10 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
 
     Raises:
         ValueError: If the config has no such hook, or its stop rule ends the
-            distillation at once.
+            distillation within three steps.
+
+    Examples:
+        >>> dry_run(Config.fromfile(mmw2s.config('w2s_retinanet_coco.py')))
     """
     console = console or Console()
     with tempfile.TemporaryDirectory() as work_dir:
@@ -153,7 +155,7 @@ def _print_teacher(console: Console, hook: WeakTeacherDistillHook,
         console.print(line)
 
 
-if __name__ == '__main__':  # python -m, by who looks for the tool
+if __name__ == '__main__':  # for "python -m"
     import sys
 
     from mmw2s.cli import main

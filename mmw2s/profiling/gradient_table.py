@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Measures how strongly the default distillation pulls, by kind of model."""
+"""Measure the gradient of the default distillation for kinds of models."""
 import copy
 from statistics import median
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
@@ -20,7 +20,7 @@ from mmw2s.distillation.terms import build_terms
 
 __all__ = ['KINDS', 'measure', 'table']
 
-#: A config of every kind of head that the defaults know.
+#: One config for every kind of head that the defaults know.
 KINDS = (
     'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
     'mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py',
@@ -66,26 +66,27 @@ def measure(config: Union[str, Config],
             size: int = 256,
             batch: int = 2,
             seed: int = 0) -> Dict[str, dict]:
-    """The distillation's gradient beside the task's, at first.
+    """Measure the gradient of the distillation relative to the task's.
 
-    The images are noise and the objects at random places; nothing is read
-    but the config, and the teacher if one is given.
+    Some first training steps are made. No data set is needed: the images are
+    noise, with objects at random places.
 
     Args:
-        config (str or Config): Of the student.
-        distill (list[dict], optional): As the hook's. Defaults to None, the
-            default of that kind of model.
-        teacher (str or dict, optional): As the hook's. Defaults to None, a
-            model of the same config with other weights, at random.
-        iters (int): Steps of AdamW at 1e-4 that are measured. Defaults to 5.
-        size (int): Of the images. Defaults to 256.
-        batch (int): Images a step. Defaults to 2.
-        seed (int): Of everything. Defaults to 0.
+        config (str or Config): Config of the student.
+        distill (list[dict], optional): As in the hook. Defaults to None, the
+            default for this kind of model.
+        teacher (str or dict, optional): As in the hook. Defaults to None: the
+            same config with other random weights.
+        iters (int): Number of measured steps, with AdamW and a learning rate
+            of 1e-4. Defaults to 5.
+        size (int): Height and width of the images. Defaults to 256.
+        batch (int): Number of images in a step. Defaults to 2.
+        seed (int): Seed of weights and images. Defaults to 0.
 
     Returns:
-        dict[str, dict]: By the name of the loss: ``weight``, ``shares`` (one
-        a step, of the weighted loss at full strength) and ``by`` (what they
-        are of).
+        dict[str, dict]: Name of the loss -> ``weight``, ``shares`` (one value
+        a step, of the weighted loss at full strength) and ``by`` (whether the
+        shares are of gradients or of losses).
     """
     cfg = config if isinstance(config, Config) else get_config(config)
     with DefaultScope.overwrite_default_scope(
@@ -129,11 +130,11 @@ def measure(config: Union[str, Config],
 
 
 def table(configs: Sequence[str], **fields: Any) -> Iterator[str]:
-    """The measurements of some configs, line by line of a Markdown table.
+    """Measure several configs; gives the lines of a Markdown table.
 
     Args:
-        configs (Sequence[str]): Of the students.
-        **fields (Any): See :func:`measure`.
+        configs (Sequence[str]): Configs of students.
+        **fields (Any): Arguments of :func:`measure`.
     """
     yield '| Config | Loss | Weight | First step | Median |'
     yield '|---|---|---|---|---|'
@@ -141,7 +142,7 @@ def table(configs: Sequence[str], **fields: Any) -> Iterator[str]:
         name = config.split('/')[-1].replace('.py', '')
         try:
             found = measure(config, **fields)
-        except Exception as error:  # the others are still of use
+        except Exception as error:  # go on with the other configs
             reason = ' '.join(str(error).split())[:120]
             yield f'| {name} | - | - | - | {type(error).__name__}: {reason} |'
             continue
@@ -152,7 +153,7 @@ def table(configs: Sequence[str], **fields: Any) -> Iterator[str]:
 
 
 class _Noting(Distiller):
-    """Keeps the shares of the latest batch."""
+    """A distiller that keeps the shares of the latest batch."""
 
     noted: dict = {}
 
@@ -161,7 +162,7 @@ class _Noting(Distiller):
 
 
 def _without_pretrained(cfg: Config) -> Config:
-    """Weights of the internet play no part here."""
+    """A copy of the config without pretrained weights to download."""
 
     def strip(value: Any) -> Any:
         if isinstance(value, (list, tuple)):
@@ -179,7 +180,7 @@ def _without_pretrained(cfg: Config) -> Config:
     cfg.model = strip(cfg.model)
     if 'data_preprocessor' in cfg:
         cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
-    # Batches of several sizes need more than noise.
+    # Augmentations of batches may need more than noise.
     cfg.model.data_preprocessor.pop('batch_augments', None)
     return cfg
 
@@ -192,7 +193,7 @@ def _build(cfg: Config, seed: int) -> nn.Module:
 
 
 def _inputs(student: nn.Module, size: int, batch: int, seed: int) -> dict:
-    """A batch of noise with objects, as a data loader gives it."""
+    """A batch of noise with labels, in the form of a data loader's."""
     generator = torch.Generator().manual_seed(seed)
     if hasattr(student, 'bbox_head') or hasattr(student, 'rpn_head') or \
             hasattr(student, 'mask_head'):

@@ -1,9 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""The memory of tensors: what stands, and what a step adds to it.
+"""Memory of tensors: what is allocated, and the peak of a step.
 
-A GPU's allocator counts. A CPU's does not: there the tensors that Python knows
-are counted, and PyTorch's profiler watches a step. What libraries take for
-themselves meanwhile is not in it.
+On a GPU, PyTorch's allocator counts its memory. On a CPU it does not, so the
+tensors of Python are counted, and the peak comes from PyTorch's profiler.
+Memory that libraries allocate for themselves is not included.
 """
 import gc
 import json
@@ -21,14 +21,14 @@ __all__ = ['allocated_mib', 'step_peak_mib']
 
 
 def allocated_mib() -> float:
-    """MiB that tensors take: on the GPU if there is one, else on the CPU."""
+    """MiB of all tensors: on the GPU if there is one, else on the CPU."""
     gc.collect()
     if torch.cuda.is_available():
         return torch.cuda.memory_allocated() / 2**20
     storages = {}
     for tensor in gc.get_objects():
-        # Not isinstance: it would run code of objects of any kind, and take
-        # tensors without memory, such as those of a compiler.
+        # `isinstance` would run code of arbitrary objects, and would accept
+        # tensors without memory, such as a compiler's.
         if type(tensor) in (Tensor, nn.Parameter) and \
                 tensor.device.type == 'cpu' and \
                 tensor.layout is torch.strided:
@@ -38,17 +38,17 @@ def allocated_mib() -> float:
 
 
 def step_peak_mib(step: Callable[[], Any]) -> float:
-    """MiB that a step takes at the most, beyond what stood before it.
+    """Peak memory of a step in MiB, without what was allocated before it.
 
     Args:
-        step (Callable): Does the step. On a CPU it is slower than usual.
+        step (Callable): Runs the step. On a CPU the profiler slows it down.
     """
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         step()
         return (torch.cuda.max_memory_allocated() - before) / 2**20
-    # Some versions of the profiler tell of every start and stop.
+    # Some versions of the profiler print a line at every start and stop.
     os.environ.setdefault('KINETO_LOG_LEVEL', '99')
     with profile(
             activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
@@ -60,6 +60,7 @@ def step_peak_mib(step: Callable[[], Any]) -> float:
             events = json.load(file)['traceEvents']
     events = [event for event in events if event.get('name') == '[memory]']
     events.sort(key=lambda event: event['ts'])
-    # Not the running total in them: it goes on from one profile to the next.
+    # The events also have a running total, but it starts at the end of the
+    # previous profile.
     changes = accumulate(event['args']['Bytes'] for event in events)
     return max(changes, default=0) / 2**20

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""A run that is driven step by step and leaves nothing behind."""
+"""A run for measurements, which is driven step by step."""
 import copy
 import io
 import time
@@ -18,22 +18,22 @@ __all__ = ['Rehearsal', 'Trained']
 
 
 class Trained(NamedTuple):
-    """What some steps took and gave.
+    """Time and losses of some training steps.
 
     Attributes:
-        ms (float): Milliseconds a step.
-        losses (dict): What the last step returned, for the log.
+        ms (float): Milliseconds a step, the mean.
+        losses (dict): The losses that the last step returned.
     """
     ms: float
     losses: dict
 
 
 class _Ready(Exception):
-    """Leaves the training loop before its first step."""
+    """Raised to leave the training loop before its first step."""
 
 
 class _LeaveHook(Hook):
-    """Ends ``runner.train()`` once all other hooks are ready to train."""
+    """Leaves ``runner.train()`` when all other hooks are ready to train."""
 
     priority = 'LOWEST'
 
@@ -42,21 +42,26 @@ class _LeaveHook(Hook):
 
 
 class Rehearsal:
-    """A run that is set up as for training, then driven step by step.
+    """A run that is set up as for training and then driven step by step.
 
-    A step is that of MMEngine's training loops, every hook included but those
-    that write logs and checkpoints. Loading data is no part of it.
-    Of what the run says, only warnings and errors are shown.
+    A step is a step of MMEngine's training loops. It includes all hooks but
+    those that write logs and checkpoints, and does not include the loading of
+    data. Only warnings and errors of the run are shown.
 
     Args:
         cfg (Config): A config; it is copied.
-        work_dir (str): A folder that is thrown away afterwards. Its name must
-            differ from that of another rehearsal in the same process.
+        work_dir (str): A temporary folder. Two rehearsals in one process need
+            different names.
 
     Attributes:
-        runner (Runner): The run.
-        hook (WeakTeacherDistillHook, optional): The one that it has. Its
-            fields may be changed up to :meth:`begin`.
+        runner (Runner): The runner.
+        hook (WeakTeacherDistillHook, optional): The hook of the run. Its
+            fields may be changed before :meth:`begin`.
+
+    Examples:
+        >>> run = Rehearsal(cfg, '/tmp/rehearsal')
+        >>> run.begin()
+        >>> run.train(run.batches(4)).ms
     """
 
     def __init__(self, cfg: Config, work_dir: str) -> None:
@@ -65,10 +70,9 @@ class Rehearsal:
         # Runs that share a name share a message hub.
         cfg.experiment_name = work_dir
         cfg.resume = False
-        # Environment, config and progress are a run's; who rehearses prints
-        # results of its own. Warnings stay.
+        # Environment, config and progress of this run are of no interest.
         cfg.log_level = 'WARNING'
-        # A backend of the visualizer may tell the world of a new run.
+        # A backend of the visualizer may report a new run to a server.
         cfg.visualizer = None
         cfg.merge_from_dict({
             'default_hooks.logger': None,
@@ -79,24 +83,29 @@ class Rehearsal:
                           if isinstance(h, WeakTeacherDistillHook)), None)
 
     def begin(self) -> None:
-        """Do all that precedes the first step."""
+        """Do everything that comes before the first step."""
         self.runner.register_hook(_LeaveHook())
         try:
-            # pycocotools and the like print; loggers and the warnings of
-            # Python have their own way to the terminal.
+            # Hides what pycocotools and others print. Logs and warnings do
+            # not use stdout.
             with redirect_stdout(io.StringIO()):
                 self.runner.train()
         except _Ready:
             self.runner.model.train()
 
     def batches(self, count: int) -> List[Any]:
-        """So many batches of the training set, read anew if it has fewer."""
+        """The first ``count`` training batches, repeated if there are fewer.
+        """
         return list(islice(cycle(self.runner.train_dataloader), count))
 
     def train(self, batches: Sequence[Any]) -> Trained:
-        """Train a step on each of the batches, and time them."""
-        # A preprocessor may change its batch, which others want to see too;
-        # one copy each, though a batch may stand in the list several times.
+        """Train one step on each of the batches, and measure the time.
+
+        Args:
+            batches (Sequence): The batches.
+        """
+        # A preprocessor may change its batch, and the caller may use a batch
+        # again, so each step gets a copy.
         batches = [copy.deepcopy(batch) for batch in batches]
         on_gpu = torch.cuda.is_available()
         if on_gpu:

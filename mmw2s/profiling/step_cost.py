@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""The result of a benchmark, as tables and as JSON."""
+"""The result of a benchmark of training steps, as tables and as JSON."""
 import json
 from dataclasses import dataclass
 from typing import Dict, List, NamedTuple, Optional
@@ -17,7 +17,7 @@ ON = 'distillation on'
 AGAIN = 'baseline, again'
 OFF = 'after the stop'
 
-#: Ratios of modes that are told, and the goal for each.
+#: Ratios that are reported: name -> (mode, mode that it is divided by, goal).
 RATIOS = {
     'distillation on / baseline + teacher forward': (ON, FLOOR, '<= 1.02'),
     'distillation on / baseline': (ON, BASELINE, ''),
@@ -26,7 +26,7 @@ RATIOS = {
 
 
 class Spread(NamedTuple):
-    """Median and quartiles."""
+    """Median and quartiles of some values."""
     median: float
     low: float
     high: float
@@ -39,17 +39,18 @@ class Spread(NamedTuple):
 
 @dataclass
 class StepCost:
-    """What :func:`mmw2s.profiling.benchmark.benchmark` measured.
+    """The measurements of :func:`mmw2s.profiling.benchmark.benchmark`.
 
     Args:
-        ms (dict[str, list[float]]): Milliseconds a step by mode, round by
-            round. In a round all modes of a phase see the same batch.
-        peak_mib (dict[str, float]): Peak memory by mode, that of the tensors
-            of its own run.
-        teacher_parts (int): Modules, weights, buffers and activations of the
-            teacher that were watched.
-        teacher_parts_left (int): Those still in memory after the stop.
-        facts (dict): Hardware, versions, batches.
+        ms (dict[str, list[float]]): Mode -> milliseconds of a step, one value
+            a round. In a round all modes of a phase train on the same batch.
+        peak_mib (dict[str, float]): Mode -> peak memory in MiB of the tensors
+            of that run alone.
+        teacher_parts (int): Number of the teacher's modules, weights, buffers
+            and activations.
+        teacher_parts_left (int): How many of them are still in memory after
+            the stop. Should be 0.
+        facts (dict): Hardware, versions and batches.
     """
     ms: Dict[str, List[float]]
     peak_mib: Dict[str, float]
@@ -58,26 +59,38 @@ class StepCost:
     facts: dict
 
     def ratio(self, mode: str, of: str) -> Spread:
-        """How much longer a mode's step takes than another's.
+        """Time of a step in one mode divided by the time in another.
 
-        Taken round by round, so that a slow moment of the machine, which
-        hits both, drops out.
+        The two times of a round are divided by each other before the median
+        is taken. A slow moment of the machine slows both, so it cancels out.
+
+        Args:
+            mode (str): The numerator's mode.
+            of (str): The denominator's mode.
         """
         return Spread.of(np.divide(self.ms[mode], self.ms[of]))
 
     def net_speedup(self, speedup: float, share: float) -> float:
-        """What a speed-up in epochs leaves in wall clock: S / (1 + f * o).
+        """The speed-up in time of a speed-up in epochs, S / (1 + f * o).
+
+        A run with a teacher needs fewer epochs, but its steps are longer while
+        the distillation is on. With o = 0.3, a step takes 1.3 times as long.
 
         Args:
-            speedup (float): S, in epochs to a target.
-            share (float): f, of the way to the target with distillation on.
-                o is what it adds to a step, as a share of the baseline's.
+            speedup (float): S: epochs to the target without a teacher, divided
+                by epochs to the target with one.
+            share (float): f: the share of the epochs to the target in which
+                the distillation is on, from 0 to 1.
+
+        Returns:
+            float: Time to the target without a teacher, divided by the time
+            with one.
         """
         extra = self.ratio(ON, BASELINE).median - 1
         return speedup / (1 + share * extra)
 
     def to_json(self) -> str:
-        """All of it, with medians and quartiles, as a JSON text."""
+        """All measurements, medians and quartiles as a JSON text."""
         modes = {mode: Spread.of(ms)._asdict() for mode, ms in self.ms.items()}
         for mode, summary in modes.items():
             summary.update(peak_mib=self.peak_mib[mode], ms=self.ms[mode])
@@ -94,7 +107,12 @@ class StepCost:
             indent=1)
 
     def print(self, console: Optional[Console] = None) -> None:
-        """Print modes, ratios and what is left of an epoch speed-up."""
+        """Print a table of the modes, of the ratios and of net speed-ups.
+
+        Args:
+            console (Console, optional): Where to print. Defaults to None, the
+                terminal.
+        """
         console = console or Console()
         steps = len(self.ms[BASELINE])
         modes = _table(f'Milliseconds a training step ({steps} rounds)',

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Whether what stands in a record can have been written by a run."""
+"""Checks of a record: could a run have written this?"""
 import math
 from numbers import Integral, Real
 from typing import Any, Callable, Dict, Iterable, NamedTuple, Optional
@@ -9,12 +9,12 @@ __all__ = [
     'METRICS', 'NUMBER', 'SECONDS', 'TEXT', 'Kind', 'misfit', 'shown'
 ]
 
-# What a float32, as which metrics are computed, can hold, and 300 years.
+# The largest float32, the dtype of metrics; and 300 years in seconds.
 _LARGEST, _LONGEST = 3.4028235e38, 1e10
 
 
 class Kind(NamedTuple):
-    """What a field may hold: in words, and as a check."""
+    """The kind of value of a field: in words, and as a check."""
     words: str
     fits: Callable[[Any], bool]
 
@@ -41,7 +41,7 @@ FLAG = Kind('true or false', lambda value: isinstance(value, bool))
 NUMBER = Kind('a finite number', _number)
 SECONDS = Kind('a number of seconds',
                lambda value: _real(value) and 0 <= value < _LONGEST)
-# An overflow under mixed precision is written as it is.
+# A loss may overflow in mixed precision, so it need not be finite.
 LOSS = Kind(
     'a number',
     lambda value: _number(value) or _real(value) and not math.isfinite(value))
@@ -55,14 +55,14 @@ METRICS = Kind(
 def misfit(
     row: Dict[str, Any], kinds: Dict[str, Kind],
     optional: Iterable[str] = ()) -> Optional[str]:
-    """What is wrong with the fields of a row, None if nothing is.
+    """The first problem in the fields of a row, None if there is none.
 
-    Fields that are not known are passed over: a later version may write more.
+    Unknown fields are ignored: a later version may write more fields.
 
     Args:
         row (dict): The row.
-        kinds (dict[str, Kind]): The fields that it should have.
-        optional (Iterable[str]): Those that it may lack.
+        kinds (dict[str, Kind]): Name of a field -> kind of its value.
+        optional (Iterable[str]): Names of fields that may be missing.
     """
     for name, kind in kinds.items():
         if name not in row:
@@ -75,9 +75,9 @@ def misfit(
 
 
 def shown(value: Any, longest: int = 40) -> str:
-    """A value for a message, cut where it is long."""
+    """A value for a message, cut if it is long."""
     try:
         text = repr(value)
-    except ValueError:  # an integer of more digits than Python prints
+    except ValueError:  # an integer with more digits than Python prints
         text = f'a huge {type(value).__name__}'
     return text if len(text) <= longest else f'{text[:longest]}...'

@@ -1,9 +1,8 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""The events of a run: what was measured and decided, a row each.
+"""The events of a run: one row for each measurement or decision.
 
-They stand in a file of JSON lines and, so far as they had happened, in every
-checkpoint. Whichever of the two a kill or a disk has damaged, the other one
-tells what was decided.
+The rows are in a JSON-lines file. Each checkpoint has the rows so far, too. If
+one of the two is damaged, the decisions are read from the other.
 """
 import json
 import os.path as osp
@@ -31,22 +30,22 @@ _FIELDS = dict(
         metric=MAYBE_TEXT,
         step_ms=MAYBE_NUMBER,
         teacher_ms=MAYBE_NUMBER))
-# What no decision needs may be missing.
+# Fields that no decision depends on; they may be missing.
 _OPTIONAL = ('name', 'checkpoint', 'metric', 'score', 'seconds', 'epoch',
              'step_ms', 'teacher_ms')
 
 
 def check_rows(rows: Any, source: str) -> None:
-    """Check that rows are those of one run, whole and in order.
+    """Check that rows are complete, in order, and of one run.
 
-    Fields that are not known are passed over: a later version may write more.
+    Unknown fields are ignored: a later version may write more fields.
 
     Args:
         rows (Any): The rows, in order.
-        source (str): Where they are from.
+        source (str): Where the rows are from, for messages.
 
     Raises:
-        ValueError: If they are not, naming the source and the line.
+        ValueError: If they are not. The message names the source and the line.
     """
     if not isinstance(rows, list):
         raise ValueError(f'{source} should hold a list of rows, but holds '
@@ -59,7 +58,7 @@ def check_rows(rows: Any, source: str) -> None:
 
 
 def _problem(row: Any) -> Optional[str]:
-    """What is wrong with a row by itself."""
+    """The problem of a row on its own, if there is one."""
     if not isinstance(row, dict):
         return f'it should be a dict, but is {shown(row)}'
     event = row.get('event')
@@ -70,7 +69,7 @@ def _problem(row: Any) -> Optional[str]:
 
 
 def _misplaced(row: dict, before: Rows) -> Optional[str]:
-    """What is wrong with its place after the rows before."""
+    """The problem of a row's place after other rows, if there is one."""
     if (row['event'] == 'teacher') != (not before):
         return ('the first row and no other should be of the event '
                 f'"teacher", but it is of {row["event"]!r}')
@@ -92,21 +91,22 @@ def _misplaced(row: dict, before: Rows) -> Optional[str]:
 
 def longer(recorded: Rows, saved: Rows,
            iteration: int) -> Tuple[Rows, Optional[str]]:
-    """Of the rows of a record and of a checkpoint, those that tell more.
+    """The longer of two lists of rows: a record's and a checkpoint's.
 
     Args:
-        recorded (list[dict]): Of the record, up to ``iteration``.
-        saved (list[dict]): Of the checkpoint, which was saved at
-            ``iteration`` and belongs to the weights.
+        recorded (list[dict]): Rows of the record up to ``iteration``.
+        saved (list[dict]): Rows of the checkpoint.
+        iteration (int): The iteration at which the checkpoint was saved.
 
     Returns:
-        Tuple[list[dict], str or None]: The rows, and what is wrong with the
-        record if the two do not belong together; the checkpoint's are taken
-        then.
+        Tuple[list[dict], str or None]: The rows, and a problem of the record.
+        There is a problem if the two lists contradict each other; then the
+        checkpoint's rows are taken, because they belong to the weights.
     """
-    for number, (mine, its) in enumerate(zip(recorded, saved), 1):
-        # As texts: NaN, which a training loss may be, does not equal itself.
-        if _text(mine) != _text(its):
+    for number, (row, saved_row) in enumerate(zip(recorded, saved), 1):
+        # Compared as texts, because a training loss may be NaN, and NaN does
+        # not equal NaN.
+        if _text(row) != _text(saved_row):
             return saved, f'line {number} is not what the checkpoint holds'
     for number in range(len(saved), len(recorded)):
         if recorded[number]['iter'] < iteration:

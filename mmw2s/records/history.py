@@ -81,17 +81,18 @@ def check_history(content: Dict[str, Any],
                   source: str,
                   iteration: Optional[int] = None,
                   clocks: Optional[Dict[str, float]] = None) -> None:
-    """Check that the content of a ``time_to_target.json`` is whole.
+    """Check the content of a ``time_to_target.json``.
 
     Args:
-        content (dict): What was read.
-        source (str): Where it is from.
-        iteration (int, optional): Of the checkpoint that is resumed.
-        clocks (dict, optional): ``train_seconds`` and ``wall_seconds`` of
-            that checkpoint; no earlier validation can be beyond.
+        content (dict): The content.
+        source (str): Where it is from, for messages.
+        iteration (int, optional): Iteration of the checkpoint that the run is
+            resumed from.
+        clocks (dict, optional): ``train_seconds`` and ``wall_seconds`` of that
+            checkpoint. Earlier validations must have smaller values.
 
     Raises:
-        ValueError: If it is not, naming the source and the row.
+        ValueError: If it is damaged. The message names the source and the row.
     """
     problem = misfit(
         content,

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""One run at a time in a work_dir."""
+"""A lock that lets one run at a time use a work_dir."""
 import json
 import os
 import os.path as osp
@@ -14,29 +14,29 @@ except ImportError:  # on Windows
 
 __all__ = ['LOCK', 'hold', 'release']
 
-#: Names who holds it; it stays when it is released, and means nothing then.
+#: The lock file. It names the process that holds the lock. After a release the
+#: file stays, and means nothing.
 LOCK = '.w2s_lock'
 
 _held: Dict[str, IO] = {}
 
 
 def hold(work_dir: str) -> Optional[str]:
-    """Take a work_dir for this process, until it dies or releases it.
+    """Lock a work_dir for this process until it ends or releases the lock.
 
-    The kernel keeps the lock and drops it when the process ends in whichever
-    way, so that what was killed can be resumed at once. Over NFS it holds
-    between machines where the server's lock service runs. A process that
-    holds it already takes it again.
+    The kernel drops the lock when the process ends, even if it is killed, so
+    the run can be resumed at once. On NFS the lock works between machines if
+    the server's lock service runs. To lock a second time does no harm.
 
     Args:
-        work_dir (str): The folder; it is made if it does not exist.
+        work_dir (str): The folder; it is created if it does not exist.
 
     Returns:
-        str or None: Why nothing is locked, where the file system or the
-        platform has no locks.
+        str or None: Why the folder could not be locked: the file system or
+        the platform has no locks. None if it is locked.
 
     Raises:
-        RuntimeError: If another process holds it, naming that.
+        RuntimeError: If another process holds the lock. The message names it.
     """
     if fcntl is None:
         return 'this platform has no file locks'
@@ -71,7 +71,7 @@ def hold(work_dir: str) -> Optional[str]:
 
 
 def release(work_dir: str) -> None:
-    """Give a work_dir free; nothing happens if it is not held."""
+    """Unlock a work_dir; does nothing if it is not locked."""
     file = _held.pop(osp.join(osp.realpath(work_dir), LOCK), None)
     if file is not None:
         file.close()
@@ -82,12 +82,13 @@ def _described(holder: str) -> str:
         who = json.loads(holder)
         return (f'process {who["pid"]} on {who["host"]}, since '
                 f'{who["since"]}')
-    except (KeyError, TypeError, ValueError):  # it has just been locked
+    except (KeyError, TypeError, ValueError):  # locked, but not written yet
         return 'its process is not known'
 
 
 def _let_go() -> None:
-    # A worker that outlives the process would go on holding its lock.
+    # A forked data loader worker inherits the lock, and would keep it if it
+    # lived longer than the process.
     while _held:
         _held.popitem()[1].close()
 

@@ -1,8 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""What the names of metrics tell: the better side, the main one, the scale.
+"""Facts that follow from a metric's name: which scores are better, which
+metric is the main one, and the scale.
 
-The names are those of the evaluators of mmdet, mmpretrain, mmseg and mmpose,
-and of our own. A name is a path: ``<prefixes>/<name>``.
+The names are those of the evaluators of mmdet, mmpretrain, mmseg, mmpose and
+mmw2s. A name is a path: ``<prefixes>/<name>``.
 """
 import math
 import re
@@ -16,12 +17,12 @@ __all__ = [
 ]
 
 _AVERAGES = r'((bbox|segm|keypoints?|proposal|youtube_vis)_)?m?A[PR]'
-#: Average precision and recall of COCO, LVIS, VOC and all that resemble them.
+#: Average precision and recall of COCO, LVIS, VOC and similar evaluators.
 _AP = re.compile(rf'^{_AVERAGES}([ _@]?[\d.smlrcfAR@()M L:_]*|_(short|mid|'
                  r'long|very_long|copypaste))$')
 
-# By the last part of the name, lower case. MMEngine looks for parts of words
-# ("map" is in "mape"), so what is known goes first.
+# Match the last part of a name in lower case. They are tried before MMEngine's
+# rules, which match parts of words: "map" in "mape".
 _LESS = re.compile(
     r'^((fid|kid)_.*|denoising_mse|.*loss|loss_.*|.*error|(p-|n-)?mpjpe|epe|'
     r'nme|mmr|mae|s?mape|r?mse|rmse_log|abs_rel|sq_rel|log10|silog|'
@@ -33,8 +34,9 @@ _GREATER = re.compile(
     r'tp(_\d+)?|ji|r\d+|(base|novel)_ap\d*|(head |torso |tp|m)?pckh?.*|auc|'
     r'anls|gqa|cider|spice|meteor|rouge_l|bleu_\d|psnr|ssim|ms_ssim|d[123])$')
 
-# The first of these that an evaluator gives is what it is known for. With
-# CocoMetric(classwise=True) each class's precision precedes the mAP.
+# Main metrics of evaluators, in order of preference. An evaluator's first
+# metric need not be the main one: with CocoMetric(classwise=True) the
+# precision of each class comes before mAP.
 _MAIN = [
     re.compile(pattern)
     for pattern in (r'^bbox_m?AP$', r'^mAP$', r'^(keypoints_)?AP$',
@@ -59,7 +61,7 @@ def _last(metric: str) -> str:
 
 
 def known_rule(metric: str) -> Optional[str]:
-    """'greater' or 'less', where the name tells what is better, or None."""
+    """'greater' or 'less': which scores are better; None if not known."""
     last = _last(metric)
     if _LESS.match(last.lower()):
         return 'less'
@@ -73,17 +75,20 @@ def known_rule(metric: str) -> Optional[str]:
 
 
 def main_metric(names: Iterable[str]) -> Optional[str]:
-    """The metric that an evaluator is judged by where none was named.
+    """The main metric of an evaluator.
 
-    What the evaluators are known for (mAP, top-1, PQ, mIoU, ...), wherever it
-    stands among the others; of several evaluators the one that comes first.
-    The only one there is. Otherwise the first one whose better side is known.
+    It is the only metric, if there is one; else a well-known main metric (mAP,
+    top-1, PQ, mIoU, ...); else the first one with a known rule.
 
     Args:
-        names (Iterable[str]): The metrics' names, in the evaluator's order.
+        names (Iterable[str]): Names of the metrics, in the evaluator's order.
 
     Returns:
-        str, optional: One of them. None where nothing tells which.
+        str, optional: One of the names; None if no metric has a known rule.
+
+    Examples:
+        >>> main_metric(['coco/cat_precision', 'coco/bbox_mAP'])
+        'coco/bbox_mAP'
     """
     names = list(dict.fromkeys(names))
     if len(names) == 1:
@@ -96,13 +101,13 @@ def main_metric(names: Iterable[str]) -> Optional[str]:
 
 
 def means_no_ground_truth(metric: str, value: Optional[float]) -> bool:
-    """Whether a value is the -1 by which COCO's and LVIS's evaluation says
-    that there was no ground truth to find. It is no score."""
+    """Whether a value is no score but the -1 of COCO's or LVIS's evaluation,
+    which means that there is no ground truth."""
     return value == -1 and bool(_AP.match(_last(metric)))
 
 
 def rule_warning(metric: str, rule: Optional[str]) -> Optional[str]:
-    """What is odd about a rule that was given for a metric, or None."""
+    """A warning if a rule contradicts the name of its metric, or None."""
     known = known_rule(metric)
     if rule is None or known is None or rule == known:
         return None
@@ -112,12 +117,12 @@ def rule_warning(metric: str, rule: Optional[str]) -> Optional[str]:
 
 
 def scale_of(metric: str, score: Optional[float] = None) -> Optional[float]:
-    """The best value that a metric can have: 1, 100, or None if not known.
+    """The best possible score of a metric: 1, 100, or None if not known.
 
     Args:
-        metric (str): Its name.
-        score (float, optional): A score that was measured by it, which tells
-            where the name does not. Defaults to None.
+        metric (str): Name of the metric.
+        score (float, optional): A measured score, which helps if the name does
+            not tell. Defaults to None.
     """
     if known_rule(metric) == 'less':
         return None
@@ -136,19 +141,19 @@ def scale_warning(what: str,
                   metric: str,
                   score: Optional[float] = None,
                   difference: bool = False) -> Optional[str]:
-    """Say of a value that it seems to be in percent where the metric is not,
-    or the other way round.
+    """A warning if a value seems to be in percent and the metric is not, or
+    the other way round.
 
     Args:
-        what (str): The field and its owner ('SurpassTeacher.margin').
-        value (float, optional): What was given.
-        metric (str): The metric's name.
-        score (float, optional): One measured by it. Defaults to None.
+        what (str): The owner and its field ('SurpassTeacher.margin').
+        value (float, optional): The value.
+        metric (str): Name of the metric.
+        score (float, optional): A measured score. Defaults to None.
         difference (bool): Whether the value is a difference of two scores,
-            for which a small one is nothing odd. Defaults to False.
+            which may be small. Defaults to False.
 
     Returns:
-        str, optional: A sentence, None where nothing is odd.
+        str, optional: A sentence; None if the value looks right.
     """
     best = scale_of(metric, score)
     if value is None or best is None or not math.isfinite(value):
@@ -165,11 +170,14 @@ def scale_warning(what: str,
 
 def target_warnings(targets: Iterable[dict],
                     metrics: Mapping[str, Optional[float]]) -> List[str]:
-    """What is wrong with targets, once an evaluator's metrics are known.
+    """Warnings of targets that do not fit the metrics of the evaluator.
 
     Args:
-        targets (Iterable[dict]): With ``metric`` and ``value``.
-        metrics (Mapping[str, float]): What the evaluator gives for a model.
+        targets (Iterable[dict]): Targets, each with ``metric`` and ``value``.
+        metrics (Mapping[str, float]): Name -> score of a model.
+
+    Returns:
+        list[str]: Sentences, each one once.
     """
     said = []
     for target in targets:

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""How good a teacher should be, measured against its student."""
+"""How good a teacher should be, compared with its student."""
 import math
 from typing import NamedTuple, Optional
 
@@ -10,19 +10,21 @@ __all__ = [
     'teacher_warning'
 ]
 
-#: Useful teachers are at least so good as this share of the student's best,
+#: A useful teacher reaches at least this share of the student's best score. A
+#: much weaker one slows the student down (arXiv:2604.15451).
 LOW = 0.85
-#: and less good than this one. By the account of arXiv:2604.15451, one that is
-#: much weaker slows the student down, and one that is not weaker gains little.
+#: A useful teacher stays below this share. One that is as good as the student,
+#: or better, speeds it up little (arXiv:2604.15451).
 HIGH = 1.0
 
 
 class Judgement(NamedTuple):
-    """How good a teacher is for a student.
+    """How useful a teacher is for a student.
 
     Attributes:
-        share (float): Its score over the student's best; where less is
-            better, the student's best over its score.
+        share (float): The teacher's score divided by the student's best. If
+            lower scores are better, it is the student's best divided by the
+            teacher's score.
         verdict (str): 'too weak', 'useful' or 'too strong'.
     """
     share: float
@@ -34,7 +36,7 @@ class Judgement(NamedTuple):
 
 
 def check_student_best(value: float) -> None:
-    """Refuse a best score of which no share can be taken.
+    """Refuse a best score that nothing can be divided by.
 
     Raises:
         ValueError: If it is not a positive number.
@@ -43,15 +45,23 @@ def check_student_best(value: float) -> None:
 
 
 def judge_teacher(score: float, student_best: float, rule: str) -> Judgement:
-    """Tell whether a teacher lies in the useful band.
+    """Tell whether a teacher is too weak, useful or too strong.
 
     Args:
-        score (float): The teacher's.
-        student_best (float): The student's best, trained without a teacher.
-        rule (str): 'greater' or 'less', the better side of the metric.
+        score (float): The teacher's score.
+        student_best (float): The best score that the student reaches without
+            a teacher.
+        rule (str): 'greater' or 'less': which scores are better.
+
+    Returns:
+        Judgement: The teacher's share of the best score, and the verdict.
 
     Raises:
         ValueError: If ``student_best`` is not a positive number.
+
+    Examples:
+        >>> judge_teacher(0.36, 0.4, 'greater').verdict
+        'useful'
     """
     check_student_best(student_best)
     if rule == 'greater':
@@ -65,14 +75,18 @@ def judge_teacher(score: float, student_best: float, rule: str) -> Judgement:
 
 def teacher_warning(metric: str, score: float, student_best: Optional[float],
                     rule: str) -> Optional[str]:
-    """What is wrong with a teacher's score, and what to do; None if nothing.
+    """A warning if the teacher's score is not in the useful band.
 
     Args:
         metric (str): Name of the metric.
-        score (float): The teacher's.
-        student_best (float, optional): The student's expected best. None:
-            only a score of 0 is seen to be wrong.
-        rule (str): 'greater' or 'less', the better side of the metric.
+        score (float): The teacher's score.
+        student_best (float, optional): The best score that is expected of the
+            student. If None, only a score of 0 is warned of.
+        rule (str): 'greater' or 'less': which scores are better.
+
+    Returns:
+        str or None: What is wrong and what to do; None if the teacher is
+        useful.
     """
     if rule == 'greater' and score == 0:
         return (f'The teacher\'s {metric} is 0: nothing can be learned from '

@@ -17,17 +17,21 @@ __all__ = [
 
 
 def check_targets(name: str, targets: Any) -> Dict[str, List[float]]:
-    """Refuse what are no targets.
+    """Check the targets of a config.
 
     Args:
         name (str): The owner and its field.
-        targets (dict, optional): A number or a list of numbers by metric.
+        targets (dict, optional): Metric -> a number or a list of numbers.
 
     Returns:
-        dict[str, list[float]]: A list by metric.
+        dict[str, list[float]]: Metric -> a list of numbers.
 
     Raises:
-        ValueError: With the metric that the wrong one is for.
+        ValueError: If they have another form. The message names the metric.
+
+    Examples:
+        >>> check_targets('targets', {'coco/bbox_mAP': 0.3})
+        {'coco/bbox_mAP': [0.3]}
     """
     if targets is not None and not isinstance(targets, dict):
         raise ValueError(f"{name} should be a dict, e.g. {{'coco/bbox_mAP': "
@@ -78,12 +82,13 @@ def make_targets(name: str,
 
 
 def infer_rule(metric: str, rule: Optional[str] = None) -> str:
-    """Tell whether greater or smaller values of a metric are better.
+    """Tell whether greater or smaller scores of a metric are better.
 
     Args:
-        metric (str): Name of the metric, e.g. ``'coco/bbox_mAP'``.
-        rule (str, optional): 'greater' or 'less'. None: inferred from the
-            name, see :func:`~mmw2s.records.metric_names.known_rule`.
+        metric (str): Name of the metric, such as ``'coco/bbox_mAP'``.
+        rule (str, optional): 'greater' or 'less'. Defaults to None: inferred
+            from the name, see
+            :func:`~mmw2s.records.metric_names.known_rule`.
 
     Returns:
         str: 'greater' or 'less'.
@@ -104,7 +109,10 @@ def infer_rule(metric: str, rule: Optional[str] = None) -> str:
 
 
 def is_reached(score: Optional[float], value: float, rule: str) -> bool:
-    """Whether ``score`` is as good as ``value``; None and NaN never are."""
+    """Whether a score is at least as good as a value.
+
+    None and NaN reach no value.
+    """
     if score is None or math.isnan(score):
         return False
     return score >= value if rule == 'greater' else score <= value
@@ -116,14 +124,14 @@ def first_at_target(history: Iterable[dict], metric: str, value: float,
 
     Args:
         history (Iterable[dict]): Rows of ``time_to_target.json``, in order.
-        metric (str): Name of the metric. A row without it counts as not
-            reached (mmdet logs no metric where nothing was detected).
+        metric (str): Name of the metric. A row without it has not reached the
+            target (mmdet logs no metric if nothing was detected).
         value (float): The target.
-        rule (str): 'greater' or 'less'.
+        rule (str): 'greater' or 'less': which scores are better.
 
     Returns:
-        dict or None: The row without its metrics, but with the ``score``.
-        None if the target was never reached.
+        dict or None: The row, with ``score`` instead of ``metrics``. None if
+        the target was never reached.
     """
     for row in history:
         score = row['metrics'].get(metric)
@@ -134,14 +142,12 @@ def first_at_target(history: Iterable[dict], metric: str, value: float,
 
 def first_for_good(history: Iterable[dict], metric: str, value: float,
                    rule: str) -> Optional[dict]:
-    """Find the first validation that reached a value, the next one too.
+    """Find the first of two validations in a row that reached a value.
 
     One noisy validation may reach a value by chance. The last validation of a
-    history has no next one, so that it cannot be the answer.
+    history has no next one, so it does not count.
 
-    Args:
-        history (Iterable[dict]): See :func:`first_at_target`, as for the
-            other arguments and what is returned.
+    Args and result are those of :func:`first_at_target`.
     """
     rows = list(history)
     reached = [

@@ -1,2 +1,2 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""The ground floor: nothing here imports another part of mmw2s."""
+"""Helpers that need no other part of mmw2s."""

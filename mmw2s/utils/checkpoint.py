@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""The model's weights in a checkpoint, under the names that it gave them."""
+"""Read the weights of a model from a checkpoint."""
 import logging
 import os
 import os.path as osp
@@ -18,11 +18,12 @@ from mmw2s.utils.weight_files import has_checksums, read_weight_file
 
 __all__ = ['load_weights', 'unwrapped_name']
 
-# Where weights stand, by habit: MMEngine's and most others, torchvision's and
-# timm's, PyTorch's tutorials'.
+# Usual keys of the weights: in MMEngine and most others; in torchvision and
+# timm; in PyTorch's tutorials.
 _PLACES = ('state_dict', 'model', 'model_state_dict')
 
-# What wrappers put into names: torch.compile, FSDP, activation checkpointing.
+# Parts of names that wrappers add: torch.compile, FSDP, and activation
+# checkpointing.
 _WRAPPERS = re.compile(
     r'(^|\.)(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)'
     r'(?=\.)')
@@ -30,35 +31,35 @@ _WRAPPERS = re.compile(
 
 def load_weights(source: str,
                  trust: bool = False) -> Tuple['OrderedDict', dict]:
-    """Load the model weights of a checkpoint onto the CPU.
+    """Load the weights of a model from a checkpoint onto the CPU.
 
-    Nothing but tensors and plain Python values is unpickled. The few other
-    names that MMEngine's own training checkpoints hold are replaced by inert
-    stand-ins. Of a run with an ``EMAHook`` these are the averaged weights,
-    which MMEngine saves as the ``state_dict`` and validates.
+    Only tensors and plain Python values are unpickled. A few other classes in
+    MMEngine's training checkpoints are replaced by harmless ones. If a run has
+    an ``EMAHook``, MMEngine saves the averaged weights as ``state_dict``, and
+    these are loaded.
 
     Args:
         source (str): A path, or a URL of ``http``, ``https`` or ``file``.
-        trust (bool): Unpickle whatever the file asks for. Only for files of
-            which you trust the author: unpickling runs code.
-            Defaults to False.
+        trust (bool): Whether any pickled object is loaded. This runs code in
+            the file, so use it only if you trust its author. Defaults to
+            False.
 
     Returns:
-        Tuple[OrderedDict, dict]: The state dict, without wrappers' prefixes
-        (see :func:`unwrapped_name`), and the checkpoint's ``meta`` ({} where
-        it has none).
+        Tuple[OrderedDict, dict]: The state dict, without prefixes of wrappers
+        (see :func:`unwrapped_name`), and the checkpoint's ``meta``, {} if it
+        has none.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        RuntimeError: If it cannot be downloaded.
-        ValueError: If the file is not a checkpoint, is damaged, or needs more
+        RuntimeError: If the download fails.
+        ValueError: If the file is no checkpoint, is damaged, or needs more
             than tensors and plain values.
     """
     path, name = osp.expanduser(os.fspath(source)), None
     read: List[Tuple['OrderedDict', dict]] = []
     if re.match('https?://', path, re.IGNORECASE):
         name = path
-        # What has been read to check it need not be read again.
+        # The check reads the file, so its content is kept.
         path = cached_download(
             name, lambda file: read.append(_weights_in(file, trust, name)))
     elif re.match('file://', path, re.IGNORECASE):
@@ -83,9 +84,9 @@ def load_weights(source: str,
 
 
 def unwrapped_name(key: str) -> str:
-    """A tensor's name without what wrappers of the model add to it.
+    """A tensor's name without the parts that wrappers of the model add.
 
-    They are ``module.`` at the beginning (DataParallel, DDP, averaged models)
+    These are ``module.`` at the beginning (DataParallel, DDP, averaged models)
     and, anywhere, ``_orig_mod.`` (torch.compile), ``_fsdp_wrapped_module.``
     and ``_checkpoint_wrapped_module.``.
     """
@@ -100,7 +101,8 @@ def _weights_in(path: str, trust: bool,
     checkpoint = read_weight_file(path, trust, name)
     given = _holder(checkpoint, name)
     weights = _unwrapped(_tensors(given), name)
-    # Versions of modules: some rename keys of files that do not have them.
+    # Versions of modules. Without them, some modules would take the file for
+    # an old one and rename its keys.
     versions = getattr(given, '_metadata', None) or {}
     weights._metadata = OrderedDict((unwrapped_name(f'{key}.')[:-1], value)
                                     for key, value in versions.items())
@@ -109,12 +111,12 @@ def _weights_in(path: str, trust: bool,
 
 
 def _holder(checkpoint: Any, name: str) -> dict:
-    """What holds the weights: the file's own dict, or one within it.
+    """The dict with the weights: the file's own, or a dict in it.
 
     Raises:
-        ValueError: If there is none, or several of names that tell nothing.
+        ValueError: If there is none, or several without a usual name.
     """
-    if isinstance(checkpoint, nn.Module):  # of a trusted file
+    if isinstance(checkpoint, nn.Module):  # only in a trusted file
         return checkpoint.state_dict()
     if not isinstance(checkpoint, dict):
         raise ValueError(f'{name} should hold a dict of weights, but holds a '
@@ -125,7 +127,7 @@ def _holder(checkpoint: Any, name: str) -> dict:
             inner = next((inner[p] for p in _PLACES if p in inner), None)
         if isinstance(inner, nn.Module) or _tensors(inner):
             return _holder(inner, name)
-    # A count or a score may be a tensor too.
+    # A tensor of shape () may be a count or a score.
     if any(value.dim() for value in _tensors(checkpoint).values()):
         return checkpoint
     others = [key for key, value in checkpoint.items() if _tensors(value)]
@@ -146,7 +148,7 @@ def _holder(checkpoint: Any, name: str) -> dict:
 
 
 def _tensors(held: Any) -> Dict[str, torch.Tensor]:
-    """The named tensors of a dict; none of anything else."""
+    """The named tensors in a dict; empty for anything else."""
     return {
         key: value
         for key, value in held.items()

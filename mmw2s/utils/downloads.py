@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Downloads that are whole, of the address that was given, or not there."""
+"""Downloads that are cached by URL and never incomplete."""
 import hashlib
 import os
 import os.path as osp
@@ -17,36 +17,37 @@ from .weight_files import hash_in_name, sha256_of
 
 __all__ = ['cached_download']
 
-#: Seconds without an answer, or in which next to nothing arrives.
+#: Seconds after which a download fails if almost nothing has arrived.
 TIMEOUT = 30.
-_LEAST = 1024  # bytes within TIMEOUT
+_LEAST = 1024  # bytes that must arrive within TIMEOUT
 
 
 def cached_download(url: str, check: Callable[[str], None]) -> str:
-    """The file of a URL, fetched once a machine into torch's hub cache.
+    """Download a file once a machine into torch's hub cache.
 
-    Files are kept by their whole URL: ``.../a/epoch_12.pth`` and
-    ``.../b/epoch_12.pth`` are two. Only a file of a published name, with its
-    hash in it, is also taken from where ``torch.hub`` puts it. What is
-    incomplete or refused is not kept; what is found to be so is fetched
-    again.
+    Files are cached by their whole URL, so ``.../a/epoch_12.pth`` and
+    ``.../b/epoch_12.pth`` are two files. A published file whose name has its
+    hash is also taken from the place where ``torch.hub`` puts it. Incomplete
+    and refused files are not cached. A cached file that is refused is
+    downloaded again.
 
     Args:
-        url (str): Of ``http`` or ``https``.
-        check (Callable): Given a path, raises ValueError if the file is not
-            what it should be.
+        url (str): An ``http`` or ``https`` URL.
+        check (Callable): Takes a path and raises ValueError if the file is not
+            as it should be.
 
     Returns:
         str: Path of the file.
 
     Raises:
-        RuntimeError: If it cannot be downloaded.
-        ValueError: What ``check`` raised of the file that was downloaded.
+        RuntimeError: If the download fails.
+        ValueError: If ``check`` refuses the downloaded file.
     """
     url = urldefrag(url).url
     path = _path_of(url)
     failure = None
-    # The others come second, and find it there. Launchers set LOCAL_RANK.
+    # The first process of a machine downloads, and the others wait for it.
+    # Launchers set LOCAL_RANK.
     if os.environ.get('LOCAL_RANK', '0') == '0':
         try:
             _provide(url, path, check)
@@ -106,8 +107,8 @@ def _download(url: str, path: str) -> None:
             logger='current')
         received = mark = 0
         since = time.monotonic()
-        # read1 returns what one read of the socket gives: read(n) would wait
-        # for n bytes, however slowly they drip.
+        # read1 returns after one read of the socket. read(n) would wait for n
+        # bytes, so that a stalled download would not be noticed.
         for part in iter(lambda: answer.read1(1 << 20), b''):
             file.write(part)
             received += len(part)

@@ -1,9 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Checks of what a user writes into the fields of a config.
+"""Checks of the values in a config.
 
 A wrong value should end a run before data sets and models are built. Plain
-comparisons are not enough: NaN passes ``value < 0``, ``True`` counts as 1, and
-a text fails with ``'<' not supported``.
+comparisons are not enough: ``nan < 0`` is False, ``True`` counts as 1, and a
+text fails with ``'<' not supported``.
 """
 import math
 from numbers import Integral, Real
@@ -22,19 +22,22 @@ def check_number(name: str,
                  above: Optional[float] = None,
                  at_most: Optional[float] = None,
                  below: Optional[float] = None) -> None:
-    """Refuse what is not a finite real number within the bounds.
+    """Refuse a value that is no finite real number within the bounds.
 
     Args:
         name (str): The owner and its field ("SurpassTeacher.margin").
-        value (Any): What was given.
+        value (Any): The value.
         at_least (float, optional): Smallest value allowed.
         above (float, optional): Value that it must exceed.
         at_most (float, optional): Largest value allowed.
         below (float, optional): Value that it must stay below.
 
     Raises:
-        ValueError: If it is of another type (a bool and a text are), NaN,
+        ValueError: If it is no number (bools and texts are none), NaN,
             infinite or out of bounds.
+
+    Examples:
+        >>> check_number('SurpassTeacher.margin', 0.1, at_least=0)
     """
     _check('a finite number', Real, name, value, at_least, above, at_most,
            below)
@@ -45,56 +48,56 @@ def check_integer(name: str,
                   *,
                   at_least: Optional[int] = None,
                   at_most: Optional[int] = None) -> None:
-    """Refuse what is not a whole number within the bounds.
+    """Refuse a value that is no integer within the bounds.
 
     Raises:
-        ValueError: See :func:`check_number`; 2.0 is refused too.
+        ValueError: As :func:`check_number`, and for floats such as 2.0.
     """
     _check('an integer', Integral, name, value, at_least, None, at_most, None)
 
 
 def check_seed(name: str, value: Any) -> None:
-    """Refuse what PyTorch's and NumPy's generators do not take as a seed.
+    """Refuse a value that is no seed for PyTorch and NumPy.
 
     Raises:
-        ValueError: See :func:`check_integer`.
+        ValueError: If it is no integer from 0 to 2**32 - 1.
     """
     check_integer(name, value, at_least=0, at_most=2**32 - 1)
 
 
 def check_text(name: str, value: Any, what: str = 'a text') -> None:
-    """Refuse what is not a text, or an empty one.
+    """Refuse a value that is no text, or an empty one.
 
     Args:
         name (str): The owner and its field.
-        value (Any): What was given.
-        what (str): What the text is, for the message.
+        value (Any): The value.
+        what (str): What the text should be, for the message.
 
     Raises:
-        ValueError: If it is no such text.
+        ValueError: If it is no text, or has only white space.
     """
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f'{name} should be {what}, but got {value!r}')
 
 
 def check_flag(name: str, value: Any) -> None:
-    """Refuse what is neither True nor False.
+    """Refuse a value that is neither True nor False.
 
-    ``'no'`` and ``'False'``, as a command line may give them, would count as
+    A command line may give ``'no'`` or ``'False'``, which Python takes for
     true.
 
     Raises:
-        ValueError: For anything else, 0 and 1 included.
+        ValueError: If it is anything else, such as 0 or 1.
     """
     if not isinstance(value, bool):
         raise ValueError(f'{name} should be True or False, but got {value!r}')
 
 
 def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
-    """Refuse what is not one of the choices.
+    """Refuse a value that is not one of the choices.
 
     Raises:
-        ValueError: With the choices.
+        ValueError: If it is none of them. The message lists the choices.
     """
     choices = list(choices)
     if not any(
@@ -125,5 +128,5 @@ def _check(kind: str, abstract: type, name: str, value: Any,
 def _is_finite(value: Any) -> bool:
     try:
         return math.isfinite(value)
-    except OverflowError:  # 10**400 has no float
+    except OverflowError:  # an integer such as 10**400
         return False

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Files that are whole, or not there."""
+"""Write files so that they are never incomplete."""
 import os
 import os.path as osp
 import socket
@@ -13,9 +13,8 @@ __all__ = ['atomic_write', 'whole_file']
 def whole_file(path: str) -> Iterator[str]:
     """A path to write to; what is there takes its name when it is complete.
 
-    A process that is killed meanwhile, or an error in the block, leaves the
-    earlier file as it was. Several processes may write to one path: the last
-    one wins.
+    If the process is killed or the block raises an error, the earlier file
+    stays as it was. If several processes write to one path, the last one wins.
 
     Args:
         path (str): Path of the file. Its folder must exist.
@@ -42,6 +41,10 @@ def atomic_write(path: str, binary: bool = False) -> Iterator[IO]:
         path (str): Path of the file. Its folder must exist.
         binary (bool): Whether bytes are written. Defaults to False, text in
             UTF-8.
+
+    Examples:
+        >>> with atomic_write('facts.json') as file:
+        >>>     json.dump(facts, file)
     """
     with whole_file(path) as temporary:
         with open(

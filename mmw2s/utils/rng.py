@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Keeping the run's random numbers as they are."""
+"""Keep the random state of a run."""
 import random
 from contextlib import contextmanager
 from typing import Iterator
@@ -12,10 +12,14 @@ __all__ = ['preserved_rng']
 
 @contextmanager
 def preserved_rng() -> Iterator[None]:
-    """Give torch, numpy and python the random state back on leaving.
+    """Restore the random states of torch, NumPy and Python at the end.
 
-    Building and scoring a teacher draws random numbers; training must go on
-    as if it had not.
+    Building and scoring a teacher draws random numbers. With this, training
+    draws the same numbers as without a teacher.
+
+    Examples:
+        >>> with preserved_rng():
+        >>>     torch.rand(3)
     """
     numpy_state, python_state = np.random.get_state(), random.getstate()
     devices = [torch.cuda.current_device()

@@ -1,8 +1,8 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""What mmw2s needs of the packages around it, checked when it is imported.
+"""Checks of the installed packages: versions, and limits of mmcv's operators.
 
-The original OpenMMLab packages and the maintained onedl forks share their
-import names, so the check asks the modules and not pip.
+The original OpenMMLab packages and the maintained onedl forks have the same
+import names but other names in pip, so versions are read from the modules.
 """
 import importlib
 import importlib.util
@@ -19,7 +19,7 @@ REQUIREMENTS = {
     'mmcv':
     ('2.0.0rc4', 'onedl-mmcv (maintained fork) or mmcv, built with its ops'),
 }
-#: mmcv is needed by detectors and classifiers, not by a model of one's own.
+#: A user's own model may do without mmcv; detectors and classifiers need it.
 OPTIONAL = ('mmcv', )
 
 _FOCAL_LOSS = 'mmcv.ops.focal_loss'
@@ -27,7 +27,10 @@ _DEFORMABLE_ATTENTION = 'mmcv.ops.multi_scale_deform_attn'
 
 
 def installed_versions() -> Dict[str, Optional[str]]:
-    """Versions of the packages in :data:`REQUIREMENTS`, None if missing."""
+    """Import name -> version of the packages in :data:`REQUIREMENTS`.
+
+    The version of a package that is not installed is None.
+    """
     return {
         name:
         importlib.import_module(name).__version__
@@ -37,13 +40,13 @@ def installed_versions() -> Dict[str, Optional[str]]:
 
 
 def check_versions(versions: Dict[str, Optional[str]]) -> None:
-    """Refuse packages that are missing or too old, all of them at once.
+    """Refuse packages that are missing or too old.
 
     Args:
-        versions (dict): Import name -> version, or None where missing.
+        versions (dict): Import name -> version, None if it is missing.
 
     Raises:
-        ImportError: If a package does not do.
+        ImportError: If there is such a package. The message names all of them.
     """
     problems = []
     for name, (oldest, package) in REQUIREMENTS.items():
@@ -68,31 +71,45 @@ def check_versions(versions: Dict[str, Optional[str]]) -> None:
 
 def _is_older(version: str, oldest: str) -> bool:
     given, needed = Version(version), Version(oldest)
-    # Vendors' builds of torch 2.5 are 2.5.0a0+..., which sorts before 2.5.
+    # NVIDIA's builds of torch 2.5 are named 2.5.0a0+..., which sorts before
+    # 2.5, so their base version is compared.
     if not needed.is_prerelease:
         given = Version(given.base_version)
     return given < needed
 
 
 def mmcv_operators(model: Any) -> List[str]:
-    """Names of the operators of mmcv's own in a model, such as RoIAlign.
+    """Names of mmcv's own operators in a model, such as RoIAlign.
 
-    They take every map for one that is contiguous, and of a map with the
-    channels last they give wrong values without a word, or none at all.
+    These operators read every feature map as if it were contiguous. For a map
+    in channels-last format they return wrong values without a message, or
+    fail.
+
+    Args:
+        model (nn.Module): The model.
+
+    Returns:
+        list[str]: Names of the operators' classes, sorted.
     """
-    return _operators(model, but=[_FOCAL_LOSS])  # which sees no map
+    # The focal loss gets no feature map.
+    return _operators(model, but=[_FOCAL_LOSS])
 
 
 def _operators(model: Any, but: Sequence[str]) -> List[str]:
-    """Classes of mmcv's that modules are of, or whose functions they call.
+    """Classes of mmcv's operators that a model has or calls.
 
-    ``TOODHead`` for one calls ``deform_conv2d``, and that is
-    ``DeformConv2dFunction.apply``. What stands in a Python file is taken for
-    called by all modules that are defined there.
+    A model may have an operator as a module, such as ``RoIAlign``, or call it
+    as a function: ``TOODHead`` calls ``deform_conv2d``, which is
+    ``DeformConv2dFunction.apply``. Which functions a module calls is not
+    known. So a function counts if the Python file that defines the module's
+    class imports it.
 
     Args:
         model (nn.Module): The model.
         but (Sequence[str]): Python modules whose operators are left out.
+
+    Returns:
+        list[str]: Names of the classes, sorted.
     """
     found = set()
     for kind in {type(module) for module in model.modules()}:
@@ -114,13 +131,16 @@ def _is_mmcvs(kind: Any) -> bool:
 
 
 def refuse_bfloat16(model: Any) -> None:
-    """Refuse to train a model in bfloat16 that has operators without it.
+    """Refuse bfloat16 for a model with operators that do not support it.
+
+    Args:
+        model (nn.Module): The model, on the device that it is trained on.
 
     Raises:
         ValueError: If it has operators of mmcv's own.
     """
     on_cpu = next(model.parameters()).device.type == 'cpu'
-    # On a CPU these two are made of PyTorch's own operators.
+    # On a CPU, mmcv computes these two with PyTorch's operators.
     operators = _operators(
         model, but=[_FOCAL_LOSS, _DEFORMABLE_ATTENTION] if on_cpu else [])
     if operators:
@@ -132,11 +152,11 @@ def refuse_bfloat16(model: Any) -> None:
 
 
 def require(package: str, extra: str, owner: str) -> None:
-    """Refuse to go on without a package that only some parts need.
+    """Refuse to go on without an optional package.
 
     Args:
         package (str): Import name.
-        extra (str): The extra of mmw2s that brings it along.
+        extra (str): The extra of mmw2s that installs it.
         owner (str): What needs it, for the message.
 
     Raises:

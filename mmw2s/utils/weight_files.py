@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Reading files of weights: whole, and without running anybody's code."""
+"""Read weight files, check them for damage, and run no code in them."""
 import hashlib
 import importlib.util
 import os.path as osp
@@ -14,10 +14,10 @@ __all__ = ['has_checksums', 'hash_in_name', 'read_weight_file', 'sha256_of']
 
 
 class _Inert:
-    """Stands in for a class of which only the name matters here.
+    """Replaces a class whose objects are not needed.
 
-    A training checkpoint of MMEngine holds log histories and numpy scalars
-    beside its weights. They are unpickled into this and thrown away.
+    A training checkpoint of MMEngine has log histories and NumPy scalars
+    beside its weights. They are unpickled into this class and thrown away.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -27,8 +27,9 @@ class _Inert:
         pass
 
 
-# What MMEngine's training checkpoints name beside tensors: the message hub's
-# HistoryBuffer (which pickles its methods by `getattr`) and numpy values.
+# Names in MMEngine's training checkpoints besides those of tensors: the
+# message hub's HistoryBuffer, which pickles its methods by `getattr`, and
+# NumPy values.
 _INERT_NAMES = ('mmengine.logging.history_buffer.HistoryBuffer',
                 'builtins.getattr', '__builtin__.getattr', 'builtins.bytes',
                 '__builtin__.bytes', 'numpy.core.multiarray._reconstruct',
@@ -38,7 +39,7 @@ _INERT_NAMES = ('mmengine.logging.history_buffer.HistoryBuffer',
                 'numpy.dtype', 'numpy.core.numeric._frombuffer',
                 'numpy._core.numeric._frombuffer')
 
-# What is taken for weights by mistake: how it begins, and what to say.
+# Files that a user may give by mistake: first bytes, and the message.
 _OTHERS = (
     (b'version https://git-lfs', 'is a pointer of Git LFS, not the file that '
      'it points to: run "git lfs pull"'),
@@ -56,21 +57,25 @@ _OTHERS = (
 def read_weight_file(path: str,
                      trust: bool = False,
                      name: Optional[str] = None) -> Any:
-    """What a file of torch, or of safetensors, holds, on the CPU.
+    """Read a file of torch or safetensors onto the CPU.
 
-    The format is told by the content, not by the name. Of a zip file, torch's
-    format since 1.6, all check sums are compared, which ``torch.load`` does
-    not do.
+    The format is recognized by the content, not by the name. Files of
+    ``torch.save`` since version 1.6 are zip files. All their check sums are
+    verified, which ``torch.load`` does not do.
 
     Args:
-        path (str): The file, which exists.
-        trust (bool): Unpickle whatever the file asks for, which runs its
-            author's code. Defaults to False.
-        name (str, optional): What messages call it. Defaults to its path.
+        path (str): An existing file.
+        trust (bool): Whether any pickled object is loaded, which runs code of
+            the file's author. Defaults to False.
+        name (str, optional): Name of the file in messages. Defaults to its
+            path.
+
+    Returns:
+        Any: The content, usually a dict.
 
     Raises:
-        ValueError: If it is damaged, of another format, or needs more than
-            tensors and plain values.
+        ValueError: If the file is damaged, has another format, or needs more
+            than tensors and plain values.
     """
     name = name or path
     kind = _format(path, name)
@@ -81,7 +86,7 @@ def read_weight_file(path: str,
     else:
         _check_name(path, name)
     try:
-        # An open file: of a path, torch 2.13 goes by the suffix.
+        # An open file, because for a path torch 2.13 looks at the suffix.
         with open(path, 'rb') as file:
             if trust:
                 return torch.load(file, map_location='cpu', weights_only=False)
@@ -107,9 +112,9 @@ def read_weight_file(path: str,
 
 
 def has_checksums(path: str) -> bool:
-    """Whether damage of the tensors' values would have been noticed.
+    """Whether damage to the tensors would have been noticed.
 
-    That is so of torch's zip files, and of files with their hash in the name.
+    It would in torch's zip files, and in files whose name has their hash.
     """
     if zipfile.is_zipfile(path):
         return True
@@ -118,11 +123,13 @@ def has_checksums(path: str) -> bool:
 
 
 def hash_in_name(path: str) -> Optional[str]:
-    """The beginning of its sha256, which OpenMMLab's and torch's files name.
+    """The first digits of SHA-256 at the end of a published file's name.
+
+    OpenMMLab and torch name their files so: ``resnet18-f37072fd.pth``.
 
     Returns:
-        str, optional: None where the name ends in none; a date is none, nor
-        is a count that zeros fill up.
+        str, optional: The digits. None if there are none, or if they look like
+        a date or a number with leading zeros.
     """
     found = re.search(r'-([0-9a-f]{8,64})\.\w+$', osp.basename(path))
     if found is None or re.fullmatch(r'(19|20)\d\d[01]\d[0-3]\d|0\d+',
@@ -132,7 +139,7 @@ def hash_in_name(path: str) -> Optional[str]:
 
 
 def sha256_of(path: str) -> str:
-    """The sha256 of a file's content."""
+    """SHA-256 of a file's content."""
     digest = hashlib.sha256()
     with open(path, 'rb') as file:
         for part in iter(lambda: file.read(1 << 20), b''):
@@ -141,7 +148,8 @@ def sha256_of(path: str) -> str:
 
 
 def _inert_stand_ins() -> list:
-    # Classes of these names: torch 2.5 takes no pair of a class and a name.
+    # A class is made for each name, because torch 2.5 does not accept pairs of
+    # a class and a name.
     return [
         type(name, (_Inert, ), dict(__module__=module))
         for module, _, name in (full.rpartition('.') for full in _INERT_NAMES)
@@ -174,11 +182,11 @@ def _format(path: str, name: str) -> str:
 
 
 def _refuse_text(head: bytes, name: str) -> None:
-    """Refuse what lies beside weights and is given by mistake."""
+    """Refuse text files, which a user may have given by mistake."""
     try:
         text = head[:500].decode()
     except UnicodeDecodeError as error:
-        if error.start < 490:  # not a character that was cut
+        if error.start < 490:  # else the last character may be cut in two
             return
         text = head[:error.start].decode()
     if not text.replace('\n', ' ').replace('\t', ' ').replace(
@@ -196,7 +204,7 @@ def _check_zip(path: str, name: str) -> None:
     try:
         with zipfile.ZipFile(path) as file:
             members, broken = file.namelist(), file.testzip()
-    except Exception as error:  # of any kind, where a file is damaged
+    except Exception as error:  # a damaged file may raise anything
         raise ValueError(f'{name} is damaged: it cannot be read as the zip '
                          f'file that it begins as ({error}). Download or '
                          'copy it again') from error
@@ -213,7 +221,8 @@ def _check_zip(path: str, name: str) -> None:
 
 
 def _check_name(path: str, name: str) -> None:
-    # The older format has no check sums; published files name their hash.
+    # The older format has no check sums, but names of published files have a
+    # hash.
     expected = hash_in_name(path)
     if expected and not sha256_of(path).startswith(expected):
         raise ValueError(
@@ -230,6 +239,6 @@ def _read_safetensors(path: str, name: str) -> Any:
     from safetensors.torch import load_file
     try:
         return load_file(path, device='cpu')
-    except Exception as error:  # its own class, and others of Python
+    except Exception as error:  # a damaged file may raise anything
         raise ValueError(f'{name} is damaged or not a file of safetensors '
                          f'({error}). Download or copy it again') from error

@@ -23,8 +23,8 @@ def test_the_curves_are_drawn_with_the_switch_off(write_run, tmp_path):
                          [write_run(f'w{n}', FAST, **kwargs)])
         path = str(tmp_path / f'{n}.png')
         plot_curves(result, path)
-        picture = cv2.imread(path)[:, :, ::-1].astype(int)
-        return int((np.abs(picture - (0xD5, 0x5E, 0)).sum(2) < 40).sum())
+        image = cv2.imread(path)[:, :, ::-1].astype(int)
+        return int((np.abs(image - (0xD5, 0x5E, 0)).sum(2) < 40).sum())
 
     plain = orange_ring()
     assert plain > 500  # the curve itself

@@ -40,11 +40,11 @@ def test_two_classes_of_the_student_with_one_name_are_asked_about():
 
 
 def test_another_spelling_is_taken_where_it_fits_one_class():
-    theirs = ('Traffic_light', 'Polish', 'polish', 'stop sign')
-    assert columns_of(theirs, ('stop-sign', 'traffic light')) == [3, 0]
-    assert columns_of(theirs, ('polish', )) == [2]
+    names = ('Traffic_light', 'Polish', 'polish', 'stop sign')
+    assert columns_of(names, ('stop-sign', 'traffic light')) == [3, 0]
+    assert columns_of(names, ('polish', )) == [2]
     with pytest.raises(ValueError, match=r"'POLISH' may be any .* 1, 2"):
-        columns_of(theirs, ('POLISH', ))
+        columns_of(names, ('POLISH', ))
 
 
 def test_other_spellings_in_the_same_order_are_the_same():
@@ -78,10 +78,10 @@ def test_a_checkpoint_without_names_is_told_of(caplog):
 
 
 def test_of_many_classes_each_name_is_read_a_few_times(monkeypatch):
-    theirs = [f'no. {i}' for i in range(2000)]
-    student = [name.upper() for name in theirs[::10]]
+    names = [f'no. {i}' for i in range(2000)]
+    student = [name.upper() for name in names[::10]]
     read, spelling = [], module.spelling
     monkeypatch.setattr(module, 'spelling',
                         lambda name: read.append(name) or spelling(name))
-    assert columns_of(theirs, student) == list(range(0, 2000, 10))
-    assert len(read) <= 3 * (len(theirs) + len(student))
+    assert columns_of(names, student) == list(range(0, 2000, 10))
+    assert len(read) <= 3 * (len(names) + len(student))

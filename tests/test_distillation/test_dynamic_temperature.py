@@ -92,8 +92,8 @@ def test_soft_labels_are_taken_too():
 
 def test_it_stays_on_the_device_without_a_graph():
     schedule = bound()
-    ours = logits(2.).requires_grad_()
-    schedule.update(0, [Pair('head', ours, logits(1.), target=TARGET)])
+    student = logits(2.).requires_grad_()
+    schedule.update(0, [Pair('head', student, logits(1.), target=TARGET)])
     value = schedule.value(1)
     assert value.shape == () and not value.requires_grad
 
@@ -114,9 +114,9 @@ def test_all_ranks_take_the_mean_gap(monkeypatch):
 
     name = 'mmw2s.distillation.dynamic_temperature.all_reduce'
     monkeypatch.setattr(name, other_rank)
-    ours = after(bound(40), *[(6., 1.)] * 10)
+    found = after(bound(40), *[(6., 1.)] * 10)
     monkeypatch.undo()
-    assert ours == pytest.approx(after(bound(40), *[(3.5, 1.)] * 10))
+    assert found == pytest.approx(after(bound(40), *[(3.5, 1.)] * 10))
 
 
 def test_a_resumed_one_goes_on_as_the_unbroken_one(tmp_path):

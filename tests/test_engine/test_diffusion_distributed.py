@@ -23,7 +23,7 @@ def metrics(folder, processes):
                dict(type='SampleGridHook')],
         model=diffusion(8),
         val_evaluator=[
-            dict(type='DenoisingLoss'),
+            dict(type='DenoisingError'),
             dict(
                 type='FID',
                 num_samples=17,

@@ -84,14 +84,14 @@ def test_losses_of_both_are_those_of_a_plain_loop(teacher, tmp_path):
     left = torch.linspace(1e-4, 0.02, 100).neg().add(1).cumprod(0)[t]
     left = left.view(-1, 1, 1, 1)
     noisy = left.sqrt() * images + (1 - left).sqrt() * noise
-    ours = student(noisy, t).sample
-    theirs = weak.denoiser.eval()(noisy, t).sample
+    of_student = student(noisy, t).sample
+    of_teacher = weak.denoiser.eval()(noisy, t).sample
     torch.testing.assert_close(step.losses['loss_denoising'],
-                               F.mse_loss(ours, noise).detach())
+                               F.mse_loss(of_student, noise).detach())
     torch.testing.assert_close(step.losses['loss_kd_denoising'],
-                               F.mse_loss(ours, theirs).detach())
+                               F.mse_loss(of_student, of_teacher).detach())
     # It is better than the student, which has just begun.
-    assert F.mse_loss(theirs, noise) < F.mse_loss(ours, noise)
+    assert F.mse_loss(of_teacher, noise) < F.mse_loss(of_student, noise)
 
 
 def test_teacher_alone_is_enough_and_ends_when_it_is_surpassed(
@@ -213,7 +213,7 @@ def test_the_teacher_can_be_surpassed_by_fid(teacher, tmp_path):
                     metric='diffusion/fid_16_ddim4',
                     latest=None))
         ],
-        val_evaluator=[dict(type='DenoisingLoss'), FID])
+        val_evaluator=[dict(type='DenoisingError'), FID])
     cfg.val_dataloader.dataset.pipeline = [dict(type='PackImage', generate=16)]
     train(cfg)
     known, = rows(tmp_path, 'teacher')

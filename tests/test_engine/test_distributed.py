@@ -154,6 +154,6 @@ def test_two_ranks_decide_alike_and_their_gradients_are_those_of_one_process(
     stops = [r for r in rows[0] if r['event'] == 'stop']
     assert [r['iter'] for r in stops] == [3]
     alone = json.loads((tmp_path / 'on_1' / 'rows_0.json').read_text())
-    for ours, theirs in zip(rows[0], alone):
-        if ours['event'] == 'train':
-            assert ours['student'] == pytest.approx(theirs['student'], 1e-3)
+    for row, expected in zip(rows[0], alone):
+        if row['event'] == 'train':
+            assert row['student'] == pytest.approx(expected['student'], 1e-3)

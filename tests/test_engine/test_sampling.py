@@ -28,10 +28,10 @@ def test_a_run_that_was_cut_goes_on_to_the_same_images(model, tmp_path):
     assert sorted(pictures(whole)) == [f'{i:06d}.png' for i in range(6)]
     assert not list(cut.glob('.*'))
     for name in pictures(whole):
-        ours, theirs = (
+        whole_image, cut_image = (
             torch.tensor(list(Image.open(folder / name).getdata()))
             for folder in (whole, cut))
-        assert (ours - theirs).abs().max() <= 1
+        assert (whole_image - cut_image).abs().max() <= 1
 
 
 def test_images_are_those_of_the_model(model, tmp_path):

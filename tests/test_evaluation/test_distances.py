@@ -32,13 +32,13 @@ def test_frechet_distance_is_that_of_torchmetrics():
     class Identity(torch.nn.Identity):
         num_features = 16
 
-    theirs = fid.FrechetInceptionDistance(
+    reference = fid.FrechetInceptionDistance(
         Identity(), input_img_size=(1, 4, 4)).set_dtype(torch.float64)
     a, b = features(0), features(1, shift=1.)
-    theirs.update(a.double(), real=True)
-    theirs.update(b.double(), real=False)
-    ours = frechet_distance(*moments(a), *moments(b))
-    assert ours == pytest.approx(theirs.compute().item(), rel=1e-4)
+    reference.update(a.double(), real=True)
+    reference.update(b.double(), real=False)
+    distance = frechet_distance(*moments(a), *moments(b))
+    assert distance == pytest.approx(reference.compute().item(), rel=1e-4)
 
 
 def test_a_covariance_without_full_rank_does_no_harm():

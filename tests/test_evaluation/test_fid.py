@@ -41,10 +41,10 @@ def test_identical_sets_are_at_no_distance():
 
 def test_value_is_the_distance_of_the_features():
     found, = score(metric(), images(seed=1, brightness=90)).values()
-    ours, real = (
+    made, real = (
         moments(Corners()(x))
         for x in (images(seed=1, brightness=90), images()))
-    assert found == pytest.approx(frechet_distance(*ours, *real))
+    assert found == pytest.approx(frechet_distance(*made, *real))
     assert found > 1
 
 

@@ -28,7 +28,7 @@ def tool(tmp_path):
         dict(
             val_dataloader=dict(
                 dataset=dict(type='Noise', seed=1, brightness=90)),
-            val_evaluator=[dict(type='DenoisingLoss'), fid]))
+            val_evaluator=[dict(type='DenoisingError'), fid]))
     cfg.dump(str(tmp_path / 'tiny.py'))
 
     def main(*options):
@@ -72,7 +72,7 @@ def test_the_metric_is_found_whichever_way_its_type_is_written(
 
 
 @pytest.mark.parametrize('option, message', [
-    ('val_evaluator.1.type=DenoisingLoss', 'should have the metric FID'),
+    ('val_evaluator.1.type=DenoisingError', 'should have the metric FID'),
     ('val_evaluator.1.reference.count=2', 'should be 4 images or more'),
 ])
 def test_what_is_wrong_is_told_in_a_line(tool, option, message):

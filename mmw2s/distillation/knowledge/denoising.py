@@ -5,9 +5,9 @@ import torch
 from mmengine.logging import print_log
 from torch import nn
 
-from mmw2s.models.diffusion.parameterisation import (KINDS,
-                                                     check_min_snr_gamma,
-                                                     convert, min_snr_weight)
+from mmw2s.models.diffusion.prediction_type import (PREDICTION_TYPES,
+                                                    check_min_snr_gamma,
+                                                    convert, min_snr_weight)
 from mmw2s.registry import KNOWLEDGE
 from mmw2s.utils.fields import check_choice, check_text
 from ..recorder import Call, find_module
@@ -25,7 +25,7 @@ class Denoising(Knowledge):
     The teacher's denoiser is given the very noisy images, timesteps and
     classes that the student's was called with. A pair is of shape
     (B, C, H, W), and of one kind whatever each of the two predicts (see
-    :mod:`mmw2s.models.diffusion.parameterisation`).
+    :mod:`mmw2s.models.diffusion.prediction_type`).
 
     Args:
         kind (str): ``'epsilon'``, ``'sample'`` or ``'v_prediction'``: as what
@@ -49,7 +49,7 @@ class Denoising(Knowledge):
                  module: str = 'denoiser',
                  teacher_module: Optional[str] = None) -> None:
         super().__init__(module, teacher_module)
-        check_choice('Denoising.kind', kind, ('auto', *KINDS))
+        check_choice('Denoising.kind', kind, ('auto', *PREDICTION_TYPES))
         check_min_snr_gamma('Denoising.min_snr_gamma', min_snr_gamma)
         self.kind, self.min_snr_gamma = kind, min_snr_gamma
 

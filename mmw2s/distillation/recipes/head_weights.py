@@ -1,10 +1,10 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""How strongly the default distillation pulls, by kind of head.
+"""Default loss weights for kinds of heads.
 
-Chosen so that, at first, the gradient of each loss is of the task's order,
-as ``tools/analysis_tools/gradient_share.py`` measures it (the table is in
-``docs/gradient_share.md``). Those of RetinaNet and of two-stage detectors are
-the published ones.
+They are chosen so that, in the first steps, the gradient of each loss is about
+as large as the task's. ``tools/analysis_tools/gradient_share.py`` measures it;
+the table is in ``docs/gradient_share.md``. The weights for RetinaNet and
+two-stage detectors are the published ones.
 """
 from typing import NamedTuple, Optional
 
@@ -16,11 +16,11 @@ __all__ = ['feature_weight', 'score_weight']
 
 
 class _Weights(NamedTuple):
-    features: float  # of all levels together
+    features: float  # for all levels together
     scores: float
 
 
-# A head that descends from two of them takes the first.
+# The first class that a head is an instance of counts.
 _BY_HEAD = dict(
     RTMDetHead=_Weights(1.5, 0.05),
     RPNHead=_Weights(5., 1.),
@@ -32,17 +32,19 @@ _BY_HEAD = dict(
     TOODHead=_Weights(50., 1.),
     ATSSHead=_Weights(50., 0.2))
 _OTHERS = _Weights(50., 1.)
-# Their published weights are of each level, however many there are.
+# Heads whose published weight is for each level, however many there are.
 _BY_LEVEL = ('RetinaHead', )
 
 
 def feature_weight(student: nn.Module, usual: float) -> float:
-    """The ``loss_weight`` of a ``PKDLoss``, which sums over levels.
+    """The ``loss_weight`` of a ``PKDLoss`` of feature maps.
+
+    Losses are summed over levels, so the weight is divided by their number.
 
     Args:
-        student (nn.Module): The inner model.
-        usual (float): What it is where nothing is known of the kind, or of
-            the number of its levels.
+        student (nn.Module): The student, without wrappers.
+        usual (float): The weight if the number of levels is not known, or if
+            the head's weight is for each level.
     """
     head = getattr(student, 'bbox_head', None)
     levels = _levels(student, head)
@@ -66,7 +68,7 @@ def _levels(student: nn.Module, head: Optional[nn.Module]) -> Optional[int]:
     strides = getattr(getattr(head, 'prior_generator', None), 'strides', None)
     if strides:
         return len(strides)
-    # A ChannelMapper, before a transformer.
+    # Detectors with a transformer have a ChannelMapper.
     neck = getattr(student, 'neck', None)
     if not is_kind(neck, 'ChannelMapper'):
         return None

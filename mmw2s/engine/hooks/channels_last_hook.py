@@ -12,24 +12,26 @@ __all__ = ['ChannelsLastHook']
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
-    """Lays the model's weights out with the channels last.
+    """Stores the model's weights in channels-last memory format.
 
-    Convolutions in a 16-bit format are faster in that layout, on GPUs with
-    tensor cores and on CPUs. Values and checkpoints stay what they are, and
-    activations take the layout of the weights. A frozen teacher follows its
-    student.
+    With it, convolutions in a 16-bit format are faster on GPUs with tensor
+    cores and on CPUs. Values and checkpoints do not change. Activations take
+    the format of the weights, and so does a frozen teacher.
 
     Raises:
-        ValueError: Before anything runs, for a model with operators of mmcv's
-            own (RoIAlign, deformable convolutions), which would give wrong
-            values.
+        ValueError: Before anything runs, if the model has mmcv's own operators
+            (RoIAlign, deformable convolutions), which would give wrong values.
+
+    Examples:
+        >>> custom_hooks = [dict(type='ChannelsLastHook')]
     """
 
-    # Before WeakTeacherDistillHook, which looks at the student's layout.
+    # Before WeakTeacherDistillHook, which gives the teacher the student's
+    # memory format.
     priority = 'ABOVE_NORMAL'
 
     def before_run(self, runner: Runner) -> None:
-        """Convert in place, for training as for evaluation alone."""
+        """Convert the model in place, before training or evaluation."""
         model = unwrap_model(runner.model)
         operators = mmcv_operators(model)
         if operators:

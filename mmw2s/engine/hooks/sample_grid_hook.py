@@ -15,21 +15,25 @@ __all__ = ['SampleGridHook']
 
 @HOOKS.register_module()
 class SampleGridHook(Hook):
-    """Shows a grid of generated images at each validation.
+    """Logs a grid of generated images after each validation.
 
-    They go to all backends of the visualizer as ``samples``. The seeds are
-    the same each time, so that one can see how images become clearer. With an
-    ``EMAHook`` they are those of the averaged model.
+    All backends of the visualizer get it, under the name ``samples``. The
+    seeds are the same each time, so that the images show the progress. With an
+    ``EMAHook`` the averaged model generates them.
 
     Args:
         num (int): Number of images. Defaults to 64.
-        seed (int): The first of their seeds. Defaults to 0.
+        seed (int): Seed of the first image; it increases by 1 from image to
+            image. Defaults to 0.
 
     Raises:
-        ValueError: Before anything runs, for a model without ``sample``.
+        ValueError: Before anything runs, if the model cannot generate images.
+
+    Examples:
+        >>> custom_hooks = [dict(type='SampleGridHook', num=36)]
     """
 
-    # Before EMAHook gives the model its own weights back.
+    # Before EMAHook, which puts the weights that are trained back.
     priority = 'ABOVE_NORMAL'
 
     def __init__(self, num: int = 64, seed: int = 0) -> None:
@@ -38,7 +42,7 @@ class SampleGridHook(Hook):
         self.num, self.seed = num, seed
 
     def before_run(self, runner: Runner) -> None:
-        """Refuse a model that generates no images."""
+        """Refuse a model that cannot generate images."""
         model = unwrap_model(runner.model)
         if not hasattr(model, 'sample'):
             raise ValueError(
@@ -49,7 +53,7 @@ class SampleGridHook(Hook):
     def after_val_epoch(self,
                         runner: Runner,
                         metrics: Optional[Dict[str, float]] = None) -> None:
-        """Generate the grid and show it."""
+        """Generate the images and log them."""
         seeds = range(self.seed, self.seed + self.num)
         images = unwrap_model(runner.model).sample(seeds)
         runner.visualizer.add_image('samples', image_grid(images), runner.iter)

@@ -21,19 +21,19 @@ from mmw2s.utils.building import check_fields
 
 __all__ = ['RunEnded', 'StopOnSignalHook', 'end_at_once']
 
-#: The name of its checkpoint, of which there is one.
+#: Name of the checkpoint; a later one replaces it.
 STOPPED = 'stopped.pth'
 
-_PATIENCE = 5  # seconds within which a repeated signal is the same one
-_WORKERS_OUTLIVE = 120
+_PATIENCE = 5  # seconds; a signal repeated within them counts as one
+_WORKERS_OUTLIVE = 120  # seconds
 
 
 class RunEnded(SystemExit):
-    """Ends a process with the code of the signal that asked for it.
+    """Ends a process with the exit code of a signal.
 
     Args:
-        number (int): The signal's.
-        told (bool): Whether the log says how to go on. Defaults to False.
+        number (int): Number of the signal.
+        told (bool): Whether the log says how to resume. Defaults to False.
     """
 
     def __init__(self, number: int, told: bool = False) -> None:
@@ -42,11 +42,15 @@ class RunEnded(SystemExit):
 
 
 def end_at_once(signals: Sequence[str]) -> None:
-    """Let signals raise :class:`RunEnded`: before training, there is nothing
-    to be saved.
+    """Let signals raise :class:`RunEnded` at once.
+
+    It is for the time before training, when there is nothing to save.
+
+    Args:
+        signals (Sequence[str]): Names of the signals.
 
     Raises:
-        ValueError: For what is no signal, or none that can be handled.
+        ValueError: If a name is no signal or the signal cannot be handled.
     """
     _check_signals('the signals', signals)
 
@@ -68,28 +72,32 @@ def _check_signals(owner: str, names: Sequence[Any]) -> None:
 
 @HOOKS.register_module()
 class StopOnSignalHook(Hook):
-    """Ends a run that is told to end: after the step, with a checkpoint.
+    """Ends a run after a signal, with a checkpoint to resume from.
 
-    Slurm before it preempts a job, and clouds before they take a machine
-    back, send a signal first. The step is finished, ``stopped.pth`` is
-    written to the work_dir, and the process exits with the code of the signal
-    (143 for SIGTERM). Resumed, the run goes on at that iteration; in the
-    middle of an epoch too, where the first batches of the epoch are read
-    again and not trained on. A signal that comes while the run validates ends
-    it before that validation, or within; it is made up for.
+    Slurm sends a signal before it preempts a job, and so do cloud services
+    before they take a machine back. The run then finishes its step, writes
+    ``stopped.pth`` to the work_dir, and exits with the code of the signal (143
+    for SIGTERM). A resumed run continues at that iteration, even in the middle
+    of an epoch: the first batches of the epoch are read but not trained on.
+    If the signal comes at a validation, the run may end before or within it;
+    the resumed run validates first.
 
-    A second signal more than five seconds later ends the process as if the
-    hook were not there. ``tools/train.py`` has this hook without being asked.
+    A second signal after more than five seconds has its usual effect.
+    ``tools/train.py`` adds this hook to every run.
 
     Args:
         signals (Sequence[str]): Names of the signals. Defaults to
             ``('SIGTERM', )``.
 
     Raises:
-        ValueError: For what is no signal, or none that can be handled.
+        ValueError: If a name is no signal or the signal cannot be handled.
+
+    Examples:
+        >>> custom_hooks = [
+        >>>     dict(type='StopOnSignalHook', signals=['SIGTERM', 'SIGUSR1'])]
     """
 
-    # Of all hooks of a step the last one.
+    # The last hook of a step.
     priority = 'LOWEST'
 
     def __init__(self,
@@ -99,7 +107,7 @@ class StopOnSignalHook(Hook):
         is_list = isinstance(signals, (list, tuple))
         self.signals = list(signals) if is_list else [signals]
         _check_signals('StopOnSignalHook.signals', self.signals)
-        #: The number of the signal that has come.
+        #: Number of the signal that was received.
         self.received: Optional[int] = None
         self._since = 0.
         self._before: Dict[int, Any] = {}
@@ -107,12 +115,13 @@ class StopOnSignalHook(Hook):
         self._saved_iter: Optional[int] = None
 
     def before_run(self, runner) -> None:
-        """Provide for a run that is resumed in the middle of an epoch."""
+        """Let a resumed run skip the batches that are done."""
         guard(runner)
 
     def before_train(self, runner) -> None:
-        """Keep the signal from the workers that load data."""
-        # Slurm sends it to all processes of a step.
+        """Let data loader workers ignore the signal for a while."""
+        # Slurm sends the signal to all processes, workers included, but the
+        # step that runs may still need data.
         for loop in (runner.train_loop, runner.val_loop):
             loader = getattr(loop, 'dataloader', None)
             if isinstance(loader, DataLoader):
@@ -123,7 +132,7 @@ class StopOnSignalHook(Hook):
         self.received = None
 
     def before_train_epoch(self, runner) -> None:
-        """From here on there is something to be saved."""
+        """Handle the signals from now on."""
         if self._before or not isinstance(
                 runner.train_loop, (EpochBasedTrainLoop, IterBasedTrainLoop)):
             return
@@ -150,7 +159,7 @@ class StopOnSignalHook(Hook):
             signal.signal(*self._before.popitem())
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Note of which iteration there is a checkpoint."""
+        """Remember the iteration of the latest checkpoint."""
         if 'optimizer' in checkpoint:
             self._saved_iter = checkpoint.get('meta', {}).get('iter')
 
@@ -159,7 +168,8 @@ class StopOnSignalHook(Hook):
                          batch_idx: int,
                          data_batch: Any = None,
                          outputs: Optional[dict] = None) -> None:
-        """Leave if asked to, in agreement with all ranks."""
+        """End the run if a rank has received a signal, on all ranks at once.
+        """
         done = runner.iter + 1
         if not self._before or not self._agreement.is_due(
                 done, self.received is not None):
@@ -169,12 +179,12 @@ class StopOnSignalHook(Hook):
             return
         if isinstance(loop, EpochBasedTrainLoop):
             if batch_idx + 1 == len(loop.dataloader):
-                return  # the epoch's own checkpoint comes next
+                return  # the epoch is complete: its hooks may save next
             note_batches_trained(runner, batch_idx + 1)
         self._leave(runner, done)
 
     def before_val(self, runner) -> None:
-        """Leave before a validation, which may take longer than there is."""
+        """End the run before a validation, which may take too long."""
         if self._before and self._agreement.anywhere(
                 self.received is not None):
             self._leave(runner, runner.iter)
@@ -184,21 +194,24 @@ class StopOnSignalHook(Hook):
                        batch_idx: int,
                        data_batch: Any = None,
                        outputs: Optional[Sequence] = None) -> None:
-        """Leave within a validation where nothing needs to be saved."""
-        # Else not: an averaged model is in the place of the trained one.
+        """End the run within a validation, if nothing has to be saved."""
+        # Saving would be wrong here: EMAHook may have put the averaged
+        # weights in the place of the trained ones.
         if self._before and self.received is not None and \
                 get_world_size() == 1 and self._saved_iter == runner.iter:
             self._leave(runner, runner.iter)
 
     def after_run(self, runner) -> None:
-        """Leave signals as they were found."""
+        """Restore the earlier signal handlers."""
         self._give_back()
 
     def _leave(self, runner, done: int) -> None:
         number = self.received or signal.SIGTERM
         if self._saved_iter != done:
             save_resumable(runner, STOPPED, runner.epoch, done)
-        barrier()  # or a launcher ends the rank that saves with the others
+        # When one rank exits, the launcher ends the others, even while one
+        # saves. So all wait here.
+        barrier()
         print_log(
             f'{signal.Signals(number).name} was received: the run ends after '
             f'iteration {done}, of which there is a checkpoint in '
@@ -210,19 +223,19 @@ class StopOnSignalHook(Hook):
 
 
 def _gradients_are_pending(runner) -> bool:
-    """Whether gradients are accumulated, which no checkpoint holds."""
+    """Whether there are accumulated gradients, which are not saved."""
     wrapper = runner.optim_wrapper
     count = getattr(wrapper, '_accumulative_counts', 1)
     return getattr(wrapper, '_inner_count', 0) % count != 0
 
 
 class _Agreement:
-    """Lets all ranks leave after the same iteration.
+    """Lets all ranks end after the same iteration, without a device sync.
 
-    The rank that gets the signal writes into the process group's store an
-    iteration that no rank can have passed; all look there now and then. Ranks
-    are less than ``every`` iterations apart, because each step's gradients are
-    averaged. No step waits for a device.
+    A rank that gets the signal writes an iteration into the store of the
+    process group, and all ranks read the store every few iterations. The
+    iteration is one that no rank has passed: ranks are less than ``every``
+    iterations apart, because gradients are averaged in each step.
     """
 
     every = 4
@@ -234,7 +247,12 @@ class _Agreement:
         self._at: Optional[int] = None
 
     def is_due(self, done: int, received: bool) -> bool:
-        """Whether all ranks leave after this iteration."""
+        """Whether all ranks end after this iteration.
+
+        Args:
+            done (int): Number of complete iterations.
+            received (bool): Whether this rank has received a signal.
+        """
         if get_world_size() == 1:
             return received
         if self._at is None:
@@ -250,7 +268,8 @@ class _Agreement:
         return torch_dist.distributed_c10d._get_default_store()
 
     def anywhere(self, received: bool) -> bool:
-        """Whether any rank has received a signal; all of them must ask."""
+        """Whether any rank has received a signal; to be called on all ranks.
+        """
         if get_world_size() == 1:
             return received
         flag = torch.tensor([float(received or self._at is not None)])
@@ -260,7 +279,7 @@ class _Agreement:
 
 def _start_worker(signals: Sequence[str], init: Optional[Callable],
                   worker: int) -> None:
-    """Let a worker that loads data outlive the signal for a while."""
+    """Let a data loader worker live on for a while after a signal."""
     for name in signals:
         signal.signal(getattr(signal, name), _die_later)
     if init is not None:

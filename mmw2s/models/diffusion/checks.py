@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from mmw2s.utils.fields import check_integer, check_number
-from .parameterisation import KINDS, check_min_snr_gamma
+from .prediction_type import PREDICTION_TYPES, check_min_snr_gamma
 
 __all__ = ['check_parts']
 
@@ -11,13 +11,16 @@ __all__ = ['check_parts']
 def check_parts(model: nn.Module) -> None:
     """Refuse a ``DenoisingDiffusion`` whose parts do not fit each other.
 
+    Args:
+        model (nn.Module): The model, completely built.
+
     Raises:
-        ValueError: With what does not fit, and what to do.
+        ValueError: Says what does not fit and what to do.
     """
     config = model.denoiser.config
-    if model.prediction_type not in KINDS:
+    if model.prediction_type not in PREDICTION_TYPES:
         raise ValueError('scheduler.prediction_type should be one of '
-                         f'{", ".join(KINDS)}, but got '
+                         f'{", ".join(PREDICTION_TYPES)}, but got '
                          f'{model.prediction_type!r}')
     timesteps = len(model.alphas_cumprod)
     check_integer('sampling_steps', model.sampling_steps)
@@ -39,7 +42,8 @@ def check_parts(model: nn.Module) -> None:
             'denoiser.out_channels should be its in_channels '
             f'({channels}), but is {config.out_channels}: a learned '
             'variance is not supported')
-    # Each level but the first halves the size; transformers have patches.
+    # Each level of a UNet but the first halves the size. A transformer cuts
+    # the image into patches.
     levels = len(getattr(config, 'block_out_channels', [0]))
     factor = 2**(levels - 1) * getattr(config, 'patch_size', 1)
     if any(side % factor for side in size):
@@ -65,7 +69,7 @@ def check_parts(model: nn.Module) -> None:
             f'num_class_embeds is {known}: give both the same number '
             '(the latter one more with class_dropout), or neither for an '
             'unconditional model')
-    # A DiT adds the one more by itself.
+    # A DiT adds the class that stands for "no class" itself.
     known = getattr(config, 'num_embeds_ada_norm', model.num_classes)
     if known != model.num_classes:
         raise ValueError(

@@ -10,7 +10,7 @@ from torch import Tensor
 from mmw2s.utils.versions import require
 from .checks import check_parts
 from .fixed_noise import fixed_noise, fixed_timesteps
-from .parameterisation import convert, min_snr_weight, target_of
+from .prediction_type import convert, min_snr_weight, target_of
 from .sampler import build_sampler, generate
 
 __all__ = ['DenoisingDiffusion']
@@ -20,51 +20,60 @@ __all__ = ['DenoisingDiffusion']
 class DenoisingDiffusion(BaseModel):
     """A diffusion model of images, `DDPM <https://arxiv.org/abs/2006.11239>`_.
 
-    The denoiser and the noise schedule are components of diffusers, named by
-    their path, as in ``dict(type='diffusers.UNet2DModel', ...)``; a
-    denoiser of one's own needs the call and the ``config`` of that one. With
-    a label a sample it is conditional on the class.
+    The denoiser and the noise schedule are classes of diffusers, named by
+    their path, as in ``dict(type='diffusers.UNet2DModel', ...)``. A denoiser
+    of your own needs the same call and ``config`` as ``UNet2DModel``. A model
+    with ``num_classes`` is conditional on the class.
 
-    The modes of the forward, which takes images of shape (B, C, H, W) in
-    [-1, 1]:
+    The forward takes images (B, C, H, W) in [-1, 1]. It has these modes:
 
-    - ``'loss'``: at random timesteps, the mean squared error of what the
-      scheduler's ``prediction_type`` names (``'epsilon'``, ``'sample'``,
-      ``'v_prediction'``).
+    - ``'loss'``: the mean squared error of the prediction at random timesteps.
+      The ``prediction_type`` of the scheduler says what is predicted:
+      ``'epsilon'``, ``'sample'`` or ``'v_prediction'``.
     - ``'predict'``: each data sample gets ``denoising_error``, the mean
-      squared error of the noise, at a timestep and with noise that follow
-      from its ``sample_idx``: the same for every model. Where it has a
-      ``sample_seed``, an image is generated from that seed: ``generated``,
-      uint8 of shape (C, H, W), and ``sampler``, how it was made.
-    - ``'tensor'``: what the denoiser gives, at random timesteps.
+      squared error of the noise, a scalar. Its timestep and noise depend only
+      on ``sample_idx`` of the data sample, so they are the same for every
+      model. A data sample with a ``sample_seed`` also gets ``generated``, an
+      image made from that seed (uint8, shape (C, H, W)), and ``sampler``, the
+      name of the sampler.
+    - ``'tensor'``: the prediction at random timesteps, shape (B, C, H, W).
 
     Args:
         denoiser (dict): Config of the denoiser.
         scheduler (dict): Config of the noise schedule, a
-            ``diffusers.DDPMScheduler``. Defaults to its own defaults, a
-            linear one of 1,000 steps.
-        sampler (dict): Config of the scheduler that images are generated
-            with. It takes over the noise schedule.
+            ``diffusers.DDPMScheduler``. Defaults to that class's defaults: a
+            linear schedule of 1,000 timesteps.
+        sampler (dict): Config of the scheduler that generates images. Its
+            noise schedule is that of ``scheduler``.
             Defaults to ``dict(type='diffusers.DDIMScheduler')``.
-        sampling_steps (int): Its steps, at most those of the schedule.
-            Defaults to 50.
-        num_classes (int, optional): Of a conditional model. Defaults to None.
-        class_dropout (float): Share of the labels that are replaced in
-            training by one more class, which stands for none. Defaults to 0.
-        guidance_scale (float): How far images are generated away from what
-            is predicted without a class (`classifier-free guidance
-            <https://arxiv.org/abs/2207.12598>`_), which takes a second
-            forward. It needs a ``class_dropout``. Defaults to 1: not at all.
-        min_snr_gamma (float, optional): Weight the loss by
-            :func:`~.parameterisation.min_snr_weight`. Defaults to None.
-        data_preprocessor (dict): It should bring images to [-1, 1], which the
-            default does for images of 8 bits.
+        sampling_steps (int): Number of steps that generate an image, at most
+            the number of timesteps. Defaults to 50.
+        num_classes (int, optional): Number of classes of a conditional model.
+            Defaults to None.
+        class_dropout (float): Share of the labels that training replaces by
+            an extra class, which stands for "no class". Defaults to 0.
+        guidance_scale (float): Scale of `classifier-free guidance
+            <https://arxiv.org/abs/2207.12598>`_. Values other than 1 need a
+            ``class_dropout`` and take a second forward in each step.
+            Defaults to 1, no guidance.
+        min_snr_gamma (float, optional): Gamma of the weights of the loss,
+            :func:`~.prediction_type.min_snr_weight`. Defaults to None, no
+            weights.
+        data_preprocessor (dict): Config of the data preprocessor, which has to
+            bring images to [-1, 1]. The default does so for uint8 images.
         init_cfg (dict, optional): As in MMEngine. Defaults to None.
 
     Raises:
         ImportError: If diffusers is not installed.
-        ValueError: If the parts do not fit each other, or in a forward if
-            the images do not fit the denoiser.
+        ValueError: If the parts do not fit each other; from :meth:`forward`,
+            if the images do not fit the denoiser.
+
+    Examples:
+        >>> model = dict(
+        >>>     type='DenoisingDiffusion',
+        >>>     denoiser=dict(
+        >>>         type='diffusers.UNet2DModel',
+        >>>         sample_size=32, in_channels=3, out_channels=3))
     """
 
     def __init__(self,
@@ -83,7 +92,8 @@ class DenoisingDiffusion(BaseModel):
         super().__init__(data_preprocessor, init_cfg)
         self.denoiser = MODELS.build(denoiser)
         for module in self.denoiser.modules():
-            # Every block of a DiT drops labels by itself, unseen by a teacher.
+            # Every block of a DiT drops labels on its own. The teacher would
+            # not see which, so labels are dropped in `forward` alone.
             if type(module).__name__ == 'LabelEmbedding':
                 module.dropout_prob = 0.
         self.scheduler = MODELS.build(scheduler)
@@ -107,12 +117,12 @@ class DenoisingDiffusion(BaseModel):
 
     @property
     def prediction_type(self) -> str:
-        """What the denoiser predicts."""
+        """What the denoiser predicts, one of ``PREDICTION_TYPES``."""
         return self.scheduler.config.prediction_type
 
     @property
     def sampler_name(self) -> str:
-        """How images are generated, as in ``'ddim50_cfg1.5'``."""
+        """Sampler, steps and guidance, such as ``'ddim50_cfg1.5'``."""
         name = re.sub('(Multistep|Singlestep)?Scheduler$', '',
                       type(self.sampler).__name__)
         guided = '' if self.guidance_scale == 1 else \
@@ -125,7 +135,18 @@ class DenoisingDiffusion(BaseModel):
                 inputs: Tensor,
                 data_samples: Optional[list] = None,
                 mode: str = 'tensor') -> Any:
-        """See the class."""
+        """Run the model in one of the modes that the class documents.
+
+        Args:
+            inputs (Tensor): Images in [-1, 1], shape (B, C, H, W).
+            data_samples (list, optional): One data sample an image, with
+                ``gt_label`` if the model is conditional.
+            mode (str): ``'loss'``, ``'predict'`` or ``'tensor'``.
+
+        Raises:
+            ValueError: If the images do not fit the denoiser, labels are
+                missing or out of range, or the mode is unknown.
+        """
         if inputs.shape[1:] != self.image_shape:
             raise ValueError(
                 f'the denoiser is for images of {_size(self.image_shape)}, '
@@ -160,19 +181,34 @@ class DenoisingDiffusion(BaseModel):
                 noisy: Tensor,
                 t: Tensor,
                 labels: Optional[Tensor] = None) -> Tensor:
-        """What the denoiser predicts, shape (B, C, H, W).
+        """The prediction of the denoiser.
 
         Args:
             noisy (Tensor): Noisy images, shape (B, C, H, W).
             t (Tensor): Timesteps, shape (B, ).
             labels (Tensor, optional): Classes, shape (B, ).
+
+        Returns:
+            Tensor: Shape (B, C, H, W).
         """
-        # By position, so that a forward hook sees all of it.
+        # Positional arguments, because a forward hook is not given keywords.
         return self.denoiser(noisy, t, labels, return_dict=False)[0]
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, data_samples: list) -> list:
-        """Fill in the data samples, see the class."""
+        """Evaluate images and generate the ones that are asked for.
+
+        Args:
+            inputs (Tensor): Images in [-1, 1], shape (B, C, H, W).
+            data_samples (list): One data sample an image, with
+                ``sample_idx``.
+
+        Returns:
+            list: The data samples, filled in as the class documents.
+
+        Raises:
+            ValueError: If a data sample has no ``sample_idx``.
+        """
         if len(data_samples) != len(inputs) or any('sample_idx' not in s
                                                    for s in data_samples):
             raise ValueError(
@@ -187,7 +223,7 @@ class DenoisingDiffusion(BaseModel):
         found = convert(prediction, noisy, self.alphas_cumprod[t],
                         self.prediction_type, 'epsilon')
         errors = (found.float() - noise).square().flatten(1).mean(1)
-        # Copies: whoever pickles a view writes the whole batch.
+        # Copies, because pickling a view writes the whole batch.
         for sample, error in zip(data_samples, errors):
             sample.denoising_error = error.clone()
         asked = [s for s in data_samples if 'sample_seed' in s]
@@ -207,12 +243,13 @@ class DenoisingDiffusion(BaseModel):
                 'the model is conditional on the class (num_classes='
                 f'{self.num_classes}), but the data have no gt_label')
         labels = torch.cat([sample.gt_label for sample in data_samples])
-        # The denoiser knows one class more with a class_dropout. That one must
-        # fail as others beyond do, for which a look-up needs no device sync.
+        # With class_dropout the denoiser has an extra class, so a label that
+        # is too large by one would pass it. This look-up refuses it without
+        # waiting for the device.
         known = torch.arange(self.num_classes, device=labels.device)
         try:
             return known.index_select(0, labels)
-        except IndexError:  # a GPU has an assertion of its own
+        except IndexError:  # on a CPU; on a GPU a device assertion fails
             raise ValueError(
                 f'gt_label should be 0 to {self.num_classes - 1}, for '
                 f'num_classes is {self.num_classes}, but the data have '
@@ -227,14 +264,14 @@ class DenoisingDiffusion(BaseModel):
                labels: Optional[Union[Tensor, List[int]]] = None) -> Tensor:
         """Generate an image from each seed.
 
-        An image follows from its seed, whatever else is in the batch; on
-        another device up to rounding. The run's random numbers are left
-        alone.
+        An image depends on its seed, not on the rest of the batch. On another
+        device it may differ by rounding. The run's random state is not used.
 
         Args:
-            seeds (Sequence[int]): One an image.
-            labels (Tensor or list[int], optional): Their classes. Defaults to
-                None, which gives a conditional model seed modulo classes.
+            seeds (Sequence[int]): One seed an image.
+            labels (Tensor or list[int], optional): Classes of the images,
+                shape (len(seeds), ). Defaults to None: in a conditional model
+                the class is the seed modulo the number of classes.
 
         Returns:
             Tensor: uint8, shape (len(seeds), C, H, W), in the order of
@@ -261,11 +298,14 @@ class DenoisingDiffusion(BaseModel):
         return free + self.guidance_scale * (prediction - free)
 
     def save_pretrained(self, folder: str) -> None:
-        """Write denoiser and scheduler as diffusers reads them.
+        """Save denoiser and scheduler in the format of diffusers.
 
-        A ``UNet2DModel`` can be opened as a whole, by
-        ``DDPMPipeline.from_pretrained(folder)``, and every denoiser by
-        ``from_pretrained(folder, subfolder='unet')`` of its class.
+        Every denoiser can be loaded by its class's
+        ``from_pretrained(folder, subfolder='unet')``. With a ``UNet2DModel``,
+        ``DDPMPipeline.from_pretrained(folder)`` loads everything.
+
+        Args:
+            folder (str): Folder to write to.
         """
         from diffusers import DDPMPipeline, UNet2DModel
         if isinstance(self.denoiser, UNet2DModel):

@@ -1,5 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Generating images by a scheduler of diffusers, and which of them fit."""
+"""Generate images with a scheduler of diffusers, and check that it fits.
+
+diffusers calls both "scheduler": the noise schedule of the training and the
+sampler that generates images. Here, the latter is called sampler.
+"""
 import copy
 import inspect
 from typing import Any, Callable, List, Sequence
@@ -10,42 +14,47 @@ from torch import Tensor
 
 from mmw2s.utils.kinds import is_kind
 from .fixed_noise import draw_noise, generators
-from .parameterisation import KINDS, target_of
+from .prediction_type import PREDICTION_TYPES, target_of
 
 __all__ = ['build_sampler', 'generate']
 
-# What says how noisy an image is at a timestep, and what is predicted.
+# Fields of the noise schedule and of the prediction, which both must share.
 _NOISE = ('num_train_timesteps', 'beta_start', 'beta_end', 'beta_schedule',
           'trained_betas', 'rescale_betas_zero_snr', 'prediction_type')
-# Of classes that do not know them.
+# Values that a class without these fields stands for.
 _USUAL = dict(
     prediction_type='epsilon',
     rescale_betas_zero_snr=False,
     use_flow_sigmas=False)
-# Without one of these images can be brought to noise, or not be made of it.
+# Methods that `generate` calls.
 _METHODS = ('from_config', 'set_timesteps', 'scale_model_input', 'step')
-# Steps after which every sampler is near what the denoiser knows.
+# After so many steps every sampler should be near the right images.
 _ENOUGH = 50
-# Of a denoiser its images are too much alike, in however many steps.
+# For consistency models. With an ordinary denoiser its images vary too little,
+# however many steps it takes.
 _CONSISTENCY = 'LCMScheduler'
 
 
 def generate(sampler: Any, steps: int,
              denoise: Callable[[Tensor, Tensor], Tensor], seeds: Sequence[int],
              shape: Sequence[int], device: torch.device) -> Tensor:
-    """An image of each seed, shape (len(seeds), *shape), in float32.
+    """Generate an image from each seed.
 
     Args:
-        sampler (Any): A scheduler of :func:`build_sampler`.
-        steps (int): How many.
-        denoise (Callable): What the denoiser predicts for noisy images
-            (B, C, H, W) and a timestep of shape ().
-        seeds (Sequence[int]): The noise follows from them alone.
+        sampler (Any): A sampler of :func:`build_sampler`.
+        steps (int): Number of steps.
+        denoise (Callable): Gives the prediction for noisy images (B, C, H, W)
+            and a timestep of shape ().
+        seeds (Sequence[int]): One seed an image; all noise comes from it.
         shape (Sequence[int]): (C, H, W) of an image.
-        device (torch.device): Where.
+        device (torch.device): Device that images are generated on.
+
+    Returns:
+        Tensor: float32, shape (len(seeds), *shape), in about [-1, 1].
     """
     sampler.set_timesteps(steps, device=device)
-    # What a sampler adds on its way follows what it began with.
+    # The same generators draw the first noise and the noise that some samplers
+    # add in each step.
     sources, fields = generators(seeds), {}
     if 'generator' in inspect.signature(sampler.step).parameters:
         fields['generator'] = sources
@@ -58,15 +67,18 @@ def generate(sampler: Any, steps: int,
 
 
 def build_sampler(cfg: dict, scheduler: Any, steps: int) -> Any:
-    """A sampler with the noise schedule of ``scheduler``.
+    """Build a sampler with the noise schedule of the training.
 
     Args:
-        cfg (dict): Its config.
-        scheduler (Any): What the model is trained with.
-        steps (int): In how many steps images are generated.
+        cfg (dict): Config of the sampler.
+        scheduler (Any): The scheduler that the model is trained with.
+        steps (int): Number of steps that an image will take.
+
+    Returns:
+        Any: The sampler.
 
     Raises:
-        ValueError: If it is not for noise of that kind, cannot have that
+        ValueError: If the sampler is for other noise, cannot have this noise
             schedule, or cannot generate images in so many steps.
     """
     kind = cfg.get('type')
@@ -85,7 +97,7 @@ def build_sampler(cfg: dict, scheduler: Any, steps: int) -> Any:
 
 
 class _Unfit(ValueError):
-    """Why a sampler is not for a noise schedule."""
+    """Says why a sampler does not fit a noise schedule."""
 
 
 def _build(cfg: dict, scheduler: Any) -> Any:
@@ -105,8 +117,8 @@ def _build(cfg: dict, scheduler: Any) -> Any:
         raise ValueError(f'sampler has the unknown fields '
                          f'{", ".join(unknown)}: {kind} is built with ' +
                          ', '.join(known))
-    # `from_config` alone leaves out what has the default of the scheduler's
-    # class: the sampler's class may have another.
+    # `from_config` skips fields that have the default of the scheduler's
+    # class. The sampler's class may have another default, so all are given.
     noise = {
         key: scheduler.config[key]
         for key in _NOISE if key in known and key in scheduler.config
@@ -114,7 +126,9 @@ def _build(cfg: dict, scheduler: Any) -> Any:
     try:
         try:
             return found.from_config(scheduler.config, **{**noise, **fields})
-        except NotImplementedError:  # a schedule that it cannot compute
+        except NotImplementedError:
+            # The sampler does not know this schedule by name, so it is given
+            # the values.
             noise['trained_betas'] = scheduler.betas.tolist()
             noise.pop('beta_schedule')
             return found.from_config(scheduler.config, **{**noise, **fields})
@@ -123,7 +137,7 @@ def _build(cfg: dict, scheduler: Any) -> Any:
 
 
 def _compare(sampler: Any, scheduler: Any) -> None:
-    """Refuse what differs from the schedule of the training."""
+    """Refuse a sampler whose noise differs from that of the training."""
     if is_kind(sampler, _CONSISTENCY):
         raise _Unfit('it is for consistency models')
     if getattr(sampler, 'alphas_cumprod', None) is None:
@@ -140,7 +154,7 @@ def _compare(sampler: Any, scheduler: Any) -> None:
         return
     wanted, given = wanted.double().cpu(), given.double().cpu()
     worst = int((wanted - given).abs().argmax())
-    # Where nothing should be left, some leave 2 ** -24 to divide by.
+    # Some samplers have 2 ** -24 instead of 0, to divide by it.
     if not torch.allclose(wanted, given, rtol=1e-4, atol=1e-7):
         raise _Unfit(
             'its noise schedule is another: alphas_cumprod is '
@@ -150,19 +164,21 @@ def _compare(sampler: Any, scheduler: Any) -> None:
 
 
 def _setting(scheduler: Any, key: str, usual: Any) -> Any:
-    # The config also has what the class does not know, and ignores.
+    # A config may have fields that its class does not know and ignores.
     known = key in inspect.signature(type(scheduler)).parameters
     return scheduler.config[key] if known else usual
 
 
 def _try_out(sampler: Any, scheduler: Any, steps: int) -> None:
-    """Generate images that are all of one brightness, which is known.
+    """Generate images with a perfect denoiser, whose images are known.
 
-    A denoiser that knows the images gives them by every sampler of this
-    noise. Some need more steps for that than they are wanted to take.
+    In its data set all pixels of all images are 0.3. A sampler that fits the
+    noise schedule generates such images. Some need more steps for that than
+    ``steps``, so up to 50 are taken.
     """
     alphas, kind = scheduler.alphas_cumprod, scheduler.config.prediction_type
-    if alphas.is_meta or kind not in KINDS or not 1 <= steps <= len(alphas):
+    if alphas.is_meta or kind not in PREDICTION_TYPES or \
+            not 1 <= steps <= len(alphas):
         return  # `check_parts` refuses these
     sampler, known = copy.deepcopy(sampler), 0.3
 
@@ -184,7 +200,7 @@ def _try_out(sampler: Any, scheduler: Any, steps: int) -> None:
                         alphas.device)
 
     try:
-        # Some draw from the run's random numbers.
+        # Some samplers draw noise from the global random state.
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             images = images_of(steps, 0, 1)
             beside = torch.stack(seen)
@@ -200,7 +216,8 @@ def _try_out(sampler: Any, scheduler: Any, steps: int) -> None:
         raise _Unfit(
             f'of a denoiser that knows the images, all of brightness {known}, '
             f'it makes some of {images.min():.2f} to {images.max():.2f}')
-    # It begins with a bit more noise than a schedule may end with.
+    # The noise in the images should stay about as strong as in training, where
+    # its standard deviation is 1. At first it may be a bit above.
     if max(spreads) > 3 * max(1, spreads[0]):
         raise _Unfit('it leaves more noise in the images than is in those of '
                      'the same timestep in training')
@@ -209,15 +226,15 @@ def _try_out(sampler: Any, scheduler: Any, steps: int) -> None:
                      'of an image, but from the run or the rest of the batch')
 
 
-def _between(alphas: Tensor, t: Tensor) -> Tensor:
-    """``alphas`` at a timestep that may be between two."""
-    t = t.to(alphas.dtype).clamp(0, len(alphas) - 1)
+def _between(alphas_cumprod: Tensor, t: Tensor) -> Tensor:
+    """The value at a timestep, interpolated if it is no integer."""
+    t = t.to(alphas_cumprod.dtype).clamp(0, len(alphas_cumprod) - 1)
     low, high = t.floor().long(), t.ceil().long()
-    return alphas[low].lerp(alphas[high], t - low)
+    return alphas_cumprod[low].lerp(alphas_cumprod[high], t - low)
 
 
 def _fitting(scheduler: Any, steps: int) -> List[str]:
-    """Names of the usual samplers that fit."""
+    """Names of the samplers of diffusers that fit, for the message."""
     from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers
     names = []
     for member in KarrasDiffusionSchedulers:

@@ -11,28 +11,34 @@ AvgFactor = Union[float, Tensor]
 
 
 class DistillationLoss(nn.Module, metaclass=ABCMeta):
-    """What every distillation loss has in common; a subclass adds a formula.
+    """Base class of the distillation losses; a subclass adds a formula.
 
-    The teacher and the weights are detached. The formula is computed in
-    float32 whatever the inputs are and whatever autocast surrounds the call
-    (in float64 where the student is float64). Inputs without any element give
-    0, connected to the student's graph.
+    Teacher and weights are detached. The formula is computed in float32, or
+    in float64 if the student's tensor is float64, even under autocast. For
+    tensors without elements the loss is 0, connected to the student's graph.
 
     Args:
         loss_weight (float): Factor of the result. Defaults to 1.0.
-        temperature (float, optional): The temperature used where a call gives
-            none. None for a formula without a temperature, which ignores the
-            one it is called with. Defaults to None.
+        temperature (float, optional): Temperature, used if a call gives none.
+            None is for a formula without a temperature: then the temperature
+            of a call is ignored too. Defaults to None.
 
     Raises:
         ValueError: If ``loss_weight`` is negative or not finite, or
             ``temperature`` is not positive.
+
+    Examples:
+        >>> class L1KDLoss(DistillationLoss):
+        >>>
+        >>>     def compute(self, student, teacher, weight, avg_factor,
+        >>>                 temperature):
+        >>>         return (student - teacher).abs().mean()
     """
 
-    #: Whether the formula needs the samples' labels.
+    #: Whether the formula needs labels.
     needs_target = False
-    #: The one thing that it can compare, as a knowledge's ``gives`` has it;
-    #: None for a formula that takes any.
+    #: The only kind of knowledge that the formula is for, a value of
+    #: ``Knowledge.gives``. None for a formula that takes every kind.
     compares: Optional[str] = None
 
     def __init__(self,
@@ -56,19 +62,19 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
         """Compare the student's tensor with the teacher's.
 
         Args:
-            student (Tensor): Of the shape that the subclass documents.
-            teacher (Tensor): Of the student's shape.
-            weight (Tensor, optional): Weights or a mask, of a shape that the
-                subclass documents. Defaults to None.
-            avg_factor (float or Tensor, optional): What the sum is divided
-                by. It counts things, so values below 1 are taken as 1.
-                Defaults to None, the normaliser that the subclass documents.
-            temperature (float or Tensor, optional): Replaces the one of the
-                constructor in this call; 0-dim. Defaults to None.
-            target (Tensor, optional): The labels, for a loss that
-                ``needs_target``: class indices of the shape of the logits
-                without their last axis, or soft labels of the logits' own
-                shape, as mixup gives them. Defaults to None.
+            student (Tensor): The student's; the subclass documents the shape.
+            teacher (Tensor): The teacher's, of the same shape.
+            weight (Tensor, optional): Weights or a mask; the subclass
+                documents the shape. Defaults to None.
+            avg_factor (float or Tensor, optional): The sum is divided by it.
+                It is a number of things, so values below 1 are taken as 1.
+                Defaults to None: the subclass documents what is taken.
+            temperature (float or Tensor, optional): Temperature of this call
+                instead of the constructor's; a tensor has shape (). Defaults
+                to None.
+            target (Tensor, optional): Labels, if ``needs_target``: class
+                indices (...) of logits (..., C), or soft labels (..., C) as
+                mixup gives them. Defaults to None.
 
         Returns:
             Tensor: The loss, a float32 scalar (float64 if the student is).
@@ -91,7 +97,8 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
             temperature = None
         elif temperature is None:
             temperature = self.temperature
-        elif not isinstance(temperature, Tensor):  # would wait for the device
+        elif not isinstance(temperature, Tensor):
+            # To check a tensor would make the host wait for the device.
             check_number('temperature', temperature, above=0)
         dtype = torch.promote_types(student.dtype, torch.float32)
         with torch.autocast(device_type=student.device.type, enabled=False):
@@ -115,17 +122,22 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
     def compute(self, student: Tensor, teacher: Tensor,
                 weight: Optional[Tensor], avg_factor: Optional[AvgFactor],
                 temperature: Optional[float]) -> Tensor:
-        """The formula, on checked non-empty tensors of one floating dtype.
+        """The formula, without ``loss_weight``.
 
-        Where ``needs_target`` is set it takes ``target`` too.
+        All tensors have the same floating dtype, and ``student`` has elements
+        and the shape of ``teacher``. With ``needs_target`` a subclass also
+        takes ``target``, as :meth:`forward` documents it.
+
+        Returns:
+            Tensor: A scalar.
         """
 
 
 def expand_weight(weight: Tensor, shape: Sequence[int]) -> Tensor:
-    """Broadcast a weight to a shape without copying it.
+    """Broadcast a weight to a shape, without a copy.
 
     Raises:
-        ValueError: If it cannot be broadcast to that shape.
+        ValueError: If this is not possible.
     """
     try:
         return weight.expand(shape)
@@ -136,11 +148,11 @@ def expand_weight(weight: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def label_of_each_sample(target: Tensor, logits: Tensor) -> Tensor:
-    """Class indices of labels that may be soft, without a copy to the host.
+    """Class indices of labels that may be soft, without a device sync.
 
     Args:
-        target (Tensor): Class indices (...), or soft labels (..., C), of
-            which the class with the largest share is taken.
+        target (Tensor): Class indices (...), or soft labels (..., C). For
+            soft labels the class with the largest share is taken.
         logits (Tensor): Shape (..., C).
 
     Returns:

@@ -11,25 +11,32 @@ from .base import AvgFactor, DistillationLoss, expand_weight
 
 @MODELS.register_module()
 class BoxKDLoss(DistillationLoss):
-    r"""Box regression distilled where the teacher is confident.
+    r"""Smooth L1 of box deltas, weighted by the teacher's confidence.
+
+    With the student's deltas :math:`s` and the teacher's :math:`t`,
 
     .. math::
         \frac{1}{N} \sum_a w_a \sum_d smoothL1(s_{ad} - t_{ad})
 
-    with the weight :math:`w_a`, usually the teacher's confidence at anchor
-    :math:`a`, and :math:`N` = ``avg_factor``, or the sum of the weights
-    (the number of anchors if there are none), at least 1. So a batch in which
-    the teacher sees next to nothing counts next to nothing.
+    where :math:`w_a` is the weight of anchor :math:`a`, usually the teacher's
+    confidence. :math:`N` is ``avg_factor``, or the sum of the weights, at
+    least 1, or the number of anchors if there are no weights. Because of "at
+    least 1", a batch in which the teacher sees almost nothing counts little.
 
     Shapes: deltas (..., D); ``weight`` (...), one per anchor.
 
     Args:
-        beta (float): Below this difference the loss is quadratic; 0 is plain
+        beta (float): Below this difference the loss is quadratic; 0 gives
             L1. Defaults to 0.
         loss_weight (float): Factor of the result. Defaults to 1.0.
 
     Raises:
-        ValueError: If ``beta`` is negative.
+        ValueError: If ``beta`` or ``loss_weight`` is negative.
+
+    Examples:
+        >>> box_loss = BoxKDLoss()
+        >>> student, teacher = torch.randn(2, 900, 4), torch.randn(2, 900, 4)
+        >>> box_loss(student, teacher, weight=torch.rand(2, 900))  # a scalar
     """
 
     def __init__(self, beta: float = 0., loss_weight: float = 1.0) -> None:

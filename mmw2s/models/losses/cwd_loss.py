@@ -12,25 +12,35 @@ from .base import AvgFactor, DistillationLoss, expand_weight, refuse_map
 
 @MODELS.register_module()
 class CWDLoss(DistillationLoss):
-    r"""Where each channel looks, compared as distributions over locations.
+    r"""KL divergence of each channel's distribution over the locations.
 
     From `Channel-wise Knowledge Distillation for Dense Prediction
-    <https://arxiv.org/abs/2011.13256>`_:
+    <https://arxiv.org/abs/2011.13256>`_. With the student's maps :math:`s` and
+    the teacher's :math:`t`, the loss of one image is
 
     .. math::
         \frac{T^2}{C} \sum_c KL(softmax(t_c / T) \, || \, softmax(s_c / T))
 
-    with the softmax over the locations of channel :math:`c`, averaged over
-    the images (summed and divided by ``avg_factor`` if that is given).
+    where the softmax is over the locations of channel :math:`c`. The result
+    is the sum over the images divided by ``avg_factor``, or by their number.
 
-    Shapes: maps (B, C, H, W); ``weight``, broadcastable to (B, 1, H, W), is
-    a mask: the softmax is taken over the locations where it is not 0. An
-    image masked altogether counts as 0.
+    Shapes: maps (B, C, H, W). ``weight`` is a mask that can be broadcast to
+    (B, 1, H, W): the softmax leaves out locations where it is 0. The loss of
+    an image without any other location is 0.
 
     Args:
-        tau (float): T, where a call gives none. Defaults to 1.0.
+        tau (float): T, used if a call gives none. Defaults to 1.0.
         loss_weight (float): Factor of the result. The paper takes 5 to 10
             for detectors. Defaults to 1.0.
+
+    Raises:
+        ValueError: If ``tau`` is not positive or ``loss_weight`` is negative.
+
+    Examples:
+        >>> cwd_loss = CWDLoss(loss_weight=5.)
+        >>> student = torch.randn(2, 256, 20, 30)
+        >>> teacher = torch.randn(2, 256, 20, 30)
+        >>> cwd_loss(student, teacher)  # a scalar
     """
 
     compares = 'feature maps'
@@ -48,7 +58,8 @@ class CWDLoss(DistillationLoss):
         maps = [student / temperature, teacher / temperature]
         if weight is not None:
             masked = expand_weight(weight, (batch, 1, height, width)) == 0
-            # Not -inf, which gives NaN; half, so that no difference overflows.
+            # -inf would give NaN, and the smallest number itself would
+            # overflow when two of them are subtracted.
             least = torch.finfo(student.dtype).min / 2
             maps = [x.masked_fill(masked, least) for x in maps]
         log_s, log_t = (F.log_softmax(x.flatten(2), -1) for x in maps)

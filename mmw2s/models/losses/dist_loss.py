@@ -12,39 +12,45 @@ from .base import AvgFactor, DistillationLoss, expand_weight
 
 @MODELS.register_module()
 class DISTLoss(DistillationLoss):
-    r"""How probabilities correlate, over classes and over samples.
+    r"""Correlation of class probabilities, over classes and over samples.
 
     From `Knowledge Distillation from A Stronger Teacher
-    <https://arxiv.org/abs/2205.10536>`_, with
-    :math:`p = softmax(z / T)` of shape (N, C):
+    <https://arxiv.org/abs/2205.10536>`_. With the logits :math:`z_s` of the
+    student and :math:`z_t` of the teacher, and their probabilities
+    :math:`p = softmax(z / T)` of shape (N, C),
 
     .. math::
-        T^2 \, (\beta \, mean_i (1 - r(p^S_{i \cdot}, p^T_{i \cdot})) +
-        \gamma \, mean_c (1 - r(p^S_{\cdot c}, p^T_{\cdot c})))
+        T^2 \, (\beta \, mean_i (1 - r(p_s[i, :], p_t[i, :])) +
+        \gamma \, mean_c (1 - r(p_s[:, c], p_t[:, c])))
 
-    with Pearson's correlation :math:`r` over the classes of a sample, and
-    over the samples of a class; where one of the two does not vary,
-    :math:`1 - r` is taken as 1/2, where neither does as 0. The second term is
-    taken over the samples of the call, so it depends on how a batch is split
-    over accelerators. With ``avg_factor`` both are summed over the samples
-    and divided by it.
+    where :math:`r` is Pearson's correlation. The first term is over the
+    classes of each sample, the second over the samples of each class. If one
+    of the two does not vary, :math:`1 - r` is taken as 1/2; if neither does,
+    as 0. With ``avg_factor`` both terms are summed over the samples and
+    divided by it. The second term needs all samples of a call, so it depends
+    on how a batch is split over devices.
 
-    Shapes: logits (..., C), all other axes taken together as samples;
-    ``weight`` broadcastable to (...) makes sums, means and correlations over
-    the samples weighted ones.
+    Shapes: logits (..., C), where every position on the other axes is a
+    sample. ``weight`` can be broadcast to (...); with it, sums, means and
+    correlations over samples are weighted.
 
     Args:
         beta (float): Weight of the correlation over classes. Defaults to 1.0.
-        gamma (float): Weight of that over samples. Defaults to 1.0.
-        temperature (float): T, where a call gives none. Defaults to 1.0.
+        gamma (float): Weight of the correlation over samples. Defaults to 1.0.
+        temperature (float): T, used if a call gives none. Defaults to 1.0.
         eps (float): Added to the sum of squares that a correlation divides
-            by, which bounds the gradient of a student that gives all classes
-            the same score, as some heads do at first. Defaults to 1e-8.
+            by. It bounds the gradient if the student gives all classes the
+            same score, as some heads do at first. Defaults to 1e-8.
         loss_weight (float): Factor of the result. Defaults to 1.0.
 
     Raises:
-        ValueError: If ``beta`` or ``gamma`` is negative, or ``eps`` is not
-            positive.
+        ValueError: If ``beta`` or ``gamma`` is negative, both are 0, or
+            ``eps`` or ``temperature`` is not positive.
+
+    Examples:
+        >>> dist_loss = DISTLoss(temperature=4.)
+        >>> student, teacher = torch.randn(8, 10), torch.randn(8, 10)
+        >>> dist_loss(student, teacher)  # a scalar
     """
 
     compares = 'softmax scores'
@@ -73,19 +79,19 @@ class DISTLoss(DistillationLoss):
         student, teacher = (
             F.softmax(x.flatten(0, -2) / temperature, -1)
             for x in (student, teacher))
-        each = self._apart(student, teacher, None, 1)
+        each = self._difference(student, teacher, None, 1)
         samples = len(each)
         if weight is not None:
             each, samples = each * weight[:, 0], weight.sum()
-        by_class = self._apart(student, teacher, weight, 0)
+        by_class = self._difference(student, teacher, weight, 0)
         loss = self.beta * each.sum() + self.gamma * samples * by_class.mean()
         if avg_factor is None:
             avg_factor = student.shape[0]
         return temperature**2 * loss / avg_factor
 
-    def _apart(self, student: Tensor, teacher: Tensor,
-               weight: Optional[Tensor], dim: int) -> Tensor:
-        """1 - Pearson along an axis, as half a squared distance."""
+    def _difference(self, student: Tensor, teacher: Tensor,
+                    weight: Optional[Tensor], dim: int) -> Tensor:
+        """1 - r along an axis: half the squared distance of unit vectors."""
         unit = []
         for x in (student, teacher):
             if weight is None:

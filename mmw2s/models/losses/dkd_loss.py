@@ -13,34 +13,43 @@ from .base import (AvgFactor, DistillationLoss, expand_weight,
 
 @MODELS.register_module()
 class DKDLoss(DistillationLoss):
-    r"""Knowledge distillation with target and other classes weighted apart.
+    r"""KL divergence with separate weights for the true and other classes.
 
     From `Decoupled Knowledge Distillation
-    <https://arxiv.org/abs/2203.08679>`_:
+    <https://arxiv.org/abs/2203.08679>`_. The loss of one sample, with the
+    logits :math:`z_s` of the student and :math:`z_t` of the teacher, is
 
     .. math::
-        T^2 \, (\alpha \, KL(b_T \, || \, b_S) +
-        \beta \, KL(\hat p_T \, || \, \hat p_S))
+        T^2 \, (\alpha \, KL(b_t \, || \, b_s) +
+        \beta \, KL(\hat p_t \, || \, \hat p_s))
 
-    where :math:`p = softmax(z / T)`, :math:`b` is the probability of the
-    sample's own class against that of all others together, and
-    :math:`\hat p` the distribution over the others alone. Averaged over the
-    samples, those of weight 0 included, or divided by ``avg_factor``. Of two
-    classes the other one is certain, and the second term 0.
+    With :math:`p = softmax(z / T)`, :math:`b` has two probabilities: that of
+    the true class, and that of all other classes together. :math:`\hat p` is
+    the distribution over the other classes alone; with two classes it has one
+    class, and the second term is 0. The result is the sum over all samples
+    divided by ``avg_factor``, or by their number, those of weight 0 included.
 
-    Shapes: logits (..., C) with C >= 2; ``weight`` broadcastable to (...);
-    ``target`` class indices (...), or soft labels (..., C), of which the
-    class with the largest share is taken.
+    Shapes: logits (..., C) with C >= 2; ``weight`` can be broadcast to (...);
+    ``target`` has class indices (...), or soft labels (..., C), for which the
+    class with the largest share is the true one.
 
     Args:
-        alpha (float): Weight of the own class's term. Defaults to 1.0.
+        alpha (float): Weight of the true class's term. Defaults to 1.0.
         beta (float): Weight of the other classes' term; the paper takes 0.5
             to 8 for classifiers. Defaults to 1.0.
-        temperature (float): T, where a call gives none. Defaults to 1.0.
+        temperature (float): T, used if a call gives none. Defaults to 1.0.
         loss_weight (float): Factor of the result. Defaults to 1.0.
 
     Raises:
-        ValueError: If ``alpha`` or ``beta`` is negative.
+        ValueError: If ``alpha`` or ``beta`` is negative, both are 0, or
+            ``temperature`` is not positive; from a call, if the logits have
+            one class or there are no labels.
+
+    Examples:
+        >>> dkd_loss = DKDLoss(beta=8., temperature=4.)
+        >>> student, teacher = torch.randn(8, 10), torch.randn(8, 10)
+        >>> target = torch.randint(10, (8, ))
+        >>> dkd_loss(student, teacher, target=target)  # a scalar
     """
 
     needs_target = True
@@ -68,7 +77,7 @@ class DKDLoss(DistillationLoss):
             raise ValueError('DKDLoss needs at least two classes, but got '
                              f'logits of shape {tuple(student.shape)}')
         own = label_of_each_sample(target, student).unsqueeze(-1)
-        # Where the others are: 0, ..., C - 1 without the own class.
+        # Indices of the other classes: 0, ..., C - 1 without the true class.
         others = torch.arange(classes - 1, device=own.device)
         others = others + (others >= own)
         binary, rest = [], []
@@ -76,7 +85,8 @@ class DKDLoss(DistillationLoss):
             logits = logits / temperature
             log_z = logits.logsumexp(-1, keepdim=True)
             logits_of_others = logits.gather(-1, others)
-            # log(1 - p) from the others' own sum: exact where p is near 1.
+            # log(1 - p) from the sum over the other classes, which is exact
+            # even where p is near 1.
             binary.append(
                 torch.cat([
                     logits.gather(-1, own),

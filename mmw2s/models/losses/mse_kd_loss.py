@@ -11,17 +11,26 @@ from .base import AvgFactor, DistillationLoss, expand_weight
 class MSEKDLoss(DistillationLoss):
     r"""Mean squared error, as in `FitNets <https://arxiv.org/abs/1412.6550>`_.
 
+    With the student's elements :math:`s_i` and the teacher's :math:`t_i`,
+
     .. math::
         \frac{1}{N} \sum_i w_i (s_i - t_i)^2
 
-    with :math:`N` = ``avg_factor``, or the number of elements, those of
-    weight 0 included. It grows with the square of the maps' scale; prefer
-    :class:`PKDLoss` unless that is wanted.
+    where :math:`N` is ``avg_factor``, or the number of elements, those of
+    weight 0 included. The loss grows with the square of the features' scale.
+    :class:`PKDLoss` does not depend on the scale.
 
-    Shapes: any; ``weight`` broadcastable to it.
+    Shapes: any; ``weight`` can be broadcast to it.
 
     Args:
         loss_weight (float): Factor of the result. Defaults to 1.0.
+
+    Raises:
+        ValueError: If ``loss_weight`` is negative.
+
+    Examples:
+        >>> mse_loss = MSEKDLoss()
+        >>> mse_loss(torch.randn(8, 16), torch.randn(8, 16))  # a scalar
     """
 
     def __init__(self, loss_weight: float = 1.0) -> None:

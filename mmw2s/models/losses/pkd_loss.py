@@ -11,36 +11,43 @@ from .base import AvgFactor, DistillationLoss, expand_weight, refuse_map
 
 @MODELS.register_module()
 class PKDLoss(DistillationLoss):
-    r"""Feature maps compared by their correlation, whatever their scale.
+    r"""Correlation of feature maps, which does not depend on their scale.
 
     From `PKD: General Distillation Framework for Object Detectors via Pearson
-    Correlation Coefficient <https://arxiv.org/abs/2207.02039>`_:
+    Correlation Coefficient <https://arxiv.org/abs/2207.02039>`_. With the
+    student's maps :math:`s` and the teacher's :math:`t`,
 
     .. math::
         \frac{1}{2} \, mean((n(s) - n(t))^2) \, = \, 1 - Pearson(s, t)
 
-    where :math:`n(x) = (x - mean) / \sqrt{var + eps}` standardises every
-    channel. The mean is over images, channels and locations; with
-    ``avg_factor``, the mean over channels is summed over images and locations
-    and divided by it.
+    where :math:`n(x) = (x - mean) / \sqrt{var + eps}` standardizes every
+    channel. The mean is over images, channels and locations. With
+    ``avg_factor``, the mean over the channels is summed over images and
+    locations, and divided by it.
 
-    Shapes: maps (B, C, H, W); ``weight``, a mask or weights of the
-    locations, broadcastable to (B, 1, H, W), makes mean, variance and the
-    final mean weighted ones.
+    Shapes: maps (B, C, H, W). ``weight`` is a mask, or weights of the
+    locations, and can be broadcast to (B, 1, H, W). It weights mean, variance
+    and the final mean.
 
     Args:
-        per_image (bool): Standardise over the locations of each image, so
-            that the loss does not depend on how a batch is split over
-            accelerators; False takes the whole batch together, as the paper's
-            code does. Defaults to True.
-        eps (float): Added to the variance. It keeps the gradients of constant
-            maps finite; maps whose standard deviation is not well above its
-            root are not scale-free. Defaults to 1e-6.
+        per_image (bool): If True, each image is standardized on its own, and
+            the loss does not depend on how a batch is split over devices. If
+            False, the whole batch is standardized together, as in the paper's
+            code. Defaults to True.
+        eps (float): Added to the variance, so that constant maps have finite
+            gradients. The scale starts to matter for maps whose variance is
+            not far above ``eps``. Defaults to 1e-6.
         loss_weight (float): Factor of the result. The paper takes 6 to 10
             for detectors. Defaults to 1.0.
 
     Raises:
-        ValueError: If ``eps`` is not positive.
+        ValueError: If ``eps`` is not positive or ``loss_weight`` is negative.
+
+    Examples:
+        >>> pkd_loss = PKDLoss(loss_weight=10.)
+        >>> student = torch.randn(2, 256, 20, 30)
+        >>> teacher = torch.randn(2, 256, 20, 30)
+        >>> pkd_loss(student, teacher)  # a scalar
     """
 
     compares = 'feature maps'
@@ -60,8 +67,8 @@ class PKDLoss(DistillationLoss):
         """Each of the maps with mean 0 and variance 1 in every channel."""
         if weight is not None:
             total = weight.sum(self.dims, keepdim=True)
-            # An image without weight has neither mean nor variance: any will
-            # do, as long as it is finite.
+            # An image whose weights are all 0 does not count in the loss, but
+            # its mean and variance must be finite.
             share = weight / total.masked_fill(total == 0, 1.)
         results = []
         for x in maps:

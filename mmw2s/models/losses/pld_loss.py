@@ -12,29 +12,42 @@ from .base import (AvgFactor, DistillationLoss, expand_weight,
 
 @MODELS.register_module()
 class PLDLoss(DistillationLoss):
-    r"""The teacher's order of the classes, the right one put first.
+    r"""Ranking of the classes: the true class first, then the teacher's order.
 
     From `PLD: A Choice-Theoretic List-Wise Knowledge Distillation
-    <https://arxiv.org/abs/2506.12542>`_, the Plackett-Luce likelihood of an
-    order, each choice weighted by the teacher's confidence in it:
+    <https://arxiv.org/abs/2506.12542>`_. It is the negative log likelihood of
+    a ranking in the Plackett-Luce model, which chooses one class after the
+    other. Each choice is weighted by the teacher's confidence in the class.
+    The loss of one sample is
 
     .. math::
         \sum_k q_{\pi_k} \, (-s_{\pi_k} + \log \sum_{l \ge k} e^{s_{\pi_l}}),
         \quad q = softmax(t / T)
 
-    with the student's logits :math:`s`, the teacher's :math:`t`, and the
-    order :math:`\pi`: the sample's own class, then the others by falling
-    :math:`t`. Averaged over the samples, those of weight 0 included, or
-    divided by ``avg_factor``. The first choice is the cross entropy with the
-    label, so this is not 0 where the two models agree.
+    with the logits :math:`s` of the student and :math:`t` of the teacher. The
+    ranking :math:`\pi` starts with the true class; the other classes follow
+    from the largest :math:`t` to the smallest. The result is the sum over all
+    samples divided by ``avg_factor``, or by their number, those of weight 0
+    included. The first choice is the cross entropy with the label, so the
+    loss is not 0 when the two models agree.
 
-    Shapes: logits (..., C); ``weight`` broadcastable to (...); ``target``
-    class indices (...), or soft labels (..., C), of which the class with the
-    largest share is taken.
+    Shapes: logits (..., C); ``weight`` can be broadcast to (...); ``target``
+    has class indices (...), or soft labels (..., C), for which the class with
+    the largest share is the true one.
 
     Args:
-        temperature (float): T, where a call gives none. Defaults to 1.0.
+        temperature (float): T, used if a call gives none. Defaults to 1.0.
         loss_weight (float): Factor of the result. Defaults to 1.0.
+
+    Raises:
+        ValueError: If ``temperature`` is not positive or ``loss_weight`` is
+            negative; from a call, if there are no labels.
+
+    Examples:
+        >>> pld_loss = PLDLoss()
+        >>> student, teacher = torch.randn(8, 10), torch.randn(8, 10)
+        >>> target = torch.randint(10, (8, ))
+        >>> pld_loss(student, teacher, target=target)  # a scalar
     """
 
     needs_target = True

@@ -17,10 +17,10 @@ import mmw2s.datasets.converters.cifar10 as cifar10
 import mmw2s.datasets.local_cifar10  # noqa: F401
 from mmw2s.datasets.converters import write_cifar10
 
-COUNT = 4  # pictures a batch
+COUNT = 4  # images a batch
 
 
-def picture(name):
+def image(name):
     """Red, green and blue planes of a batch, in the official layout."""
     rng = np.random.RandomState(len(name) * 7 + ord(name[-1]))
     return rng.randint(0, 256, (COUNT, 3072)).astype(np.uint8)
@@ -44,7 +44,7 @@ def archive(files):
 def official():
     files = {
         f'cifar-10-batches-py/{name}':
-        pickle.dumps(dict(data=picture(name), labels=labels(name)))
+        pickle.dumps(dict(data=image(name), labels=labels(name)))
         for name in cifar10.BATCHES
     }
     meta = pickle.dumps(dict(label_names=list(cifar10.CLASSES)))
@@ -57,7 +57,7 @@ def official():
 def package():
     files = {}
     for name in cifar10.BATCHES:
-        rgb = picture(name).reshape(COUNT, 3, 1024).transpose(0, 2, 1)
+        rgb = image(name).reshape(COUNT, 3, 1024).transpose(0, 2, 1)
         _, png = cv2.imencode('.png', rgb[:, :, ::-1])
         files[f'package/{name}.png'] = png.tobytes()
     train = sum((labels(f'data_batch_{i}') for i in range(1, 6)), [])
@@ -135,7 +135,7 @@ def check(root):
         assert dataset.metainfo['classes'] == cifar10.CLASSES
         for i in range(len(dataset)):
             name, row = names[i // COUNT], i % COUNT
-            expected = picture(name)[row].reshape(3, 32, 32)
+            expected = image(name)[row].reshape(3, 32, 32)
             assert np.array_equal(dataset[i]['img'],
                                   expected.transpose(1, 2, 0))
             assert dataset[i]['gt_label'] == labels(name)[row]

@@ -104,10 +104,10 @@ def test_a_digit_changes_the_scene_inside_its_box_only():
 
 def test_scenes_written_already_are_left_alone(tmp_path):
     root = small(tmp_path / 'a')
-    picture = root / 'train' / '000001.png'
-    before = picture.stat().st_mtime_ns
+    image = root / 'train' / '000001.png'
+    before = image.stat().st_mtime_ns
     assert small(tmp_path / 'a') == root
-    assert picture.stat().st_mtime_ns == before
+    assert image.stat().st_mtime_ns == before
 
 
 def test_scenes_of_another_seed_are_not_taken_for_these(tmp_path):

@@ -156,10 +156,10 @@ def on_a_rank(rank, folder):
 def test_two_ranks_stay_equal_and_learn_what_one_would(tmp_path):
     multiprocessing.start_processes(
         on_a_rank, (str(tmp_path), ), nprocs=2, start_method='fork')
-    ours, theirs = (torch.load(tmp_path / f'{rank}.pth') for rank in (0, 1))
-    assert torch.equal(ours, theirs)
+    first, second = (torch.load(tmp_path / f'{rank}.pth') for rank in (0, 1))
+    assert torch.equal(first, second)
     alone = ChannelAdapters(0)
     for i in range(3):
         pair = pair_of(alone, maps(3, i), maps(5, i + 1))
         alone.fit([pair], compare())
-    torch.testing.assert_close(ours, pair.adapter.detach())
+    torch.testing.assert_close(first, pair.adapter.detach())

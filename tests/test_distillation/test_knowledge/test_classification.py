@@ -337,10 +337,10 @@ def test_the_losses_of_a_matched_teacher_are_of_the_students_labels(tmp_path):
     ClassLogits().match_classes(teacher, CLASSES)
     feats = plain.model.extract_feat(batch()[0])
     columns = torch.tensor([2, 4, 1])
-    ours = torch.tensor([0, 1, 2, 0])
+    labels = torch.tensor([0, 1, 2, 0])
     assert torch.equal(
-        teacher.model.head(feats, ours),
-        plain.model.head(feats, columns[ours])[:, columns])
+        teacher.model.head(feats, labels),
+        plain.model.head(feats, columns[labels])[:, columns])
 
 
 @pytest.mark.parametrize('names', [CLASSES, None, ('ant', 'elk', 'cat')])

@@ -72,17 +72,17 @@ def test_the_teacher_is_not_told_the_labels_that_are_dropped():
     assert 0 < (told[0] == 3).sum() < 16
 
 
-@pytest.mark.parametrize('ours, theirs, kind, common, gamma', [
-    ('sample', 'sample', 'auto', 'sample', None),
-    ('sample', 'epsilon', 'auto', 'epsilon', 5.),
-    ('v_prediction', 'sample', 'auto', 'epsilon', 5.),
-    ('epsilon', 'v_prediction', 'auto', 'epsilon', None),
-    ('epsilon', 'epsilon', 'v_prediction', 'v_prediction', None),
+@pytest.mark.parametrize('predicted, kind, common, gamma', [
+    (('sample', 'sample'), 'auto', 'sample', None),
+    (('sample', 'epsilon'), 'auto', 'epsilon', 5.),
+    (('v_prediction', 'sample'), 'auto', 'epsilon', 5.),
+    (('epsilon', 'v_prediction'), 'auto', 'epsilon', None),
+    (('epsilon', 'epsilon'), 'v_prediction', 'v_prediction', None),
 ])
 def test_models_that_predict_different_things_are_compared_as_one(
-        ours, theirs, kind, common, gamma):
-    student = build(diffusion(12, kind=ours))
-    teacher = build(diffusion(8, kind=theirs), 1)
+        predicted, kind, common, gamma):
+    student = build(diffusion(12, kind=predicted[0]))
+    teacher = build(diffusion(8, kind=predicted[1]), 1)
     entry = dict(KD, knowledge=dict(type='Denoising', kind=kind))
     losses, noisy, t, _ = distil(student, teacher, [entry])
     alphas = student.alphas_cumprod[t]
@@ -102,10 +102,10 @@ def test_timesteps_can_be_all_alike_where_only_one_predicts_the_image():
         KD, knowledge=dict(type='Denoising', min_snr_gamma=float('inf')))
     losses, noisy, t, _ = distil(student, teacher, [entry])
     alphas = student.alphas_cumprod[t]
-    ours = convert(
+    found = convert(
         student.denoise(noisy, t), noisy, alphas, 'sample', 'epsilon')
     assert_close(losses['loss_kd_denoising'],
-                 (ours - teacher.denoise(noisy, t)).square().mean())
+                 (found - teacher.denoise(noisy, t)).square().mean())
 
 
 def test_timesteps_are_weighted_where_asked():
@@ -180,7 +180,7 @@ def test_it_is_the_default_of_diffusion_models():
 
 
 @pytest.mark.parametrize('knowledge', [Denoising, DenoisingFeatures])
-@pytest.mark.parametrize('theirs, message', [
+@pytest.mark.parametrize('teacher, message', [
     (diffusion(denoiser=dict(sample_size=16)), r'\(1, 16, 16\) images'),
     (diffusion(denoiser=dict(in_channels=3, out_channels=3)),
      r'\(3, 8, 8\) images'),
@@ -197,9 +197,9 @@ def test_it_is_the_default_of_diffusion_models():
             bgr_to_rgb=True)), 'red and blue'),
 ])
 def test_a_teacher_that_sees_other_noisy_images_is_refused(
-        knowledge, theirs, message):
+        knowledge, teacher, message):
     with pytest.raises(ValueError, match=message):
-        knowledge().check(build(diffusion()), build(theirs))
+        knowledge().check(build(diffusion()), build(teacher))
 
 
 def test_other_models_are_refused():

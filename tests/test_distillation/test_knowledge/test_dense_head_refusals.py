@@ -148,21 +148,21 @@ def test_a_head_that_is_given_more_than_maps_is_refused():
 
 
 def test_another_scale_of_the_same_box_code_is_refused():
-    ours, theirs = (
+    student, teacher = (
         changed(ATSS, bbox_coder=dict(type='TBLRBBoxCoder', normalizer=n))
         for n in (4., 8.))
-    text = refusal(ours, theirs, output='boxes')
+    text = refusal(student, teacher, output='boxes')
     assert 'box code' in text and "'normalizer': 8.0" in text
-    DenseHeadOutputs('boxes').check(build(ours), build(ours))
+    DenseHeadOutputs('boxes').check(build(student), build(student))
 
 
 def test_how_a_box_is_clipped_is_no_part_of_its_code():
-    ours, theirs = (
+    student, teacher = (
         changed(
             RETINA,
             bbox_coder=dict(type='DeltaXYWHBBoxCoder', clip_border=clip))
         for clip in (True, False))
-    DenseHeadOutputs('boxes').check(build(ours), build(theirs))
+    DenseHeadOutputs('boxes').check(build(student), build(teacher))
 
 
 def test_outputs_of_other_shapes_are_refused_on_the_first_batch(tmp_path):

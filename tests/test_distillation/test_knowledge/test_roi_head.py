@@ -92,9 +92,9 @@ def test_the_teacher_scores_the_proposals_that_the_student_has_sampled(
     expected = scores if output == 'scores' else deltas.reshape(-1, 2, 4)
     assert torch.allclose(pair.teacher, expected, atol=1e-5)
     assert pair.teacher.std() > 0.1
-    ours = captured['roi_head.bbox_head'][-1].output
+    logits = captured['roi_head.bbox_head'][-1].output
     assert torch.equal(
-        pair.student.flatten(1), ours[0 if output == 'scores' else 1])
+        pair.student.flatten(1), logits[0 if output == 'scores' else 1])
     assert pair.name == f'roi_head.bbox_head.{output}'
 
 
@@ -319,8 +319,8 @@ def test_masks_are_those_of_the_positive_rois_own_classes(models):
             maps, rois=rois)['mask_preds']
     for i, label in enumerate(labels):
         assert torch.allclose(pair.teacher[i, ..., 0], expected[i, label])
-        ours = captured['roi_head.mask_head'][0].output[i, label]
-        assert torch.equal(pair.student[i, ..., 0], ours)
+        logits = captured['roi_head.mask_head'][0].output[i, label]
+        assert torch.equal(pair.student[i, ..., 0], logits)
     assert pair.avg_factor.item() == len(rois) * 4 * 4
     loss = QualityFocalKDLoss()(
         pair.student, pair.teacher, avg_factor=pair.avg_factor)
@@ -335,8 +335,8 @@ def test_masks_that_tell_no_classes_are_read(tmp_path):
     student, teacher = build(cfg), teacher_of(cfg, tmp_path / 't.pth')
     (pair, ), captured, _ = pairs_in_training(
         RoIHeadOutputs('masks'), student, teacher)
-    ours = captured['roi_head.mask_head'][0].output
-    assert torch.equal(pair.student[..., 0], ours[:, 0])
+    logits = captured['roi_head.mask_head'][0].output
+    assert torch.equal(pair.student[..., 0], logits[:, 0])
 
 
 # -- nothing to compare, and precision -----------------------------------

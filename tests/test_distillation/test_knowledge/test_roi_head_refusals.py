@@ -76,10 +76,10 @@ def test_a_head_that_sees_several_objects_in_an_roi_is_refused():
             type='DeltaXYWHBBoxCoder', target_stds=[.2, .2, .4, .4]))
 ])
 def test_another_box_code_is_refused_where_boxes_are_distilled(change):
-    ours, theirs = faster_rcnn(), faster_rcnn(**change)
-    text = refusal(ours, theirs, output='boxes')
+    student, teacher = faster_rcnn(), faster_rcnn(**change)
+    text = refusal(student, teacher, output='boxes')
     assert 'box code' in text and 'Give both heads the same' in text
-    RoIHeadOutputs('scores').check(build(ours), build(theirs))
+    RoIHeadOutputs('scores').check(build(student), build(teacher))
 
 
 def test_the_codes_of_stages_that_are_compared_with_one_another_count():
@@ -161,9 +161,9 @@ def test_boxes_of_five_numbers_are_refused_where_boxes_are_distilled():
 
 
 def test_what_to_distil_instead_is_a_module_that_both_models_have():
-    ours, theirs = c4(), faster_rcnn(num_classes=80)
+    student, teacher = c4(), faster_rcnn(num_classes=80)
     assert 'knowledge FPNFeatures, module="backbone", ' \
-        'teacher_module="neck"' in refusal(ours, theirs)
+        'teacher_module="neck"' in refusal(student, teacher)
 
 
 def test_a_bad_field_is_refused():

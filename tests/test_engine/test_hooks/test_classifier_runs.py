@@ -117,12 +117,12 @@ def test_the_teacher_sees_the_very_pictures_that_augmentation_made(
     pairs = list(zip(seen[::2], seen[1::2]))[:4]
     mean, std = torch.tensor(CAFFE['mean']), torch.tensor(CAFFE['std'])
     mean, std = mean.view(3, 1, 1), std.view(3, 1, 1)
-    for (first, ours), (second, theirs) in pairs:
+    for (first, given), (second, converted) in pairs:
         assert (first, second) == ('student', 'teacher')
-        pixels = (theirs * std + mean).flip(1)
-        torch.testing.assert_close(pixels, ours * 60 + 120, rtol=0, atol=1e-3)
+        pixels = (converted * std + mean).flip(1)
+        torch.testing.assert_close(pixels, given * 60 + 120, rtol=0, atol=1e-3)
     # They were mixed: of whole numbers, averages are none.
-    parts = [(ours * 60 + 120).frac().abs() for (_, ours), _ in pairs]
+    parts = [(given * 60 + 120).frac().abs() for (_, given), _ in pairs]
     fractions = any(((part > 0.01) & (part < 0.99)).any() for part in parts)
     assert fractions is (augment is mixed)
 

@@ -91,9 +91,9 @@ def test_the_teacher_sees_the_pictures_of_the_student(pictures, tmp_path,
                      make_teacher(tmp_path / 'caffe.pth', **CAFFE))
     change(cfg)
     seen = seen_by_both(cfg, monkeypatch)
-    for ours, theirs in seen:
-        torch.testing.assert_close(theirs, ours, rtol=0, atol=1e-2)
-    sizes = [ours.shape[-1] for ours, _ in seen]
+    for given, converted in seen:
+        torch.testing.assert_close(converted, given, rtol=0, atol=1e-2)
+    sizes = [given.shape[-1] for given, _ in seen]
     assert len(set(sizes)) > 1
     if change is mixed_until_the_second_epoch:
         assert sizes == [64] * 4 + [96] * 4

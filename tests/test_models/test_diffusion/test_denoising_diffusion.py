@@ -8,7 +8,7 @@ from tiny_diffusion import batch, build, diffusion
 from torch.testing import assert_close
 
 from mmw2s.models.diffusion.fixed_noise import fixed_timesteps
-from mmw2s.models.diffusion.parameterisation import KINDS
+from mmw2s.models.diffusion.prediction_type import PREDICTION_TYPES
 from mmw2s.utils import versions
 
 DIT = dict(
@@ -23,7 +23,7 @@ DIT = dict(
     num_embeds_ada_norm=3)
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', PREDICTION_TYPES)
 def test_loss_is_that_of_a_plain_loop(kind):
     model = build(diffusion(kind=kind))
     inputs, samples = batch()
@@ -112,7 +112,7 @@ def test_errors_are_the_same_each_time_and_in_any_batch():
     assert_close(errors(model, inputs[2:], samples[2:]), first[2:])
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', PREDICTION_TYPES)
 def test_errors_are_of_the_noise_whatever_is_predicted(kind):
     model = build(diffusion(kind=kind))
     inputs, samples = batch()
@@ -188,14 +188,14 @@ def test_images_are_those_of_diffusers_own_pipeline(kind):
     pipeline = getattr(diffusers, f'{kind}Pipeline')(model.denoiser,
                                                      model.sampler)
     pipeline.set_progress_bar_config(disable=True)
-    theirs = pipeline(
+    wanted = pipeline(
         generator=torch.Generator().manual_seed(3),
         num_inference_steps=4,
         output_type='np').images
     # The first draw of a seed is the noise that both begin with; what DDPM
     # adds on the way are the next ones.
-    ours = model.sample([3]).permute(0, 2, 3, 1) / 255.
-    assert_close(ours, torch.from_numpy(theirs).float(), atol=2 / 255, rtol=0)
+    found = model.sample([3]).permute(0, 2, 3, 1) / 255.
+    assert_close(found, torch.from_numpy(wanted).float(), atol=2 / 255, rtol=0)
 
 
 def test_classes_are_taken_in_turns(monkeypatch):
@@ -331,7 +331,7 @@ def test_parts_that_do_not_fit_are_refused_when_it_is_built(cfg, message):
         build(cfg)
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', PREDICTION_TYPES)
 def test_timesteps_can_be_weighted_where_no_image_is_left(kind):
     model = build(
         diffusion(

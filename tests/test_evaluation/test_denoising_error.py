@@ -7,7 +7,7 @@ from mmw2s.records.targets import infer_rule
 
 
 def test_it_is_the_mean_over_all_images():
-    metric = METRICS.build(dict(type='DenoisingLoss'))
+    metric = METRICS.build(dict(type='DenoisingError'))
     for errors in ([1., 2., 3.], [6.]):
         metric.process(
             None,
@@ -15,11 +15,15 @@ def test_it_is_the_mean_over_all_images():
     assert metric.evaluate(4) == {'diffusion/denoising_mse': 3.}
 
 
+def test_its_name_of_the_first_version_still_works():
+    assert METRICS.get('DenoisingLoss') is METRICS.get('DenoisingError')
+
+
 def test_less_of_it_is_better():
     assert infer_rule('diffusion/denoising_mse') == 'less'
 
 
 def test_samples_of_another_model_are_refused():
-    metric = METRICS.build(dict(type='DenoisingLoss'))
+    metric = METRICS.build(dict(type='DenoisingError'))
     with pytest.raises(ValueError, match='denoising_error.*DenoisingDiffu'):
         metric.process(None, [dict(pred_label=1)])

@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from mmw2s.models.diffusion.parameterisation import (KINDS, convert,
-                                                     min_snr_weight, target_of)
+from mmw2s.models.diffusion.prediction_type import (PREDICTION_TYPES, convert,
+                                                    min_snr_weight, target_of)
 
 ALPHAS = torch.tensor([0.99, 0.5, 0.04])
 
@@ -16,8 +16,8 @@ def noisy_images():
     return images, noise, a * images + s * noise
 
 
-@pytest.mark.parametrize('to', KINDS)
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('to', PREDICTION_TYPES)
+@pytest.mark.parametrize('kind', PREDICTION_TYPES)
 def test_a_perfect_prediction_stays_perfect_in_every_other_kind(kind, to):
     images, noise, noisy = noisy_images()
     prediction = target_of(kind, images, noise, ALPHAS)
@@ -40,7 +40,7 @@ def test_v_is_what_diffusers_takes_for_it():
 
 
 @pytest.mark.parametrize('gamma', [0.5, 5., 1000.])
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', PREDICTION_TYPES)
 def test_min_snr_counts_an_error_alike_in_every_kind(kind, gamma):
     images, noise, noisy = noisy_images()
     wrong = images + torch.randn_like(images)
