@@ -24,8 +24,7 @@ default_hooks = dict(
         teacher=dict(
             config='{{ fileDirname }}/diffusion/ddpm_64-2_cifar10.py',
             checkpoint='work_dirs/ddpm_64-2_cifar10/iter_20000.pth'),
-        # By the error, not the FID: it moves by less from one validation to
-        # the next.
+        # By default it would be the FID.
         stop=dict(type='SurpassTeacher', metric='diffusion/denoising_mse')),
     time_to_target=dict(
         type='mmw2s.TimeToTargetHook',

@@ -21,9 +21,8 @@ param_scheduler[1].update(T_max=max_epochs, end=max_epochs)
 
 default_hooks = dict(
     logger=dict(interval=13),
-    checkpoint=dict(max_keep_ckpts=-1))  # to choose from
-randomness = dict(
-    seed=0,
+    checkpoint=dict(max_keep_ckpts=-1),  # to choose from
     time_to_target=dict(
         type='TimeToTargetHook',
         targets={'coco/bbox_mAP': [0.30, 0.35, 0.40, 0.44]}))
+randomness = dict(seed=0)

@@ -1,12 +1,14 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 # The weak teacher of the subset (2,846 / 308 images in COCO's layout in
 # data/coco), without a download and on one CPU thread.
-_base_ = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
+_base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
 custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
 
 # No weights of ImageNet: the backbone learns from scratch, all of it, and with
 # an optimizer that does so in a few hundred steps.
-model = dict(backbone=dict(frozen_stages=-1, norm_eval=False, init_cfg=None))
+model = dict(
+    backbone=dict(depth=18, frozen_stages=-1, norm_eval=False, init_cfg=None),
+    neck=dict(in_channels=[64, 128, 256, 512]))
 optim_wrapper = dict(
     _delete_=True,
     type='BF16OptimWrapper',

@@ -14,4 +14,7 @@ default_hooks = dict(
             config='{{ fileDirname }}/retinanet_r34_scratch_coco.py',
             checkpoint='work_dirs/retinanet_r34_scratch_coco/epoch_12.pth'),
         stop=dict(type='SurpassTeacher', metric='coco/bbox_mAP_50')),
-    time_to_target=dict(targets={'coco/bbox_mAP_50': [0.10, 0.15, 0.20]}))
+    time_to_target=dict(
+        _delete_=True,
+        type='mmw2s.TimeToTargetHook',
+        targets={'coco/bbox_mAP_50': [0.10, 0.15, 0.20]}))
