@@ -19,8 +19,8 @@ default_hooks = dict(
         type='mmw2s.WeakTeacherDistillHook',
         teacher=dict(
             config='{{ fileDirname }}/resnet18-slim_1xb64_imagenette-96px.py',
-            checkpoint=
-            'work_dirs/resnet18-slim_1xb64_imagenette-96px/epoch_30.pth')),
+            checkpoint='work_dirs/resnet18-slim_1xb64_imagenette-96px/'
+            'epoch_30.pth')),
     time_to_target=dict(
         type='mmw2s.TimeToTargetHook',
         targets={'accuracy/top1': [50., 60., 70., 75., 80.]}))

@@ -17,8 +17,9 @@ def hook_configs(cfg: Mapping, kind: str) -> List[dict]:
         *(cfg.get('default_hooks') or {}).values(),
         *(cfg.get('custom_hooks') or [])
     ]
-    # A default hook that is switched off is None.
-    return [hook for hook in hooks if hook and _name(hook['type']) == kind]
+    # A default hook that is switched off is None; one that is only adjusted
+    # has no type.
+    return [hook for hook in hooks if hook and _name(hook.get('type')) == kind]
 
 
 def _name(kind: object) -> str:

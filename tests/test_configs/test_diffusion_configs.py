@@ -117,9 +117,8 @@ def test_what_the_hook_chooses_is_what_was_measured_and_fits_the_run(name):
         type='WarmupHoldDecay', warmup=0.02, hold=0.13, decay=0.15, unit='run')
     stop = STOP_RULES.build(hook.get('stop') or default_stop(True, 1))
     metrics = cfg.val_evaluator
-    kinds = {m.type for m in metrics} if isinstance(metrics, list) else {
-        metrics.type
-    }
+    metrics = metrics if isinstance(metrics, list) else [metrics]
+    kinds = {metric.type for metric in metrics}
     # By the error, also where it would take an FID by itself.
     assert kinds == {'DenoisingLoss'} or \
         stop.metric == 'diffusion/denoising_mse'
