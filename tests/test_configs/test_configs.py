@@ -194,6 +194,13 @@ def test_an_old_config_still_inherits_the_hooks_by_position(tmp_path, kind):
     assert cfg.custom_imports == dict(imports=['json'])
 
 
+def test_the_hooks_by_position_are_there_for_the_python_style():
+    cfg = Config.fromfile(
+        osp.join(osp.dirname(mmw2s.__file__), 'configs', 'w2s.py'))
+    assert [hook['type'].__name__ for hook in cfg.custom_hooks
+            ] == ['WeakTeacherDistillHook', 'TimeToTargetHook']
+
+
 def types_in(node):
     if isinstance(node, dict):
         if isinstance(node.get('type'), str):
