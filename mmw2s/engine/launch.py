@@ -45,9 +45,9 @@ def load_config(name: str, cfg_options: Optional[dict] = None) -> Config:
         cfg.merge_from_dict(cfg_options)
     if isinstance(cfg.get('custom_hooks'), dict):
         raise ValueError(
-            'custom_hooks should be a list, but the options for custom_hooks.'
-            f'{next(iter(cfg.custom_hooks))} find none: the hooks of the '
-            'configs of mmw2s go by name, as in default_hooks.w2s.teacher...')
+            f'an option names custom_hooks.{next(iter(cfg.custom_hooks))}, '
+            'but the config has no such list: in those of mmw2s hooks go by '
+            'name, as in default_hooks.w2s.teacher.checkpoint=...')
     return cfg
 
 
