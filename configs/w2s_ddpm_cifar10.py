@@ -6,8 +6,9 @@
 #
 # For one GPU; its baseline is this config with tools/train.py --no-distill.
 _base_ = [
-    '_base_/models/ddpm_unet_cifar10.py', '_base_/datasets/cifar10_fid_10k.py',
-    '_base_/schedules/diffusion_20k.py', '_base_/w2s_diffusion.py'
+    '_base_/models/ddpm_unet_cifar10.py',
+    '_base_/datasets/cifar10_fid_10k.py',
+    '_base_/schedules/diffusion_20k.py',
 ]
 custom_imports = dict(
     imports=['mmw2s', 'mmw2s.datasets.local_cifar10'],
@@ -17,8 +18,14 @@ model = dict(
     denoiser=dict(block_out_channels=(128, 256, 256, 256), layers_per_block=3))
 optim_wrapper = dict(type='BF16OptimWrapper')
 
-custom_hooks = _base_.custom_hooks
-custom_hooks[0].teacher = dict(
-    config='{{ fileDirname }}/diffusion/ddpm_64-2_cifar10.py',
-    checkpoint='work_dirs/ddpm_64-2_cifar10/iter_20000.pth')
-custom_hooks[1].targets = {'diffusion/fid_10k_ddim50': [100., 80., 60.]}
+default_hooks = dict(
+    w2s=dict(
+        type='mmw2s.WeakTeacherDistillHook',
+        teacher=dict(
+            config='{{ fileDirname }}/diffusion/ddpm_64-2_cifar10.py',
+            checkpoint='work_dirs/ddpm_64-2_cifar10/iter_20000.pth'),
+        # By default it would be the FID.
+        stop=dict(type='SurpassTeacher', metric='diffusion/denoising_mse')),
+    time_to_target=dict(
+        type='mmw2s.TimeToTargetHook',
+        targets={'diffusion/fid_10k_ddim50': [100., 80., 60.]}))

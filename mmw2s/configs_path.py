@@ -1,9 +1,25 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Find the configs of mmw2s, in the checkout or in the installed wheel."""
 import difflib
+import warnings
 from pathlib import Path
+from typing import Optional
 
 _PACKAGE = Path(__file__).resolve().parent
+# Folders and files that have moved: their old names work for one version.
+_MOVED = {
+    'bccd/': 'detection/bccd/',
+    'coco_subset/': 'detection/coco/',
+    'paper/': 'detection/coco/',
+    'quickstart/': 'detection/digits/',
+    'w2s_faster_rcnn_r101_coco': 'detection/coco/w2s_faster_rcnn_r101_coco',
+    'w2s_retinanet_coco_short': 'detection/coco/w2s_retinanet_coco_short',
+    # What is distilled, and how strongly, now follows from the model.
+    '_base_/w2s_classification': '_base_/w2s',
+    '_base_/w2s_diffusion': '_base_/w2s',
+    '_base_/w2s_one_stage': '_base_/w2s',
+    '_base_/w2s_two_stage': '_base_/w2s',
+}
 
 
 def configs_root() -> Path:
@@ -20,6 +36,9 @@ def config(name: str) -> str:
 
         _base_ = [__import__('mmw2s').config('w2s_retinanet_coco.py')]
 
+    A config that has moved is found by its old name too, with a
+    ``DeprecationWarning`` that says the new one.
+
     Args:
         name (str): Path below ``configs/``; ``.py`` may be left out.
 
@@ -31,9 +50,18 @@ def config(name: str) -> str:
             nearest ones.
     """
     root = configs_root()
-    for path in (root / name, root / f'{name}.py'):
-        if path.is_file():
-            return str(path)
+    found = _find(root, name)
+    if found is not None:
+        return found
+    new = _new_name(name)
+    found = new and _find(root, new)
+    if found:
+        warnings.warn(
+            f'the config "{name}" has moved to "{new}"; the old name goes '
+            'with the next version',
+            DeprecationWarning,
+            stacklevel=2)
+        return found
     known = sorted(
         path.relative_to(root).as_posix() for path in root.rglob('*.py'))
     # Compared by file name too: the folder is what people forget.
@@ -45,3 +73,20 @@ def config(name: str) -> str:
     hint = f'did you mean {" or ".join(nearest)}?' if nearest else \
         f'there are: {", ".join(known)}'
     raise FileNotFoundError(f'mmw2s has no config "{name}" in {root}: {hint}')
+
+
+def _find(root: Path, name: str) -> Optional[str]:
+    for path in (root / name, root / f'{name}.py'):
+        if path.is_file():
+            return str(path)
+    return None
+
+
+def _new_name(name: str) -> Optional[str]:
+    """Where a config of an old name is, or None if it has not moved."""
+    below = name[len('configs/'):] if name.startswith('configs/') else name
+    stem = below[:-len('.py')] if below.endswith('.py') else below
+    for old, new in _MOVED.items():
+        if stem == old or old.endswith('/') and stem.startswith(old):
+            return f'{new}{stem[len(old):]}.py'
+    return None

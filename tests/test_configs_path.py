@@ -10,26 +10,48 @@ from mmw2s import configs_path
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    for name in ('w2s_retinanet_coco.py', 'paper/w2s_r50.py',
-                 'quickstart/digits.py'):
+    for name in ('w2s_retinanet_coco.py', 'detection/coco/w2s_r50.py',
+                 'detection/digits/digits.py'):
         path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text('answer = 42')
     monkeypatch.setattr(configs_path, 'configs_root', lambda: tmp_path)
     return tmp_path
 
 
-@pytest.mark.parametrize('name', ['paper/w2s_r50.py', 'paper/w2s_r50'])
+@pytest.mark.parametrize(
+    'name', ['detection/coco/w2s_r50.py', 'detection/coco/w2s_r50'])
 def test_a_config_is_found_with_and_without_its_ending(root, name):
     path = mmw2s.config(name)
     assert osp.isabs(path)
-    assert path == str(root / 'paper' / 'w2s_r50.py')
+    assert path == str(root / 'detection' / 'coco' / 'w2s_r50.py')
 
 
 def test_a_config_of_ones_own_can_inherit_from_it(root, tmp_path):
     own = tmp_path / 'own.py'
-    own.write_text("_base_ = [__import__('mmw2s').config('paper/w2s_r50.py')]")
+    own.write_text(
+        "_base_ = [__import__('mmw2s').config('detection/coco/w2s_r50.py')]")
     assert Config.fromfile(str(own)).answer == 42
+
+
+@pytest.mark.parametrize('old, new', [
+    ('paper/w2s_r50.py', 'detection/coco/w2s_r50.py'),
+    ('configs/quickstart/digits', 'detection/digits/digits.py'),
+])
+def test_an_old_name_finds_the_config_and_says_the_new_one(root, old, new):
+    with pytest.warns(DeprecationWarning, match=f'has moved to "{new}"'):
+        assert mmw2s.config(old) == str(root / new)
+
+
+def test_every_old_name_leads_to_something():
+    root = configs_path.configs_root()
+    for new in configs_path._MOVED.values():
+        assert (root / new).is_dir() or (root / f'{new}.py').is_file()
+
+
+def test_an_old_name_of_what_is_nowhere_is_refused_with_the_near_ones(root):
+    with pytest.raises(FileNotFoundError, match='detection/coco/w2s_r50.py'):
+        mmw2s.config('bccd/w2s_r50.py')
 
 
 def test_a_misspelt_name_gets_the_nearest_one(root):
@@ -38,12 +60,13 @@ def test_a_misspelt_name_gets_the_nearest_one(root):
 
 
 def test_a_forgotten_folder_is_told(root):
-    with pytest.raises(FileNotFoundError, match='quickstart/digits.py'):
+    with pytest.raises(FileNotFoundError, match='detection/digits/digits.py'):
         mmw2s.config('digits.py')
 
 
 def test_a_hopeless_name_gets_the_list_of_all(root):
-    with pytest.raises(FileNotFoundError, match='there are: paper/w2s_r50.py'):
+    with pytest.raises(
+            FileNotFoundError, match='there are: detection/coco/w2s_r50.py'):
         mmw2s.config('zzz')
 
 

@@ -14,11 +14,14 @@ from mmengine.runner import Runner
 from toys import retinanet, run_config, write_pictures
 
 import mmw2s
+from mmw2s.distillation.recipes import (default_distill, default_schedule,
+                                        default_stop)
 from mmw2s.engine import TimeToTargetHook, WeakTeacherDistillHook
 from mmw2s.evaluation import FID
 from mmw2s.models import DenoisingDiffusion
 from mmw2s.records.files import EVENTS, read_rows
 from mmw2s.registry import KNOWLEDGE, SCHEDULES, STOP_RULES
+from mmw2s.utils.hook_configs import hook_configs
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -82,15 +85,15 @@ def test_write_your_own_runs_as_it_stands(project):
     Path('mine.py').write_text(config)
     seen = LossesSeen()
     # A value that the first validation reaches.
-    rows = train('mine.py', [seen], **{'custom_hooks.0.stop.value': 0.})
+    rows = train('mine.py', [seen], **{'default_hooks.w2s.stop.value': 0.})
     assert len(seen.steps) == 4
     # 1 - cosine, times the weight of 2.
     assert all(0 < step['loss_kd_stage'] < 4 for step in seen.steps)
     assert rows['stop']['reason'] == 'coco/bbox_mAP has reached 0.0'
 
 
-def test_the_shown_config_that_inherits_ours_runs(project):
-    shown, = (b for b in blocks('docs/get_started.md') if '_base_/' in b)
+def test_the_shown_config_with_both_hooks_runs(project):
+    shown = blocks('docs/get_started.md')[1]
     Path('mine.py').write_text(shown)
     rows = train('mine.py')
     assert rows['teacher']['metric'] == 'coco/bbox_mAP'
@@ -108,16 +111,27 @@ def test_the_shown_hook_alone_runs_beside_those_of_the_base(
         base.dump('my_retinanet.py')
     Path('mine.py').write_text(blocks(name)[0])
     cfg = Config.fromfile('mine.py')
-    assert cfg.custom_hooks[:-1] == theirs
+    assert (cfg.get('custom_hooks') or []) == theirs
     assert ('custom_imports' in cfg) == bool(theirs)
     assert 'teacher' in train('mine.py')
 
 
-def test_the_config_in_the_readme_is_the_one_it_names():
+def test_the_config_in_the_readme_is_the_one_it_names_in_full():
     shown = {}
     exec(blocks('README.md')[1], shown)
-    ours = Config.fromfile(mmw2s.config('w2s_retinanet_coco.py'))
-    assert shown['custom_hooks'] == ours.to_dict()['custom_hooks']
+    cfg = Config.fromfile(mmw2s.config('w2s_retinanet_coco.py'))
+    for kind in ('WeakTeacherDistillHook', 'TimeToTargetHook'):
+        hook, = hook_configs(cfg.to_dict(), kind)
+        full, = hook_configs(shown, kind)
+        assert hook.items() <= full.items()
+    full, = hook_configs(shown, 'WeakTeacherDistillHook')
+    student = build(retinanet(50))
+    assert full['distill'] == default_distill(student, student)
+    assert full['schedule'] == default_schedule(student)
+    stop, default = (
+        vars(STOP_RULES.build(dict(rule)))
+        for rule in (full['stop'], default_stop(True, 1)))
+    assert stop == {**default, 'metric': 'coco/bbox_mAP'}
 
 
 @pytest.mark.parametrize('path', DOCUMENTS, ids=lambda p: p.name)

@@ -14,6 +14,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import find_latest_checkpoint
 
 from mmw2s.analysis import print_tables, write_report
+from mmw2s.utils.hook_configs import hook_configs
 
 METRIC = 'coco/bbox_mAP'
 MIN_SCORE = 0.3
@@ -120,7 +121,7 @@ def main() -> None:
         osp.join(out, run) for run in ('teacher', 'baseline', 'w2s'))
     draw_detections(baseline, w2s, osp.join(out, 'detections.png'))
     targets = [
-        target for hook in _config_of(w2s).custom_hooks
+        target for hook in hook_configs(_config_of(w2s), 'TimeToTargetHook')
         for target in hook.get('targets', {}).get(METRIC, [])
     ]
     result = write_report(

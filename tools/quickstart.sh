@@ -25,8 +25,8 @@ if [[ " $* " == *' --active '* ]]; then
 fi
 
 OUT=work_dirs/quickstart
-STUDENT=configs/quickstart/w2s_retinanet_r50_digits.py
-TEACHER=configs/quickstart/retinanet_r18_digits.py
+STUDENT=configs/detection/digits/w2s_retinanet_r50_digits.py
+TEACHER=configs/detection/digits/retinanet_r18_digits.py
 # One thread a run: on a machine that does anything else, a second one mostly
 # waits (measured: 0.18 s a step with one thread, 0.3 to 7 s with two).
 export OMP_NUM_THREADS=1 MPLBACKEND=Agg

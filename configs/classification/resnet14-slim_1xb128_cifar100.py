@@ -24,6 +24,8 @@ train_cfg = dict(max_epochs=max_epochs)
 param_scheduler = _base_.param_scheduler
 param_scheduler[1].update(T_max=max_epochs, end=max_epochs)
 
-custom_hooks = [dict(type='ChannelsLastHook'), dict(type='TimeToTargetHook')]
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=-1))
+default_hooks = dict(
+    checkpoint=dict(max_keep_ckpts=-1),
+    channels_last=dict(type='ChannelsLastHook'),
+    time_to_target=dict(type='TimeToTargetHook'))
 randomness = dict(seed=0)

@@ -14,6 +14,8 @@ model = dict(
     head=dict(num_classes=10, in_channels=128, topk=(1, )))
 
 optim_wrapper = dict(optimizer=dict(lr=0.05))
-custom_hooks = [dict(type='ChannelsLastHook'), dict(type='TimeToTargetHook')]
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=-1))
+default_hooks = dict(
+    checkpoint=dict(max_keep_ckpts=-1),
+    channels_last=dict(type='ChannelsLastHook'),
+    time_to_target=dict(type='TimeToTargetHook'))
 randomness = dict(seed=0)

@@ -16,6 +16,8 @@ param_scheduler = _base_.param_scheduler
 param_scheduler[1].update(T_max=max_epochs, end=max_epochs)
 
 train_dataloader = dict(num_workers=4)
-custom_hooks = [dict(type='ChannelsLastHook'), dict(type='TimeToTargetHook')]
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=-1))
+default_hooks = dict(
+    checkpoint=dict(max_keep_ckpts=-1),
+    channels_last=dict(type='ChannelsLastHook'),
+    time_to_target=dict(type='TimeToTargetHook'))
 randomness = dict(seed=0)

@@ -5,7 +5,7 @@
 _base_ = [
     'mmpretrain::_base_/models/resnet18_cifar.py',
     '../_base_/datasets/cifar10_bs128.py',
-    '../_base_/schedules/cifar10_30e.py', '../_base_/w2s_classification.py',
+    '../_base_/schedules/cifar10_30e.py',
     'mmpretrain::_base_/default_runtime.py'
 ]
 custom_imports = dict(
@@ -32,13 +32,17 @@ param_scheduler[1] = dict(
     T_max=max_iters,
     end=max_iters)
 
-custom_hooks = _base_.custom_hooks + [dict(type='ChannelsLastHook')]
-custom_hooks[0].teacher = dict(
-    config='{{ fileDirname }}/resnet14-slim_1xb128_cifar10.py',
-    checkpoint='work_dirs/resnet14-slim_1xb128_cifar10/epoch_10.pth')
-custom_hooks[1].targets = {'accuracy/top1': [60., 65., 70., 75., 80.]}
 log_processor = dict(by_epoch=False)
 default_hooks = dict(
     checkpoint=dict(
-        by_epoch=False, interval=max_iters // 10, max_keep_ckpts=1))
+        by_epoch=False, interval=max_iters // 10, max_keep_ckpts=1),
+    channels_last=dict(type='ChannelsLastHook'),
+    w2s=dict(
+        type='mmw2s.WeakTeacherDistillHook',
+        teacher=dict(
+            config='{{ fileDirname }}/resnet14-slim_1xb128_cifar10.py',
+            checkpoint='work_dirs/resnet14-slim_1xb128_cifar10/epoch_10.pth')),
+    time_to_target=dict(
+        type='mmw2s.TimeToTargetHook',
+        targets={'accuracy/top1': [60., 65., 70., 75., 80.]}))
 randomness = dict(seed=0)

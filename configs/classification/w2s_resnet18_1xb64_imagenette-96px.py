@@ -4,7 +4,7 @@
 _base_ = [
     'mmpretrain::_base_/models/resnet18.py',
     '../_base_/datasets/imagenette_96px.py',
-    '../_base_/schedules/cifar10_30e.py', '../_base_/w2s_classification.py',
+    '../_base_/schedules/cifar10_30e.py',
     'mmpretrain::_base_/default_runtime.py'
 ]
 custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
@@ -12,10 +12,16 @@ custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
 model = dict(head=dict(num_classes=10, topk=(1, )))
 
 optim_wrapper = dict(optimizer=dict(lr=0.05))
-custom_hooks = _base_.custom_hooks + [dict(type='ChannelsLastHook')]
-custom_hooks[0].teacher = dict(
-    config='{{ fileDirname }}/resnet18-slim_1xb64_imagenette-96px.py',
-    checkpoint='work_dirs/resnet18-slim_1xb64_imagenette-96px/epoch_30.pth')
-custom_hooks[1].targets = {'accuracy/top1': [50., 60., 70., 75., 80.]}
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=2))
+default_hooks = dict(
+    checkpoint=dict(max_keep_ckpts=2),
+    channels_last=dict(type='ChannelsLastHook'),
+    w2s=dict(
+        type='mmw2s.WeakTeacherDistillHook',
+        teacher=dict(
+            config='{{ fileDirname }}/resnet18-slim_1xb64_imagenette-96px.py',
+            checkpoint='work_dirs/resnet18-slim_1xb64_imagenette-96px/'
+            'epoch_30.pth')),
+    time_to_target=dict(
+        type='mmw2s.TimeToTargetHook',
+        targets={'accuracy/top1': [50., 60., 70., 75., 80.]}))
 randomness = dict(seed=0)

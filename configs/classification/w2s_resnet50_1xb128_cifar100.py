@@ -5,7 +5,7 @@ _base_ = [
     'mmpretrain::_base_/models/resnet50_cifar.py',
     '../_base_/datasets/cifar100_bs128.py',
     'mmpretrain::_base_/schedules/cifar10_bs128.py',
-    '../_base_/w2s_classification.py', 'mmpretrain::_base_/default_runtime.py'
+    'mmpretrain::_base_/default_runtime.py'
 ]
 custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
 
@@ -18,10 +18,15 @@ param_scheduler = dict(milestones=[60, 120, 160], gamma=0.2)
 train_dataloader = dict(num_workers=4)
 
 # The zoo states 79.90 for the baseline.
-custom_hooks = _base_.custom_hooks + [dict(type='ChannelsLastHook')]
-custom_hooks[0].teacher = dict(
-    config='{{ fileDirname }}/resnet18_1xb128_cifar100.py',
-    checkpoint='work_dirs/resnet18_1xb128_cifar100/epoch_12.pth')
-custom_hooks[1].targets = {'accuracy/top1': [50., 60., 65., 70., 75.]}
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=2))
+default_hooks = dict(
+    checkpoint=dict(max_keep_ckpts=2),
+    channels_last=dict(type='ChannelsLastHook'),
+    w2s=dict(
+        type='mmw2s.WeakTeacherDistillHook',
+        teacher=dict(
+            config='{{ fileDirname }}/resnet18_1xb128_cifar100.py',
+            checkpoint='work_dirs/resnet18_1xb128_cifar100/epoch_12.pth')),
+    time_to_target=dict(
+        type='mmw2s.TimeToTargetHook',
+        targets={'accuracy/top1': [50., 60., 65., 70., 75.]}))
 randomness = dict(seed=0)

@@ -10,4 +10,4 @@ custom_imports = dict(
     allow_failed_imports=False)
 
 optim_wrapper = dict(type='BF16OptimWrapper')
-custom_hooks = [dict(type='TimeToTargetHook')]
+default_hooks = dict(time_to_target=dict(type='TimeToTargetHook'))

@@ -8,4 +8,4 @@ _base_ = [
 custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
 
 default_scope = 'mmengine'
-custom_hooks = [dict(type='TimeToTargetHook')]
+default_hooks = dict(time_to_target=dict(type='TimeToTargetHook'))

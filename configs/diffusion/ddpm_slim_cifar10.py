@@ -14,4 +14,4 @@ max_iters = 1000
 train_cfg = dict(max_iters=max_iters)
 optim_wrapper = dict(type='BF16OptimWrapper')
 
-custom_hooks = [dict(type='TimeToTargetHook')]
+default_hooks = dict(time_to_target=dict(type='TimeToTargetHook'))

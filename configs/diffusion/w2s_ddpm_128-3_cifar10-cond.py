@@ -4,7 +4,8 @@ _base_ = '../w2s_ddpm_cifar10.py'
 
 model = dict(denoiser=dict(num_class_embeds=10), num_classes=10)
 
-custom_hooks = _base_.custom_hooks
-custom_hooks[0].teacher = dict(
-    config='{{ fileDirname }}/ddpm_64-2_cifar10-cond.py',
-    checkpoint='work_dirs/ddpm_64-2_cifar10-cond/iter_20000.pth')
+default_hooks = dict(
+    w2s=dict(
+        teacher=dict(
+            config='{{ fileDirname }}/ddpm_64-2_cifar10-cond.py',
+            checkpoint='work_dirs/ddpm_64-2_cifar10-cond/iter_20000.pth')))

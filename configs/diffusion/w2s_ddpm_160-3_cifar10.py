@@ -4,5 +4,5 @@ _base_ = '../w2s_ddpm_cifar10.py'
 
 model = dict(denoiser=dict(block_out_channels=(160, 320, 320, 320)))
 
-custom_hooks = _base_.custom_hooks
-custom_hooks[0].teacher.config = '{{ fileDirname }}/ddpm_64-2_cifar10.py'
+default_hooks = dict(
+    w2s=dict(teacher=dict(config='{{ fileDirname }}/ddpm_64-2_cifar10.py')))

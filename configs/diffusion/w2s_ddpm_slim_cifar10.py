@@ -4,7 +4,7 @@
 _base_ = [
     '../_base_/models/ddpm_unet_slim.py',
     '../_base_/datasets/cifar10_kid_250.py',
-    '../_base_/schedules/diffusion_2k.py', '../_base_/w2s_diffusion.py'
+    '../_base_/schedules/diffusion_2k.py',
 ]
 custom_imports = dict(
     imports=['mmw2s', 'mmw2s.datasets.local_cifar10'],
@@ -17,8 +17,12 @@ max_iters = 1000
 train_cfg = dict(max_iters=max_iters, val_interval=50)
 optim_wrapper = dict(type='BF16OptimWrapper')
 
-custom_hooks = _base_.custom_hooks
-custom_hooks[0].teacher = dict(
-    config='{{ fileDirname }}/ddpm_slim_cifar10.py',
-    checkpoint='work_dirs/ddpm_slim_cifar10/iter_1000.pth')
-custom_hooks[1].targets = {'diffusion/denoising_mse': [0.12, 0.10, 0.08]}
+default_hooks = dict(
+    w2s=dict(
+        type='mmw2s.WeakTeacherDistillHook',
+        teacher=dict(
+            config='{{ fileDirname }}/ddpm_slim_cifar10.py',
+            checkpoint='work_dirs/ddpm_slim_cifar10/iter_1000.pth')),
+    time_to_target=dict(
+        type='mmw2s.TimeToTargetHook',
+        targets={'diffusion/denoising_mse': [0.12, 0.10, 0.08]}))

@@ -2,9 +2,8 @@
 # All that mmw2s adds to the project.
 _base_ = 'strong.py'
 
-custom_hooks = [
-    dict(
+default_hooks = dict(
+    w2s=dict(
         type='mmw2s.WeakTeacherDistillHook',
         teacher=dict(
-            config='weak.py', checkpoint='work_dirs/weak/epoch_12.pth'))
-]
+            config='weak.py', checkpoint='work_dirs/weak/epoch_12.pth')))

@@ -12,6 +12,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 from mmengine.config import Config
 
+from mmw2s.utils.hook_configs import hook_configs
 from .logged_scalars import Line, read_scalars
 
 __all__ = ['LoggedRun', 'read_logs']
@@ -269,8 +270,5 @@ def _is_finished(part: _Part, history: List[dict]) -> bool:
 
 
 def _distils(cfg: dict) -> bool:
-    """Whether the config has a WeakTeacherDistillHook, or is not known."""
-    hooks = list(cfg.get('custom_hooks') or []) + list(
-        (cfg.get('default_hooks') or {}).values())
-    kinds = [str(hook.get('type')) for hook in hooks if hook]
-    return not cfg or any('WeakTeacherDistillHook' in kind for kind in kinds)
+    """Whether a config has a WeakTeacherDistillHook, or is not known."""
+    return not cfg or bool(hook_configs(cfg, 'WeakTeacherDistillHook'))

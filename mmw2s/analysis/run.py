@@ -90,8 +90,9 @@ class Run:
                     '' if is_file else ' and no training logged by MMEngine')
             raise FileNotFoundError(
                 f'{folder} {what}: expected is the work_dir of a run, with '
-                "custom_hooks=[dict(type='mmw2s.TimeToTargetHook')] in its "
-                "config, or with MMEngine's <timestamp>/vis_data/scalars.json")
+                'default_hooks=dict(time_to_target=dict(type='
+                "'mmw2s.TimeToTargetHook')) in its config, or with MMEngine's "
+                '<timestamp>/vis_data/scalars.json')
         content = read_record(record)
         check_history(content, record)
         events = osp.basename(record).replace(*(osp.splitext(name)[0]

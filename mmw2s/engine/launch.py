@@ -4,6 +4,7 @@ import datetime
 import gc
 import os.path as osp
 import sys
+import warnings
 from contextlib import contextmanager
 from typing import Any, Iterator, Optional, Sequence
 
@@ -31,10 +32,22 @@ def load_config(name: str, cfg_options: Optional[dict] = None) -> Config:
 
     Raises:
         FileNotFoundError: If it is neither.
+        ValueError: If the options are for hooks by position, but the config
+            has none.
     """
-    cfg = Config.fromfile(name if osp.isfile(name) else shipped_config(name))
+    if not osp.isfile(name):
+        with warnings.catch_warnings():
+            # Shown to whoever has typed the path of a config that has moved.
+            warnings.simplefilter('always', DeprecationWarning)
+            name = shipped_config(name)
+    cfg = Config.fromfile(name)
     if cfg_options:
         cfg.merge_from_dict(cfg_options)
+    if isinstance(cfg.get('custom_hooks'), dict):
+        raise ValueError(
+            f'an option names custom_hooks.{next(iter(cfg.custom_hooks))}, '
+            'but the config has no such list: in those of mmw2s hooks go by '
+            'name, as in default_hooks.w2s.teacher.checkpoint=...')
     return cfg
 
 

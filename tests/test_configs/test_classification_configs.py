@@ -8,12 +8,10 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
-from tiny_classifiers import build as build_classifier
-from tiny_classifiers import classifier
 
 import mmw2s
 from mmw2s.distillation.recipes import default_distill, default_schedule
-from mmw2s.distillation.terms import build_terms
+from mmw2s.utils.hook_configs import hook_configs as hooks
 
 ROOT = Path(__file__).parents[2] / 'configs'
 CONFIGS = sorted(
@@ -25,13 +23,6 @@ SIDES = {'cifar10': 32, '96px': 96, '128px': 128}
 
 def load(name):
     return Config.fromfile(mmw2s.config(name))
-
-
-def hooks(cfg, kind):
-    return [
-        h for h in cfg.get('custom_hooks', [])
-        if h['type'].split('.')[-1] == kind
-    ]
 
 
 def teacher_of(cfg):
@@ -79,13 +70,10 @@ def test_student_has_one_smaller_teacher_of_the_same_classes(name):
 @pytest.mark.parametrize('name', W2S)
 def test_targets_and_stop_rule_are_about_accuracy_in_percent(name):
     cfg = load(name)
-    (distil, ), (timing, ) = (
-        hooks(cfg, kind)
-        for kind in ('WeakTeacherDistillHook', 'TimeToTargetHook'))
+    timing, = hooks(cfg, 'TimeToTargetHook')
     (metric, targets), = timing.targets.items()
     assert metric == 'accuracy/top1' and min(targets) > 10
-    if 'stop' in distil:  # by default it takes the evaluator's first
-        assert distil.stop.metric == metric
+    # By which the stop rule decides by itself.
     assert cfg.val_evaluator.type == 'Accuracy'
 
 
@@ -112,9 +100,8 @@ def test_imagenet_configs_add_nothing_but_hooks_to_those_of_the_zoo(name):
     folder = folder[zoo.split('-')[0].split('_')[0]]
     theirs = Config.fromstring(f"_base_ = 'mmpretrain::{folder}/{zoo}'", '.py')
     changed = {k for k in ours if theirs.get(k) != ours[k]}
-    assert changed == {'custom_hooks'}
-    kept = theirs.get('custom_hooks', [])
-    assert [dict(h) for h in ours.custom_hooks[:len(kept)]] == kept
+    assert changed == {'default_hooks'}
+    assert theirs.default_hooks.items() <= ours.default_hooks.items()
 
 
 @pytest.mark.parametrize('name', SMALL)
@@ -128,18 +115,22 @@ def test_small_runs_are_in_bfloat16_with_the_channels_last(name):
             assert scheduler.end == cfg.train_cfg.max_epochs
 
 
-def test_the_piece_is_the_default_of_any_classifier():
-    hook, _ = load('_base_/w2s_classification.py').custom_hooks
-    student = build_classifier(classifier())
-    assert hook.schedule == default_schedule(student)
-    (term, ), (default, ) = (
-        build_terms(distill)
-        for distill in (hook.distill, default_distill(student, student)))
-    assert term.key == default.key == 'loss_kd_logits'
-    assert term.loss.loss_weight == default.loss.loss_weight
-    for temperature in (term.temperature, default.temperature):
-        temperature.bind(100, 10)
-        assert [temperature.value(i) for i in (0, 50)] == [6., 1.]
+@pytest.mark.parametrize('name', W2S)
+def test_what_the_hook_chooses_is_what_was_measured(name):
+    cfg = load(name)
+    hook, = hooks(cfg, 'WeakTeacherDistillHook')
+    assert not {'distill', 'schedule', 'stop', 'task_weight'} & set(hook)
+    student, teacher = build(cfg), build(teacher_of(cfg))
+    assert default_distill(student, teacher) == [
+        dict(
+            knowledge=dict(type='ClassLogits'),
+            loss=dict(type='KDLoss', loss_weight=3.),
+            temperature=dict(
+                type='Linear', start=6., end=1., length=0.5, unit='run'))
+    ]
+    # Full up to 20 % of the run, and none from 50 % on.
+    assert default_schedule(student) == dict(
+        type='WarmupHoldDecay', warmup=0.02, hold=0.18, decay=0.3, unit='run')
 
 
 def test_imagenettes_classes_are_those_of_imagenet_under_its_names():

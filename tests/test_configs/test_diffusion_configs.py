@@ -9,8 +9,11 @@ from mmengine.registry import DATASETS, MODELS
 
 import mmw2s
 from mmw2s.distillation.knowledge import Denoising
-from mmw2s.distillation.recipes import default_distill, default_schedule
+from mmw2s.distillation.recipes import (default_distill, default_schedule,
+                                        default_stop)
 from mmw2s.records.targets import infer_rule
+from mmw2s.registry import STOP_RULES
+from mmw2s.utils.hook_configs import hook_configs as hooks
 
 pytest.importorskip('diffusers')
 
@@ -24,13 +27,6 @@ W2S = [name for name in CONFIGS if osp.basename(name).startswith('w2s_')]
 
 def load(name):
     return Config.fromfile(mmw2s.config(name))
-
-
-def hooks(cfg, kind):
-    return [
-        h for h in cfg.get('custom_hooks', [])
-        if h['type'].split('.')[-1] == kind
-    ]
 
 
 def teacher_of(cfg):
@@ -106,19 +102,32 @@ def test_student_has_one_smaller_teacher_that_fits_it(name):
 
 
 @pytest.mark.parametrize('name', W2S)
-def test_hook_is_the_default_and_fits_the_run(name):
+def test_what_the_hook_chooses_is_what_was_measured_and_fits_the_run(name):
     cfg = load(name)
     hook, = hooks(cfg, 'WeakTeacherDistillHook')
     model, _ = build(cfg)
-    assert hook.distill == default_distill(model, model)
-    assert hook.schedule == default_schedule(model)
-    assert infer_rule(hook.stop.metric) == 'less'
+    assert not {'distill', 'schedule', 'task_weight'} & set(hook)
+    assert default_distill(model, model) == [
+        dict(
+            knowledge=dict(type='Denoising'),
+            loss=dict(type='MSEKDLoss', loss_weight=1.))
+    ]
+    # Full up to 15 % of the run, and none from 30 % on.
+    assert default_schedule(model) == dict(
+        type='WarmupHoldDecay', warmup=0.02, hold=0.13, decay=0.15, unit='run')
+    stop = STOP_RULES.build(hook.get('stop') or default_stop(True, 1))
+    metrics = cfg.val_evaluator
+    metrics = metrics if isinstance(metrics, list) else [metrics]
+    kinds = {metric.type for metric in metrics}
+    # By the error, also where it would take an FID by itself.
+    assert kinds == {'DenoisingLoss'} or \
+        stop.metric == 'diffusion/denoising_mse'
     last = teacher_of(cfg).train_cfg.max_iters
     assert hook.teacher.checkpoint == (
         f'work_dirs/{Path(hook.teacher.config).stem}/iter_{last}.pth')
     loop = cfg.train_cfg
-    assert hook.stop.latest * loop.max_iters // loop.val_interval >= \
-        hook.stop.consecutive
+    assert stop.latest * loop.max_iters // loop.val_interval >= \
+        stop.consecutive
 
 
 @pytest.mark.parametrize('name', W2S)

@@ -7,6 +7,7 @@ import yaml
 from mmengine.config import Config
 
 from mmw2s.configs_path import configs_root
+from mmw2s.utils.hook_configs import hook_configs
 
 ROOT = configs_root().parent
 METAFILES = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
@@ -54,7 +55,5 @@ def test_a_metafile_has_one_collection_to_which_all_belong(path):
 def test_an_entry_names_its_config_and_the_teacher_in_it(model):
     assert model['Name'] == Path(model['Config']).stem
     cfg = Config.fromfile(str(ROOT / model['Config']))
-    hook, = (
-        hook for hook in cfg.custom_hooks
-        if hook.type.endswith('WeakTeacherDistillHook'))
+    hook, = hook_configs(cfg, 'WeakTeacherDistillHook')
     assert model['Metadata']['Teacher'] == Path(hook.teacher.config).stem

@@ -47,6 +47,17 @@ def test_a_subclass_of_the_hook_is_removed_too():
         HOOKS.module_dict.pop('HookOfMyOwn')
 
 
+def test_a_path_of_before_is_loaded_and_says_where_the_config_is():
+    with pytest.warns(DeprecationWarning, match='detection/bccd/retinanet_'):
+        cfg = load_config('configs/bccd/retinanet_r18_slim_bccd.py')
+    assert cfg.model.backbone.depth == 18
+
+
+def test_an_option_of_a_hook_by_position_is_told_the_names():
+    with pytest.raises(ValueError, match='default_hooks.w2s'):
+        load_config('w2s_retinanet_coco.py', {'custom_hooks.0.stop.type': 1})
+
+
 @pytest.mark.parametrize('cfg', [
     dict(),
     dict(custom_hooks=None, default_hooks=dict(timer=None)),

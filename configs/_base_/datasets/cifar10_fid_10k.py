@@ -7,7 +7,7 @@ val_dataloader = dict(
     dataset=dict(pipeline=[dict(type='PackImage', generate=10000)]))
 test_dataloader = val_dataloader
 
-# The first is what the stop rule looks at by itself: it costs seconds.
+# The stop rule of the students looks at the first: it costs seconds.
 val_evaluator = [
     dict(type='DenoisingError'),
     dict(

@@ -8,7 +8,7 @@ model = dict(
         depth=18,
         init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet18')),
     neck=dict(in_channels=[64, 128, 256, 512]))
-custom_hooks = [
-    dict(
-        type='TimeToTargetHook', targets={'coco/bbox_mAP': [0.20, 0.25, 0.30]})
-]
+default_hooks = dict(
+    time_to_target=dict(
+        type='TimeToTargetHook', targets={'coco/bbox_mAP': [0.20, 0.25, 0.30]
+                                          }))

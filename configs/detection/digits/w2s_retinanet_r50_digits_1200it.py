@@ -18,10 +18,10 @@ param_scheduler[1] = dict(
     begin=0,
     T_max=max_iters,
     end=max_iters)
-custom_hooks = _base_.custom_hooks
-custom_hooks[0].teacher = dict(
-    config='{{ fileDirname }}/retinanet_r18_digits_16e.py',
-    checkpoint='work_dirs/retinanet_r18_digits_16e/epoch_7.pth')
 log_processor = dict(by_epoch=False)
 default_hooks = dict(
-    checkpoint=dict(by_epoch=False, interval=max_iters, max_keep_ckpts=1))
+    checkpoint=dict(by_epoch=False, interval=max_iters, max_keep_ckpts=1),
+    w2s=dict(
+        teacher=dict(
+            config='{{ fileDirname }}/retinanet_r18_digits_16e.py',
+            checkpoint='work_dirs/retinanet_r18_digits_16e/epoch_7.pth')))

@@ -11,7 +11,8 @@ val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
 test_dataloader = val_dataloader
 model = dict(bbox_head=dict(anchor_generator=dict(octave_base_scale=2)))
 
-custom_hooks = _base_.custom_hooks
-custom_hooks[0].teacher = dict(
-    config='{{ fileDirname }}/retinanet_r18_slim_bccd_160.py',
-    checkpoint='work_dirs/retinanet_r18_slim_bccd_160/epoch_10.pth')
+default_hooks = dict(
+    w2s=dict(
+        teacher=dict(
+            config='{{ fileDirname }}/retinanet_r18_slim_bccd_160.py',
+            checkpoint='work_dirs/retinanet_r18_slim_bccd_160/epoch_10.pth')))

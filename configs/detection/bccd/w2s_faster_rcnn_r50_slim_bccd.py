@@ -2,9 +2,9 @@
 # The student. Its baseline is this config with tools/train.py --no-distill;
 # its teacher, faster_rcnn_r18_slim_bccd.py, is trained before.
 _base_ = [
-    '../_base_/models/faster_rcnn_r50_slim.py',
-    '../_base_/datasets/bccd_detection.py', '../_base_/schedules/adamw_20e.py',
-    '../_base_/w2s_two_stage.py', 'mmdet::_base_/default_runtime.py'
+    '../../_base_/models/faster_rcnn_r50_slim.py',
+    '../../_base_/datasets/bccd_detection.py',
+    '../../_base_/schedules/adamw_20e.py', 'mmdet::_base_/default_runtime.py'
 ]
 custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
 
@@ -29,12 +29,6 @@ param_scheduler[1] = dict(
     T_max=max_iters,
     end=max_iters)
 
-custom_hooks = _base_.custom_hooks
-custom_hooks[0].teacher = dict(
-    config='{{ fileDirname }}/faster_rcnn_r18_slim_bccd.py',
-    checkpoint='work_dirs/faster_rcnn_r18_slim_bccd/epoch_10.pth')
-custom_hooks[1].targets = {'coco/bbox_mAP': [0.30, 0.35, 0.40, 0.44]}
-
 log_processor = dict(by_epoch=False)
 default_hooks = dict(
     logger=dict(interval=13),
@@ -42,5 +36,13 @@ default_hooks = dict(
         by_epoch=False,
         interval=78,
         max_keep_ckpts=1,
-        save_best='coco/bbox_mAP'))
+        save_best='coco/bbox_mAP'),
+    w2s=dict(
+        type='mmw2s.WeakTeacherDistillHook',
+        teacher=dict(
+            config='{{ fileDirname }}/faster_rcnn_r18_slim_bccd.py',
+            checkpoint='work_dirs/faster_rcnn_r18_slim_bccd/epoch_10.pth')),
+    time_to_target=dict(
+        type='mmw2s.TimeToTargetHook',
+        targets={'coco/bbox_mAP': [0.30, 0.35, 0.40, 0.44]}))
 randomness = dict(seed=0)

@@ -5,8 +5,7 @@ custom_imports = dict(imports=['mmw2s'], allow_failed_imports=False)
 
 model = dict(
     backbone=dict(depth=34, frozen_stages=-1, norm_eval=False, init_cfg=None))
-custom_hooks = [
-    dict(
+default_hooks = dict(
+    time_to_target=dict(
         type='TimeToTargetHook',
-        targets={'coco/bbox_mAP_50': [0.10, 0.15, 0.20]})
-]
+        targets={'coco/bbox_mAP_50': [0.10, 0.15, 0.20]}))

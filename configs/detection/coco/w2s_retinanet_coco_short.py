@@ -2,7 +2,7 @@
 # Aims at the final quality of the 12 epochs of the baseline in 10: the same
 # learning rates, the milestones at the same shares of the run. On COCO it was
 # not run; docs/results.md tells what a small set showed.
-_base_ = './w2s_retinanet_coco.py'
+_base_ = '../../w2s_retinanet_coco.py'
 
 max_epochs = 10
 train_cfg = dict(max_epochs=max_epochs)

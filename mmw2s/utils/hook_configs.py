@@ -1,0 +1,26 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""The hooks in a run's config, wherever they stand."""
+from typing import List, Mapping
+
+__all__ = ['hook_configs']
+
+
+def hook_configs(cfg: Mapping, kind: str) -> List[dict]:
+    """The configs of a run's hooks of one class.
+
+    Args:
+        cfg (Mapping): The config of a run. Its hooks are in ``default_hooks``
+            by name and in ``custom_hooks`` by position.
+        kind (str): The bare name of the class.
+    """
+    hooks = [
+        *(cfg.get('default_hooks') or {}).values(),
+        *(cfg.get('custom_hooks') or [])
+    ]
+    # A default hook that is switched off is None; one that is only adjusted
+    # has no type.
+    return [hook for hook in hooks if hook and _name(hook.get('type')) == kind]
+
+
+def _name(kind: object) -> str:
+    return getattr(kind, '__name__', None) or str(kind).rsplit('.', 1)[-1]
