@@ -61,7 +61,6 @@ NAMES: Dict[str, Dict[str, str]] = {
     },
     'mmw2s.distillation': {
         'Capture': 'mmw2s.distillation.recorder.Recorder',
-        'RunRecord': 'mmw2s.records.event_log.RunRecord',
     },
     'mmw2s.distillation.class_matching': {
         'check_validation': 'mmw2s.engine.run_classes.check_validation',

@@ -6,6 +6,6 @@ from .recorder import Recorder
 from .teacher import FrozenTeacher
 
 __all__ = [
-    'Recorder', 'Distiller', 'FrozenTeacher', 'RunRecord',
+    'Distiller', 'FrozenTeacher', 'Recorder', 'RunRecord',
     'dynamic_temperature', 'knowledge', 'schedules', 'stop_rules'
 ]
