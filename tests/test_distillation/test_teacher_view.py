@@ -1,5 +1,4 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -217,11 +216,12 @@ def test_a_function_is_run_in_its_precision_and_without_a_graph(
     assert torch.is_grad_enabled()
 
 
-def test_the_time_of_a_function_is_part_of_the_teachers(teacher):
+@pytest.mark.skipif(torch.cuda.is_available(), reason='has other clocks')
+def test_the_time_of_a_function_is_part_of_the_teachers(teacher, now):
     view = view_of(teacher, ['neck'])
     view['neck']
-    view.run(time.sleep, 0.05)
-    assert torch.cuda.is_available() or teacher.stopwatch.ms >= 50
+    view.run(lambda: now.append(now.pop() + 0.5))
+    assert teacher.stopwatch.ms == 500
 
 
 # -- task loss -----------------------------------------------------------

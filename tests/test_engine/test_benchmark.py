@@ -58,8 +58,8 @@ def test_a_slow_teacher_shows_while_it_is_on_and_not_after_the_stop(
     assert list(result.ms) == [BASELINE, FLOOR, ON, AGAIN, OFF]
     assert all(len(ms) == 3 for ms in result.ms.values())
     least = {mode: min(ms) for mode, ms in result.ms.items()}
-    assert least[FLOOR] > 300 and least[ON] > 300
-    assert least[BASELINE] < 300 and least[AGAIN] < 300 and least[OFF] < 300
+    assert min(least[FLOOR], least[ON]) > \
+        max(least[BASELINE], least[AGAIN], least[OFF])
     assert result.teacher_parts > 100 and result.teacher_parts_left == 0
     assert result.facts['batch_shapes'] == [(2, 3, 64, 64)]
     assert result.facts['versions']['torch']
