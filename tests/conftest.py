@@ -35,6 +35,29 @@ def pictures(tmp_path_factory):
     return write_pictures(tmp_path_factory.mktemp('pictures'))
 
 
+class _Heard(logging.Handler):
+
+    def __init__(self, level):
+        super().__init__(level)
+        self.texts = []
+        MMLogger.get_current_instance().addHandler(self)
+
+    def emit(self, record):
+        self.texts.append(record.getMessage())
+
+
+@pytest.fixture
+def said():
+    """What MMEngine's logger is told, which never reaches ``caplog``."""
+    return _Heard(logging.INFO).texts
+
+
+@pytest.fixture
+def warned():
+    """What MMEngine's logger is warned of."""
+    return _Heard(logging.WARNING).texts
+
+
 @pytest.fixture
 def toy():
     """MMEngine's own toy runs, by epoch and by iteration."""
