@@ -17,8 +17,7 @@ from torch.utils.data import DataLoader
 
 from mmw2s.analysis.record import scalar_metrics
 from .rng import preserved_rng
-from .score_cache import cache_path as _cache_path
-from .score_cache import read_score, write_score
+from .score_cache import cache_path, read_score, write_score
 from .teacher import FrozenTeacher
 from .teacher_view import teacher_named
 
@@ -55,7 +54,7 @@ def score_teacher(teacher: FrozenTeacher,
         RuntimeError: If another process of the run was lost meanwhile.
     """
     began = time.perf_counter()
-    path = _cache_path(teacher, runner) if is_main_process() else None
+    path = cache_path(teacher, runner) if is_main_process() else None
     found = [read_score(path) if path is not None else None]
     broadcast_object_list(found)
     if found[0] is not None:

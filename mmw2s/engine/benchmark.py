@@ -66,7 +66,7 @@ def benchmark(cfg: Config, steps: int = 50) -> StepCost:
     """
     if steps < 1:
         raise ValueError(f'steps should be at least 1, but got {steps}')
-    plain, cfg = _configs(cfg)
+    plain, cfg = configs_of_both(cfg)
     _warm_up_device()
     with tempfile.TemporaryDirectory() as folder:
         empty = allocated_mib()
@@ -129,7 +129,7 @@ def benchmark(cfg: Config, steps: int = 50) -> StepCost:
         facts=facts)
 
 
-def _configs(cfg: Config) -> Tuple[Config, Config]:
+def configs_of_both(cfg: Config) -> Tuple[Config, Config]:
     """The exact baseline, and the run; both stand still, and never end."""
     cfg = copy.deepcopy(cfg)
     cfg.log_level = 'WARNING'  # times in the log would be those of all modes

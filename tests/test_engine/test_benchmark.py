@@ -14,7 +14,7 @@ from toys import retinanet, run_config, write_pictures
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.teacher_view import TeacherView
 from mmw2s.engine import WeakTeacherDistillHook
-from mmw2s.engine.benchmark import _configs, benchmark
+from mmw2s.engine.benchmark import benchmark, configs_of_both
 from mmw2s.engine.rehearsal import Rehearsal
 from mmw2s.engine.step_cost import AGAIN, BASELINE, FLOOR, OFF, ON
 
@@ -68,7 +68,7 @@ def test_a_slow_teacher_shows_while_it_is_on_and_not_after_the_stop(
 
 def test_the_students_differ_in_nothing_but_the_hook_and_stand_still(cfg):
     cfg.randomness.seed = None
-    plain, ours = _configs(cfg)
+    plain, ours = configs_of_both(cfg)
     assert [h.type for h in plain.custom_hooks] == ['ChannelsLastHook']
     plain.custom_hooks = ours.custom_hooks
     assert plain.to_dict() == ours.to_dict()

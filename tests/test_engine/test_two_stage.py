@@ -148,6 +148,7 @@ def test_a_teacher_of_other_classes_is_not_scored_and_ends_halfway(
             train_watched(cfg)
 
 
+@pytest.mark.slow
 def test_a_teacher_that_needs_proposals_is_not_scored_without_them(
         pictures, teacher_of, tmp_path, monkeypatch):
     monkeypatch.setattr(

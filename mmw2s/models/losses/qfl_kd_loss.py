@@ -89,7 +89,7 @@ class _QualityFocalSum(Function):
         grad = None
         if ctx.needs_input_grad[0]:
             grad = torch.empty_like(student)
-        for piece in _pieces(student.shape, _QualityFocalSum.PIECE):
+        for piece in pieces(student.shape, _QualityFocalSum.PIECE):
             z = student[piece] / temperature
             p_teacher = torch.sigmoid(teacher[piece] / temperature)
             p = torch.sigmoid(z)
@@ -117,12 +117,12 @@ class _QualityFocalSum(Function):
         return grad * grad_output, None, None, None, None
 
 
-def _pieces(shape: Sequence[int], size: int) -> Iterator[tuple]:
+def pieces(shape: Sequence[int], size: int) -> Iterator[tuple]:
     """Indices that cut a tensor of any strides into views of about a size."""
     row = math.prod(shape[1:])
     if row > size:
         for i in range(shape[0]):
-            for piece in _pieces(shape[1:], size):
+            for piece in pieces(shape[1:], size):
                 yield (i, *piece)
     else:
         length = size // row

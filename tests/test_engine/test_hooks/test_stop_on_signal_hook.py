@@ -95,7 +95,6 @@ def test_other_signals_can_be_named(toy):
     try:
         with pytest.raises(RunEnded) as ended:
             train(
-                toy,
                 toy.epoch_based_cfg,
                 SendAt('before_train_iter', 2, signal.SIGUSR1),
                 signals='SIGUSR1')
