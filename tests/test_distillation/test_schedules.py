@@ -204,3 +204,26 @@ def test_a_schedule_that_is_not_bound_says_so(cfg):
     for ask in (lambda: schedule.value(0), schedule.zero_from):
         with pytest.raises(RuntimeError, match=r'call bind\(\) first'):
             ask()
+
+
+@pytest.mark.parametrize('cfg, top', [
+    (dict(type='Constant', value=1.), 0),
+    (dict(type='Linear', start=0., end=1., begin=1, length=2), 30),
+    (dict(type='Linear', start=1., end=0., begin=1, length=2), 0),
+    (dict(type='Cosine', start=1., end=1., begin=1, length=2), 0),
+    (dict(type='WarmupHoldDecay', warmup=2, hold=1), 20),
+])
+def test_the_iteration_of_the_highest_value(cfg, top):
+    assert bound(**cfg).top_iter() == top
+
+
+def test_a_strength_of_0_all_along_is_0_from_the_start():
+    for cfg in (dict(type='Constant', value=0.),
+                dict(type='Linear', start=0., end=0., begin=1,
+                     length=2), dict(type='WarmupHoldDecay', peak=0., hold=3)):
+        assert bound(**cfg).zero_from() == 0
+
+
+@pytest.mark.parametrize('end', [0.5, 1e-9])
+def test_a_ramp_that_ends_above_0_is_never_0(end):
+    assert bound('Linear', start=1., end=end).zero_from() is None
