@@ -65,7 +65,9 @@ def test_it_computes_what_the_model_computes(teacher):
     view = view_of(teacher, ['bbox_head'], inputs=inputs, samples=samples)
     with torch.no_grad():
         expected = teacher.model.bbox_head(teacher.model.extract_feat(inputs))
-    for found, level in zip(view['bbox_head'][0].output[0], expected[0]):
+    scores = view['bbox_head'][0].output[0]
+    assert len(scores) == len(expected[0]) == 3
+    for found, level in zip(scores, expected[0]):
         assert torch.equal(found, level)
 
 
@@ -115,6 +117,7 @@ def test_the_head_gives_what_it_gives_in_training(tmp_path):
             samples=samples)['bbox_head'][0].output[1]
         for form in ((), ('bbox_head', ))
     }
+    assert [len(levels) for levels in boxes.values()] == [3, 3]
     for stride, decoded, raw in zip((8, 16, 32), *boxes.values()):
         assert torch.allclose(decoded, raw * stride) and raw.abs().sum() > 0
 
