@@ -1,6 +1,8 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import logging
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from mmengine.testing.runner_test_case import RunnerTestCase
 from mmengine.visualization import Visualizer
 
 torch.set_num_threads(1)
+sys.path.insert(0, str(Path(__file__).parent / 'helpers'))
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +26,36 @@ def clean_state(tmp_path, monkeypatch):
     logging.shutdown()
     for kind in (MMLogger, MessageHub, Visualizer, DefaultScope):
         kind._instance_dict.clear()
+
+
+@pytest.fixture(scope='module')
+def pictures(tmp_path_factory):
+    """A data set of a few tiny images, to be read only."""
+    from toys import write_pictures
+    return write_pictures(tmp_path_factory.mktemp('pictures'))
+
+
+class _Heard(logging.Handler):
+
+    def __init__(self, level):
+        super().__init__(level)
+        self.texts = []
+        MMLogger.get_current_instance().addHandler(self)
+
+    def emit(self, record):
+        self.texts.append(record.getMessage())
+
+
+@pytest.fixture
+def said():
+    """What MMEngine's logger is told, which never reaches ``caplog``."""
+    return _Heard(logging.INFO).texts
+
+
+@pytest.fixture
+def warned():
+    """What MMEngine's logger is warned of."""
+    return _Heard(logging.WARNING).texts
 
 
 @pytest.fixture

@@ -1,16 +1,15 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """What the documents show is run, and what they name is looked up."""
 import inspect
-import os.path as osp
 import re
 from ast import literal_eval
 from pathlib import Path
 
 import pytest
+import runs
 from builders import build, save
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
 from toys import retinanet, run_config, write_pictures
 
 import mmw2s
@@ -19,7 +18,6 @@ from mmw2s.distillation.recipes import (default_distill, default_schedule,
 from mmw2s.engine import TimeToTargetHook, WeakTeacherDistillHook
 from mmw2s.evaluation import FID
 from mmw2s.models import DenoisingDiffusion
-from mmw2s.records.files import EVENTS, read_rows
 from mmw2s.registry import KNOWLEDGE, SCHEDULES, STOP_RULES
 from mmw2s.utils.hook_configs import hook_configs
 
@@ -55,19 +53,12 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def train(path, hooks=(), **overrides):
+def train(path, *hooks, **overrides):
     """Train a config file; the rows of its record, by event."""
     cfg = Config.fromfile(path)
     cfg.merge_from_dict(overrides)
-    cfg.experiment_name = path
-    runner = Runner.from_cfg(cfg)
-    for hook in hooks:
-        runner.register_hook(hook)
-    runner.train()
-    return {
-        row['event']: row
-        for row in read_rows(osp.join(cfg.work_dir, EVENTS))
-    }
+    runs.train(cfg, *hooks)
+    return {row['event']: row for row in runs.rows(cfg.work_dir)}
 
 
 class LossesSeen(Hook):
@@ -85,7 +76,7 @@ def test_write_your_own_runs_as_it_stands(project):
     Path('mine.py').write_text(config)
     seen = LossesSeen()
     # A value that the first validation reaches.
-    rows = train('mine.py', [seen], **{'default_hooks.w2s.stop.value': 0.})
+    rows = train('mine.py', seen, **{'default_hooks.w2s.stop.value': 0.})
     assert len(seen.steps) == 4
     # 1 - cosine, times the weight of 2.
     assert all(0 < step['loss_kd_stage'] < 4 for step in seen.steps)

@@ -19,8 +19,7 @@ from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.teacher_outputs import teacher_named
 from mmw2s.records.files import scalar_metrics
 from mmw2s.utils.rng import preserved_rng
-from .score_cache import cache_path as _cache_path
-from .score_cache import read_score, write_score
+from .score_cache import cache_path, read_score, write_score
 
 __all__ = ['score_teacher']
 
@@ -55,7 +54,7 @@ def score_teacher(teacher: FrozenTeacher,
         RuntimeError: If another process of the run died meanwhile.
     """
     began = time.perf_counter()
-    path = _cache_path(teacher, runner) if is_main_process() else None
+    path = cache_path(teacher, runner) if is_main_process() else None
     found = [read_score(path) if path is not None else None]
     broadcast_object_list(found)
     if found[0] is not None:

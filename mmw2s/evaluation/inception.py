@@ -74,7 +74,7 @@ class InceptionFeatures(nn.Module):
         images = images.expand(-1, 3, -1, -1)
         if 'return_features' in str(network.forward.schema):
             return network(images, return_features=True)
-        images = (_resize(images.float()) - 128) / 128
+        images = (resize(images.float()) - 128) / 128
         if images.device.type == 'cpu':  # a quarter faster there
             images = images.contiguous(memory_format=torch.channels_last)
         return network(images)
@@ -87,7 +87,7 @@ def _of_package() -> Optional[str]:
     return osp.join(spec.submodule_search_locations[0], 'default_1.pt')
 
 
-def _resize(images: Tensor, size: int = 299) -> Tensor:
+def resize(images: Tensor, size: int = 299) -> Tensor:
     """Bilinear resize with the pixel positions of TensorFlow 1.
 
     Pixel j of the result is at j * (W / size) of the image, not at

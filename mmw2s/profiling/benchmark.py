@@ -73,7 +73,7 @@ def benchmark(cfg: Config, steps: int = 50) -> StepCost:
     """
     if steps < 1:
         raise ValueError(f'steps should be at least 1, but got {steps}')
-    plain, cfg = _configs(cfg)
+    plain, cfg = configs_of_both(cfg)
     _warm_up_device()
     with tempfile.TemporaryDirectory() as folder:
         empty = allocated_mib()
@@ -138,7 +138,7 @@ def benchmark(cfg: Config, steps: int = 50) -> StepCost:
         facts=facts)
 
 
-def _configs(cfg: Config) -> Tuple[Config, Config]:
+def configs_of_both(cfg: Config) -> Tuple[Config, Config]:
     """The config of the baseline and that of the run, made comparable."""
     cfg = copy.deepcopy(cfg)
     # Step times in the log would mix all modes.

@@ -13,10 +13,12 @@ import traceback
 from typing import NamedTuple
 
 import pytest
+from builders import teacher_field
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
+from tiny_classifiers import CLASSES, classifier
 
 _tried = collections.Counter()
 
@@ -66,6 +68,16 @@ def forked(tmp_path_factory):
             os.waitstatus_to_exitcode(status), log.read_text(errors='replace'))
 
     return call
+
+
+@pytest.fixture(scope='session')
+def teacher(tmp_path_factory):
+    """The hook's ``teacher`` field."""
+    return teacher_field(
+        classifier(4),
+        tmp_path_factory.mktemp('teacher') / 't.pth',
+        scope='mmpretrain',
+        dataset_meta=dict(classes=CLASSES))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from mmengine.runner import Runner
-from tiny_classifiers import CLASSES, build, classifier, run_config
+from tiny_classifiers import run_config
 
 from mmw2s.engine.checkpoints import find_resumable
 from mmw2s.records.files import EVENTS, FILENAME
@@ -28,16 +28,6 @@ STOPS = dict(
         margin=-1e6,
         min_looks=6,
         latest=None))
-
-
-def write_teacher(folder: Path) -> dict:
-    torch.save(
-        dict(
-            state_dict=build(classifier(4), 1).state_dict(),
-            meta=dict(dataset_meta=dict(classes=CLASSES))), folder / 't.pth')
-    return dict(
-        config=dict(default_scope='mmpretrain', model=classifier(4)),
-        checkpoint=str(folder / 't.pth'))
 
 
 def train(work_dir: Path,

@@ -13,15 +13,10 @@ from mmengine.hooks import CheckpointHook, Hook
 
 from mmw2s.engine.hooks import StopOnSignalHook
 from mmw2s.records.event_log import RunRecord
-from .drill import STOPS, assert_same, die, train, write_teacher
+from .drill import STOPS, assert_same, die, train
 
 pytestmark = pytest.mark.slow
 KINDS = tuple(STOPS)
-
-
-@pytest.fixture(scope='module')
-def teacher(tmp_path_factory):
-    return write_teacher(tmp_path_factory.mktemp('teacher'))
 
 
 class Stopwatch(Hook):

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 
 from mmw2s.records.files import EVENTS, FILENAME
 from .drill import (assert_same, assert_same_weights, decisions, die, history,
-                    train, write_teacher)
+                    train)
 
 pytestmark = pytest.mark.slow
 
@@ -26,11 +26,6 @@ class CutAfter(Hook):
     def before_train_epoch(self, runner):
         if runner.epoch == self.epoch:
             die()
-
-
-@pytest.fixture(scope='module')
-def teacher(tmp_path_factory):
-    return write_teacher(tmp_path_factory.mktemp('teacher'))
 
 
 @pytest.fixture(scope='module')

@@ -87,14 +87,11 @@ def test_labels_are_numbered_by_given_classes(tmp_path):
         read(tmp_path, metainfo=dict(classes=('a', 'b')))
 
 
-def test_images_beside_the_sub_folders_are_told(tmp_path, monkeypatch):
+def test_images_beside_the_sub_folders_are_told(tmp_path, said):
     write(tmp_path, 'cat/0.png', 'white')
     write(tmp_path, 'stray.png', 'white')
-    told = []
-    monkeypatch.setattr('mmw2s.datasets.image_folder.print_log',
-                        lambda text, **_: told.append(text))
     dataset = read(tmp_path)
-    assert 'no labels: 1 of its 2 images, such as stray.png' in told[0]
+    assert 'no labels: 1 of its 2 images, such as stray.png' in said[0]
     assert 'gt_label' not in dataset[0]['data_samples']
 
 

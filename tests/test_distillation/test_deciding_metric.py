@@ -1,16 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 
-from mmw2s.distillation import deciding_metric as module
 from mmw2s.distillation.deciding_metric import deciding_metric, deciding_score
 
 MAP = 'coco/bbox_mAP'
 
 
-def test_of_several_metrics_the_log_names_the_one_that_decides(monkeypatch):
-    said = []
-    monkeypatch.setattr(module, 'print_log',
-                        lambda text, **_: said.append(text))
+def test_of_several_metrics_the_log_names_the_one_that_decides(said):
     given = {'coco/bbox_mAP_50': 0.5, MAP: 0.3}
     assert deciding_score('auto', given) == (MAP, 0.3)
     assert said[0].startswith(f'{MAP} decides, of coco/bbox_mAP_50, {MAP}.')

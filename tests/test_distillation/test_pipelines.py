@@ -9,9 +9,10 @@ from mmdet.models import SingleStageDetector
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmpretrain.models import ClsDataPreprocessor
+from runs import train_watched
 from torchvision import transforms
 from toys import retinanet, write_pictures
-from works_with import distilling, make_teacher, train
+from works_with import distilling, make_teacher
 
 from mmw2s.distillation.pipelines import match_pipelines
 
@@ -67,7 +68,7 @@ def seen_by_the_teacher(pictures, folder, monkeypatch, run_by, teacher_by):
         cfg.custom_hooks[0].teacher = teacher
     with monkeypatch.context() as patch:
         patch.setattr(SingleStageDetector, 'predict', note)
-        train(cfg)
+        train_watched(cfg)
     return seen
 
 

@@ -11,15 +11,6 @@ FULL = dict(type='Constant', value=1.)
 LATE = dict(type='At', iter=90)
 
 
-@pytest.fixture
-def said(monkeypatch):
-    said = []
-    for module in ('plausibility', 'schedules'):
-        monkeypatch.setattr(f'mmw2s.distillation.{module}.print_log',
-                            lambda text, **_: said.append(text))
-    return said
-
-
 def look(schedule=FULL, stop=LATE, distill=(FPN, ), **given):
     schedule, stop = SCHEDULES.build(schedule), STOP_RULES.build(stop)
     schedule.bind(*LENGTH)
@@ -39,9 +30,9 @@ def hold(**fields):
     hold(warmup=5, unit='iter'),
     dict(type='Linear', start=1., end=0.),
 ])
-def test_what_is_meant_so_is_not_warned_of(schedule, said):
+def test_what_is_meant_so_is_not_warned_of(schedule, warned):
     look(schedule)
-    assert not said
+    assert not warned
 
 
 @pytest.mark.parametrize('schedule', [
@@ -50,25 +41,25 @@ def test_what_is_meant_so_is_not_warned_of(schedule, said):
     dict(type='Linear', start=1., end=0., length=0.5),
 ])
 def test_a_schedule_that_is_over_within_the_first_epoch_is_warned_of(
-        schedule, said):
+        schedule, warned):
     look(schedule)
-    message, = said
+    message, = warned
     assert 'within the first epoch' in message and "unit='run'" in message
 
 
-def test_in_a_run_of_one_epoch_it_is_not(said):
+def test_in_a_run_of_one_epoch_it_is_not(warned):
     SCHEDULES.build(hold(hold=0.5)).bind(10, 10)
-    assert not said
+    assert not warned
 
 
 @pytest.mark.parametrize('schedule', [
     hold(hold=0.13, unit='iter'),
     hold(hold=0.001, decay=0.003),
 ])
-def test_a_span_of_no_iteration_is_warned_of(schedule, said):
+def test_a_span_of_no_iteration_is_warned_of(schedule, warned):
     look(schedule)
-    assert 'needs 0 iterations' in said[0]
-    assert 'strength is 0 all along' in said[1]
+    assert 'needs 0 iterations' in warned[0]
+    assert 'strength is 0 all along' in warned[1]
 
 
 @pytest.mark.parametrize('schedule', [
@@ -77,18 +68,18 @@ def test_a_span_of_no_iteration_is_warned_of(schedule, said):
     hold(hold=0.),
     dict(type='Linear', start=0., end=0.),
 ])
-def test_a_strength_of_0_all_along_is_warned_of(schedule, said):
+def test_a_strength_of_0_all_along_is_warned_of(schedule, warned):
     look(schedule)
-    assert 'strength is 0 all along' in said[0]
+    assert 'strength is 0 all along' in warned[0]
 
 
-def test_loss_weights_that_are_all_0_are_warned_of(said):
+def test_loss_weights_that_are_all_0_are_warned_of(warned):
     none = [entry(FPN, loss_loss_weight=0.), entry(CLS, loss_loss_weight=0)]
     look(distill=none)
-    assert 'loss_weight of PKDLoss (loss_kd_fpn), Qual' in said[0]
-    del said[:]
+    assert 'loss_weight of PKDLoss (loss_kd_fpn), Qual' in warned[0]
+    del warned[:]
     look(distill=[none[0], CLS])
-    assert not said
+    assert not warned
 
 
 @pytest.mark.parametrize('schedule, stop', [
@@ -102,20 +93,20 @@ def test_loss_weights_that_are_all_0_are_warned_of(said):
          teacher_score=0.3)),
     (dict(type='Linear', start=0., end=1.), dict(type='At', iter=30)),
 ])
-def test_a_stop_before_the_full_strength_is_warned_of(schedule, stop, said):
+def test_a_stop_before_the_full_strength_is_warned_of(schedule, stop, warned):
     look(schedule, stop)
-    message, = said
+    message, = warned
     assert 'at iteration 30, before the schedule' in message
 
 
-def test_a_stop_at_once_is_warned_of(said):
+def test_a_stop_at_once_is_warned_of(warned):
     look(stop=dict(type='At', iter=0))
-    assert 'at iteration 0: nothing is distilled' in said[0]
+    assert 'at iteration 0: nothing is distilled' in warned[0]
 
 
-def test_a_stop_beyond_the_default_schedule_is_warned_of(said):
+def test_a_stop_beyond_the_default_schedule_is_warned_of(warned):
     fading = hold(hold=2, decay=2)
     look(fading, stop_cfg=LATE)
-    assert not said
+    assert not warned
     look(fading, stop_cfg=LATE, is_default_schedule=True)
-    assert 'has faded to 0' in said[0]
+    assert 'has faded to 0' in warned[0]

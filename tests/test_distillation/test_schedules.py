@@ -1,9 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-import logging
 import math
 
 import pytest
-from mmengine.logging import MMLogger
 
 import mmw2s.distillation.schedules  # noqa: F401
 from mmw2s.registry import SCHEDULES
@@ -23,18 +21,6 @@ def bound(type, **kwargs):
 
 def values(schedule, n=MAX_ITERS):
     return [schedule.value(i) for i in range(n)]
-
-
-@pytest.fixture
-def warnings():
-    """The warnings that reach mmengine's current logger."""
-    records = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: records.append(record.getMessage())
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(handler)
-    yield records
-    logger.removeHandler(handler)
 
 
 # The same schedule in each unit, 60 iterations of 10 an epoch.
@@ -151,10 +137,9 @@ def test_zero_from_is_where_the_last_nonzero_value_ends(cfg):
     (dict(type='Linear', start=1, end=0, length=61, unit='iter'), 61),
     (dict(type='Cosine', start=1, end=0, begin=6.5), 65),
 ])
-def test_a_schedule_longer_than_the_run_warns_and_names_both(
-        cfg, end, warnings):
+def test_a_schedule_longer_than_the_run_warns_and_names_both(cfg, end, warned):
     bound(**cfg)
-    message, = warnings
+    message, = warned
     assert cfg['type'] in message
     assert f'{end} iterations' in message and 'only 60' in message
 
@@ -166,9 +151,9 @@ def test_a_schedule_longer_than_the_run_warns_and_names_both(
     dict(type='Linear', start=6, end=1),
     dict(type='Constant', value=1),
 ])
-def test_a_schedule_that_fits_does_not_warn(cfg, warnings):
+def test_a_schedule_that_fits_does_not_warn(cfg, warned):
     bound(**cfg)
-    assert not warnings
+    assert not warned
 
 
 @pytest.mark.parametrize('cfg,message', [
@@ -219,3 +204,26 @@ def test_a_schedule_that_is_not_bound_says_so(cfg):
     for ask in (lambda: schedule.value(0), schedule.zero_from):
         with pytest.raises(RuntimeError, match=r'call bind\(\) first'):
             ask()
+
+
+@pytest.mark.parametrize('cfg, top', [
+    (dict(type='Constant', value=1.), 0),
+    (dict(type='Linear', start=0., end=1., begin=1, length=2), 30),
+    (dict(type='Linear', start=1., end=0., begin=1, length=2), 0),
+    (dict(type='Cosine', start=1., end=1., begin=1, length=2), 0),
+    (dict(type='WarmupHoldDecay', warmup=2, hold=1), 20),
+])
+def test_the_iteration_of_the_highest_value(cfg, top):
+    assert bound(**cfg).top_iter() == top
+
+
+def test_a_strength_of_0_all_along_is_0_from_the_start():
+    for cfg in (dict(type='Constant', value=0.),
+                dict(type='Linear', start=0., end=0., begin=1,
+                     length=2), dict(type='WarmupHoldDecay', peak=0., hold=3)):
+        assert bound(**cfg).zero_from() == 0
+
+
+@pytest.mark.parametrize('end', [0.5, 1e-9])
+def test_a_ramp_that_ends_above_0_is_never_0(end):
+    assert bound('Linear', start=1., end=end).zero_from() is None

@@ -25,14 +25,6 @@ SHRINK = {
 }
 
 
-@pytest.fixture
-def said(monkeypatch):
-    texts = []
-    monkeypatch.setattr(module, 'print_log',
-                        lambda text, **_: texts.append(text))
-    return texts
-
-
 @pytest.fixture(scope='module')
 def frozen(tmp_path_factory):
     return teacher_of(SMALL, tmp_path_factory.mktemp('t') / 'teacher.pth')

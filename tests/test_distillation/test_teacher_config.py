@@ -4,18 +4,9 @@ import os
 import pytest
 from mmengine.config import Config
 
-from mmw2s.distillation import teacher_config as module
 from mmw2s.distillation.teacher_config import (found_beside, load_config,
                                                resolve_checkpoint,
                                                without_downloads)
-
-
-@pytest.fixture
-def said(monkeypatch):
-    texts = []
-    monkeypatch.setattr(module, 'print_log',
-                        lambda text, **_: texts.append(text))
-    return texts
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-import logging
 
 import pytest
 
@@ -99,15 +98,6 @@ def test_without_a_score_or_a_better_side_nobody_watches(teacher):
     assert TeacherWatch.of_record(rows, 1000) is None
 
 
-@pytest.fixture
-def said(monkeypatch):
-    lines = []
-    monkeypatch.setattr(
-        'mmw2s.distillation.teacher_watch.print_log',
-        lambda text, logger, level: lines.append((text, level)))
-    return lines
-
-
 def after_the_stop(student_best):
     rows = [
         dict(event='teacher', iter=0, metric='acc', score=.2),
@@ -122,7 +112,7 @@ def test_a_run_resumed_after_the_stop_knows_the_best_since_the_stop(said):
     seen = after_the_stop(student_best=.3)
     seen.tell(row(1000, .25))
     seen.tell_at_the_end()
-    (text, _), = said
+    text, = said
     assert 'student\'s best of 0.3: 67% as good, too weak' in text
 
 
@@ -137,7 +127,7 @@ def test_what_the_last_validation_shows_is_said_in_the_verdict_alone(said):
     seen.tell(row(1000, .3))
     assert said == []
     seen.tell_at_the_end()
-    assert 'too weak' in said[0][0]
+    assert 'too weak' in said[0]
 
 
 def test_a_student_on_its_way_is_given_no_share_of_its_teacher():
@@ -146,14 +136,14 @@ def test_a_student_on_its_way_is_given_no_share_of_its_teacher():
     assert seen.so_far() is None
 
 
-@pytest.mark.parametrize('best, level, verdict',
-                         [(.5, logging.WARNING, 'too weak'),
-                          (.22, logging.INFO, 'useful'),
-                          (.1, logging.INFO, 'too strong')])
-def test_the_end_of_the_run_has_a_verdict(said, best, level, verdict):
+@pytest.mark.parametrize('best, is_warning, verdict',
+                         [(.5, True, 'too weak'), (.22, False, 'useful'),
+                          (.1, False, 'too strong')])
+def test_the_end_of_the_run_has_a_verdict(said, warned, best, is_warning,
+                                          verdict):
     seen = watch()
     seen.tell_at_the_end()
     assert said == []  # nothing was validated
     seen.see(row(900, best))
     seen.tell_at_the_end()
-    assert verdict in said[0][0] and said[0][1] == level
+    assert verdict in said[0] and bool(warned) == is_warning

@@ -98,6 +98,13 @@ def test_building_leaves_the_configs_as_they_were():
     assert cfg == kept
 
 
+@pytest.mark.parametrize('given, ratio', [({}, 0.5), (dict(auto_ratio=2), 2)])
+def test_an_automatic_weight_has_a_share_and_a_loss_of_weight_1(given, ratio):
+    term, = build_terms([entry(FPN, loss_loss_weight='auto', **given)])
+    assert term.auto_weight.ratio == ratio and term.loss.loss_weight == 1.
+    assert build_terms([FPN])[0].auto_weight is None
+
+
 def test_a_softmax_loss_without_a_temperature_gets_the_falling_one():
     kd = dict(CLS, loss=dict(type='KDLoss'))
     assert build_terms([kd])[0].temperature is not None

@@ -2,24 +2,17 @@
 """Runs on data whose labels do not mean what their metainfo says."""
 import json
 import os.path as osp
-import uuid
 
 import pytest
-from builders import build, save
 from entries import CLS
-from mmengine.runner import Runner
+from runs import rows, train
 from toys import CLASSES, retinanet, run_config, write_pictures
+from works_with import make_teacher
 
 
 @pytest.fixture
 def teacher(tmp_path):
-    path = save(
-        build(retinanet(18), 1),
-        tmp_path / 't.pth',
-        dataset_meta=dict(classes=CLASSES))
-    return dict(
-        config=dict(default_scope='mmdet', model=retinanet(18)),
-        checkpoint=path)
+    return make_teacher(tmp_path / 't.pth')
 
 
 @pytest.fixture
@@ -46,11 +39,8 @@ def start(data, tmp_path, train_file, val_file, **hook):
     cfg.train_dataloader.dataset.ann_file = train_file
     cfg.val_dataloader.dataset.ann_file = val_file
     cfg.val_evaluator.ann_file = osp.join(data, val_file)
-    cfg.experiment_name = uuid.uuid4().hex
-    runner = Runner.from_cfg(cfg)
-    runner.train()
-    with open(tmp_path / 'run' / 'w2s_record.jsonl') as file:
-        return json.loads(file.readline())
+    train(cfg)
+    return rows(tmp_path / 'run')[0]
 
 
 def test_scores_of_a_file_in_another_order_are_refused(data, teacher,

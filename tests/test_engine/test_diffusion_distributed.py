@@ -1,15 +1,10 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """A diffusion model on two processes by tools/dist_train.sh, on gloo."""
 import json
-import os
-import os.path as osp
-import subprocess
-import sys
 
 import pytest
+from ranks import train_file
 from tiny_diffusion import diffusion, run_config
-
-ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 
 pytestmark = pytest.mark.slow
 
@@ -38,24 +33,10 @@ def metrics(folder, processes):
     cfg.val_dataloader.batch_size = 4
     cfg.custom_imports = dict(imports=['mmw2s', 'tiny_extractor'])
     cfg.dump(str(folder / f'{processes}.py'))
-    env = dict(
-        os.environ,
-        OMP_NUM_THREADS='1',
-        PYTHON=sys.executable,
-        PYTHONPATH=os.pathsep.join([osp.join(ROOT, 'tests'), ROOT]),
-        MMW2S_CACHE=str(folder / f'cache{processes}'),
-        PORT=str(29500 + os.getpid() % 200))
-    done = subprocess.run([
-        'bash',
-        osp.join(ROOT, 'tools', 'dist_train.sh'),
+    train_file(
         str(folder / f'{processes}.py'),
-        str(processes)
-    ],
-                          env=env,
-                          capture_output=True,
-                          text=True,
-                          timeout=600)
-    assert done.returncode == 0, done.stderr[-9000:]
+        processes,
+        MMW2S_CACHE=str(folder / f'cache{processes}'))
     with open(folder / str(processes) / 'time_to_target.json') as file:
         return json.load(file)['history'][0]['metrics']
 

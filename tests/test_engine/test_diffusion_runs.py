@@ -1,18 +1,14 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Diffusion models through the Runner."""
 import copy
-import json
-import uuid
 
 import pytest
 import tiny_extractor  # noqa: F401
 import torch
 import torch.nn.functional as F
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from runs import rows, train
 from tiny_diffusion import build, diffusion, run_config
-
-from mmw2s.records.files import EVENTS
 
 FID = dict(
     type='FID',
@@ -31,23 +27,8 @@ def teacher(tmp_path_factory):
         checkpoint=str(work_dir / 'iter_24.pth'))
 
 
-def train(cfg, *hooks):
-    cfg.experiment_name = uuid.uuid4().hex
-    runner = Runner.from_cfg(cfg)
-    for hook in hooks:
-        runner.register_hook(hook)
-    runner.train()
-    return runner
-
-
 def w2s(teacher, **fields):
     return dict(type='WeakTeacherDistillHook', teacher=teacher, **fields)
-
-
-def rows(work_dir, event):
-    with open(work_dir / EVENTS) as file:
-        found = [json.loads(line) for line in file]
-    return [row for row in found if row['event'] == event]
 
 
 class FirstStep(Hook):

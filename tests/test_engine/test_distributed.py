@@ -1,17 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Two processes by tools/dist_train.sh, on gloo."""
 import json
-import os
-import os.path as osp
-import subprocess
-import sys
 
 import pytest
 import torch
-from builders import build, save
+from builders import teacher_field
+from ranks import train_file
 from toys import retinanet, run_config, write_pictures
-
-ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 
 # Run in each process: what it decided, the gradients of its first step.
 LOOK = '''
@@ -54,22 +49,7 @@ def run(cfg, folder, name, processes):
     cfg.custom_imports = dict(imports=['mmw2s', 'look'])
     cfg.work_dir = str(folder / name)
     cfg.dump(str(folder / f'{name}.py'))
-    env = dict(
-        os.environ,
-        OMP_NUM_THREADS='1',
-        PYTHON=sys.executable,
-        PYTHONPATH=os.pathsep.join([str(folder), ROOT]),
-        PORT=str(29700 + os.getpid() % 200),
-        PATH=osp.dirname(sys.executable) + os.pathsep + os.environ['PATH'])
-    command = [sys.executable, osp.join(ROOT, 'tools', 'train.py')] \
-        if processes == 1 else [
-            'bash', osp.join(ROOT, 'tools', 'dist_train.sh')]
-    command.append(str(folder / f'{name}.py'))
-    if processes > 1:
-        command.append(str(processes))
-    done = subprocess.run(
-        command, env=env, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
+    train_file(str(folder / f'{name}.py'), processes)
 
 
 def fcos(depth):
@@ -98,13 +78,9 @@ def test_two_ranks_decide_alike_and_their_gradients_are_those_of_one_process(
         tmp_path):
     (tmp_path / 'data').mkdir()
     data = write_pictures(tmp_path / 'data')
-    teacher = fcos(18)
-    save(build(teacher), tmp_path / 'teacher.pth')
     hook = dict(
         type='WeakTeacherDistillHook',
-        teacher=dict(
-            config=dict(default_scope='mmdet', model=teacher),
-            checkpoint=str(tmp_path / 'teacher.pth')),
+        teacher=teacher_field(fcos(18), tmp_path / 'teacher.pth', seed=0),
         distill=[
             dict(
                 knowledge=dict(type='FPNFeatures'),

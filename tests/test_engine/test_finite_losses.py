@@ -74,11 +74,7 @@ def test_a_logged_value_that_is_no_loss_may_be_nan():
     look(FINE, {**FINE, 'acc': NAN})
 
 
-def test_without_the_hook_that_brings_losses_to_the_host_nothing_is_read(
-        monkeypatch):
-    said = []
-    monkeypatch.setattr('mmw2s.engine.finite_losses.print_log',
-                        lambda text, **_: said.append(text))
+def test_without_the_hook_that_brings_losses_to_the_host_nothing_is_read(said):
     losses = FiniteLosses()
     runner = SimpleNamespace(
         message_hub=MessageHub.get_instance('empty'),

@@ -1,5 +1,4 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-import socket
 from pathlib import Path
 
 import pytest
@@ -7,6 +6,7 @@ import torch
 import torch.distributed as torch_dist
 from mmengine.config import Config
 from mmengine.registry import HOOKS
+from ranks import environment
 
 import mmw2s
 from mmw2s.engine.launch import (enable_amp, load_config, remove_distillation,
@@ -132,16 +132,8 @@ def test_slurm_without_an_accelerator_is_refused():
 @pytest.fixture
 def one_process(monkeypatch):
     """The environment that torchrun makes for a single process."""
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    for name, value in dict(
-            RANK=0,
-            WORLD_SIZE=1,
-            LOCAL_RANK=0,
-            MASTER_ADDR='127.0.0.1',
-            MASTER_PORT=port).items():
-        monkeypatch.setenv(name, str(value))
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
     yield
     if torch_dist.is_initialized():
         torch_dist.destroy_process_group()

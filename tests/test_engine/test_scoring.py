@@ -1,7 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import copy
 import gc
-import hashlib
 import json
 import os
 import random
@@ -14,6 +13,7 @@ import torch
 from builders import build, save
 from mmdet.evaluation import CocoMetric
 from mmengine.logging import MMLogger
+from mmengine.model import BaseModel
 from mmengine.registry import METRICS, DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.datasets import CustomDataset
@@ -23,6 +23,7 @@ from mmw2s.distillation import FrozenTeacher
 from mmw2s.distillation import teacher as teacher_module
 from mmw2s.engine import score_cache
 from mmw2s.engine import scoring as module
+from mmw2s.engine.score_cache import cache_path
 from mmw2s.engine.scoring import score_teacher
 from mmw2s.records.files import scalar_metrics
 
@@ -81,15 +82,15 @@ def teacher_with(tmp_path):
 
 @pytest.fixture
 def forwards(monkeypatch):
-    """Counts the teachers' forwards."""
-    calls, measure = [], module._measure
+    """Teachers that were run; of one batch is the whole data set."""
+    models, val_step = [], BaseModel.val_step
 
-    def counted(teacher, *args):
-        calls.append(teacher)
-        return measure(teacher, *args)
+    def counted(model, data):
+        models.append(model)
+        return val_step(model, data)
 
-    monkeypatch.setattr(module, '_measure', counted)
-    return calls
+    monkeypatch.setattr(BaseModel, 'val_step', counted)
+    return models
 
 
 def test_the_score_is_what_the_runs_own_validation_gives_that_model(
@@ -131,9 +132,9 @@ def test_another_preprocessor_is_scored_anew(run, teacher_with, forwards):
 def test_classes_taken_by_name_are_scored_apart(run, teacher_with):
     # ClassLogits reorders a teacher's outputs and names them as they are then.
     teacher = teacher_with()
-    before = module._cache_path(teacher, run())
+    before = cache_path(teacher, run())
     teacher.classes = ('box', 'bar')
-    assert module._cache_path(teacher, run()) != before
+    assert cache_path(teacher, run()) != before
 
 
 def test_a_preprocessor_beside_the_model_counts_too(run, teacher_with):
@@ -141,7 +142,7 @@ def test_a_preprocessor_beside_the_model_counts_too(run, teacher_with):
     for mean in (0., 1.):
         teacher = teacher_with()
         teacher.cfg.data_preprocessor = dict(mean=[mean] * 3)
-        paths.append(module._cache_path(teacher, run()))
+        paths.append(cache_path(teacher, run()))
     assert paths[0] != paths[1]
 
 
@@ -167,10 +168,10 @@ def test_another_validation_pipeline_is_scored_anew(run, teacher_with):
     runner, other = run(), run(
         **{'val_dataloader.dataset.pipeline.2.scale': (32, 32)})
     teacher = teacher_with()
-    assert module._cache_path(teacher, runner) != \
-        module._cache_path(teacher, other)
-    assert module._cache_path(teacher, runner) == \
-        module._cache_path(teacher_with(), run())
+    assert cache_path(teacher, runner) != \
+        cache_path(teacher, other)
+    assert cache_path(teacher, runner) == \
+        cache_path(teacher_with(), run())
 
 
 def test_a_run_of_built_parts_is_scored_without_a_cache(
@@ -354,7 +355,7 @@ def test_a_validation_set_without_ground_truth_gives_no_score(
 
 def test_a_changed_image_is_scored_anew(run, teacher_with, data_root):
     teacher = teacher_with()
-    before = module._cache_path(teacher, run())
+    before = cache_path(teacher, run())
     path = os.path.join(data_root, '0.png')
     state = os.stat(path)
     with open(path, 'rb') as file:
@@ -364,7 +365,7 @@ def test_a_changed_image_is_scored_anew(run, teacher_with, data_root):
             file.write(content[::-1])
         # As archives and copies set it back.
         os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
-        assert module._cache_path(teacher, run()) != before
+        assert cache_path(teacher, run()) != before
     finally:
         with open(path, 'wb') as file:
             file.write(content)
@@ -373,13 +374,13 @@ def test_a_changed_image_is_scored_anew(run, teacher_with, data_root):
 def test_a_new_version_of_an_evaluator_is_scored_anew(run, teacher_with,
                                                       monkeypatch):
     teacher = teacher_with()
-    before = module._cache_path(teacher, run())
-    assert module._cache_path(teacher, run()) == before
+    before = cache_path(teacher, run())
+    assert cache_path(teacher, run()) == before
     version = score_cache.metadata.version
     monkeypatch.setattr(
         score_cache.metadata, 'version', lambda name: '9.9'
         if name == 'pycocotools' else version(name))
-    assert module._cache_path(teacher, run()) != before
+    assert cache_path(teacher, run()) != before
 
 
 def test_corrected_labels_in_xml_files_are_scored_anew(tmp_path, teacher_with):
@@ -406,7 +407,7 @@ def test_corrected_labels_in_xml_files_are_scored_anew(tmp_path, teacher_with):
             data_prefix=dict(sub_data_root=''))
         cfg.val_evaluator = dict(type='VOCMetric')
         cfg.experiment_name = label
-        paths.append(module._cache_path(teacher_with(), Runner.from_cfg(cfg)))
+        paths.append(cache_path(teacher_with(), Runner.from_cfg(cfg)))
     assert paths[0] != paths[1]
 
 
@@ -416,27 +417,31 @@ def test_its_weights_are_hashed_once_for_cache_and_record(
     monkeypatch.setattr(teacher_module, 'weights_hash',
                         lambda model: hashed.append(1) or weights_hash(model))
     teacher = teacher_with()
-    assert module._cache_path(teacher, run()) is not None
+    assert cache_path(teacher, run()) is not None
     teacher.check_resumed([dict(teacher.fingerprint)])
     assert len(hashed) == 1
 
 
-def test_images_moved_between_class_folders_are_scored_anew(tmp_path):
+def test_images_moved_between_class_folders_are_scored_anew(
+        tmp_path, run, teacher_with, monkeypatch):
     for name in 'ab':
         (tmp_path / name).mkdir()
         (tmp_path / name / f'{name}.png').write_bytes(b'x')
 
-    def content():
-        digest = hashlib.sha256()
-        dataset = CustomDataset(data_root=str(tmp_path))
-        score_cache._add_content(digest, dataset)
-        return digest.hexdigest()
+    teacher, runner = teacher_with(), run()
 
-    before = content()
-    assert content() == before
+    def key():
+        dataset = CustomDataset(data_root=str(tmp_path))
+        with monkeypatch.context() as patch:
+            patch.setattr(runner.val_loop, 'dataloader',
+                          SimpleNamespace(dataset=dataset))
+            return cache_path(teacher, runner)
+
+    before = key()
+    assert before is not None and key() == before
     os.rename(tmp_path / 'a' / 'a.png', tmp_path / 'b' / 'a.png')
     (tmp_path / 'a' / 'b.png').write_bytes(b'x')
-    assert content() != before
+    assert key() != before
 
 
 def test_a_data_set_that_does_not_tell_what_it_loads_is_not_cached(
@@ -444,4 +449,4 @@ def test_a_data_set_that_does_not_tell_what_it_loads_is_not_cached(
     runner = run()
     monkeypatch.setattr(runner.val_loop, 'dataloader',
                         SimpleNamespace(dataset=[1, 2]))
-    assert module._cache_path(teacher_with(), runner) is None
+    assert cache_path(teacher_with(), runner) is None

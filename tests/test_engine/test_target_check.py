@@ -1,19 +1,8 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 from types import SimpleNamespace
 
-import pytest
-
 from mmw2s.engine import target_check
 from mmw2s.engine.hooks import TimeToTargetHook
-
-
-@pytest.fixture
-def said(monkeypatch):
-    lines = []
-    for module in ('target_check', 'hooks.time_to_target_hook'):
-        monkeypatch.setattr(f'mmw2s.engine.{module}.print_log',
-                            lambda text, **_: lines.append(text))
-    return lines
 
 
 def check(targets, metrics):

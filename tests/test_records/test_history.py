@@ -22,7 +22,19 @@ def test_what_a_run_wrote_passes():
     check_history(content(), 'x')
 
 
+@pytest.mark.parametrize(
+    'row',
+    [
+        dict(train_seconds=8., wall_seconds=8.),
+        dict(iter=8, train_seconds=9.),  # validated after the checkpoint
+    ])
+def test_a_row_up_to_the_clocks_of_the_checkpoint_passes(row):
+    check_history(
+        content(row), 'x', 8, dict(train_seconds=8., wall_seconds=8.))
+
+
 @pytest.mark.parametrize('given, message', [
+    (content(dict(iter=-1), {}), r'^history\[0\] of x'),
     (dict(history=None), '^x is damaged: its history should be a list'),
     (content(run=[]), 'run should be a dict'),
     (content(finished='no'), 'finished should be true or false'),

@@ -75,7 +75,7 @@ def test_the_hook_on_the_command_line_of_mmpretrains(tmp_path, run):
         'my_resnet.py',
         '--no-persistent-workers',
         *ON_THE_COMMAND_LINE,
-        path=ROOT / 'tests')
+        path=ROOT / 'tests' / 'helpers')
     assert events(tmp_path)[-1] == 'stop'
 
 

@@ -21,7 +21,9 @@ def test_every_config_tool_and_module_is_in_the_wheel(built):
 def test_the_wheel_has_what_openmmlabs_tools_look_for(built):
     names = built[1].namelist()
     index = built[1].read('mmw2s/.mim/model-index.yml').decode()
-    for path in re.findall(r'- (\S+)', index):
+    paths = re.findall(r'- (\S+)', index)
+    assert paths
+    for path in paths:
         assert f'mmw2s/.mim/{path}' in names
 
 

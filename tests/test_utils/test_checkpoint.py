@@ -279,18 +279,15 @@ def test_the_averaged_weights_are_taken_as_mmengine_saves_them(tmp_path):
     assert same(load_weights(str(path))[0], dict(a=torch.ones(1)))
 
 
-def test_a_format_without_check_sums_is_warned_of(tmp_path, monkeypatch):
-    said = []
-    monkeypatch.setattr('mmw2s.utils.checkpoint.print_log',
-                        lambda text, **_: said.append(text))
+def test_a_format_without_check_sums_is_warned_of(tmp_path, warned):
     path = str(tmp_path / 'x.pth')
     torch.save(dict(a=torch.ones(1)), path)
     load_weights(path)
-    assert said == []
+    assert warned == []
     torch.save(
         dict(a=torch.ones(1)), path, _use_new_zipfile_serialization=False)
     load_weights(path)
-    assert 'x.pth is of a format without check sums' in said[0]
+    assert 'x.pth is of a format without check sums' in warned[0]
 
 
 def test_a_url_of_another_kind_is_refused():

@@ -2,7 +2,6 @@
 import hashlib
 import io
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -75,7 +74,7 @@ def short(handler, stop):
 
 def stalling(handler, stop):
     short(handler, stop)
-    stop.wait(20)
+    silent(handler, stop)
 
 
 def dripping(handler, stop):
@@ -86,7 +85,8 @@ def dripping(handler, stop):
 
 
 def silent(handler, stop):
-    stop.wait(20)
+    if not stop.wait(20):
+        stop.outwaited = True  # by one that should have given up
 
 
 def test_two_urls_of_one_name_are_two_files(server):
@@ -113,10 +113,9 @@ def test_the_query_of_a_url_is_part_of_its_name(server):
 def test_what_does_not_arrive_whole_is_refused_and_not_kept(
         server, tmp_path, answer):
     server.answers = {'/x.pth': answer}
-    began = time.monotonic()
     with pytest.raises(RuntimeError, match='could not be downloaded.*by hand'):
         load_weights(f'{server.root}/x.pth')
-    assert time.monotonic() - began < 15  # not for ever
+    assert not hasattr(server.stop, 'outwaited')
     assert kept(tmp_path) == []
     server.answers = {'/x.pth': content(3)}
     assert load_weights(f'{server.root}/x.pth')[0]['a'][0] == 3

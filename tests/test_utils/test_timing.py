@@ -1,6 +1,4 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-import time
-
 import pytest
 import torch
 
@@ -15,45 +13,43 @@ def test_there_is_no_time_before_the_first_measurement():
 
 
 @on_cpu
-def test_it_gives_the_milliseconds_of_the_latest_measurement():
+def test_it_gives_the_milliseconds_of_the_latest_measurement(now):
     watch = Stopwatch()
-    with watch:
-        time.sleep(0.03)
-    assert 30 <= watch.ms < 1000
-    with watch:
-        pass
-    assert watch.ms < 20
+    for seconds in (0.5, 0.25):
+        with watch:
+            now[0] += seconds
+        assert watch.ms == 1000 * seconds
 
 
 @on_cpu
-def test_its_median_is_that_of_the_latest_measurements():
+def test_its_median_is_that_of_the_latest_measurements(now):
     watch = Stopwatch(window=3)
-    for seconds in (0.2, 0.001, 0.03, 0.1):  # the first is outside the window
+    for seconds in (16., 0.5, 0.25, 8.):  # the first is outside the window
         with watch:
-            time.sleep(seconds)
-    assert watch.ms >= 100
-    assert 30 <= watch.median_ms < 100
+            now[0] += seconds
+    assert watch.ms == 8000 and watch.median_ms == 500
 
 
 @on_cpu
-def test_more_adds_to_the_latest_measurement():
+def test_more_adds_to_the_latest_measurement(now):
     watch = Stopwatch()
-    for seconds in (0.05, 0.):
+    for seconds in (0.5, 0.25):
         with watch:
-            time.sleep(seconds)
+            now[0] += seconds
+        now[0] += 99.
         with watch.more():
-            time.sleep(seconds)
-        assert watch.ms >= 2000 * seconds
-    assert watch.ms < 50
+            now[0] += 4.
+        assert watch.ms == 1000 * (seconds + 4)
 
 
 @on_cpu
-def test_it_measures_and_passes_on_an_error():
+def test_it_measures_and_passes_on_an_error(now):
     watch = Stopwatch()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match='meant'):
         with watch:
-            raise RuntimeError
-    assert watch.ms is not None
+            now[0] += 0.5
+            raise RuntimeError('meant')
+    assert watch.ms == 500
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs CUDA')

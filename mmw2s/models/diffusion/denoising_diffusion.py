@@ -284,12 +284,19 @@ class DenoisingDiffusion(BaseModel):
             labels = torch.as_tensor(labels, device=device)
         images = generate(
             self.sampler, self.sampling_steps,
-            lambda noisy, t: self._guided(noisy, t.expand(len(noisy)), labels),
+            lambda noisy, t: self.guided(noisy, t.expand(len(noisy)), labels),
             seeds, self.image_shape, device)
         return (images * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
 
-    def _guided(self, noisy: Tensor, t: Tensor,
-                labels: Optional[Tensor]) -> Tensor:
+    def guided(self, noisy: Tensor, t: Tensor,
+               labels: Optional[Tensor]) -> Tensor:
+        """What is sampled from: away from the prediction without a class.
+
+        Args:
+            noisy (Tensor): Noisy images, shape (B, C, H, W).
+            t (Tensor): Their timesteps, shape (B, ).
+            labels (Tensor, optional): Their classes, shape (B, ).
+        """
         prediction = self.denoise(noisy, t, labels)
         if self.guidance_scale == 1:
             return prediction

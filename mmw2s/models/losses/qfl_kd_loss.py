@@ -112,7 +112,7 @@ class _QualityFocalSum(Function):
         if ctx.needs_input_grad[0]:
             grad = torch.empty_like(student)
         size = _QualityFocalSum.PIECE
-        for piece in (_pieces(student.shape, size)
+        for piece in (pieces(student.shape, size)
                       if student.numel() > size else [...]):
             z = student[piece] / temperature
             p_teacher = torch.sigmoid(teacher[piece] / temperature)
@@ -141,7 +141,7 @@ class _QualityFocalSum(Function):
         return grad * grad_output, None, None, None, None
 
 
-def _pieces(shape: Sequence[int], size: int) -> Iterator[tuple]:
+def pieces(shape: Sequence[int], size: int) -> Iterator[tuple]:
     """Indices that cut a tensor into views of at most ``size`` elements.
 
     A flattened tensor would be simpler to cut, but would be a copy for some
@@ -150,7 +150,7 @@ def _pieces(shape: Sequence[int], size: int) -> Iterator[tuple]:
     row = math.prod(shape[1:])
     if row > size:
         for i in range(shape[0]):
-            for piece in _pieces(shape[1:], size):
+            for piece in pieces(shape[1:], size):
                 yield (i, *piece)
     else:
         length = size // row

@@ -67,7 +67,9 @@ def test_training_and_validation_scenes_use_separate_scans(
 
 def test_boxes_lie_inside_and_hold_the_digit(tmp_path):
     root = small(tmp_path / 'a', num_train=20)
-    for box in annotations(root, 'train')['annotations']:
+    boxes = annotations(root, 'train')['annotations']
+    assert boxes
+    for box in boxes:
         x, y, w, h = box['bbox']
         assert 0 <= x < x + w <= 128 and 0 <= y < y + h <= 128
         assert 12 <= h <= 40 and box['area'] == w * h

@@ -73,6 +73,7 @@ def test_boxes_are_those_of_the_training_form(pair_of):
     with torch.no_grad():
         in_eval = teacher.model.bbox_head(
             teacher.model.extract_feat(view.inputs))[1]
+    assert len(pairs) == len(in_eval) == 3
     for stride, pair, decoded in zip((8, 16, 32), pairs, in_eval):
         assert torch.allclose(pair.teacher.flatten() * stride,
                               decoded.permute(0, 2, 3, 1).flatten())
@@ -254,6 +255,7 @@ def test_a_head_that_descends_from_toods_gives_probabilities_too(
     for model in (student, teacher.model):
         monkeypatch.setattr(model.bbox_head, '__class__', Own)
     own, _, _ = pairs_of(DenseHeadOutputs(), student, teacher)
+    assert len(own) == len(plain) == 3
     for pair, expected_pair in zip(own, plain):
         assert torch.equal(pair.teacher, expected_pair.teacher)
         assert pair.avg_factor == expected_pair.avg_factor

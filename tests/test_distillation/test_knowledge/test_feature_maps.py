@@ -105,7 +105,9 @@ def test_levels_of_one_stride_are_paired_and_others_left_out():
 
 def test_levels_that_are_equally_small_are_paired_in_order():
     student, teacher = maps((2, 2), (1, 1), (1, 1)), maps((1, 1), (1, 1))
-    for pair, s, t in zip(paired(student, teacher), student[1:], teacher):
+    pairs = paired(student, teacher)
+    assert len(pairs) == 2
+    for pair, s, t in zip(pairs, student[1:], teacher):
         assert pair.student is s and pair.teacher is t
 
 
@@ -220,7 +222,7 @@ def test_what_is_left_out_or_projected_is_logged_once(capsys):
 def test_models_of_other_channels_are_paired(student, tmp_path):
     teacher = other_teacher(tmp_path, channels=16)
     pairs, _, _ = pairs_of(FPNFeatures(), student, teacher)
-    assert all(p.student.shape == p.teacher.shape for p in pairs)
+    assert pairs and all(p.student.shape == p.teacher.shape for p in pairs)
     pairs, _, _ = pairs_of(FPNFeatures('backbone'), student, teacher)
     assert [p.student.shape[1] for p in pairs] == [8, 16, 32, 64]
 

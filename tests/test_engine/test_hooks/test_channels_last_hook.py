@@ -2,10 +2,10 @@
 from types import SimpleNamespace
 
 import pytest
+import runs
 import torch
-from builders import batch, build, save
+from builders import batch, build, teacher_field
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
 from tiny_two_stage import faster_rcnn
 from toys import retinanet, run_config, write_pictures
 
@@ -21,7 +21,7 @@ def is_channels_last(model) -> bool:
 
 @pytest.fixture
 def trained(tmp_path):
-    checkpoint = save(build(retinanet(18), 1), tmp_path / 'teacher.pth')
+    teacher = teacher_field(retinanet(18), tmp_path / 'teacher.pth')
     seen = {}
 
     def train(*hooks):
@@ -33,14 +33,9 @@ def trained(tmp_path):
             hooks=[
                 dict(
                     type='WeakTeacherDistillHook',
-                    teacher=dict(
-                        config=dict(
-                            model=retinanet(18), default_scope='mmdet'),
-                        checkpoint=checkpoint),
+                    teacher=teacher,
                     stop=dict(type='At', epoch=1)), *hooks
-            ],
-            experiment_name=f'channels_{tmp_path.name}_{len(hooks)}')
-        runner = Runner.from_cfg(cfg)
+            ])
         original = FrozenTeacher.follow
 
         def follow(teacher, student):
@@ -48,7 +43,7 @@ def trained(tmp_path):
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(FrozenTeacher, 'follow', follow)
-            runner.train()
+            runner = runs.train(cfg)
         return runner.model, seen['teacher'].model
 
     return train

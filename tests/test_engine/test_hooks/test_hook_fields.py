@@ -1,13 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import copy
-import uuid
 
 import pytest
 from entries import CLS, FPN, entry
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import HOOKS
-from mmengine.runner import Runner
-from toys import retinanet, run_config, write_pictures
+from runs import find, train
+from toys import retinanet, run_config
 
 from mmw2s.engine import TimeToTargetHook, WeakTeacherDistillHook
 
@@ -105,23 +104,11 @@ def test_targets_are_numbers_by_metric(fields, message):
 # -- runs ----------------------------------------------------------------
 
 
-@pytest.fixture(scope='module')
-def pictures(tmp_path_factory):
-    return write_pictures(tmp_path_factory.mktemp('pictures'))
-
-
 @pytest.fixture
 def untrained():
     return dict(
         config=dict(default_scope='mmdet', model=retinanet(18)),
         checkpoint=None)
-
-
-def train(cfg):
-    cfg.experiment_name = uuid.uuid4().hex
-    runner = Runner.from_cfg(cfg)
-    runner.train()
-    return runner
 
 
 @pytest.mark.parametrize(
@@ -144,8 +131,7 @@ def test_a_run_does_without_mmengines_own_hooks(pictures, untrained, tmp_path,
     for name in missing:
         cfg.default_hooks[name] = None
     runner = train(cfg)
-    distil, = (
-        h for h in runner.hooks if isinstance(h, WeakTeacherDistillHook))
+    distil = find(runner, WeakTeacherDistillHook)
     assert [row['iter'] for row in distil.record.of('stop')] == [3]
 
 

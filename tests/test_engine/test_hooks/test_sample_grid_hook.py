@@ -2,7 +2,7 @@
 import cv2
 import pytest
 import torch
-from mmengine.runner import Runner
+from runs import assert_same_weights, train
 from tiny_diffusion import run_config
 
 from mmw2s.engine.hooks import SampleGridHook
@@ -12,12 +12,8 @@ GRID = dict(type='SampleGridHook', num=4, seed=2)
 EMA = dict(type='EMAHook', momentum=0.5)
 
 
-def train(work_dir, hooks, name='run'):
-    cfg = run_config(work_dir / name, iters=4, hooks=hooks)
-    cfg.experiment_name = f'{work_dir.name}_{name}'
-    runner = Runner.from_cfg(cfg)
-    runner.train()
-    return runner
+def run(work_dir, hooks, name='run'):
+    return train(run_config(work_dir / name, iters=4, hooks=hooks))
 
 
 def shown(work_dir):
@@ -26,20 +22,18 @@ def shown(work_dir):
 
 
 def test_a_grid_is_shown_at_each_validation(tmp_path):
-    model = train(tmp_path, [GRID]).model.eval()
+    model = run(tmp_path, [GRID]).model.eval()
     expected = torch.from_numpy(image_grid(model.sample(range(2, 6)))).int()
     assert (shown(tmp_path) - expected).abs().max() <= 1
 
 
 def test_training_is_what_it_is_without(tmp_path):
-    with_grid, without = (train(tmp_path, hooks, name).model.state_dict()
-                          for name, hooks in (('with', [GRID]), ('without',
-                                                                 [])))
-    assert all(torch.equal(with_grid[key], without[key]) for key in without)
+    assert_same_weights(
+        run(tmp_path, [GRID], 'with'), run(tmp_path, [], 'without'))
 
 
 def test_images_are_those_of_the_averaged_model(tmp_path):
-    runner = train(tmp_path, [GRID, EMA])
+    runner = run(tmp_path, [GRID, EMA])
     saved = torch.load(tmp_path / 'run' / 'iter_4.pth', weights_only=False)
     found = shown(tmp_path)
     distances = []
@@ -57,7 +51,7 @@ def test_images_are_those_of_the_averaged_model(tmp_path):
 
 
 def test_a_model_that_generates_nothing_is_refused(tmp_path):
-    runner = train(tmp_path, [])
+    runner = run(tmp_path, [])
     runner.model.__class__ = torch.nn.Module
     with pytest.raises(ValueError, match='generates images.*a Module'):
         SampleGridHook().before_run(runner)

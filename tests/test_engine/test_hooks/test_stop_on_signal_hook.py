@@ -4,6 +4,7 @@ import os.path as osp
 import signal
 
 import pytest
+import runs
 import torch
 from mmengine.hooks import Hook
 from ranks import run_ranks
@@ -33,15 +34,10 @@ def toy(toy):
     return toy
 
 
-def train(toy, cfg, *hooks, resume=False, **fields):
+def train(cfg, *hooks, resume=False, **fields):
     cfg = cfg.copy()
     cfg.resume = resume
-    runner = toy.build_runner(cfg)
-    runner.register_hook(StopOnSignalHook(**fields))
-    for hook in hooks:
-        runner.register_hook(hook)
-    runner.train()
-    return runner
+    return runs.train(cfg, StopOnSignalHook(**fields), *hooks)
 
 
 @pytest.mark.parametrize('loop, stage, iteration, ends_after', [
@@ -57,11 +53,11 @@ def train(toy, cfg, *hooks, resume=False, **fields):
 def test_the_step_is_finished_and_the_run_resumed_ends_as_the_unbroken_one(
         toy, loop, stage, iteration, ends_after):
     cfg = toy.epoch_based_cfg if loop == 'epoch' else toy.iter_based_cfg
-    whole = train(toy, cfg).model.state_dict()
+    whole = train(cfg).model.state_dict()
     handler = signal.getsignal(signal.SIGTERM)
     try:
         with pytest.raises(RunEnded) as ended:
-            train(toy, cfg, SendAt(stage, iteration))
+            train(cfg, SendAt(stage, iteration))
     finally:
         signal.signal(signal.SIGTERM, handler)
     assert ended.value.code == 143
@@ -69,7 +65,7 @@ def test_the_step_is_finished_and_the_run_resumed_ends_as_the_unbroken_one(
     with open(osp.join(folder, 'last_checkpoint')) as file:
         saved = torch.load(file.read(), weights_only=False)
     assert saved['meta']['iter'] == ends_after and 'optimizer' in saved
-    resumed = train(toy, cfg, resume=True).model.state_dict()
+    resumed = train(cfg, resume=True).model.state_dict()
     assert all(torch.equal(resumed[key], whole[key]) for key in whole)
     assert not [n for n in os.listdir(folder) if n.endswith('.tmp')]
 
@@ -80,7 +76,7 @@ def test_gradients_that_are_accumulated_are_applied_first(toy):
     handler = signal.getsignal(signal.SIGTERM)
     try:
         with pytest.raises(RunEnded):
-            train(toy, cfg, SendAt('after_train_iter', 4))
+            train(cfg, SendAt('after_train_iter', 4))
     finally:
         signal.signal(signal.SIGTERM, handler)
     saved = torch.load(
@@ -90,7 +86,7 @@ def test_gradients_that_are_accumulated_are_applied_first(toy):
 
 def test_signals_are_left_as_they_were_found(toy):
     before = signal.getsignal(signal.SIGTERM)
-    train(toy, toy.epoch_based_cfg)
+    train(toy.epoch_based_cfg)
     assert signal.getsignal(signal.SIGTERM) is before
 
 
@@ -99,7 +95,6 @@ def test_other_signals_can_be_named(toy):
     try:
         with pytest.raises(RunEnded) as ended:
             train(
-                toy,
                 toy.epoch_based_cfg,
                 SendAt('before_train_iter', 2, signal.SIGUSR1),
                 signals='SIGUSR1')

@@ -1,14 +1,14 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Trained adapters through the Runner."""
 import gc
-import uuid
 import weakref
 
 import pytest
 import torch
+from builders import teacher_field
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
-from tiny_classifiers import build, classifier, run_config
+from runs import train
+from tiny_classifiers import classifier, run_config
 
 import mmw2s  # noqa: F401
 
@@ -18,11 +18,10 @@ KEY = 'loss_kd_hidden'
 @pytest.fixture(scope='module')
 def teacher(tmp_path_factory):
     """The hook's `teacher` field; it has half of the student's channels."""
-    path = tmp_path_factory.mktemp('teacher') / 'teacher.pth'
-    torch.save(dict(state_dict=build(classifier(4), 1).state_dict()), path)
-    return dict(
-        config=dict(default_scope='mmpretrain', model=classifier(4)),
-        checkpoint=str(path))
+    return teacher_field(
+        classifier(4),
+        tmp_path_factory.mktemp('teacher') / 'teacher.pth',
+        scope='mmpretrain')
 
 
 def config(work_dir, teacher, stop=dict(type='At', iter=10**6), **overrides):
@@ -37,15 +36,6 @@ def config(work_dir, teacher, stop=dict(type='At', iter=10**6), **overrides):
         schedule=dict(type='Constant', value=1.),
         stop=stop)
     return run_config(work_dir, 3, [hook], **overrides)
-
-
-def train(cfg, *hooks):
-    cfg.experiment_name = uuid.uuid4().hex
-    runner = Runner.from_cfg(cfg)
-    for hook in hooks:
-        runner.register_hook(hook)
-    runner.train()
-    return runner
 
 
 def load(work_dir, name):

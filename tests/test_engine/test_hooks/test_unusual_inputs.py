@@ -8,9 +8,9 @@ import torch
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from mmpretrain.models import ClsDataPreprocessor
+from runs import train_watched
 from tiny_classifiers import NORM, run_config
 from torch import nn
-from works_with import train
 
 from mmw2s.records.files import EVENTS
 
@@ -126,7 +126,7 @@ def run(folder, weak, form='list', calls=1, module='body', **fields):
                 schedule=dict(type='Constant', value=1.),
                 **fields)
         ])
-    return train(cfg)[1]
+    return train_watched(cfg)[1]
 
 
 def seconds_of_scoring(folder):

@@ -16,19 +16,14 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.registry import HOOKS, MODELS
 from mmengine.runner import Runner
-from toys import retinanet, run_config, write_pictures
-from works_with import train as train_watched
+from runs import assert_same_weights, rows, train, train_watched
+from toys import retinanet, run_config
 
 import mmw2s
 from mmw2s.engine import WeakTeacherDistillHook
 from mmw2s.records.files import EVENTS
 
 NEVER = dict(type='At', iter=10**6)
-
-
-@pytest.fixture(scope='module')
-def pictures(tmp_path_factory):
-    return write_pictures(tmp_path_factory.mktemp('pictures'))
 
 
 @pytest.fixture(scope='module')
@@ -41,30 +36,10 @@ def teacher(pictures, tmp_path_factory):
         checkpoint=str(work_dir / 'epoch_2.pth'))
 
 
-def train(cfg):
-    # Runs of one process share a message hub if they share a name.
-    cfg.experiment_name = uuid.uuid4().hex
-    runner = Runner.from_cfg(cfg)
-    runner.train()
-    return runner
-
-
 def hook(teacher, **fields):
     """At full strength all along, unless a test says otherwise."""
     fields.setdefault('schedule', dict(type='Constant', value=1.))
     return dict(type='WeakTeacherDistillHook', teacher=teacher, **fields)
-
-
-def rows(work_dir, event):
-    with open(osp.join(str(work_dir), EVENTS)) as file:
-        return [r for r in map(json.loads, file) if r['event'] == event]
-
-
-def assert_same_weights(a, b):
-    ours, theirs = a.model.state_dict(), b.model.state_dict()
-    assert ours.keys() == theirs.keys()
-    for key in ours:
-        assert torch.equal(ours[key], theirs[key]), key
 
 
 # -- the plug-and-play form ---------------------------------------------

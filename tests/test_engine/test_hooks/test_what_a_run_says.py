@@ -1,21 +1,14 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """What stands in the log of a run, before, at and after the stop."""
-import json
-import uuid
 from pathlib import Path
 
 import pytest
 import torch
-from builders import build, save
-from mmengine.runner import Runner
-from toys import retinanet, run_config, write_pictures
+from builders import teacher_field
+from runs import scalars, train
+from toys import retinanet, run_config
 
 NEVER = dict(type='At', iter=10**6)
-
-
-@pytest.fixture(scope='module')
-def pictures(tmp_path_factory):
-    return write_pictures(tmp_path_factory.mktemp('pictures'))
 
 
 @pytest.fixture
@@ -26,25 +19,19 @@ def hook(tmp_path):
         fields.setdefault('schedule', dict(type='Constant', value=1.))
         return dict(
             type='WeakTeacherDistillHook',
-            teacher=dict(
-                config=dict(default_scope='mmdet', model=retinanet(18)),
-                checkpoint=save(build(retinanet(18)), tmp_path / 't.pth')),
+            teacher=teacher_field(retinanet(18), tmp_path / 't.pth', seed=0),
             **fields)
 
     return hook
 
 
-def train(cfg):
+def train_logged(cfg):
     """The run's scalars, line by line, and its log."""
-    cfg.experiment_name = uuid.uuid4().hex
     cfg.log_level = 'INFO'
     cfg.optim_wrapper.clip_grad = dict(max_norm=1e9)
-    runner = Runner.from_cfg(cfg)
-    runner.train()
-    folder = Path(runner.log_dir)
-    lines = (folder / 'vis_data' / 'scalars.json').read_text().splitlines()
-    lines = [line for line in map(json.loads, lines) if 'lr' in line]
-    return lines, (folder / f'{runner.timestamp}.log').read_text()
+    runner = train(cfg)
+    log = Path(runner.log_dir, f'{runner.timestamp}.log')
+    return scalars(runner), log.read_text()
 
 
 def is_the_sum(line) -> bool:
@@ -54,7 +41,7 @@ def is_the_sum(line) -> bool:
 
 def test_after_the_stop_the_logged_loss_is_the_task_losses_sum(
         pictures, hook, tmp_path):
-    lines, _ = train(
+    lines, _ = train_logged(
         run_config(
             pictures,
             tmp_path / 'run',
@@ -69,7 +56,7 @@ def test_after_the_stop_the_logged_loss_is_the_task_losses_sum(
 
 def test_so_it_is_where_a_step_ends_with_the_stop(pictures, hook, tmp_path):
     stop = dict(type='SurpassOnTrain', interval=3, min_looks=1, margin=-1e6)
-    lines, log = train(
+    lines, log = train_logged(
         run_config(
             pictures, tmp_path / 'run', epochs=2, hooks=[hook(stop=stop)]))
     assert 'iteration 3: the student\'s training loss' in log
@@ -86,13 +73,13 @@ def test_so_it_is_after_a_resume_right_after_the_stop(pictures, hook,
         return run_config(
             pictures, tmp_path / 'run', epochs=epochs, hooks=[hook(stop=stop)])
 
-    train(cfg(2))
+    train_logged(cfg(2))
     # The checkpoint was saved before the stop, at the end of its epoch.
     (tmp_path / 'run' / 'last_checkpoint').write_text(
         str(tmp_path / 'run' / 'epoch_1.pth'))
     resumed = cfg(3)
     resumed.resume = True
-    lines, log = train(resumed)
+    lines, log = train_logged(resumed)
     assert 'is not defined in message_hub' not in log
     assert [line['iter'] for line in lines][-8:] == list(range(5, 13))
     assert all(map(is_the_sum, lines[-8:]))
@@ -107,14 +94,14 @@ def test_while_the_teacher_is_there_a_resumed_runs_losses_add_up_too(
         cfg.resume = epochs == 2
         # As usual, a line is the mean over a window that began before.
         cfg.log_processor = dict(window_size=4)
-        lines, _ = train(cfg)
+        lines, _ = train_logged(cfg)
     assert 'loss_kd_fpn' in lines[-4] and 'loss_kd_fpn' not in lines[-1]
     assert all(map(is_the_sum, lines[-4:]))
 
 
 def test_the_log_says_when_it_will_end(pictures, hook, tmp_path):
     fading = dict(type='WarmupHoldDecay', hold=.25, decay=.25, unit='epoch')
-    _, log = train(
+    _, log = train_logged(
         run_config(
             pictures,
             tmp_path / 'run',
@@ -134,7 +121,7 @@ def test_the_teacher_is_judged_from_the_first_validation_to_the_last(
         metric='coco/bbox_mAP',
         teacher_score=.19,
         latest=None)
-    _, log = train(
+    _, log = train_logged(
         run_config(
             pictures, tmp_path / 'run', epochs=4, hooks=[hook(stop=stop)]))
     said = [

@@ -1,12 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
-from toys import write_pictures
 from works_with import make_teacher
-
-
-@pytest.fixture(scope='module')
-def pictures(tmp_path_factory):
-    return write_pictures(tmp_path_factory.mktemp('pictures'))
 
 
 @pytest.fixture(scope='module')

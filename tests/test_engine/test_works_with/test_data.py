@@ -2,7 +2,8 @@
 """The hook with pictures of many sizes, and mixed ones."""
 import pytest
 import torch
-from works_with import distilling, make_teacher, train
+from runs import train_watched
+from works_with import distilling, make_teacher
 
 from mmw2s.distillation.teacher_outputs import TeacherOutputs
 
@@ -26,7 +27,7 @@ def seen_by_both(cfg, monkeypatch):
         look(view)
 
     monkeypatch.setattr(TeacherOutputs, '_predict', note)
-    train(cfg)
+    train_watched(cfg)
     return seen
 
 

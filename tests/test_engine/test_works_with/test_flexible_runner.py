@@ -1,11 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The hook with MMEngine's strategies and the wrappers of processes."""
 import json
-import os
 import os.path as osp
-import socket
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -18,15 +14,15 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.registry import HOOKS, MODEL_WRAPPERS, MODELS
 from mmengine.runner import FlexibleRunner
+from ranks import environment, run_ranks
+from runs import find, hooks_on, rows, train_watched
 from toys import retinanet
-from works_with import distilling, find, hooks_on, train
+from works_with import distilling
 
 from mmw2s.engine import WeakTeacherDistillHook
 from mmw2s.engine.launch import shut_down_processes
-from mmw2s.records.files import EVENTS
 
 HERE = osp.dirname(osp.abspath(__file__))
-TESTS = osp.dirname(osp.dirname(HERE))
 # gloo, without an accelerator.
 GLOO = dict(launcher='pytorch', env_cfg=dict(dist_cfg=dict(backend='gloo')))
 DDP = dict(type='MMDistributedDataParallel', device_ids=None)
@@ -43,22 +39,11 @@ pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason='one process without an accelerator')
 
 
-def free_port() -> str:
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        return str(free.getsockname()[1])
-
-
 @pytest.fixture
 def one_process(monkeypatch):
     """A group of one process on gloo."""
     monkeypatch.setattr(FlexibleRunner, '_log_env', lambda *_: None)
-    for name, value in dict(
-            RANK='0',
-            WORLD_SIZE='1',
-            LOCAL_RANK='0',
-            MASTER_ADDR='127.0.0.1',
-            MASTER_PORT=free_port()).items():
+    for name, value in environment().items():
         monkeypatch.setenv(name, value)
     torch_dist.init_process_group('gloo')
     yield
@@ -81,8 +66,7 @@ def flexible(pictures, work_dir, teacher, strategy=None, **overrides):
 
 
 def events(work_dir):
-    with open(osp.join(str(work_dir), EVENTS)) as file:
-        return [(row['event'], row['iter']) for row in map(json.loads, file)]
+    return [(row['event'], row['iter']) for row in rows(work_dir)]
 
 
 def test_strategies_distil_alike_and_resume(pictures, teacher, tmp_path,
@@ -90,7 +74,7 @@ def test_strategies_distil_alike_and_resume(pictures, teacher, tmp_path,
     runs = {}
     for kind in (None, *STRATEGIES):
         cfg = flexible(pictures, tmp_path / str(kind), teacher, kind)
-        runner, runs[kind] = train(cfg, kind=FlexibleRunner)
+        runner, runs[kind] = train_watched(cfg, kind=FlexibleRunner)
         assert hooks_on(runner.model) == 0
         assert events(cfg.work_dir) == [('teacher', 0), ('val', 4),
                                         ('stop', 6)]
@@ -101,7 +85,7 @@ def test_strategies_distil_alike_and_resume(pictures, teacher, tmp_path,
                 dict(
                     resume=True,
                     load_from=osp.join(cfg.work_dir, 'epoch_1.pth')))
-            _, seen = train(cfg, kind=FlexibleRunner)
+            _, seen = train_watched(cfg, kind=FlexibleRunner)
             assert len(seen) == 4
             for step, expected in zip(seen, runs[None][4:]):
                 assert step == pytest.approx(expected, rel=1e-3)
@@ -126,17 +110,16 @@ def test_other_strategies_are_refused_with_what_to_use(kind):
 @pytest.mark.slow
 def test_two_processes_with_shards_distil_as_those_with_whole_models(
         pictures, teacher, tmp_path):
-    job = tmp_path / 'job.py'
-    job.write_text(f'''
+    job = f'''
 import sys
-sys.path[:0] = [{HERE!r}, {TESTS!r}]
+sys.path.insert(0, {HERE!r})
 import json
 import torch.distributed as torch_dist
 from mmengine.registry import FUNCTIONS
 from mmengine.runner import FlexibleRunner
 from mmw2s.engine.launch import shut_down_processes
+from runs import train_watched
 from test_flexible_runner import flexible
-from works_with import train
 
 @FUNCTIONS.register_module()
 def stages_and_neck(module, recurse, nonwrapped_numel):
@@ -152,22 +135,13 @@ for kind in ('DDP', 'FSDP'):
     cfg.train_dataloader.batch_size = 1
     if kind == 'FSDP':
         cfg.strategy.model_wrapper.auto_wrap_policy = 'stages_and_neck'
-    seen[kind] = train(cfg, kind=FlexibleRunner)[1]
+    seen[kind] = train_watched(cfg, kind=FlexibleRunner)[1]
 if torch_dist.get_rank() == 0:
     json.dump(seen, open({str(tmp_path / 'seen.json')!r}, 'w'))
 shut_down_processes()
-''')
-    done = subprocess.run([
-        sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2',
-        '--master_port',
-        free_port(),
-        str(job)
-    ],
-                          env=dict(os.environ, OMP_NUM_THREADS='1'),
-                          capture_output=True,
-                          text=True,
-                          timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
+'''
+    for code, said in run_ranks(job):
+        assert code == 0, said[-3000:]
     seen = json.loads((tmp_path / 'seen.json').read_text())
     assert 'loss_kd_fpn' in seen['DDP'][0]
     for step, expected in zip(seen['FSDP'], seen['DDP']):
@@ -192,12 +166,12 @@ def test_unused_parameters_are_found_as_without_the_hook(
     student['neck']['type'] = 'NeckWithMore'
     cfg = distilling(pictures, tmp_path, teacher, model=student, **GLOO)
     cfg.model_wrapper_cfg = dict(DDP, find_unused_parameters=True)
-    runner, seen = train(cfg)
+    runner, seen = train_watched(cfg)
     assert len(seen) == 4 and 'loss_kd_fpn' in seen[-1]
     assert runner.model.module.neck.unused.weight.grad is None
     cfg.model_wrapper_cfg.find_unused_parameters = False
     with pytest.raises(RuntimeError, match='find_unused_parameters=True'):
-        train(cfg)
+        train_watched(cfg)
 
 
 @MODEL_WRAPPERS.register_module()
@@ -246,7 +220,7 @@ def test_the_norms_of_sync_bn_are_those_that_are_looked_at(
         **GLOO)
     cfg.model_wrapper_cfg = dict(type='PassesOn')
     with pytest.raises(Ready) as found:
-        train(cfg)
+        train_watched(cfg)
     student, teachers = found.value.args
     assert type(student).__name__ == 'SyncBatchNorm'
     assert type(teachers) is torch.nn.BatchNorm2d

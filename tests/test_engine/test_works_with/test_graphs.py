@@ -8,8 +8,9 @@ import torch
 from builders import save
 from entries import CLS, FPN
 from mmengine.registry import MODELS
+from runs import find, hooks_on, losses, train_watched
 from toys import retinanet
-from works_with import distilling, find, hooks_on, losses, train
+from works_with import distilling
 
 from mmw2s.engine import WeakTeacherDistillHook
 
@@ -33,7 +34,7 @@ def test_recomputed_activations_change_no_loss_and_are_not_noted(
         return losses(runner, outputs)
 
     runs = [
-        train(
+        train_watched(
             distilling(
                 pictures, tmp_path, teacher, w2s=dict(distill=entries), **ov),
             look)[1] for ov in
@@ -68,7 +69,7 @@ def test_maps_that_no_gradient_goes_through_are_refused(
         **overrides)
     with pytest.raises(
             ValueError, match=f'no gradient .* loss_kd_maps: .*{module}'):
-        train(cfg)
+        train_watched(cfg)
 
 
 @MODELS.register_module()
@@ -115,7 +116,7 @@ def test_a_compiled_student_has_the_losses_of_an_eager_one_and_their_stop(
         for key in ('val_dataloader', 'val_cfg', 'val_evaluator'):
             cfg.pop(key)
         cfg.default_hooks.checkpoint, cfg.compile = None, compiled
-        runner, seen = train(cfg)
+        runner, seen = train_watched(cfg)
         runs.append(seen)
         assert hooks_on(runner.model) == 0
     assert torch._dynamo.utils.counters['stats']['unique_graphs'] > 0

@@ -1,14 +1,11 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The hook with others that average, save and end a run."""
-import json
-import os.path as osp
 
 import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
-from works_with import distilling, find, hooks_on, train
-
-from mmw2s.records.files import EVENTS
+from runs import find, hooks_on, rows, train_watched
+from works_with import distilling
 
 
 @HOOKS.register_module()
@@ -26,7 +23,7 @@ def first_lateral(runner, outputs=None):
 
 def test_what_is_validated_is_the_average_of_the_distilled_weights(
         pictures, teacher, tmp_path):
-    runner, seen = train(
+    runner, seen = train_watched(
         distilling(
             pictures,
             tmp_path,
@@ -61,12 +58,10 @@ def test_the_best_checkpoint_and_an_early_end_go_by_the_students_scores(
         w2s=dict(stop=dict(type='SurpassTeacher', latest=None)))
     cfg.default_hooks.checkpoint = dict(
         type='CheckpointHook', interval=1, save_best='coco/bbox_mAP')
-    runner, _ = train(cfg)
+    runner, _ = train_watched(cfg)
     assert runner.epoch == 2
     assert hooks_on(runner.model) == 0
-    with open(osp.join(str(tmp_path), EVENTS)) as file:
-        rows = [row for row in map(json.loads, file) if row['event'] == 'val']
-    scores = [row['metrics']['coco/bbox_mAP'] for row in rows]
+    scores = [row['metrics']['coco/bbox_mAP'] for row in rows(tmp_path, 'val')]
     assert len(scores) == 2
     assert runner.message_hub.get_info('best_score') == max(scores)
     path, = tmp_path.glob('best_coco_bbox_mAP_epoch_*.pth')

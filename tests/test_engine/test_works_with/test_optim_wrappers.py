@@ -5,8 +5,9 @@ import torch
 from builders import build, save
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from runs import find, train_watched
 from tiny_two_stage import faster_rcnn
-from works_with import distilling, find, train
+from works_with import distilling
 
 from mmw2s.engine import WeakTeacherDistillHook
 
@@ -54,7 +55,7 @@ def test_accumulated_gradients_are_the_mean_and_are_clipped_as_a_whole(
             teacher,
             hooks=[dict(type='Gradients')],
             optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.), **optim))
-        return find(train(cfg)[0], Gradients).seen
+        return find(train_watched(cfg)[0], Gradients).seen
 
     first, second, *_ = gradients()
     mean = (first + second) / 2
@@ -86,7 +87,7 @@ def test_in_mixed_precision_the_losses_are_nearly_those_of_float32(
             teacher,
             hooks=[dict(type='TeachersPrecision')],
             optim_wrapper=dict(type=kind))
-        runner, seen = train(cfg)
+        runner, seen = train_watched(cfg)
         runs.append(seen[0])
         precisions.append(find(runner, TeachersPrecision).dtype)
     assert precisions[0] is torch.float32 and precisions[1].itemsize == 2
@@ -106,4 +107,4 @@ def test_bfloat16_is_refused_for_a_two_stage_student_before_anything_else(
     cfg.optim_wrapper.type = 'BF16OptimWrapper'
     with pytest.raises(
             ValueError, match='the FasterRCNN cannot .* bfloat16.*RoIAlign'):
-        train(cfg)
+        train_watched(cfg)

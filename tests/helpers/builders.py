@@ -12,10 +12,10 @@ from mmw2s.distillation.input_mapping import InputMapping
 from mmw2s.distillation.teacher_outputs import TeacherOutputs
 
 
-def build(cfg: dict, seed: int = 0) -> nn.Module:
-    """A detector of mmdet with weights that follow from the seed."""
+def build(cfg: dict, seed: int = 0, scope: str = 'mmdet') -> nn.Module:
+    """A model of a package with weights that follow from the seed."""
     torch.manual_seed(seed)
-    with DefaultScope.overwrite_default_scope('mmdet'):
+    with DefaultScope.overwrite_default_scope(scope):
         return MODELS.build(cfg)
 
 
@@ -23,6 +23,17 @@ def save(model: nn.Module, path, **meta) -> str:
     """A checkpoint with the weights of a model."""
     torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
     return str(path)
+
+
+def teacher_field(cfg: dict,
+                  path,
+                  seed: int = 1,
+                  scope: str = 'mmdet',
+                  **meta) -> dict:
+    """The hook's ``teacher`` field, of a model saved at ``path``."""
+    return dict(
+        config=dict(default_scope=scope, model=cfg),
+        checkpoint=save(build(cfg, seed, scope), path, **meta))
 
 
 def teacher_of(cfg: dict, path, seed: int = 1, **fields) -> FrozenTeacher:
