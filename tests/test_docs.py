@@ -3,6 +3,7 @@
 import inspect
 import os.path as osp
 import re
+import runpy
 from ast import literal_eval
 from pathlib import Path
 
@@ -22,8 +23,9 @@ from mmw2s.registry import KNOWLEDGE, SCHEDULES, STOP_RULES
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
-    ROOT / 'README.md', ROOT / 'CHANGELOG.md', *(ROOT / 'docs').glob('*.md'),
-    *(ROOT / 'configs').rglob('README.md'), *ROOT.glob('findings/*.md')
+    *ROOT.glob('*.md'), *(ROOT / 'docs').glob('*.md'),
+    *(ROOT / 'docs').glob('*/*.md'), *(ROOT / 'configs').rglob('README.md'),
+    *ROOT.glob('findings/*.md')
 ]
 
 
@@ -113,9 +115,10 @@ def test_the_shown_hook_alone_runs_beside_those_of_the_base(
     assert 'teacher' in train('mine.py')
 
 
-def test_the_config_in_the_readme_is_the_one_it_names():
+def test_the_config_that_is_shown_is_the_one_that_is_named():
+    block, = (b for b in blocks('docs/get_started.md') if 'TimeToTarget' in b)
     shown = {}
-    exec(blocks('README.md')[1], shown)
+    exec(block, shown)
     ours = Config.fromfile(mmw2s.config('w2s_retinanet_coco.py'))
     assert shown['custom_hooks'] == ours.to_dict()['custom_hooks']
 
@@ -130,6 +133,37 @@ def test_files_that_a_document_names_exist(path):
     assert not missing
 
 
+def anchors(path):
+    """The anchors of a document's headings, as GitHub makes them."""
+    text = re.sub(r'^```.*?^```', '', path.read_text(), flags=re.M | re.S)
+    return {
+        re.sub(r'[^\w -]', '', heading).lower().replace(' ', '-')
+        for heading in re.findall(r'^#+ (.*)$', text, re.M)
+    }
+
+
+@pytest.mark.parametrize('path', DOCUMENTS, ids=lambda p: p.name)
+def test_sections_that_a_document_links_to_exist(path):
+    links = re.findall(r'\]\(([^)#:]*)#([^)]+)\)', path.read_text())
+    missing = [(name, anchor) for name, anchor in links
+               if anchor not in anchors(path.parent / name if name else path)]
+    assert not missing
+
+
+def test_the_readme_is_read_in_three_minutes():
+    text = (ROOT / 'README.md').read_text()
+    rows = re.findall(r'^\| ', text, re.M)
+    assert len(text.splitlines()) <= 120 and len(rows) <= 1 + 10
+
+
+def test_the_tables_of_the_results_are_those_of_their_records():
+    fill = runpy.run_path(str(ROOT / 'docs' / 'make_tables.py'))['fill']
+    pages = [p for p in DOCUMENTS if '<!-- table: ' in p.read_text()]
+    assert pages
+    for page in pages:
+        assert fill(page.read_text()) == page.read_text(), page
+
+
 def fields_in(text):
     """Fields and defaults as a table writes them, `name` or `name=value`."""
     return re.findall(r'`([a-z_]+)(?:=([^`]+))?`', text)
@@ -137,8 +171,9 @@ def fields_in(text):
 
 def rows_of(section):
     """Cells of the rows of the table under a heading of the user guide."""
-    text = (ROOT / 'docs' / 'user_guide.md').read_text()
-    text = re.split(rf'^#+ {re.escape(section)}$', text, flags=re.M)[1]
+    guides = (ROOT / 'docs' / 'guides').glob('*.md')
+    text = '\n'.join(guide.read_text() for guide in guides)
+    _, text = re.split(rf'^#+ {re.escape(section)}$', text, flags=re.M)
     table = re.search(r'^\|.*?(?=\n\n)', text, re.S | re.M).group()
     return [[cell.strip() for cell in row.strip('|').split('|')]
             for row in table.splitlines()[2:]]
