@@ -1,8 +1,8 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Write the tables of the result pages from the report files beside them.
 
-``python docs/make_tables.py`` fills each place in ``docs/results/*.md`` that
-names a file: what stands between ``<!-- table: FILE -->`` and ``<!-- end -->``.
+``python docs/make_tables.py`` writes what stands in ``docs/results/*.md``
+between ``<!-- table: FILE -->`` and ``<!-- end -->``.
 With ``--check`` it changes nothing and fails if a table is not up to date.
 """
 import argparse

@@ -1,5 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The pages build, and the tutorial runs."""
+import json
 import os
 import re
 import subprocess
@@ -48,8 +49,7 @@ def test_the_pages_show_every_type_that_a_config_may_name(pages):
 
 
 def test_the_tutorial_shows_a_run_and_names_configs_that_exist():
-    nbformat = pytest.importorskip('nbformat')
-    cells = nbformat.read(str(TUTORIAL), 4).cells
+    cells = json.loads(TUTORIAL.read_text())['cells']
     assert len(cells) == 15
     outputs = [
         output['output_type'] for cell in cells
