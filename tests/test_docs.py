@@ -91,7 +91,7 @@ def test_write_your_own_runs_as_it_stands(project):
     assert rows['stop']['reason'] == 'coco/bbox_mAP has reached 0.0'
 
 
-def test_the_shown_config_that_inherits_ours_runs(project):
+def test_the_shown_config_that_inherits_a_shipped_one_runs(project):
     shown, = (b for b in blocks('docs/get_started.md') if '_base_/' in b)
     Path('mine.py').write_text(shown)
     rows = train('mine.py')
@@ -100,18 +100,18 @@ def test_the_shown_config_that_inherits_ours_runs(project):
 
 
 @pytest.mark.parametrize('name', ['README.md', 'docs/get_started.md'])
-@pytest.mark.parametrize('theirs', [[], [dict(type='EMAHook')]])
+@pytest.mark.parametrize('existing', [[], [dict(type='EMAHook')]])
 def test_the_shown_hook_alone_runs_beside_those_of_the_base(
-        project, name, theirs):
-    if theirs:
+        project, name, existing):
+    if existing:
         base = Config.fromfile('my_retinanet.py')
-        base.custom_hooks = theirs
+        base.custom_hooks = existing
         base.custom_imports = dict(imports=['json'])
         base.dump('my_retinanet.py')
     Path('mine.py').write_text(blocks(name)[0])
     cfg = Config.fromfile('mine.py')
-    assert cfg.custom_hooks[:-1] == theirs
-    assert ('custom_imports' in cfg) == bool(theirs)
+    assert cfg.custom_hooks[:-1] == existing
+    assert ('custom_imports' in cfg) == bool(existing)
     assert 'teacher' in train('mine.py')
 
 
@@ -119,8 +119,8 @@ def test_the_config_that_is_shown_is_the_one_that_is_named():
     block, = (b for b in blocks('docs/get_started.md') if 'TimeToTarget' in b)
     shown = {}
     exec(block, shown)
-    ours = Config.fromfile(mmw2s.config('w2s_retinanet_coco.py'))
-    assert shown['custom_hooks'] == ours.to_dict()['custom_hooks']
+    named = Config.fromfile(mmw2s.config('w2s_retinanet_coco.py'))
+    assert shown['custom_hooks'] == named.to_dict()['custom_hooks']
 
 
 @pytest.mark.parametrize('path', DOCUMENTS, ids=lambda p: p.name)
@@ -156,8 +156,40 @@ def test_the_readme_is_read_in_three_minutes():
     assert len(text.splitlines()) <= 120 and len(rows) <= 1 + 10
 
 
-def test_the_tables_of_the_results_are_those_of_their_records():
-    fill = runpy.run_path(str(ROOT / 'docs' / 'make_tables.py'))['fill']
+@pytest.fixture(scope='module')
+def make_tables():
+    return runpy.run_path(str(ROOT / 'docs' / 'make_tables.py'))
+
+
+@pytest.mark.parametrize('row, record, setting, unit', [
+    ('RetinaNet-R50 <- R18 (0.437)', 'bccd_retinanet/settings', 'default',
+     'epoch'),
+    ('the same <- R18 (0.463)', 'bccd_retinanet/settings',
+     'teacher of 20 epochs, 0 at 50 % of the run', 'epoch'),
+    ('Faster R-CNN-R50', 'bccd_faster_rcnn/settings', 'default', 'epoch'),
+    ('RetinaNet-R50 <- R18 (0.501)', 'digits_settings/settings',
+     'default (teacher: epoch 7)', 'epoch'),
+    ('ResNet-18', 'cifar10/settings', 'default', 'epoch'),
+    ('diffusion, digits', 'ddpm_digits/settings', 'default', 'iter'),
+    ('diffusion, CIFAR-10', 'ddpm_cifar10/settings', 'default', 'iter'),
+    ('the quick start', 'quickstart/report', 'default', 'epoch'),
+])
+def test_speedups_in_the_readme_are_those_of_the_records(
+        make_tables, row, record, setting, unit):
+    table = make_tables['table'](make_tables['RESULTS'] / f'{record}.json',
+                                 unit)
+    measured, shown = (re.findall(
+        r'([\d.]+)x',
+        re.search(rf'^\| {re.escape(name)}.*$', text, re.M).group())
+                       for text, name in ((table, f'{setting} |'),
+                                          ((ROOT / 'README.md').read_text(),
+                                           row)))
+    assert len(shown) == 3
+    assert ' '.join(shown) in ' '.join(measured)
+
+
+def test_the_tables_of_the_results_are_those_of_their_records(make_tables):
+    fill = make_tables['fill']
     pages = [p for p in DOCUMENTS if '<!-- table: ' in p.read_text()]
     assert pages
     for page in pages:
@@ -194,12 +226,12 @@ def test_fields_and_defaults_in_the_user_guide_are_those_of_the_code(
                 if default:
                     assert literal_eval(default) == given, (kind, name)
             assert not parameters, f'{kind}: not in the guide'
-    ours = {
+    registered = {
         name
         for name, cls in registry.module_dict.items()
         if cls.__module__.startswith('mmw2s.')
     }
-    assert seen == ours
+    assert seen == registered
 
 
 @pytest.mark.parametrize(
