@@ -2,6 +2,7 @@
 """What the documents show is run, and what they name is looked up."""
 import inspect
 import re
+import runpy
 from ast import literal_eval
 from pathlib import Path
 
@@ -23,8 +24,9 @@ from mmw2s.utils.hook_configs import hook_configs
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
-    ROOT / 'README.md', ROOT / 'CHANGELOG.md', *(ROOT / 'docs').glob('*.md'),
-    *(ROOT / 'configs').rglob('README.md'), *ROOT.glob('findings/*.md')
+    *ROOT.glob('*.md'), *(ROOT / 'docs').glob('*.md'),
+    *(ROOT / 'docs').glob('*/*.md'), *(ROOT / 'configs').rglob('README.md'),
+    *ROOT.glob('findings/*.md')
 ]
 
 
@@ -84,32 +86,32 @@ def test_write_your_own_runs_as_it_stands(project):
 
 
 def test_the_shown_config_with_both_hooks_runs(project):
-    shown = blocks('docs/get_started.md')[1]
-    Path('mine.py').write_text(shown)
+    Path('mine.py').write_text(blocks('docs/get_started.md')[1])
     rows = train('mine.py')
     assert rows['teacher']['metric'] == 'coco/bbox_mAP'
     assert (project / 'run' / 'time_to_target.json').exists()
 
 
 @pytest.mark.parametrize('name', ['README.md', 'docs/get_started.md'])
-@pytest.mark.parametrize('theirs', [[], [dict(type='EMAHook')]])
+@pytest.mark.parametrize('existing', [[], [dict(type='EMAHook')]])
 def test_the_shown_hook_alone_runs_beside_those_of_the_base(
-        project, name, theirs):
-    if theirs:
+        project, name, existing):
+    if existing:
         base = Config.fromfile('my_retinanet.py')
-        base.custom_hooks = theirs
+        base.custom_hooks = existing
         base.custom_imports = dict(imports=['json'])
         base.dump('my_retinanet.py')
     Path('mine.py').write_text(blocks(name)[0])
     cfg = Config.fromfile('mine.py')
-    assert (cfg.get('custom_hooks') or []) == theirs
-    assert ('custom_imports' in cfg) == bool(theirs)
+    assert (cfg.get('custom_hooks') or []) == existing
+    assert ('custom_imports' in cfg) == bool(existing)
     assert 'teacher' in train('mine.py')
 
 
-def test_the_config_in_the_readme_is_the_one_it_names_in_full():
+def test_the_config_that_is_shown_in_full_is_the_one_that_is_named():
+    block, = (b for b in blocks('docs/get_started.md') if '0.36' in b)
     shown = {}
-    exec(blocks('README.md')[1], shown)
+    exec(block, shown)
     cfg = Config.fromfile(mmw2s.config('w2s_retinanet_coco.py'))
     for kind in ('WeakTeacherDistillHook', 'TimeToTargetHook'):
         hook, = hook_configs(cfg.to_dict(), kind)
@@ -135,6 +137,69 @@ def test_files_that_a_document_names_exist(path):
     assert not missing
 
 
+def anchors(path):
+    """The anchors of a document's headings, as GitHub makes them."""
+    text = re.sub(r'^```.*?^```', '', path.read_text(), flags=re.M | re.S)
+    return {
+        re.sub(r'[^\w -]', '', heading).lower().replace(' ', '-')
+        for heading in re.findall(r'^#+ (.*)$', text, re.M)
+    }
+
+
+@pytest.mark.parametrize('path', DOCUMENTS, ids=lambda p: p.name)
+def test_sections_that_a_document_links_to_exist(path):
+    links = re.findall(r'\]\(([^)#:]*)#([^)]+)\)', path.read_text())
+    missing = [(name, anchor) for name, anchor in links
+               if anchor not in anchors(path.parent / name if name else path)]
+    assert not missing
+
+
+def test_the_readme_is_read_in_three_minutes():
+    text = (ROOT / 'README.md').read_text()
+    rows = re.findall(r'^\| ', text, re.M)
+    assert len(text.splitlines()) <= 120 and len(rows) <= 1 + 10
+
+
+@pytest.fixture(scope='module')
+def make_tables():
+    return runpy.run_path(str(ROOT / 'docs' / 'make_tables.py'))
+
+
+@pytest.mark.parametrize('row, record, setting, unit', [
+    ('RetinaNet-R50 <- R18 (0.437)', 'bccd_retinanet/settings', 'default',
+     'epoch'),
+    ('the same <- R18 (0.463)', 'bccd_retinanet/settings',
+     'teacher of 20 epochs, 0 at 50 % of the run', 'epoch'),
+    ('Faster R-CNN-R50', 'bccd_faster_rcnn/settings', 'default', 'epoch'),
+    ('RetinaNet-R50 <- R18 (0.501)', 'digits_settings/settings',
+     'default (teacher: epoch 7)', 'epoch'),
+    ('ResNet-18', 'cifar10/settings', 'default', 'epoch'),
+    ('diffusion, digits', 'ddpm_digits/settings', 'default', 'iter'),
+    ('diffusion, CIFAR-10', 'ddpm_cifar10/settings', 'default', 'iter'),
+    ('the quick start', 'quickstart/report', 'default', 'epoch'),
+])
+def test_speedups_in_the_readme_are_those_of_the_records(
+        make_tables, row, record, setting, unit):
+    table = make_tables['table'](make_tables['RESULTS'] / f'{record}.json',
+                                 unit)
+    measured, shown = (re.findall(
+        r'([\d.]+)x',
+        re.search(rf'^\| {re.escape(name)}.*$', text, re.M).group())
+                       for text, name in ((table, f'{setting} |'),
+                                          ((ROOT / 'README.md').read_text(),
+                                           row)))
+    assert len(shown) == 3
+    assert ' '.join(shown) in ' '.join(measured)
+
+
+def test_the_tables_of_the_results_are_those_of_their_records(make_tables):
+    fill = make_tables['fill']
+    pages = [p for p in DOCUMENTS if '<!-- table: ' in p.read_text()]
+    assert pages
+    for page in pages:
+        assert fill(page.read_text()) == page.read_text(), page
+
+
 def fields_in(text):
     """Fields and defaults as a table writes them, `name` or `name=value`."""
     return re.findall(r'`([a-z_]+)(?:=([^`]+))?`', text)
@@ -142,8 +207,9 @@ def fields_in(text):
 
 def rows_of(section):
     """Cells of the rows of the table under a heading of the user guide."""
-    text = (ROOT / 'docs' / 'user_guide.md').read_text()
-    text = re.split(rf'^#+ {re.escape(section)}$', text, flags=re.M)[1]
+    guides = (ROOT / 'docs' / 'guides').glob('*.md')
+    text = '\n'.join(guide.read_text() for guide in guides)
+    _, text = re.split(rf'^#+ {re.escape(section)}$', text, flags=re.M)
     table = re.search(r'^\|.*?(?=\n\n)', text, re.S | re.M).group()
     return [[cell.strip() for cell in row.strip('|').split('|')]
             for row in table.splitlines()[2:]]
@@ -164,12 +230,12 @@ def test_fields_and_defaults_in_the_user_guide_are_those_of_the_code(
                 if default:
                     assert literal_eval(default) == given, (kind, name)
             assert not parameters, f'{kind}: not in the guide'
-    ours = {
+    registered = {
         name
         for name, cls in registry.module_dict.items()
         if cls.__module__.startswith('mmw2s.')
     }
-    assert seen == ours
+    assert seen == registered
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,109 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Write the tables of the result pages from the report files beside them.
+
+``python docs/make_tables.py`` writes what stands in ``docs/results/*.md``
+between ``<!-- table: FILE -->`` and ``<!-- end -->``.
+With ``--check`` it changes nothing and fails if a table is not up to date.
+"""
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import List
+
+from mmw2s.analysis import Run, compare
+from mmw2s.analysis.settings import SettingsTable
+
+RESULTS = Path(__file__).resolve().parent / 'results'
+PLACE = re.compile(
+    r'(?P<begin><!-- table: (?P<file>\S+)(?: by (?P<unit>\w+))? -->\n)'
+    r'.*?(?P<end><!-- end -->)', re.S)
+
+
+def read_runs(rows: List[dict], report: dict) -> List[Run]:
+    """The runs that a report holds.
+
+    Args:
+        rows (list[dict]): ``baselines`` or ``w2s`` of a report.
+        report (dict): The report, for the teacher's score.
+    """
+    runs = []
+    for row in rows:
+        events = [row['switch_off']] if row['switch_off'] else []
+        if report['teacher_score'] is not None:
+            events.append(
+                dict(
+                    event='teacher',
+                    metric=report['metric'],
+                    score=report['teacher_score']))
+        runs.append(
+            Run(row['name'], row['history'], row['facts'], events=events))
+    return runs
+
+
+def table(path: Path, unit: str = 'epoch') -> str:
+    """The table of a ``settings.json`` or a ``report.json``, as Markdown.
+
+    Args:
+        path (Path): The file, as ``mmw2s compare`` or ``compare-settings``
+            wrote it.
+        unit (str): ``'epoch'`` or ``'iter'``. Defaults to ``'epoch'``.
+    """
+    content = json.loads(path.read_text())
+    settings = content.get('settings') or {'default': content}
+    compared = {}
+    for name, report in settings.items():
+        shares = [
+            re.search(r'\((.*) of baseline\)', t['label'])
+            for t in report['targets']
+        ]
+        compared[name] = compare(
+            [
+                Run(row['name'], row['history'], row['facts'])
+                for row in content['baselines']
+            ],
+            read_runs(report['w2s'], report),
+            targets=[
+                share[1] if share else t['value']
+                for t, share in zip(report['targets'], shares)
+            ],
+            metric=report['metric'],
+            rule=report['rule'])
+    shown = SettingsTable(compared, unit).table()
+    # The spread over the seeds belongs beside the median.
+    column = shown.header.index('best')
+    sides = [content['baselines'], *(r['w2s'] for r in settings.values())]
+    for cells, runs in zip(shown.rows, sides):
+        best = [run['best'] for run in runs]
+        if len(best) > 1:
+            cells[column] += f' ({min(best):.4g}-{max(best):.4g})'
+    return f'{shown.title}.\n\n{shown.to_markdown()}\n'
+
+
+def fill(text: str) -> str:
+    """A page with its tables as the report files have them."""
+    return PLACE.sub(
+        lambda m: m['begin'] + table(RESULTS / m['file'], m['unit'] or 'epoch')
+        + m['end'], text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument(
+        '--check', action='store_true', help='fail instead of writing')
+    check = parser.parse_args().check
+    old = []
+    for path in sorted(RESULTS.glob('*.md')):
+        text = path.read_text()
+        filled = fill(text)
+        if filled != text:
+            old.append(path.name)
+            if not check:
+                path.write_text(filled)
+    if check and old:
+        sys.exit(f'{", ".join(old)}: run python docs/make_tables.py')
+
+
+if __name__ == '__main__':
+    main()
