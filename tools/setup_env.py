@@ -103,18 +103,18 @@ def _cuda_home() -> str:
 
 
 # ---------------------------------------------------------------- torchvision
-def torchvision_requirement(pinned_torch: str, pinned: str) -> str:
-    """The torchvision for the torch that is installed.
+def torchvision_requirement(torch: str, torchvision: str) -> str:
+    """The torchvision for the torch that is installed, pinned or not.
 
     Args:
-        pinned_torch (str): The version in requirements/torch.txt.
-        pinned (str): That of torchvision there.
+        torch (str): The line of requirements/torch.txt.
+        torchvision (str): That of torchvision there.
     """
-    torch = metadata.version('torch')
-    if torch.split('+')[0] != pinned_torch:
-        # Their releases go in step: 0.28 belongs to 2.13.
-        pinned = f'0.{int(torch.split(".")[1]) + 15}.*'
-    return f'torchvision=={pinned}'
+    installed = metadata.version('torch')
+    if torch == f'torch=={installed.split("+")[0]}':
+        return torchvision
+    # Their releases go in step: torchvision 0.28 belongs to torch 2.13.
+    return f'torchvision==0.{int(installed.split(".")[1]) + 15}.*'
 
 
 def guard_torchvision(site_packages: Optional[str] = None) -> None:
