@@ -177,12 +177,11 @@ def ops_device(device: str) -> str:
     """What mmcv is to be compiled for: torch may be a CPU build after all."""
     import torch
     cuda = torch.version.cuda
-    if device == 'cuda' and cuda is None:
+    if device == 'cpu':
+        return 'cpu'
+    if cuda is None:
         print(
-            '[setup] CUDA is wanted, but the torch that could be had is a CPU '
-            'build',
-            file=sys.stderr)
-    if device == 'cpu' or cuda is None:
+            '[setup] only a CPU build of torch could be had', file=sys.stderr)
         return 'cpu'
     text = subprocess.check_output([f'{_cuda_home()}/bin/nvcc', '--version'])
     nvcc = re.search(r'release (\d+)\.', text.decode()).group(1)
@@ -211,7 +210,7 @@ def build_ops(mmcv: str, device: str, folder: str) -> None:
         FORCE_CUDA='1' if device == 'cuda' else '0',
         CFLAGS=OPS_FLAGS,
         CXXFLAGS=OPS_FLAGS,
-        MAX_JOBS=os.environ.get('MAX_JOBS', str(jobs)))
+        MAX_JOBS=os.environ.get('MAX_JOBS') or str(jobs))
     if device == 'cuda':
         settings['CUDA_HOME'] = _cuda_home()
     target = Path(folder)
@@ -227,17 +226,13 @@ def build_ops(mmcv: str, device: str, folder: str) -> None:
             mmcv.split('==')[0], '-w',
             str(new), mmcv
         ], check=True, env={**os.environ, **settings})  # yapf: disable
-        check_wheel(new)
+        wheel, = new.glob('*.whl')
+        if not any(
+                name.startswith('mmcv/_ext')
+                for name in zipfile.ZipFile(wheel).namelist()):
+            die('the wheel that was built has no ops')
         shutil.rmtree(target, ignore_errors=True)
         os.replace(new, target)
-
-
-def check_wheel(folder: Path) -> None:
-    """Refuse a wheel of mmcv that was built without its ops."""
-    wheel, = folder.glob('*.whl')
-    names = zipfile.ZipFile(wheel).namelist()
-    if not any(name.startswith('mmcv/_ext') for name in names):
-        die('the wheel that was built has no ops')
 
 
 # ------------------------------------------------------------------ the result
