@@ -1,5 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The command ``mmw2s``: every tool, from a checkout and from a wheel."""
+import argparse
 import ast
 import difflib
 import importlib.util
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence
 
+from .utils.tool_errors import fail
 from .version import __version__
 
 __all__ = ['main']
@@ -68,8 +70,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         known = difflib.get_close_matches(name, COMMANDS)
         hint = f'did you mean {" or ".join(known)}?' if known else \
             f'there are {", ".join(COMMANDS)}'
-        print(f'mmw2s: error: no command "{name}": {hint}', file=sys.stderr)
-        sys.exit(2)
+        parser = argparse.ArgumentParser('mmw2s', 'mmw2s COMMAND ...')
+        parser.error(f'no command "{name}": {hint}')
     else:
         _run(name, given[1:])
 
@@ -79,8 +81,9 @@ def _run(name: str, options: Sequence[str]) -> None:
     command, kept = COMMANDS[name], sys.argv
     path = tools_root() / command.path
     if not path.is_file():
-        sys.exit(f'mmw2s: error: {path} does not exist: install the wheel '
-                 'again, or the whole checkout by "pip install -e ."')
+        fail(
+            'mmw2s', f'{path} does not exist: install the wheel again, or the '
+            'whole checkout by "pip install -e ."')
     spec = importlib.util.spec_from_file_location(path.stem, path)
     tool = importlib.util.module_from_spec(spec)
     # argparse takes the name of the program from there.

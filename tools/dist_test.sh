@@ -9,26 +9,5 @@ if (($# < 3)); then
         "[arguments of test.py]" >&2
     exit 2
 fi
-CONFIG=$1
-CHECKPOINT=$2
-GPUS=$3
-NNODES=${NNODES:-1}
-PYTHON=${PYTHON:-python}
-HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-if [[ -z ${PORT:-} ]]; then
-    # On one machine any free port does, and two runs do not collide.
-    PORT=29500
-    ((NNODES > 1)) || PORT=$("$PYTHON" -c 'import socket
-s = socket.socket()
-s.bind(("127.0.0.1", 0))
-print(s.getsockname()[1])')
-fi
-
-PYTHONPATH="$HERE/..${PYTHONPATH:+:$PYTHONPATH}" exec \
-    "$PYTHON" -m torch.distributed.run \
-    --nnodes="$NNODES" \
-    --node_rank="${NODE_RANK:-0}" \
-    --master_addr="${MASTER_ADDR:-127.0.0.1}" \
-    --master_port="$PORT" \
-    --nproc_per_node="$GPUS" \
-    "$HERE/test.py" "$CONFIG" "$CHECKPOINT" --launcher pytorch "${@:4}"
+exec bash "$(dirname "${BASH_SOURCE[0]}")/dist_run.sh" \
+    "$3" test.py "$1" "$2" "${@:4}"

@@ -8,8 +8,9 @@ from typing import Optional, Sequence
 from mmengine.config import DictAction
 from mmengine.device import get_device
 
-from mmw2s.engine.launch import check_checkpoint, load_config, told_in_a_line
+from mmw2s.engine.launch import check_checkpoint, load_config
 from mmw2s.engine.sampling import load_model, write_samples
+from mmw2s.utils.tool_errors import errors_in_one_line
 
 
 def positive(text: str) -> int:
@@ -75,22 +76,21 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     folder = args.out or osp.join('work_dirs',
                                   osp.splitext(osp.basename(args.config))[0],
                                   'samples')
-    try:
-        with told_in_a_line('sample.py'):
-            cfg = load_config(args.config, args.cfg_options)
-            check_checkpoint(args.checkpoint)
-            model = load_model(cfg, args.checkpoint).to(get_device())
-            if args.diffusers:
-                model.save_pretrained(args.diffusers)
-                print(
-                    f'The denoiser and its scheduler are in {args.diffusers}')
+    with errors_in_one_line('sample.py'):
+        cfg = load_config(args.config, args.cfg_options)
+        check_checkpoint(args.checkpoint)
+        model = load_model(cfg, args.checkpoint).to(get_device())
+        if args.diffusers:
+            model.save_pretrained(args.diffusers)
+            print(f'The denoiser and its scheduler are in {args.diffusers}')
+        try:
             made = write_samples(model, folder, args.num, args.seed,
                                  args.label, args.batch_size, args.grid)
-    except KeyboardInterrupt:
-        print(
-            f'\nInterrupted. The same command goes on in {folder}.',
-            file=sys.stderr)
-        sys.exit(130)
+        except KeyboardInterrupt:
+            print(
+                f'\nInterrupted. The same command goes on in {folder}.',
+                file=sys.stderr)
+            raise
     print(f'{args.num} images are in {folder}, {made} of them made now.')
 
 

@@ -10,8 +10,8 @@ from mmengine.config import Config, DictAction
 from mmengine.evaluator import DumpResults
 
 from mmw2s.engine.launch import (build_runner, check_checkpoint, load_config,
-                                 setup_launcher, shut_down_processes,
-                                 told_in_a_line)
+                                 setup_launcher, shut_down_processes)
+from mmw2s.utils.tool_errors import errors_in_one_line
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -68,7 +68,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
-    with told_in_a_line('test.py'):
+    with errors_in_one_line('test.py'):
         cfg = prepare_config(args)
     try:
         setup_launcher(cfg, args.launcher)

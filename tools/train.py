@@ -14,7 +14,8 @@ from mmw2s.engine.hooks.stop_on_signal_hook import RunEnded, end_at_once
 from mmw2s.engine.launch import (build_runner, check_checkpoint, enable_amp,
                                  load_config, remove_distillation,
                                  setup_launcher, shut_down_processes,
-                                 stop_on_signals, told_in_a_line)
+                                 stop_on_signals)
+from mmw2s.utils.tool_errors import errors_in_one_line
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -142,12 +143,12 @@ def say_how_to_resume(cfg: Config) -> None:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
-    with told_in_a_line('train.py'):
+    with errors_in_one_line('train.py'):
         cfg = prepare_config(args)
         end_at_once(args.stop_on)
     if args.dry_run:
         from mmw2s.profiling.dry_run import dry_run
-        with told_in_a_line('train.py'):
+        with errors_in_one_line('train.py'):
             dry_run(cfg)
         return
     try:

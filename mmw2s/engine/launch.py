@@ -3,10 +3,8 @@
 import datetime
 import gc
 import os.path as osp
-import sys
 import warnings
-from contextlib import contextmanager
-from typing import Any, Iterator, Optional, Sequence
+from typing import Any, Optional, Sequence
 
 import torch.distributed as torch_dist
 from mmengine.config import Config
@@ -81,22 +79,6 @@ def check_checkpoint(path: str) -> None:
     """
     if '://' not in path and not osp.exists(path):
         raise FileNotFoundError(f'the checkpoint "{path}" does not exist')
-
-
-@contextmanager
-def told_in_a_line(tool: str) -> Iterator[None]:
-    """End a tool with a line where a config, or what it names, is wrong.
-
-    Args:
-        tool (str): Its script; of a subcommand of ``mmw2s`` that is told.
-    """
-    try:
-        yield
-    except (ImportError, KeyError, OSError, TypeError, ValueError) as error:
-        # A KeyError would show its message in quotes, line ends escaped.
-        text = error.args[0] if isinstance(error, KeyError) else error
-        name = sys.argv[0] if sys.argv[0].startswith('mmw2s ') else tool
-        sys.exit(f'{name}: error: {text}')
 
 
 def remove_distillation(cfg: Config) -> None:

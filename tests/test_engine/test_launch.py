@@ -10,8 +10,7 @@ from ranks import environment
 
 import mmw2s
 from mmw2s.engine.launch import (enable_amp, load_config, remove_distillation,
-                                 setup_launcher, shut_down_processes,
-                                 told_in_a_line)
+                                 setup_launcher, shut_down_processes)
 
 needs_no_gpu = pytest.mark.skipif(
     torch.cuda.is_available(), reason='what is done without an accelerator')
@@ -66,17 +65,6 @@ def test_an_option_of_a_hook_by_position_is_told_the_names():
 def test_a_config_without_the_hook_is_refused_as_a_baseline(cfg):
     with pytest.raises(ValueError, match='it is a baseline already'):
         remove_distillation(Config(cfg))
-
-
-@pytest.mark.parametrize('error, line', [
-    (KeyError('no Nix in the\nregistry'), 'no Nix in the\nregistry'),
-    (TypeError('no field x'), 'no field x'),
-    (FileNotFoundError(2, 'No such file', 't.pth'), r".*'t\.pth'"),
-])
-def test_what_is_wrong_with_a_config_is_told_in_a_line(error, line):
-    with pytest.raises(SystemExit, match=f'^tool.py: error: {line}$'):
-        with told_in_a_line('tool.py'):
-            raise error
 
 
 def test_a_config_is_loaded_by_path_or_by_name(tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ def built(tmp_path_factory):
         pytest.skip('a checkout is needed')
     copy = tmp_path_factory.mktemp('wheel') / 'checkout'
     copy.mkdir()
-    for name in ('setup.py', 'setup.cfg', 'MANIFEST.in', 'LICENSE',
+    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE',
                  'README.md', 'CHANGELOG.md', 'model-index.yml'):
         if (ROOT / name).is_file():
             shutil.copy(ROOT / name, copy)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / 'tools' / 'setup_env.sh'
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / 'tools' / 'setup_env.sh'
 
 pytestmark = pytest.mark.skipif(
     not SCRIPT.is_file() or shutil.which('bash') is None,
@@ -20,7 +21,9 @@ def setup(tmp_path):
     """Runs the script of a bare checkout, with commands of one's own."""
     tools = tmp_path / 'checkout' / 'tools'
     tools.mkdir(parents=True)
-    shutil.copy(SCRIPT, tools)
+    for part in SCRIPT.parent.glob('setup_env.*'):
+        shutil.copy(part, tools)
+    shutil.copytree(ROOT / 'requirements', tools.parent / 'requirements')
     commands = tmp_path / 'bin'
     commands.mkdir()
 

@@ -4,13 +4,13 @@
 import argparse
 import os
 import os.path as osp
-import sys
 from typing import Optional, Sequence
 
 from mmengine.config import DictAction
 
-from mmw2s.engine.launch import enable_amp, load_config, told_in_a_line
+from mmw2s.engine.launch import enable_amp, load_config
 from mmw2s.profiling.benchmark import benchmark
+from mmw2s.utils.tool_errors import errors_in_one_line, fail
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -40,7 +40,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
-    with told_in_a_line('benchmark.py'):
+    with errors_in_one_line('benchmark.py'):
         cfg = load_config(args.config, args.cfg_options)
         if args.amp:
             enable_amp(cfg)
@@ -53,7 +53,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             file.write(result.to_json())
         print(f'Written: {args.out}')
     if result.teacher_parts_left:
-        sys.exit('benchmark.py: error: the teacher is not gone after the stop')
+        fail('benchmark.py', 'the teacher is not gone after the stop')
 
 
 if __name__ == '__main__':

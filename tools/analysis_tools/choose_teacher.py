@@ -6,7 +6,7 @@ import sys
 from typing import Optional, Sequence
 
 from mmw2s.analysis import choose_teacher
-from mmw2s.engine.launch import told_in_a_line
+from mmw2s.utils.tool_errors import errors_in_one_line
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -30,7 +30,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
-    with told_in_a_line('choose_teacher.py'):
+    with errors_in_one_line('choose_teacher.py'):
         choice = choose_teacher(args.run_dir, args.student_best, args.metric,
                                 args.rule)
     choice.print()

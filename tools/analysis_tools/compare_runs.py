@@ -6,7 +6,7 @@ import os.path as osp
 from typing import Optional, Sequence
 
 from mmw2s.analysis import Run, compare, print_tables, save
-from mmw2s.engine.launch import told_in_a_line
+from mmw2s.utils.tool_errors import errors_in_one_line
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -50,7 +50,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     paths = args.baseline + args.w2s
     names = args.names or [None] * len(paths)
-    with told_in_a_line('compare_runs.py'):
+    with errors_in_one_line('compare_runs.py'):
         if len(names) != len(paths):
             raise ValueError(f'--names should give {len(paths)} names, one a '
                              f'run, but got {len(names)}')

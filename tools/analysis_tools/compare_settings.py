@@ -5,7 +5,7 @@ import argparse
 from typing import Optional, Sequence
 
 from mmw2s.analysis.settings import compare_settings, save
-from mmw2s.engine.launch import told_in_a_line
+from mmw2s.utils.tool_errors import errors_in_one_line
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -51,7 +51,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     settings = {}
-    with told_in_a_line('compare_settings.py'):
+    with errors_in_one_line('compare_settings.py'):
         for name, *runs in args.setting:
             if not runs:
                 raise ValueError(f'--setting "{name}" names no run')

@@ -8,9 +8,10 @@ from mmengine.config import DictAction
 from mmengine.device import get_device
 from mmengine.registry import DATASETS, METRICS, DefaultScope
 
-from mmw2s.engine.launch import is_of_type, load_config, told_in_a_line
+from mmw2s.engine.launch import is_of_type, load_config
 from mmw2s.evaluation.distances import frechet_distance, kernel_distance
 from mmw2s.evaluation.reference import reference_of
+from mmw2s.utils.tool_errors import errors_in_one_line
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -35,7 +36,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
-    with told_in_a_line('fid_of_real_images.py'):
+    with errors_in_one_line('fid_of_real_images.py'):
         cfg = load_config(args.config, args.cfg_options)
         metrics = cfg.val_evaluator
         metrics = metrics if isinstance(metrics, list) else [metrics]

@@ -8,6 +8,7 @@ from typing import Optional, Sequence
 from mmengine.logging import MMLogger
 
 from mmw2s.profiling import KINDS, table
+from mmw2s.utils.tool_errors import errors_in_one_line
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -34,8 +35,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
     fields = {k: v for k, v in vars(args).items() if k != 'configs'}
-    for line in table(args.configs, **fields):
-        print(line, flush=True)
+    with errors_in_one_line('gradient_share.py'):
+        for line in table(args.configs, **fields):
+            print(line, flush=True)
 
 
 if __name__ == '__main__':

@@ -3,6 +3,7 @@
 import argparse
 
 from mmw2s.datasets.converters import write_bccd
+from mmw2s.utils.tool_errors import errors_in_one_line
 
 
 def parse_args() -> argparse.Namespace:
@@ -18,10 +19,9 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    try:
-        print('BCCD is in', write_bccd(**vars(parse_args())))
-    except (OSError, ValueError) as error:
-        raise SystemExit(f'bccd.py: error: {error}')
+    args = parse_args()
+    with errors_in_one_line('bccd.py'):
+        print('BCCD is in', write_bccd(**vars(args)))
 
 
 if __name__ == '__main__':

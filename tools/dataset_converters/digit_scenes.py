@@ -3,6 +3,7 @@
 import argparse
 
 from mmw2s.datasets.converters import write_digit_scenes
+from mmw2s.utils.tool_errors import errors_in_one_line
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,7 +24,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    print('Digit scenes are in', write_digit_scenes(**vars(args)))
+    with errors_in_one_line('digit_scenes.py'):
+        print('Digit scenes are in', write_digit_scenes(**vars(args)))
 
 
 if __name__ == '__main__':
