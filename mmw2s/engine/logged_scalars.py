@@ -1,8 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """What of the teacher stands in the message hub, from which logs are made."""
-from mmengine.logging import HistoryBuffer, MessageHub
+from statistics import median
+from typing import List, Optional
 
-__all__ = ['STATE', 'drop_scalars', 'restart_smoothed']
+from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.runner import Runner
+
+__all__ = ['STATE', 'StepTimes', 'drop_scalars', 'in_ms', 'restart_smoothed']
 
 #: Prefix of what tells where a distillation stands.
 STATE = 'train/w2s/'
@@ -37,10 +41,10 @@ def restart_smoothed(hub: MessageHub,
         hub (MessageHub): That of the run.
         steps (int): Steps in the hub since the stop; their losses are kept.
             -1 where the stop came at the end of a step that the logger has
-            not shown yet: its losses are kept too, and those of the distillation,
-            still in the hub, are taken out of their sum.
-        loss_is_a_sum (bool): Whether ``loss`` is the sum of all losses, those of
-            the distillation included. Defaults to True.
+            not shown yet: its losses are kept too, and those of the
+            distillation, still in the hub, are taken out of their sum.
+        loss_is_a_sum (bool): Whether ``loss`` is the sum of all losses, those
+            of the distillation included. Defaults to True.
     """
     scalars = hub.log_scalars
     distilled = sum(buffer.current() for key, buffer in scalars.items()
@@ -60,3 +64,50 @@ def restart_smoothed(hub: MessageHub,
 def _is_smoothed(key: str) -> bool:
     return key.startswith('train/') and not key.startswith(
         _OF_DISTILLATION) and ('loss' in key or 'grad_' in key)
+
+
+class StepTimes:
+    """How long a step took up to a point of the run, and takes after it.
+
+    Medians of the steps that MMEngine's ``IterTimerHook`` has timed, data
+    loading included.
+
+    Attributes:
+        window (int): Number of steps on either side.
+        before (float, optional): Milliseconds up to the point. None before it
+            is set, or in a run without that hook.
+    """
+
+    window = 50
+
+    def __init__(self) -> None:
+        self.before: Optional[float] = None
+        self._after: Optional[List[float]] = None
+
+    def set_point(self, runner: Runner) -> None:
+        """This is the point: look back, and begin to count."""
+        seconds = runner.message_hub.log_scalars.get('train/time')
+        if seconds is not None:
+            latest = seconds.data[0][-self.window:]
+            self.before = 1000 * median(latest.tolist())
+            self._after = []
+
+    def after_step(self, runner: Runner) -> Optional[float]:
+        """Count a step; the milliseconds after the point, once they are known.
+
+        Returns:
+            float or None: The median, once, when the window is full.
+        """
+        if self._after is None:
+            return None
+        seconds = runner.message_hub.get_scalar('train/time').current()
+        self._after.append(1000 * seconds)
+        if len(self._after) < self.window:
+            return None
+        after, self._after = median(self._after), None
+        return after
+
+
+def in_ms(value: Optional[float]) -> str:
+    """Milliseconds in words, for the log."""
+    return 'an unknown time' if value is None else f'{value:.0f} ms'
