@@ -44,6 +44,7 @@ MODULES = {
     'mmw2s.engine.inner_model': 'mmw2s.utils.unwrap_model',
     'mmw2s.engine.memory': 'mmw2s.profiling.memory',
     'mmw2s.engine.missed_validation': 'mmw2s.engine.run_log',
+    'mmw2s.engine.only_one': 'mmw2s.engine.run_log',
     'mmw2s.engine.rehearsal': 'mmw2s.profiling.rehearsal',
     'mmw2s.engine.step_cost': 'mmw2s.profiling.step_cost',
     'mmw2s.engine.step_times': 'mmw2s.engine.logged_scalars',
@@ -66,11 +67,15 @@ NAMES: Dict[str, Dict[str, str]] = {
         'check_validation': 'mmw2s.engine.run_classes.check_validation',
         'student_classes': 'mmw2s.engine.run_classes.student_classes',
     },
+    'mmw2s.distillation.knowledge': {
+        'Captured': 'mmw2s.distillation.knowledge.Recorded',
+    },
     'mmw2s.distillation.knowledge.base': {
-        'Captured': 'mmw2s.distillation.knowledge.base.Recorded',
+        'Captured': 'mmw2s.distillation.knowledge.Recorded',
     },
     'mmw2s.distillation.recorder': {
         'Capture': 'mmw2s.distillation.recorder.Recorder',
+        'EnoughCaptured': 'mmw2s.distillation.recorder.EnoughRecorded',
     },
     'mmw2s.distillation.teacher_outputs': {
         'TeacherView': 'mmw2s.distillation.teacher_outputs.TeacherOutputs',
