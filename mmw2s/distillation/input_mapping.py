@@ -53,14 +53,14 @@ class InputMapping:
             getattr(module, 'mean', None) for module in (student, teacher)
         ]
         most = max(m.numel() if isinstance(m, Tensor) else 0 for m in means)
-        ours, theirs = self._maps(most if most > 1 else channels)
-        way = _between(ours, theirs)
-        self.is_identity = _is_identity(way, ours.pad)
-        if not _keeps_pad(way, ours.pad):
+        student_map, teacher_map = self._maps(most if most > 1 else channels)
+        way = _between(student_map, teacher_map)
+        self.is_identity = _is_identity(way, student_map.pad)
+        if not _keeps_pad(way, student_map.pad):
             self._handle = student.register_forward_pre_hook(
                 torch.compiler.disable(self._note_sizes))
-        if not pipelines.is_teachers_known and theirs.keeps_values and \
-                not ours.keeps_values:
+        if not pipelines.is_teachers_known and teacher_map.keeps_values and \
+                not student_map.keeps_values:
             print_log(
                 'The student\'s data_preprocessor normalises, the teacher\'s '
                 'does not, so the teacher is given images of 0 to 255. If '
@@ -123,37 +123,38 @@ class InputMapping:
 
     def _maps(self, channels: int) -> Tuple[PixelMap, PixelMap]:
         """What student and teacher see of a raw image."""
-        ours, theirs = (PixelMap.of_preprocessor(
+        student_map, teacher_map = (PixelMap.of_preprocessor(
             preprocessor, channels, owner).after(chain(
                 norms, channels)) for owner, preprocessor, norms in zip((
                     'student', 'teacher'), self._preprocessors, self._norms))
-        return ours, theirs
+        return student_map, teacher_map
 
     def _prepare(self, inputs: Tensor, data_samples: Any) -> None:
         """Bring the constants to the device, once, for it waits."""
-        ours, theirs = self._maps(inputs.shape[1])
-        _refuse_other_range(inputs, data_samples, ours, theirs)
-        way = _between(ours, theirs)
-        as_they_are = list(range(len(ours.order)))
+        student_map, teacher_map = self._maps(inputs.shape[1])
+        _refuse_other_range(inputs, data_samples, student_map, teacher_map)
+        way = _between(student_map, teacher_map)
+        as_they_are = list(range(len(student_map.order)))
         order = list(way.order)
         self._flips = order == as_they_are[::-1] != as_they_are
         self._order = None if self._flips or order == as_they_are else \
             torch.tensor(order, device=inputs.device)
         self._scale, self._shift = way.scale.to(inputs), way.shift.to(inputs)
         # None where the student's padding becomes the teacher's.
-        self._pad = None if _keeps_pad(way, ours.pad) else way.pad.to(inputs)
+        self._pad = None if _keeps_pad(way,
+                                       student_map.pad) else way.pad.to(inputs)
         self._ready_for = inputs.shape[1], inputs.device, inputs.dtype
 
 
-def _between(ours: PixelMap, theirs: PixelMap) -> PixelMap:
+def _between(student_map: PixelMap, teacher_map: PixelMap) -> PixelMap:
     """From what the student sees of an image to what the teacher sees."""
-    back = ours.inverse()
-    if back is None or max(theirs.order) >= len(back.order):
+    back = student_map.inverse()
+    if back is None or max(teacher_map.order) >= len(back.order):
         raise ValueError(
             'the student\'s data_preprocessor leaves a channel out that the '
             'teacher\'s needs: give the student one that keeps them, or use '
             'a teacher of the same channels')
-    return theirs.after(back)
+    return teacher_map.after(back)
 
 
 def _keeps_pad(way: PixelMap, pad: Tensor) -> bool:
@@ -202,17 +203,17 @@ def _equal(student: nn.Module, teacher: nn.Module) -> bool:
         return False
 
 
-def _refuse_other_range(inputs: Tensor, data_samples: Any, ours: PixelMap,
-                        theirs: PixelMap) -> None:
+def _refuse_other_range(inputs: Tensor, data_samples: Any,
+                        student_map: PixelMap, teacher_map: PixelMap) -> None:
     """Refuse images that a data set has normalised by itself.
 
     For the first batch: looking makes the host wait for the device.
     """
-    if theirs.keeps_values or inputs.is_meta:
+    if teacher_map.keeps_values or inputs.is_meta:
         return  # who takes them as they come has said nothing
-    scale, mean = 1 / theirs.scale, -theirs.shift / theirs.scale
+    scale, mean = 1 / teacher_map.scale, -teacher_map.shift / teacher_map.scale
     size = max(scale.abs().max().item(), mean.abs().max().item())
-    back = ours.inverse()
+    back = student_map.inverse()
     raw = inputs.double().cpu()[:, list(back.order)] * back.scale + back.shift
     samples = data_samples or [None] * len(raw)
     pixels = torch.cat([

@@ -31,11 +31,11 @@ class WholeForward:
     Args:
         model (nn.Module): The teacher.
         name (str): Its name, for messages.
-        capture (Recorder): Watches its modules.
+        recorder (Recorder): Watches its modules.
     """
 
-    def __init__(self, model: nn.Module, name: str, capture: Recorder) -> None:
-        self._model, self._name, self._capture = model, name, capture
+    def __init__(self, model: nn.Module, name: str, recorder: Recorder) -> None:
+        self._model, self._name, self._recorder = model, name, recorder
 
     def calls(self, forward: Callable[[Any, Any], Any], inputs: Tensor,
               data_samples: Any, until: Mapping[str, int]) -> Calls:
@@ -76,7 +76,7 @@ class WholeForward:
               until: Mapping[str, int]) -> Tuple[Calls, Optional[Tensor]]:
         """The calls, and the first batch that a module was given."""
         error: Optional[Exception] = None
-        self._capture.open()
+        self._recorder.open()
         with _first_batch(self._model, inputs.dim()) as first:
             try:
                 forward()
@@ -86,7 +86,7 @@ class WholeForward:
                 # Predictions from data samples of training may fail, after
                 # all that is asked for.
                 error = caught
-        calls = self._capture.close()
+        calls = self._recorder.close()
         if error is not None and any(
                 len(calls[name]) < count for name, count in until.items()):
             raise error
@@ -147,10 +147,10 @@ def _is_rescaled(first: Tensor, inputs: Tensor) -> bool:
         first (Tensor): Shape (B, D, H, W).
         inputs (Tensor): Shape (B, C, H, W).
     """
-    ours, theirs = (
+    given, seen = (
         F.normalize(x - x.mean(-1, keepdim=True), dim=-1)
         for x in (inputs.float().flatten(2), first.float().flatten(2)))
-    correlation = torch.einsum('bcn,bdn->bdc', ours, theirs).abs()
+    correlation = torch.einsum('bcn,bdn->bdc', given, seen).abs()
     return correlation.amax(-1).min().item() > 0.999
 
 
