@@ -188,6 +188,7 @@ class TestRunLog:
         runner.register_hook(hook)
         runner.train()
         recorded = list(hook.history)
-        runner.val()
+        runner.train_loop._iter += 1  # of which there is no record yet
         runner.val_loop.run()
+        runner.val()
         assert hook.history == recorded

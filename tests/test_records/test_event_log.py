@@ -93,7 +93,8 @@ class TestDecisions:
 
     def test_each_row_is_read_once(self, record, tmp_path):
         resumed = resume(tmp_path, 8)
-        assert list(resumed.unread()) == record.rows
+        assert next(resumed.unread()) == record.rows[0]
+        assert list(resumed.unread()) == record.rows[1:]
         row = resumed.append('val', 12, metrics={})
         assert list(resumed.unread()) == [row]
         assert list(resumed.unread()) == []
@@ -137,6 +138,27 @@ class TestSettingAside:
                       for path in tmp_path.iterdir()) == [FILENAME, EVENTS]
 
 
+class TestHistory:
+
+    def test_it_goes_on_with_the_validations_up_to_the_resumed_iteration(
+            self, tmp_path):
+        log = EventLog()
+        history = log.open_history(str(tmp_path), facts=dict(seed=0))
+        for iteration in (4, 8, 12):
+            log.validated(iteration, iteration / 4, {}, COST)
+        history.write([], finished=False)
+        resumed = EventLog().open_history(str(tmp_path), 8, facts=dict(seed=0))
+        assert resumed.rows == history.rows[:2]
+        assert resumed.facts == dict(seed=0)
+
+    def test_one_that_is_lost_says_since_when_there_is_another(self, tmp_path):
+        history = EventLog().open_history(str(tmp_path), 8)
+        assert history.rows == []
+        history.write([], finished=False)
+        resumed = EventLog().open_history(str(tmp_path), 12)
+        assert resumed.facts == history.facts == dict(recorded_from=8)
+
+
 class TestValidations:
 
     @pytest.fixture
@@ -164,8 +186,13 @@ class TestValidations:
             assert told == dict(iter=4, epoch=1., metrics={'acc': .5})
         assert [row['iter'] for row in log.decisions.of('val')] == [4]
         assert [row['iter'] for row in log.history.rows] == [4]
-        log.validated(8, 2., {'acc': .6}, COST)
-        assert [row['iter'] for row in log.decisions.of('val')] == [4, 8]
+
+    def test_each_validation_has_its_own_metrics(self, log):
+        for iteration, score in ((4, .5), (8, .6)):
+            log.validated(iteration, iteration / 4, {'acc': score}, COST)
+        for rows in (log.decisions.of('val'), log.history.rows):
+            assert [(row['iter'], row['metrics']['acc'])
+                    for row in rows] == [(4, .5), (8, .6)]
 
     def test_none_is_decided_on_after_the_stop(self, log):
         log.decisions.append('stop', 4, reason='why')
