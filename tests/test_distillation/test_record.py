@@ -84,3 +84,44 @@ def test_the_record_of_the_work_dir_goes_before_the_checkpoints(
 def test_a_run_without_any_record_resumes_with_an_empty_one(tmp_path):
     assert RunRecord.resume(
         str(tmp_path), 5, str(tmp_path / 'away' / 'epoch_1.pth')).rows == []
+
+
+class TestRowsOfTheCheckpoint:
+
+    def resume(self, record, tmp_path, saved, at=8):
+        return RunRecord.resume(str(tmp_path), at, saved=saved).rows
+
+    def test_rows_that_the_record_lacks_are_taken_from_it(
+            self, record, tmp_path, warned):
+        saved = [*record.rows, dict(event='stop', iter=8, reason='why')]
+        path = tmp_path / EVENTS
+        path.write_text(path.read_text().splitlines(True)[0])
+        assert self.resume(record, tmp_path, saved) == saved
+        text, = warned
+        assert f'{path} lacks 3 of the 4 rows' in text
+
+    def test_a_record_that_holds_more_is_kept(self, record, tmp_path, warned):
+        assert self.resume(record, tmp_path, record.rows[:2]) == record.rows
+        assert not warned
+
+    def test_a_record_of_another_run_is_set_aside(self, record, tmp_path,
+                                                  warned):
+        saved = [dict(record.rows[0], score=0.9)]
+        before = (tmp_path / EVENTS).read_text()
+        assert self.resume(record, tmp_path, saved) == saved
+        assert (tmp_path / EVENTS.replace('.', '.1.')).read_text() == before
+        assert 'another run' in warned[0] and 'holds 1 rows' in warned[0]
+
+    def test_damaged_rows_of_it_are_not_used(self, record, tmp_path, warned):
+        assert self.resume(record, tmp_path, [3]) == record.rows
+        assert 'They are not used' in warned[0]
+
+    def test_without_either_that_is_told(self, tmp_path, warned):
+        assert RunRecord.resume(str(tmp_path), 5).rows == []
+        text, = warned
+        assert 'does not exist' in text and 'does not hold what' in text
+
+    def test_a_record_of_later_rows_alone_is_told_of(self, tmp_path, warned):
+        RunRecord.start(str(tmp_path)).append('teacher', 9, metrics={})
+        assert RunRecord.resume(str(tmp_path), 5).rows == []
+        assert 'has no row up to iteration 5' in warned[0]
