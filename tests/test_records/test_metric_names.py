@@ -67,7 +67,11 @@ def test_minus_one_is_no_score_of_cocos_but_may_be_one_of_others():
 
 
 def test_a_rule_against_the_name_is_told():
-    assert "give 'greater'" in rule_warning('coco/bbox_mAP', 'less')
+    assert rule_warning('coco/bbox_mAP', 'less') == (
+        "rule='less' says that of coco/bbox_mAP smaller values are better, "
+        "but they are worse. Leave the rule out, or give 'greater'")
+    assert "greater values are better, but" in rule_warning(
+        'val_loss', 'greater')
     assert rule_warning('coco/bbox_mAP', 'greater') is None
     assert rule_warning('FID', 'less') is None
 
