@@ -145,13 +145,16 @@ def test_a_schedule_longer_than_the_run_warns_and_names_both(cfg, end, warned):
     assert f'{end} iterations' in message and 'only 60' in message
 
 
-@pytest.mark.parametrize('cfg', [
-    dict(type='WarmupHoldDecay', warmup=1, hold=3, decay=2),
-    dict(type='WarmupHoldDecay', warmup=.1, hold=.2, decay=.7, unit='run'),
-    dict(type='WarmupHoldDecay', warmup=1),
-    dict(type='Linear', start=6, end=1),
-    dict(type='Constant', value=1),
-])
+@pytest.mark.parametrize(
+    'cfg',
+    [
+        dict(type='Linear', start=1, end=0, length=1),  # all of an epoch
+        dict(type='WarmupHoldDecay', warmup=1, hold=3, decay=2),
+        dict(type='WarmupHoldDecay', warmup=.1, hold=.2, decay=.7, unit='run'),
+        dict(type='WarmupHoldDecay', warmup=1),
+        dict(type='Linear', start=6, end=1),
+        dict(type='Constant', value=1),
+    ])
 def test_a_schedule_that_fits_does_not_warn(cfg, warned):
     bound(**cfg)
     assert not warned
