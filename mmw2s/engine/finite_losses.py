@@ -70,6 +70,7 @@ class FiniteLosses:
                     f'{runner.iter + 1}: by the step before, whose losses '
                     'were finite, the student\'s weights are not any more')
         else:
+            self.were_finite = self.were_finite or not broken
             return
         raise FloatingPointError(
             f'{what}. Look at teacher.precision, at the loss and at the '

@@ -95,7 +95,8 @@ def test_a_ramp_of_length_zero_is_a_step():
 
 
 def test_constant_is_constant():
-    assert set(values(bound('Constant', value=0.3))) == {0.3}
+    schedule = bound('Constant', value=0.3)
+    assert set(values(schedule)) == {0.3} and schedule.span == 0
 
 
 @pytest.mark.parametrize(
@@ -144,13 +145,16 @@ def test_a_schedule_longer_than_the_run_warns_and_names_both(cfg, end, warned):
     assert f'{end} iterations' in message and 'only 60' in message
 
 
-@pytest.mark.parametrize('cfg', [
-    dict(type='WarmupHoldDecay', warmup=1, hold=3, decay=2),
-    dict(type='WarmupHoldDecay', warmup=.1, hold=.2, decay=.7, unit='run'),
-    dict(type='WarmupHoldDecay', warmup=1),
-    dict(type='Linear', start=6, end=1),
-    dict(type='Constant', value=1),
-])
+@pytest.mark.parametrize(
+    'cfg',
+    [
+        dict(type='Linear', start=1, end=0, length=1),  # all of an epoch
+        dict(type='WarmupHoldDecay', warmup=1, hold=3, decay=2),
+        dict(type='WarmupHoldDecay', warmup=.1, hold=.2, decay=.7, unit='run'),
+        dict(type='WarmupHoldDecay', warmup=1),
+        dict(type='Linear', start=6, end=1),
+        dict(type='Constant', value=1),
+    ])
 def test_a_schedule_that_fits_does_not_warn(cfg, warned):
     bound(**cfg)
     assert not warned
@@ -177,6 +181,15 @@ def test_bad_fields_are_refused_by_name(cfg, message):
         build(**cfg)
 
 
+@pytest.mark.parametrize('unit, told', [('run', ' (a share of the run)'),
+                                        ('iter', '')])
+def test_a_span_is_called_a_share_where_it_is_one(unit, told):
+    with pytest.raises(ValueError) as refused:
+        build('WarmupHoldDecay', warmup=-1, unit=unit)
+    assert str(
+        refused.value).startswith(f'WarmupHoldDecay.warmup{told} should be')
+
+
 def test_an_unknown_field_is_refused_with_the_nearest_name():
     with pytest.raises(TypeError, match='did you mean "warmup"'):
         build('WarmupHoldDecay', warm_up=1)
@@ -189,7 +202,8 @@ def test_an_unknown_schedule_is_refused_with_the_nearest_name():
 
 @pytest.mark.parametrize('max_iters,iters_per_epoch,name',
                          [(0, 1, 'max_iters'), (1.5, 1, 'max_iters'),
-                          (1, -1, 'iters_per_epoch')])
+                          (1, -1, 'iters_per_epoch'),
+                          (1, 0, 'iters_per_epoch')])
 def test_a_run_without_length_is_refused(max_iters, iters_per_epoch, name):
     with pytest.raises(ValueError, match=f'{name} should be a positive'):
         build('Constant', value=1).bind(max_iters, iters_per_epoch)

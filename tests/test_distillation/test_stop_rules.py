@@ -342,6 +342,7 @@ class TestSurpassOnTrain:
 
     @pytest.mark.parametrize('fields, message', [
         (dict(interval=0), 'interval should be an integer >= 1'),
+        (dict(min_looks=-1), 'min_looks should be an integer >= 0'),
         (dict(momentum=1.), 'momentum should be a finite number >= 0 and < 1'),
     ])
     def test_bad_fields_are_refused(self, fields, message):

@@ -50,6 +50,7 @@ def test_a_misspelt_loss_is_refused_and_the_nearest_named():
     assert '"PKDLos" is not a registered loss: did you mean "PKDLoss"' in \
         str(error.value)
     assert 'QualityFocalKDLoss' in str(error.value)
+    assert 'DataPreprocessor' not in str(error.value)  # no loss of its kind
 
 
 def test_a_loss_of_the_scope_of_the_run_is_found():

@@ -21,7 +21,7 @@ def optim_wrapper(scaler=None):
     return wrapper
 
 
-def look(*steps, scaler=None, sums=('loss', )):
+def look(*steps, scaler=None, loss_is_a_sum=True):
     hub = MessageHub.get_instance('finite')
     runner = SimpleNamespace(
         message_hub=hub, iter=6, optim_wrapper=optim_wrapper(scaler))
@@ -30,7 +30,7 @@ def look(*steps, scaler=None, sums=('loss', )):
         for key, value in step.items():
             hub.update_scalar(f'train/{key}', value)
         outputs = {k: v for k, v in step.items() if k != GRAD}
-        losses.check(runner, outputs, set(sums))
+        losses.check(runner, outputs, loss_is_a_sum)
 
 
 FINE = {OURS: 1., OWN: 1., 'loss': 2.}

@@ -2,12 +2,12 @@
 import pytest
 from mmengine.logging import MessageHub, MMLogger
 
-from mmw2s.engine.logged_scalars import drop_ours, restart_smoothed
+from mmw2s.engine.logged_scalars import drop_scalars, restart_smoothed
 
 
 @pytest.fixture
 def hub():
-    """Three steps of two task losses, ours, and what MMEngine sums up."""
+    """Three steps of two task losses, the distillation's, and their sum."""
     hub = MessageHub.get_instance('scalars')
     for cls, box, kd in ((1., 2., 4.), (2., 2., 4.), (3., 1., 2.)):
         for name, value in dict(
@@ -28,8 +28,8 @@ def names(hub) -> set:
     return set(hub.log_scalars)
 
 
-def test_ours_are_gone_and_the_rest_stays(hub):
-    drop_ours(hub)
+def test_those_of_the_distillation_are_gone_and_the_rest_stays(hub):
+    drop_scalars(hub)
     assert not any('kd' in name or 'w2s' in name for name in names(hub))
     assert hub.get_scalar('train/loss').mean(50) == pytest.approx(7)
 
@@ -37,14 +37,14 @@ def test_ours_are_gone_and_the_rest_stays(hub):
 def test_a_run_resumed_without_them_is_not_warned_of_them(hub, capsys):
     MMLogger.get_instance('resumed', logger_name='resumed')
     restart_smoothed(hub, 0)
-    drop_ours(hub)
+    drop_scalars(hub)
     MessageHub.get_instance('resumed').load_state_dict(hub.state_dict())
     assert capsys.readouterr().out == ''
 
 
 def test_losses_and_gradient_norms_begin_anew(hub):
     restart_smoothed(hub, 0)
-    drop_ours(hub)
+    drop_scalars(hub)
     assert names(hub) == {'train/lr', 'train/time', 'val/acc'}
 
 
@@ -57,7 +57,7 @@ def test_after_a_resume_the_steps_since_the_stop_are_kept(hub):
 
 def test_the_step_that_ended_with_the_stop_is_shown_without_us(hub):
     restart_smoothed(hub, -1)
-    drop_ours(hub)
+    drop_scalars(hub)
     shown = {
         name: hub.get_scalar(name).mean(50)
         for name in names(hub) if 'loss' in name

@@ -108,6 +108,44 @@ class TestDecisions:
         assert seen == ['teacher', 'val', 'val', 'stop']
 
 
+class TestRowsOfTheCheckpoint:
+
+    def test_rows_that_the_record_lacks_are_taken_from_it(
+            self, record, tmp_path, warned):
+        saved = [*record.rows, dict(event='stop', iter=8, reason='why')]
+        path = tmp_path / EVENTS
+        path.write_text(path.read_text().splitlines(True)[0])
+        assert resume(tmp_path, 8, saved=saved).rows == saved
+        text, = warned
+        assert f'{path} lacks 3 of the 4 rows' in text
+
+    def test_a_record_that_holds_more_is_kept(self, record, tmp_path, warned):
+        assert resume(tmp_path, 8, saved=record.rows[:2]).rows == record.rows
+        assert not warned
+
+    def test_a_record_of_another_run_is_set_aside(self, record, tmp_path,
+                                                  warned):
+        saved = [dict(record.rows[0], score=0.9)]
+        before = (tmp_path / EVENTS).read_text()
+        assert resume(tmp_path, 8, saved=saved).rows == saved
+        assert (tmp_path / EVENTS.replace('.', '.1.')).read_text() == before
+        assert 'another run' in warned[0] and 'holds 1 rows' in warned[0]
+
+    def test_damaged_rows_of_it_are_not_used(self, record, tmp_path, warned):
+        assert resume(tmp_path, 8, saved=[3]).rows == record.rows
+        assert 'They are not used' in warned[0]
+
+    def test_without_either_that_is_told(self, tmp_path, warned):
+        assert resume(tmp_path, 5).rows == []
+        text, = warned
+        assert 'does not exist' in text and 'does not hold what' in text
+
+    def test_a_record_of_later_rows_alone_is_told_of(self, tmp_path, warned):
+        start(tmp_path).append('teacher', 9, metrics={})
+        assert resume(tmp_path, 5).rows == []
+        assert 'has no row up to iteration 5' in warned[0]
+
+
 class TestSettingAside:
 
     def test_every_earlier_record_is_kept_under_another_name(

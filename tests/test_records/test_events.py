@@ -57,6 +57,8 @@ def test_rows_of_a_run_pass_with_fields_of_later_versions():
     ([TEACHER, VAL, TEACHER], 'line 3 of x .* "teacher"'),
     ([TEACHER, VAL, VAL], "line 3 .* a second 'val' of iteration 4"),
     ([TEACHER, TRAIN, VAL], 'its iter is 4, that of the line before 5'),
+    ([TEACHER, VAL, dict(VAL, iter=6),
+      dict(VAL, iter=5)], 'its iter is 5, that of the line before 6'),
     ([TEACHER, STOP, dict(VAL, iter=8)], 'nothing should come after'),
 ])
 def test_what_no_run_can_have_written_is_refused(rows, message):

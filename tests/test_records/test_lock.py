@@ -17,11 +17,15 @@ def other(tmp_path):
         ready, told = os.pipe()
         pid = os.fork()
         if pid == 0:
-            hold(str(tmp_path))
-            os.write(told, b'1')
-            signal.pause()
+            try:
+                hold(str(tmp_path))
+                os.write(told, b'1')
+                signal.pause()
+            finally:
+                os._exit(1)
+        os.close(told)
         pids.append(pid)
-        os.read(ready, 1)
+        assert os.read(ready, 1) == b'1'  # nothing, if it could not hold it
         return pid
 
     def kill(pid):
@@ -42,6 +46,16 @@ def test_a_second_process_is_refused_by_the_name_of_the_first(other, tmp_path):
         hold(str(tmp_path))
     assert f'process {pid} on {socket.gethostname()}' in str(refused.value)
     assert str(tmp_path) in str(refused.value)
+
+
+@pytest.mark.parametrize('content', ['', '{}', '[]', '{"pid": 1'])
+def test_a_holder_that_has_not_written_yet_is_not_known(
+        other, tmp_path, content):
+    start, _ = other
+    start()
+    (tmp_path / LOCK).write_text(content)
+    with pytest.raises(RuntimeError, match='its process is not known'):
+        hold(str(tmp_path))
 
 
 def test_what_was_killed_holds_nothing(other, tmp_path):

@@ -3,7 +3,8 @@ import pytest
 
 from mmw2s.records.metric_names import (known_rule, main_metric,
                                         means_no_ground_truth, rule_warning,
-                                        scale_warning, target_warnings)
+                                        scale_of, scale_warning,
+                                        target_warnings)
 
 GREATER = [
     'coco/bbox_mAP', 'coco/AR_s@1000', 'lvis/bbox_AP', 'lvis/bbox_APr',
@@ -66,9 +67,28 @@ def test_minus_one_is_no_score_of_cocos_but_may_be_one_of_others():
 
 
 def test_a_rule_against_the_name_is_told():
-    assert "give 'greater'" in rule_warning('coco/bbox_mAP', 'less')
+    assert rule_warning('coco/bbox_mAP', 'less') == (
+        "rule='less' says that of coco/bbox_mAP smaller values are better, "
+        "but they are worse. Leave the rule out, or give 'greater'")
+    assert "greater values are better, but" in rule_warning(
+        'val_loss', 'greater')
     assert rule_warning('coco/bbox_mAP', 'greater') is None
     assert rule_warning('FID', 'less') is None
+
+
+@pytest.mark.parametrize('metric, score, best', [
+    ('my/AP', None, None),
+    ('my/AP', .4, 1.),
+    ('my/AP', 1., 1.),
+    ('my_score', .5, None),
+    ('my_score', 1.5, 100.),
+    ('my_score', 100., 100.),
+    ('my_score', 101., None),
+    ('val_loss', 50., None),
+    ('accuracy/top1', .5, 100.),
+])
+def test_the_best_value_that_there_can_be(metric, score, best):
+    assert scale_of(metric, score) == best
 
 
 @pytest.mark.parametrize('value, metric, score, difference, meant', [
@@ -77,11 +97,12 @@ def test_a_rule_against_the_name_is_told():
     (.5, 'coco/bbox_mAP', None, True, '0.005'),
     (.7, 'accuracy/top1', None, False, '70'),
     (.7, 'my_score', 65., False, '70'),
-    (.01, 'accuracy/top1', None, True, '1 meant'),
+    (.01, 'accuracy/top1', None, True, '1'),
 ])
 def test_a_value_on_the_other_scale_is_told(value, metric, score, difference,
                                             meant):
-    assert meant in scale_warning('x', value, metric, score, difference)
+    assert f'was {meant} meant?' in scale_warning('x', value, metric, score,
+                                                  difference)
 
 
 @pytest.mark.parametrize('value, metric, difference', [
