@@ -81,7 +81,7 @@ def test_without_the_hook_that_brings_losses_to_the_host_nothing_is_read(said):
         iter=0,
         optim_wrapper=optim_wrapper())
     for _ in range(2):
-        losses.check(runner, {OURS: torch.tensor(NAN)}, set())
+        losses.check(runner, {OURS: torch.tensor(NAN)}, False)
     assert len(said) == 1 and 'runtime_info' in said[0]
 
 
