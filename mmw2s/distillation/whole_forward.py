@@ -34,7 +34,8 @@ class WholeForward:
         recorder (Recorder): Watches its modules.
     """
 
-    def __init__(self, model: nn.Module, name: str, recorder: Recorder) -> None:
+    def __init__(self, model: nn.Module, name: str,
+                 recorder: Recorder) -> None:
         self._model, self._name, self._recorder = model, name, recorder
 
     def calls(self, forward: Callable[[Any, Any], Any], inputs: Tensor,
