@@ -4,13 +4,13 @@
 Importing the package registers all its parts, so that
 ``custom_imports = dict(imports=['mmw2s'])`` is all that a config needs.
 """
-from .compatibility import check_versions, installed_versions
+from .utils.versions import check_versions, installed_versions
 
 # Before anything else is imported: what follows fails in obscure ways where a
 # package is too old.
 check_versions(installed_versions())
 
-from . import datasets, distillation, engine, evaluation, models
+from . import datasets, distillation, engine, evaluation, models, moved
 from .configs_path import config
 from .engine.hooks import (ChannelsLastHook, StopOnSignalHook,
                            TimeToTargetHook, WeakTeacherDistillHook)
@@ -21,3 +21,5 @@ __all__ = [
     'BF16OptimWrapper', 'ChannelsLastHook', 'StopOnSignalHook',
     'TimeToTargetHook', 'WeakTeacherDistillHook', '__version__', 'config'
 ]
+
+moved.install()

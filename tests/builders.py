@@ -7,9 +7,9 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import InstanceData
 from torch import nn
 
-from mmw2s.distillation import Capture, FrozenTeacher
+from mmw2s.distillation import FrozenTeacher, Recorder
 from mmw2s.distillation.input_mapping import InputMapping
-from mmw2s.distillation.teacher_view import TeacherView
+from mmw2s.distillation.teacher_outputs import TeacherOutputs
 
 
 def build(cfg: dict, seed: int = 0) -> nn.Module:
@@ -59,16 +59,23 @@ def view_of(teacher, names, until=None, form=(), inputs=None, samples=None):
     if inputs is None:
         inputs, samples = batch()
     mapping = InputMapping(model.data_preprocessor, model.data_preprocessor)
-    return TeacherView(teacher, Capture(model, names, 'teacher'), mapping,
-                       inputs, samples, until or {n: 1
-                                                  for n in names}, form)
+    return TeacherOutputs(
+        teacher,
+        Recorder(model, names, 'teacher'),
+        mapping,
+        inputs,
+        samples,
+        until or {n: 1
+                  for n in names},
+        training_form=form)
 
 
 def pairs_of(knowledge, student, teacher, size=(64, 64)):
     """The pairs of one batch, with the captured calls and the view."""
     knowledge.check(student, teacher.model)
+    knowledge.bind(student, teacher.model)
     inputs, samples = batch(size=size)
-    capture = Capture(student, [knowledge.module], 'student')
+    capture = Recorder(student, [knowledge.module], 'student')
     capture.open()
     student.train().bbox_head(student.extract_feat(inputs))
     captured = capture.close()
@@ -77,6 +84,21 @@ def pairs_of(knowledge, student, teacher, size=(64, 64)):
         [knowledge.teacher_module] if knowledge.training_form else [], inputs,
         samples)
     return knowledge.pairs(captured, view), captured, view
+
+
+def losses_of(student, inputs, samples):
+    """A forward in loss mode: the task's losses, and what joined them."""
+    task = {}
+    handle = student.register_forward_hook(
+        lambda module, args, output: task.update(output), prepend=True)
+    try:
+        joined = student(inputs, samples, mode='loss')
+    finally:
+        handle.remove()
+    return task, {
+        key: loss
+        for key, loss in joined.items() if loss is not task.get(key)
+    }
 
 
 class TinyModel(BaseModel):

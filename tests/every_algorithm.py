@@ -26,8 +26,9 @@ from mmengine.runner import set_random_seed
 from mmengine.structures import InstanceData
 
 from mmw2s.distillation import FrozenTeacher
-from mmw2s.distillation.defaults import default_distill
 from mmw2s.distillation.distiller import Distiller
+from mmw2s.distillation.loss_looks import LossLooks
+from mmw2s.distillation.recipes import default_distill
 from mmw2s.distillation.terms import build_terms
 from mmw2s.registry import SCHEDULES
 
@@ -128,20 +129,22 @@ def _try_at(package: str, path: str, side: int) -> str:
         distiller.bind(100, 10)
     except ValueError as error:
         return f'refused: {_short(error, 400)}'
-    distiller.compare_losses_every(1)
-    distiller.set_progress(0)
+    distiller.attach()
+    distiller.step(0)
     data = student.data_preprocessor(_batch(package, student, cfg, side), True)
     given = data['inputs'], data['data_samples']
-    own = student(*given, mode='loss')
     try:
-        losses = distiller.losses(*given, own)
-        total, _ = student.parse_losses({**own, **losses})
+        losses = student(*given, mode='loss')
+        total, _ = student.parse_losses(losses)
         total.backward()
     except Exception as error:
         return f'FAILED in the step: {_short(error, 400)}'
-    said = f'works: {", ".join(key[8:] for key in losses)}'
+    names = [key[8:] for key in losses if key.startswith('loss_kd_')]
+    said = f'works: {", ".join(names)}'
+    distiller.step(0, strength=0.)
+    LossLooks(distiller, interval=1)
     try:
-        distiller.look_at_losses(*given, own)
+        student(*given, mode='loss')
     except ValueError as error:
         return f'{said}; no training losses: {_short(error)}'
     except Exception as error:

@@ -14,10 +14,10 @@ from mmengine.runner import Runner
 from toys import retinanet, run_config, write_pictures
 
 import mmw2s
-from mmw2s.analysis.record import EVENTS, read_rows
 from mmw2s.engine import TimeToTargetHook, WeakTeacherDistillHook
 from mmw2s.evaluation import FID
 from mmw2s.models import DenoisingDiffusion
+from mmw2s.records.files import EVENTS, read_rows
 from mmw2s.registry import KNOWLEDGE, SCHEDULES, STOP_RULES
 
 ROOT = Path(__file__).parents[1]

@@ -10,7 +10,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.structures import InstanceData
 from toys import retinanet
 
-from mmw2s.distillation import Capture
+from mmw2s.distillation import Recorder
 
 
 def _shrunk(base: str, depth: int, channels: int) -> ConfigDict:
@@ -123,7 +123,8 @@ def pairs_in_training(knowledge, student, teacher, inputs=None, samples=None):
     if inputs is None:
         inputs, samples = picture_batch()
     knowledge.check(student, teacher.model)
-    capture = Capture(student, knowledge.student_modules, 'student')
+    knowledge.bind(student, teacher.model)
+    capture = Recorder(student, knowledge.student_modules, 'student')
     capture.open()
     student.train()(inputs, samples, mode='loss')
     captured = capture.close()

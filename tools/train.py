@@ -146,7 +146,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         cfg = prepare_config(args)
         end_at_once(args.stop_on)
     if args.dry_run:
-        from mmw2s.engine.dry_run import dry_run
+        from mmw2s.profiling.dry_run import dry_run
         with told_in_a_line('train.py'):
             dry_run(cfg)
         return

@@ -3,10 +3,10 @@
 
 Modules that draw or print are imported on first use: training needs none.
 """
+from mmw2s.records.targets import first_at_target, infer_rule
 from .compare_runs import compare
 from .comparison import Comparison
 from .run import Run
-from .targets import first_at_target, infer_rule
 
 __all__ = [
     'Comparison', 'Run', 'choose_teacher', 'compare', 'first_at_target',

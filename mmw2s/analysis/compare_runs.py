@@ -5,10 +5,11 @@ import os.path as osp
 from typing import Any, List, Optional, Sequence, Union
 
 from mmw2s.records.metric_names import main_metric, rule_warning, scale_warning
+from mmw2s.records.targets import infer_rule
 from mmw2s.utils.text import plural
 from .comparison import Comparison, Target
 from .run import TIME_UNITS, UNITS, Run, known_units
-from .targets import infer_rule
+from .side import Side
 
 __all__ = ['choose_metric', 'choose_rule', 'compare']
 
@@ -63,15 +64,13 @@ def compare(baselines: Sequence[Union[str, Run]],
     runs = baselines + w2s
     metric = choose_metric(runs, metric)
     rule = choose_rule(runs, metric, rule)
-    result = Comparison(metric, rule, baselines, w2s, teacher, [])
-    best = result.median_best(baselines)
+    baseline = Side('baseline', baselines, metric, rule)
+    result = Comparison(metric, rule, baseline,
+                        Side('w2s', w2s, metric, rule), teacher, [])
+    best = baseline.median_best()
     given = DEFAULT_TARGETS if targets is None else targets
-    for value, label in dict(_parse(t, best, rule) for t in given).items():
-        result.targets.append(
-            Target(
-                value, label,
-                *([run.first_at(metric, value, rule) for run in side]
-                  for side in (baselines, w2s))))
+    found = dict(_parse(t, best, rule) for t in given)
+    result.targets += (Target(*item) for item in found.items())
     result.targets.sort(key=lambda t: t.value, reverse=rule == 'less')
     odd = [rule_warning(metric, rule)] + [
         scale_warning('A target', target.value, metric, best)

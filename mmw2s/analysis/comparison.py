@@ -1,13 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Compare how fast two groups of runs reached targets."""
-import math
 from dataclasses import dataclass, field
-from statistics import median
-from typing import List, NamedTuple, Optional, Sequence
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
+from mmw2s.records.operating_band import Judgement, judge_teacher
 from mmw2s.utils.text import plural
-from .operating_band import Judgement, judge_teacher
 from .run import TIME_UNITS, UNITS, Run, cost, known_units
+from .side import Side
 
 __all__ = ['Comparison', 'Speedup', 'Target']
 
@@ -37,20 +36,15 @@ class Speedup(NamedTuple):
         return f'{self.bound}{" " if self.bound else ""}{self.value:.2f}x'
 
 
-@dataclass
-class Target:
-    """A target, and the first validation of each run that reached it.
+class Target(NamedTuple):
+    """A value of the metric that the runs should reach.
 
-    Args:
-        value (float): The value of the metric.
+    Attributes:
+        value (float): The value.
         label (str): The value in words, such as '0.36 (90% of baseline)'.
-        baseline (list): A row for each baseline, None if it was not reached.
-        w2s (list): The same for each w2s run.
     """
     value: float
     label: str
-    baseline: List[Optional[dict]]
-    w2s: List[Optional[dict]]
 
 
 @dataclass
@@ -60,25 +54,35 @@ class Comparison:
     Args:
         metric (str): The metric compared.
         rule (str): 'greater' or 'less': which scores are better.
-        baselines (list[Run]): Runs without a teacher.
-        w2s (list[Run]): Weak-to-strong runs: runs with a weak teacher.
+        baseline (Side): Runs without a teacher.
+        w2s (Side): Weak-to-strong runs: runs with a weak teacher.
         teacher (Run, optional): The teacher's own training.
         targets (list[Target]): From the easiest to the hardest.
         notes (list[str]): Facts that limit what the numbers show.
     """
     metric: str
     rule: str
-    baselines: List[Run]
-    w2s: List[Run]
+    baseline: Side
+    w2s: Side
     teacher: Optional[Run]
     targets: List[Target]
     notes: List[str] = field(default_factory=list)
 
     @property
+    def sides(self) -> Tuple[Side, Side]:
+        """Both of them, the baseline first."""
+        return self.baseline, self.w2s
+
+    @property
+    def runs(self) -> List[Run]:
+        """The runs of both sides, without the teacher's."""
+        return self.baseline.runs + self.w2s.runs
+
+    @property
     def units(self) -> List[str]:
         """The keys of :data:`~mmw2s.analysis.run.UNITS` that are known for
         all runs, so that the runs can be compared in them."""
-        return known_units(self.baselines + self.w2s)
+        return known_units(self.runs)
 
     @property
     def progress_unit(self) -> str:
@@ -97,37 +101,6 @@ class Comparison:
         return [
             unit for unit in TIME_UNITS
             if unit in self.units and self.teacher and self.teacher.knows(unit)
-        ]
-
-    def costs(self,
-              target: Target,
-              side: str,
-              unit: str,
-              for_good: bool = False) -> List[float]:
-        """Cost of each run to reach a target; infinite if it never did.
-
-        Args:
-            target (Target): One of the targets.
-            side (str): 'baseline' or 'w2s'.
-            unit (str): One of :attr:`units`.
-            for_good (bool): Whether the next validation must reach it too.
-                Defaults to False.
-        """
-        runs = self.baselines if side == 'baseline' else self.w2s
-        rows = self.for_good(target, side) if for_good else \
-            getattr(target, side)
-        return [
-            math.inf if row is None else cost(run, row, unit)
-            for run, row in zip(runs, rows)
-        ]
-
-    def for_good(self, target: Target, side: str) -> List[Optional[dict]]:
-        """The row at which each run reached a target for good, see
-        :func:`~mmw2s.analysis.targets.first_for_good`."""
-        runs = self.baselines if side == 'baseline' else self.w2s
-        return [
-            run.first_for_good(self.metric, target.value, self.rule)
-            for run in runs
         ]
 
     def teacher_cost(self, unit: str) -> float:
@@ -160,23 +133,13 @@ class Comparison:
                 too. Defaults to False.
         """
         extra = self.teacher_cost(unit) if with_teacher else 0.
-        base, bound_base = self._median(target, 'baseline', unit, for_good)
-        w2s, bound_w2s = self._median(target, 'w2s', unit, for_good)
+        (base, bound_base), (w2s, bound_w2s) = (
+            side.median_cost(target.value, unit, for_good)
+            for side in self.sides)
         if (bound_base and bound_w2s) or w2s + extra <= 0:
             return Speedup(None)
         bound = '>' if bound_base else '<' if bound_w2s else ''
         return Speedup(base / (w2s + extra), bound)
-
-    def _median(self, target: Target, side: str, unit: str,
-                for_good: bool) -> tuple:
-        """The median cost, and whether it is only a lower bound."""
-        costs = self.costs(target, side, unit, for_good)
-        if math.isfinite(median(costs)):
-            return median(costs), False
-        runs = self.baselines if side == 'baseline' else self.w2s
-        return median(
-            min(c, cost(run, run.history[-1], unit))
-            for c, run in zip(costs, runs)), True
 
     def verdict(self) -> List[str]:
         """The result in sentences; says so if there is no speed-up."""
@@ -209,8 +172,7 @@ class Comparison:
             said.insert(
                 0, f'Fewer {UNITS[self.progress_unit]} were needed, but no '
                 'time was saved.')
-        base, w2s = (
-            self.median_best(runs) for runs in (self.baselines, self.w2s))
+        base, w2s = (side.median_best() for side in self.sides)
         judged = self.judge_teacher()
         if judged is not None:
             said.append(
@@ -227,16 +189,10 @@ class Comparison:
         return ', '.join(f'{up} at {t.value:.4g}'
                          for up, t in zip(speedups, self.targets))
 
-    def median_best(self, runs: Sequence[Run]) -> Optional[float]:
-        """Median over runs of the best score; None if no run has one."""
-        best = [run.best(self.metric, self.rule) for run in runs]
-        scores = [row['metrics'][self.metric] for row in best if row]
-        return median(scores) if scores else None
-
     def teacher_score(self) -> Optional[float]:
         """The teacher's score as a w2s run measured it, else the last score
         of the teacher's own run, else None."""
-        for run in self.w2s:
+        for run in self.w2s.runs:
             event = run.teacher or {}
             score = event.get('metrics', {}).get(self.metric)
             if score is None and event.get('metric') == self.metric:
@@ -251,7 +207,7 @@ class Comparison:
 
         None if one of the two is not known, or if the best is not positive.
         """
-        score, best = self.teacher_score(), self.median_best(self.baselines)
+        score, best = self.teacher_score(), self.baseline.median_best()
         if score is None or best is None or best <= 0:
             return None
         return judge_teacher(score, best, self.rule)

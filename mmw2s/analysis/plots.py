@@ -104,7 +104,7 @@ def plot_curves(result: Comparison,
             because other jobs ran on the machine. Defaults to False.
     """
     metric = result.metric
-    time = time_unit(result.baselines + result.w2s)
+    time = time_unit(result.runs)
     progress, clock = result.progress_unit, result.clock_unit
     panels = {_AXES[progress]: _Curves(metric, progress)}
     if clock and not epochs_only:
@@ -125,9 +125,9 @@ def plot_curves(result: Comparison,
                 linestyle='--',
                 linewidth=1.3,
                 label=f'teacher ({score:.3g})')
-        curves.draw(ax, result.baselines, BASELINE, 'baseline')
-        curves.draw(ax, result.w2s, W2S, 'weak-to-strong')
-        curves.draw_switch_off(ax, result.w2s)
+        curves.draw(ax, result.baseline.runs, BASELINE, 'baseline')
+        curves.draw(ax, result.w2s.runs, W2S, 'weak-to-strong')
+        curves.draw_switch_off(ax, result.w2s.runs)
         ax.set_xlabel(x_label)
         ax.set_xlim(left=0)
         ax.spines[['top', 'right']].set_visible(False)

@@ -13,7 +13,8 @@ from .compare_runs import compare
 from .comparison import Comparison, Target
 from .plots import plot_curves
 from .run import TIME_UNITS, UNITS, Run, cost
-from .tables import SIDES, tables
+from .side import Side
+from .tables import tables
 
 __all__ = ['to_markdown', 'to_dict', 'print_tables', 'save', 'write_report']
 
@@ -34,8 +35,7 @@ def print_tables(result: Comparison,
 def _setting(result: Comparison) -> List[str]:
     """Hardware and versions of the runs, which every speed claim needs."""
     lines = []
-    for run in result.baselines + result.w2s + ([result.teacher]
-                                                if result.teacher else []):
+    for run in result.runs + ([result.teacher] if result.teacher else []):
         facts = run.facts
         versions = ', '.join(f'{k} {v}'
                              for k, v in facts.get('versions', {}).items()
@@ -97,14 +97,14 @@ def to_dict(result: Comparison) -> Dict[str, Any]:
     def finite(value: float) -> Optional[float]:
         return value if math.isfinite(value) else None
 
-    def side(target: Target, name: str) -> Dict[str, Any]:
-        costs = {u: result.costs(target, name, u) for u in UNITS}
-        rows = result.for_good(target, name)
+    def reached(side: Side, value: float) -> Dict[str, Any]:
+        costs = {u: side.costs(value, u) for u in UNITS}
+        rows, for_good = (side.reached(value, good) for good in (False, True))
         return dict(
-            runs=getattr(target, name),
-            runs_for_good=rows,
-            reached_for_good=sum(row is not None for row in rows),
-            reached=sum(row is not None for row in getattr(target, name)),
+            runs=rows,
+            runs_for_good=for_good,
+            reached_for_good=sum(row is not None for row in for_good),
+            reached=sum(row is not None for row in rows),
             median={
                 u: finite(median(c))
                 for u, c in costs.items()
@@ -146,8 +146,8 @@ def to_dict(result: Comparison) -> Dict[str, Any]:
             dict(
                 value=t.value,
                 label=t.label,
-                **{name: side(t, name)
-                   for name in SIDES},
+                **{side.name: reached(side, t.value)
+                   for side in result.sides},
                 speedup={u: factor(t, u)
                          for u in UNITS},
                 speedup_for_good={
@@ -160,8 +160,8 @@ def to_dict(result: Comparison) -> Dict[str, Any]:
                     for u in TIME_UNITS
                 } if result.teacher else None) for t in result.targets
         ],
-        baselines=[run(r) for r in result.baselines],
-        w2s=[run(r) for r in result.w2s],
+        baselines=[run(r) for r in result.baseline.runs],
+        w2s=[run(r) for r in result.w2s.runs],
         teacher=run(result.teacher) if result.teacher else None)
 
 

@@ -5,11 +5,11 @@ import os.path as osp
 from dataclasses import dataclass, field
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
+from mmw2s.records.files import EVENTS, FILENAME, read_record, read_rows
 from mmw2s.records.history import check_history
+from mmw2s.records.targets import first_at_target, first_for_good
 from .logged_scalars import SCALARS
 from .mmengine_logs import read_logs
-from .record import EVENTS, FILENAME, read_record, read_rows
-from .targets import first_at_target, first_for_good
 
 __all__ = ['Run', 'TIME_UNITS', 'UNITS', 'cost', 'known_units', 'time_unit']
 
@@ -175,13 +175,13 @@ class Run:
 
     def first_at(self, metric: str, value: float, rule: str) -> Optional[dict]:
         """The first validation that reached a value, see
-        :func:`~mmw2s.analysis.targets.first_at_target`."""
+        :func:`~mmw2s.records.targets.first_at_target`."""
         return first_at_target(self.history, metric, value, rule)
 
     def first_for_good(self, metric: str, value: float,
                        rule: str) -> Optional[dict]:
         """The first of two validations in a row that reached a value, see
-        :func:`~mmw2s.analysis.targets.first_for_good`."""
+        :func:`~mmw2s.records.targets.first_for_good`."""
         return first_for_good(self.history, metric, value, rule)
 
     def knows(self, unit: str) -> bool:

@@ -12,11 +12,12 @@ from typing import Dict, List, Mapping, Optional, Sequence, Union
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mmw2s.records.operating_band import HIGH, LOW
 from .compare_runs import compare
 from .comparison import Comparison, Target
-from .operating_band import HIGH, LOW
 from .report import to_dict
 from .run import Run
+from .side import Side
 from .tables import Table
 
 __all__ = [
@@ -56,26 +57,25 @@ class SettingsTable:
         header = ['setting', 'seeds', 'teacher']
         header += [t.label.replace(' of baseline', '') for t in first.targets]
         header += ['best', 'last', 'off at']
-        rows = [['baseline', str(len(first.baselines)), ''] +
-                [self._cost(first, t, 'baseline') for t in first.targets] +
-                [*_quality(first, first.baselines, metric), '']]
+        rows = [['baseline', str(len(first.baseline.runs)), ''] +
+                [self._cost(first.baseline, t)
+                 for t in first.targets] + [*_quality(first.baseline), '']]
         for name, result in self.comparisons.items():
             share = teacher_share(result)
             rows.append([
                 name,
-                str(len(result.w2s)), '' if share is None else f'{share:.2f}'
+                str(len(result.w2s.runs)), '' if share is
+                None else f'{share:.2f}'
             ] + [
-                f'{self._cost(result, t, "w2s")}: '
+                f'{self._cost(result.w2s, t)}: '
                 f'{result.speedup(t, self.unit)}' for t in result.targets
-            ] + [
-                *_quality(result, result.w2s, metric),
-                self._switch_off(result.w2s)
-            ])
+            ] + [*_quality(result.w2s),
+                 self._switch_off(result.w2s.runs)])
         title = f'{_PLURALS[self.unit].capitalize()} to targets of {metric}'
         return Table(title, header, rows)
 
-    def _cost(self, result: Comparison, target: Target, side: str) -> str:
-        costs = result.costs(target, side, self.unit)
+    def _cost(self, side: Side, target: Target) -> str:
+        costs = side.costs(target.value, self.unit)
         text = _number(median(costs))
         if len(costs) > 1:
             text += f' ({_number(min(costs))}-{_number(max(costs))})'
@@ -155,7 +155,7 @@ def compare_settings(baselines: Sequence[Union[str, Run]],
 
 def teacher_share(result: Comparison) -> Optional[float]:
     """The teacher's score as a share of the baselines' best, see
-    :func:`~mmw2s.analysis.operating_band.judge_teacher`; None if unknown."""
+    :func:`~mmw2s.records.operating_band.judge_teacher`; None if unknown."""
     judged = result.judge_teacher()
     return judged and judged.share
 
@@ -233,9 +233,9 @@ def _number(count: float) -> str:
     return f'{round(count, 2):g}' if math.isfinite(count) else 'never'
 
 
-def _quality(result: Comparison, runs: List[Run], metric: str) -> List[str]:
-    best = result.median_best(runs)
-    last = [run.history[-1]['metrics'].get(metric) for run in runs]
+def _quality(side: Side) -> List[str]:
+    best = side.median_best()
+    last = [run.history[-1]['metrics'].get(side.metric) for run in side.runs]
     last = [score for score in last if score is not None]
     return [
         '-' if best is None else f'{best:.4g}',

@@ -11,10 +11,9 @@ from rich.table import Table as RichTable
 from .comparison import Comparison, Target
 from .run import cost, time_unit
 
-__all__ = ['SIDES', 'Table', 'tables']
+__all__ = ['Table', 'tables']
 
 NOT_REACHED, UNKNOWN = 'not reached', '-'
-SIDES = ('baseline', 'w2s')
 #: Short names of the units, for the header.
 HEADS = dict(
     epoch='epoch',
@@ -62,7 +61,7 @@ class _Format:
     """Formats costs, with one unit of time for all of a report."""
 
     def __init__(self, result: Comparison) -> None:
-        self.time = time_unit(result.baselines + result.w2s)
+        self.time = time_unit(result.runs)
 
     def head(self, unit: str) -> str:
         return HEADS[unit].format(self.time.name)
@@ -107,8 +106,8 @@ def _summary(result: Comparison, form: _Format) -> Table:
         for unit, for_good in columns:
             pair = [
                 form.cost(
-                    median(result.costs(target, side, unit, for_good)), unit)
-                for side in SIDES
+                    median(side.costs(target.value, unit, for_good)), unit)
+                for side in result.sides
             ]
             speedup = result.speedup(target, unit, for_good=for_good)
             row.append(f'{" -> ".join(pair)}: {speedup}')
@@ -124,14 +123,13 @@ def _target_table(result: Comparison, target: Target, form: _Format) -> Table:
     """When each run first reached the target, and when for good."""
     units, progress = result.units, result.progress_unit
     rows = []
-    for side in SIDES:
-        runs = result.baselines if side == 'baseline' else result.w2s
-        columns = {u: result.costs(target, side, u) for u in units}
-        for_good = result.costs(target, side, progress, True)
-        for i, run in enumerate(runs):
-            reached = getattr(target, side)[i]
+    for side in result.sides:
+        columns = {u: side.costs(target.value, u) for u in units}
+        for_good = side.costs(target.value, progress, True)
+        rows_reached = side.reached(target.value)
+        for i, (run, reached) in enumerate(zip(side.runs, rows_reached)):
             rows.append([
-                side,
+                side.name,
                 run.name,
                 str(run.facts.get('seed', '')),
                 *form.costs({
@@ -141,11 +139,11 @@ def _target_table(result: Comparison, target: Target, form: _Format) -> Table:
                 _score(reached['score'] if reached else None),
                 form.cost(for_good[i], progress),
             ])
-        if len(runs) > 1:
+        if len(side.runs) > 1:
             for name, take in (('median', median), ('min', min), ('max', max)):
                 taken = {u: take(c) for u, c in columns.items()}
                 rows.append([
-                    side, name, '', *form.costs(taken), '',
+                    side.name, name, '', *form.costs(taken), '',
                     form.cost(take(for_good), progress)
                 ])
     rows.append([
@@ -169,7 +167,7 @@ def _quality_table(result: Comparison, form: _Format) -> Table:
     units = [progress] + [
         u for u in ('train_seconds', 'wall_seconds') if u in result.units
     ]
-    groups = [('baseline', result.baselines), ('w2s', result.w2s)]
+    groups = [(side.name, side.runs) for side in result.sides]
     if result.teacher:
         groups.append(('teacher', [result.teacher]))
     rows = []

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from mmw2s.records.metric_names import scale_warning
+from mmw2s.records.operating_band import (Judgement, check_student_best,
+                                          judge_teacher)
 from .compare_runs import choose_metric, choose_rule
-from .operating_band import Judgement, check_student_best, judge_teacher
 from .run import Run
 
 __all__ = ['Candidate', 'TeacherChoice', 'choose_teacher']

@@ -1,11 +1,11 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from mmw2s.records.event_log import RunRecord
 from . import dynamic_temperature, knowledge, schedules, stop_rules
-from .capture import Capture
 from .distiller import Distiller
-from .record import RunRecord
+from .recorder import Recorder
 from .teacher import FrozenTeacher
 
 __all__ = [
-    'Capture', 'Distiller', 'FrozenTeacher', 'RunRecord',
+    'Recorder', 'Distiller', 'FrozenTeacher', 'RunRecord',
     'dynamic_temperature', 'knowledge', 'schedules', 'stop_rules'
 ]

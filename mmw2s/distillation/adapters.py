@@ -5,8 +5,8 @@ from typing import List, Mapping, Sequence, Tuple
 
 from torch import Tensor, nn
 
-from mmw2s.registry import is_kind
-from .checkpoint import load_weights, unwrapped_name
+from mmw2s.utils.checkpoint import load_weights, unwrapped_name
+from mmw2s.utils.kinds import is_kind
 
 __all__ = ['with_base_weights']
 

@@ -1,12 +1,14 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-from typing import Dict, Optional
+"""The balance between the task's losses and those of the distillation."""
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 import torch
+from mmengine.dist import all_reduce
 from torch import Tensor
 
 from mmw2s.utils.fields import check_number
 
-__all__ = ['AutoWeight']
+__all__ = ['AutoWeight', 'auto_weights', 'weighted_task']
 
 
 class AutoWeight:
@@ -70,3 +72,40 @@ class AutoWeight:
     def load_state_dict(self, state: Dict[str, list]) -> None:
         means = state['means']
         self._means = None if means is None else torch.tensor(means)
+
+
+def auto_weights(terms: Sequence[Any], task_loss: Tensor,
+                 losses: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+    """The weights of the entries that have an automatic one, 0-dim.
+
+    Args:
+        terms (Sequence[Term]): The entries of ``distill``.
+        task_loss (Tensor): The student's own, 0-dim.
+        losses (Mapping[str, Tensor]): Those of the entries, 0-dim.
+    """
+    auto = [term for term in terms if term.auto_weight is not None]
+    means = torch.stack([task_loss.detach().float()] +
+                        [losses[term.key].detach().float() for term in auto])
+    all_reduce(means, 'mean')
+    return {
+        term.key: term.auto_weight(means[0], mean)
+        for term, mean in zip(auto, means[1:])
+    }
+
+
+def weighted_task(task_losses: Mapping[str, Any], task_weight: float,
+                  strength: float) -> Dict[str, Any]:
+    """The student's own losses, weighted as far as the strength goes.
+
+    Args:
+        task_losses (Mapping): As its forward returns them. What is no loss by
+            its name is logged, not summed, and left out.
+        task_weight (float): Their factor at strength 1 and above.
+        strength (float): The distillation's.
+    """
+    weight = 1 + min(strength, 1.) * (task_weight - 1)
+    return {
+        key: [part * weight
+              for part in loss] if isinstance(loss, list) else loss * weight
+        for key, loss in task_losses.items() if 'loss' in key
+    }

@@ -7,7 +7,7 @@ from mmengine.structures import BaseDataElement
 from mmengine.utils import is_seq_of
 from torch import Tensor, nn
 
-from mmw2s.registry import is_kind
+from mmw2s.utils.kinds import is_kind
 
 __all__ = ['images_of', 'refuse_branches', 'samples_of']
 

@@ -6,27 +6,22 @@ from itertools import zip_longest
 from typing import Any, Dict, List, Optional, Sequence
 
 from mmengine.logging import print_log
-from mmengine.runner import Runner
 from torch import nn
 
 from mmw2s.utils.text import plural
-from .label_names import Names, label_names
+from .label_names import Names
 from .respelt_names import canonical_name
 
 __all__ = [
-    'check_classes', 'check_validation', 'class_difference', 'columns_of',
-    'student_classes'
+    'check_classes', 'class_difference', 'columns_of', 'num_classes',
+    'places_of', 'spelling'
 ]
 
 
-def student_classes(runner: Runner, student: nn.Module) -> Names:
-    """The class names of the labels that the student is trained on.
-
-    None if they are not known, and for an unconditional model, which does not
-    use the labels.
-    """
-    names = label_names(runner.train_dataloader.dataset)
-    return None if getattr(student, 'num_classes', names) is None else names
+def num_classes(head: Optional[nn.Module]) -> Optional[int]:
+    """Number of classes of a head, or of a layer that is one, if known."""
+    found = getattr(head, 'num_classes', getattr(head, 'out_features', None))
+    return found if isinstance(found, int) else None
 
 
 def spelling(name: str) -> str:
@@ -122,8 +117,8 @@ def columns_of(teacher: Names, student: Names) -> Optional[List[int]]:
             [spelling(t) for t in teacher] == [spelling(s) for s in student]:
         return None
     # A dict, because ImageNet-21k has too many names to search all for each.
-    exact = _places(teacher)
-    respelt = _places([spelling(name) for name in teacher])
+    exact = places_of(teacher)
+    respelt = places_of([spelling(name) for name in teacher])
     places = [
         exact.get(name) or respelt.get(spelling(name), []) for name in student
     ]
@@ -138,7 +133,7 @@ def columns_of(teacher: Names, student: Names) -> Optional[List[int]]:
                 f'{len(teacher)} outputs in their order, each name once, and '
                 'the same name to the student\'s class')
     columns = [found[0] for found in places]
-    for column, found in _places(columns).items():
+    for column, found in places_of(columns).items():
         if len(found) > 1:
             raise ValueError(
                 f'the student\'s classes nos. {found[0]} and {found[1]} '
@@ -148,62 +143,9 @@ def columns_of(teacher: Names, student: Names) -> Optional[List[int]]:
     return columns
 
 
-def _places(names: Sequence[Any]) -> Dict[Any, List[int]]:
+def places_of(names: Sequence[Any]) -> Dict[Any, List[int]]:
     """Name -> all its positions."""
     found: Dict[Any, List[int]] = {}
     for i, name in enumerate(names):
         found.setdefault(name, []).append(i)
     return found
-
-
-def check_validation(runner: Runner, classes: Names, strict: bool) -> None:
-    """Compare the meaning of the labels in training and in validation.
-
-    Args:
-        runner (Runner): The run; its validation loop is built.
-        classes (tuple[str], optional): Classes of the training set, if known.
-        strict (bool): Whether the distillation depends on validations. If so,
-            a difference is an error, otherwise a warning.
-
-    Raises:
-        ValueError: If ``strict`` and a class has different labels in the two
-            data sets: the scores would mean nothing.
-    """
-    if runner.val_loop is None or classes is None:
-        return
-    loader = getattr(runner.val_loop, 'dataloader', None)
-    evaluated = _evaluated(runner) or label_names(
-        getattr(loader, 'dataset', None))
-    places = {
-        name: found[0]
-        for name, found in _places([spelling(c) for c in classes]).items()
-        if len(found) == 1
-    }
-    moved = [
-        f'{name!r} is {places[spelling(name)]} in training and {i} in '
-        'validation' for i, name in enumerate(evaluated or ())
-        if places.get(spelling(name), i) != i
-    ]
-    if not moved:
-        return
-    message = (f'the labels of the two data sets differ: {moved[0]}' +
-               (f', and {len(moved) - 1} more' if moved[1:] else '') +
-               '. mmdet numbers the labels of a COCO file by the order of its '
-               '"categories": bring those of both files, and metainfo, into '
-               'one order')
-    if strict:
-        raise ValueError(message)
-    print_log(message, logger='current', level=logging.WARNING)
-
-
-def _evaluated(runner: Runner) -> Names:
-    """The order of the categories in an evaluator's own COCO or LVIS file."""
-    evaluator = getattr(runner.val_loop, 'evaluator', None)
-    for metric in getattr(evaluator, 'metrics', ()):
-        api = getattr(metric, '_coco_api', None)
-        meta = getattr(metric, 'dataset_meta', None)
-        wanted = meta.get('classes') if isinstance(meta, dict) else None
-        if hasattr(api, 'get_cat_ids') and wanted is not None:
-            ids = api.get_cat_ids(cat_names=wanted)
-            return tuple(str(api.cats[i]['name']) for i in ids) or None
-    return None

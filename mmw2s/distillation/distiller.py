@@ -1,37 +1,35 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Joins what is transferred, how it is compared and how strongly."""
 from functools import partial
-from typing import (Any, ContextManager, Dict, List, NamedTuple, Optional,
+from typing import (Any, ContextManager, Dict, List, Mapping, Optional,
                     Sequence, Union)
 
 import torch
-from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
-from .batch import images_of, refuse_branches
-from .capture import Capture
+from .auto_weight import auto_weights, weighted_task
+from .batch import refuse_branches
 from .failures import retold
 from .gradient_share import DrownedTaskWatch, Share, gradient_shares
 from .input_mapping import InputMapping
 from .knowledge import Pair
-from .loss_looks import LossLooks
+from .recorder import Call, Recorder
 from .schedules import Schedule
 from .teacher import FrozenTeacher
-from .teacher_view import TeacherView
+from .teacher_outputs import TeacherOutputs
 from .terms import Term, refuse_misfit
 
-__all__ = ['Distiller', 'Measured']
+__all__ = ['Distiller']
 
-
-class Measured(NamedTuple):
-    """What one pair came to, for the dry run."""
-    key: str
-    pair: Pair
-    value: float
+_ARGUMENTS = ('inputs', 'data_samples', 'mode')
 
 
 class Distiller:
     """Adds distillation losses to the student's own, batch by batch.
+
+    It hooks the student's forward: just before it the recorder of the
+    student's module outputs is opened, just after it the teacher looks at the
+    same batch, and the losses of both join the dict that the forward returns.
 
     Args:
         student (nn.Module): The inner model, without a DDP wrapper.
@@ -40,6 +38,16 @@ class Distiller:
         schedule (Schedule): The strength of all of it.
         task_weight (float): What the student's own losses are multiplied by
             at full strength. Defaults to 1.0.
+
+    Raises:
+        ValueError: If student and teacher do not fit.
+
+    Example:
+        >>> distiller = Distiller(student, teacher, build_terms(cfg), schedule)
+        >>> distiller.bind(max_iters, iters_per_epoch)
+        >>> distiller.attach()
+        >>> distiller.step(0)
+        >>> losses = student(inputs, data_samples, mode='loss')
     """
 
     def __init__(self,
@@ -52,47 +60,62 @@ class Distiller:
             raise ValueError(
                 f'schedule={type(schedule).__name__} is no strength: give it '
                 'to an entry of distill as its temperature')
-        self.teacher = teacher
+        self.student, self.teacher = student, teacher
         self.terms = list(terms)
         self.schedule = schedule
         self.task_weight = task_weight
         self.strength = 0.
         self.temperatures: Dict[str, Union[float, Tensor]] = {}
-        self._iteration = 0
-        self.is_first_batch = True
-        self.drowned_task = DrownedTaskWatch()
-        #: Calls of the teacher's modules that the latest batch needed, with
-        #: the last of which its forward ended.
-        self.until: Dict[str, int] = {}
+        self.iteration = 0
+        #: Whether the student's forward in loss mode has been seen, and
+        #: whether the ``loss`` in the log is a sum: a student's own loss of
+        #: that name (mmpretrain's) hides it.
+        self.is_reached, self.loss_is_a_sum = False, False
         #: Whether to look at the teacher's forward to its end, in the first
-        #: batch and where the student's calls are new.
+        #: batch and where other calls of the teacher are needed.
         self.inspects = False
-        self._inspected: List[Dict[str, int]] = []
-        # The student sums its losses as its own train_step does.
-        self._model, self._parse_losses = student, student.parse_losses
-        self._looks = LossLooks(student)
+        self._is_first_batch = True
+        self._drowned_task = DrownedTaskWatch()
+        #: How many calls of which module the teacher's forward must reach,
+        #: by the number of calls of the student's modules.
+        self.calls_needed: Dict[Sequence[int], Dict[str, int]] = {}
         refuse_branches(student)
         for term in self.terms:
             with _pairing_named(term):
                 term.knowledge.check(student, teacher.model)
+                term.knowledge.bind(student, teacher.model)
                 refuse_misfit(term)
         self._mapping = InputMapping(student.data_preprocessor,
                                      teacher.model.data_preprocessor,
                                      teacher.pipelines)
         knowledges = [term.knowledge for term in self.terms]
-        self._student = Capture(student, (name for k in knowledges
-                                          for name in k.student_modules),
-                                'student')
-        self._teacher = Capture(teacher.model, (name for k in knowledges
-                                                for name in k.teacher_modules),
-                                'teacher')
-        self._training_form = [
-            t.knowledge.teacher_module for t in self.terms
-            if t.knowledge.training_form
-        ]
+        self._recorder = Recorder(student, (name for k in knowledges
+                                            for name in k.student_modules),
+                                  'student')
+        self._teacher_recorder = Recorder(teacher.model,
+                                          (name for k in knowledges
+                                           for name in k.teacher_modules),
+                                          'teacher')
+        #: Of inputs and data samples of the student: the teacher's
+        #: :class:`TeacherOutputs` on that batch.
+        self.teacher_outputs = partial(
+            TeacherOutputs,
+            teacher,
+            self._teacher_recorder,
+            self._mapping,
+            training_form=[
+                k.teacher_module for k in knowledges if k.training_form
+            ])
+        self._has_auto_weights = any(term.auto_weight is not None
+                                     for term in self.terms)
+        self._handles: List[Any] = []
 
     def bind(self, max_iters: int, iters_per_epoch: float) -> None:
-        """Tell the schedules how long the run is."""
+        """Tell the schedules how long the run is.
+
+        Raises:
+            ValueError: If a temperature does not stay above 0.
+        """
         self.schedule.bind(max_iters, iters_per_epoch)
         last = min(max_iters, self.schedule.zero_from() or max_iters) - 1
         for term in self.terms:
@@ -109,201 +132,180 @@ class Distiller:
             if hottest is not None:
                 term.knowledge.check_temperature(hottest)
 
-    def set_progress(self, iteration: int) -> None:
-        """Take strength and temperatures of the given iteration."""
-        self.set_strength(self.schedule.value(iteration), iteration)
+    def attach(self) -> None:
+        """Hook the student's forward."""
+        # A compiled model calls them around its graphs.
+        before, after = map(torch.compiler.disable,
+                            (self._before_forward, self._after_forward))
+        self._handles = [
+            self.student.register_forward_pre_hook(before, with_kwargs=True),
+            self.student.register_forward_hook(after, with_kwargs=True)
+        ]
 
-    def set_strength(self, strength: float, iteration: int) -> None:
-        """Take a given strength and the temperatures of the iteration."""
-        self.strength = strength
-        self._iteration = iteration
-        self._looks.set_progress(iteration)
+    def step(self, iteration: int, strength: Optional[float] = None) -> None:
+        """Take strength and temperatures of an iteration, before its forward.
+
+        Args:
+            iteration (int): Counted from 0.
+            strength (float, optional): Replaces the schedule's.
+        """
+        self.iteration = iteration
+        self.strength = self.schedule.value(iteration) if strength is None \
+            else strength
         self.temperatures = {
             term.key: term.temperature.value(iteration)
             for term in self.terms if term.temperature is not None
         }
-        # Whatever an interrupted forward left behind goes here.
-        self._student.forget()
-        if self.strength > 0:
-            self._student.open()
+        if self.strength <= 0:  # of a forward that was interrupted
+            self._recorder.forget()
 
-    def view(self,
-             inputs: Tensor,
-             data_samples: Any,
-             until: Optional[Dict[str, int]] = None,
-             whole: bool = False) -> TeacherView:
-        """The teacher on a batch that was preprocessed for the student."""
-        return TeacherView(self.teacher, self._teacher, self._mapping,
-                           images_of(inputs), data_samples, until or {},
-                           self._training_form, whole)
+    def _before_forward(self, module: nn.Module, args: tuple,
+                        kwargs: dict) -> None:
+        mode = dict(zip(_ARGUMENTS, args), **kwargs).get('mode')
+        if mode == 'loss' and module.training and self.strength > 0:
+            self._recorder.open()
 
-    def losses(self,
-               inputs: Tensor,
-               data_samples: Any,
-               task_losses: Dict[str, Any],
-               measured: Optional[List[Measured]] = None) -> Dict[str, Tensor]:
-        """The distillation losses of one batch.
+    def _after_forward(self, module: nn.Module, args: tuple, kwargs: dict,
+                       output: Any) -> Optional[dict]:
+        batch = dict(zip(_ARGUMENTS, args), **kwargs)
+        if batch.get('mode') != 'loss' or not module.training:
+            return None
+        self.is_reached, self.loss_is_a_sum = True, 'loss' not in output
+        if self.strength <= 0:
+            return None
+        losses = self._losses(
+            batch.get('inputs'), batch.get('data_samples'), output)
+        return {**output, **losses}
 
-        Called right after the student's forward, whose outputs the capture
-        holds.
+    def _losses(self, inputs: Any, data_samples: Any,
+                task_losses: Dict[str, Any]) -> Dict[str, Any]:
+        """The distillation losses of a batch, each a 0-dim tensor, and the
+        student's own where a ``task_weight`` replaces them."""
+        recorded = self._recorder.close()
+        counts = tuple(map(len, recorded.values()))
+        until, whole = self.calls_needed.get(counts), False
+        if until is None:
+            until = self._look_up_calls(recorded)
+            whole = self.inspects and \
+                until not in self.calls_needed.values()
+        outputs = self.teacher_outputs(inputs, data_samples, until, whole)
+        losses: Dict[str, Tensor] = {}
+        for term in self.terms:
+            try:
+                pairs = term.knowledge.pairs(recorded, outputs)
+                if self._is_first_batch:
+                    self._refuse_unfit(term, pairs)
+                if term.knowledge.adapters is not None:
+                    pairs = term.knowledge.adapters.fit(
+                        pairs, partial(self.compare, term))
+                losses[term.key] = sum(self.compare(term, pairs))
+            except Exception:
+                with _pairing_named(term):
+                    raise
+            if term.temperature is not None:
+                term.temperature.update(self.iteration, pairs)
+        self.calls_needed[counts] = until
+        self._is_first_batch = False
+        weights: Dict[str, Tensor] = {}
+        if self._has_auto_weights:
+            weights = auto_weights(self.terms,
+                                   self.student.parse_losses(task_losses)[0],
+                                   losses)
+        if self._drowned_task.is_due:
+            self._look_for_drowning(task_losses, {
+                k: v * weights.get(k, 1.)
+                for k, v in losses.items()
+            })
+        joined: Dict[str, Any] = {}
+        if self.task_weight != 1:
+            joined = weighted_task(task_losses, self.task_weight,
+                                   self.strength)
+        for key, loss in losses.items():
+            joined[key] = loss * (self.strength * weights.get(key, 1.))
+        return joined
 
-        Args:
-            inputs (Tensor): The student's preprocessed batch (B, C, H, W).
-            data_samples (list): The batch's data samples.
-            task_losses (dict): The student's own losses.
-            measured (list[Measured], optional): Filled pair by pair, for the
-                dry run. Defaults to None.
-
-        Returns:
-            dict[str, Tensor]: 0-dim losses, to join the student's, and
-            weighted ones to replace its own where ``task_weight`` is not 1.
-        """
-        captured = self._student.close()
+    def _look_up_calls(self, recorded: Mapping[str, List[Call]]) -> dict:
+        """How many calls of which module the teacher's forward must reach."""
         until: Dict[str, int] = {}
         for term in self.terms:
             first = term.knowledge.student_modules[0]
-            if not captured.get(first):
+            if not recorded.get(first):
                 raise RuntimeError(
-                    f'the student\'s {first} was not called '
-                    'in its forward in loss mode, or the forward is the '
-                    'second of an iteration, which is not supported: name in '
-                    f'the knowledge of {term.key} a module that is called')
+                    f'the student\'s {first} was not called in its forward in '
+                    f'loss mode: name in the knowledge of {term.key} a module '
+                    'that is called')
             with _pairing_named(term):
-                needed = term.knowledge.calls_needed(captured)
+                needed = term.knowledge.calls_needed(recorded)
             for name, calls in needed.items():
                 until[name] = max(calls, until.get(name, 0))
-        self.until = until
-        is_new = self.inspects and until not in self._inspected
-        view = self.view(inputs, data_samples, until, whole=is_new)
+        return until
 
-        raw: Dict[str, Tensor] = {}
-        for term in self.terms:
-            with _pairing_named(term):
-                pairs = term.knowledge.pairs(captured, view)
-                if self.is_first_batch:
-                    self._refuse_non_finite(pairs)
-                    _refuse_without_gradient(term, pairs)
-                compare = partial(self._compare, term)
-                if term.knowledge.adapters is not None:
-                    pairs = term.knowledge.adapters.fit(pairs, compare)
-                parts = [compare(pair) for pair in pairs]
-            if measured is not None:
-                measured += [
-                    Measured(term.key, pair, part.item())
-                    for pair, part in zip(pairs, parts)
-                ]
-            raw[term.key] = sum(parts)
-            if term.temperature is not None:
-                term.temperature.update(self._iteration, pairs)
-        if is_new:
-            self._inspected.append(until)
-        weights = self._auto_weights(task_losses, raw)
-        self.is_first_batch = False
-        if self.drowned_task.is_due:
-            weighted = {k: v * weights.get(k, 1.) for k, v in raw.items()}
-            self.drowned_task.see(
-                self.shares(task_losses, weighted), {
-                    term.key: getattr(term.loss, 'loss_weight', None)
-                    for term in self.terms if term.auto_weight is None
-                })
-        joined = self._weighted(task_losses) if self.task_weight != 1 else {}
-        joined.update({
-            key: loss * (self.strength * weights.get(key, 1.))
-            for key, loss in raw.items()
-        })
-        return joined
+    def compare(self, term: Term, pairs: Sequence[Pair]) -> List[Tensor]:
+        """The loss of each pair of an entry, 0-dim, at full strength."""
+        temperature = self.temperatures.get(term.key)
+        # A loss of a user's own need not know of labels.
+        with_target = getattr(term.loss, 'needs_target', False)
+        return [
+            term.loss(
+                pair.student,
+                pair.teacher,
+                weight=pair.weight,
+                avg_factor=pair.avg_factor,
+                temperature=temperature,
+                **(dict(target=pair.target) if with_target else {}))
+            for pair in pairs
+        ]
+
+    def _look_for_drowning(self, task_losses: Dict[str, Any],
+                           losses: Dict[str, Tensor]) -> None:
+        """Of the first batches: warn of a loss that drowns the task's."""
+        self._drowned_task.see(
+            self.shares(task_losses, losses), {
+                term.key: getattr(term.loss, 'loss_weight', None)
+                for term in self.terms if term.auto_weight is None
+            })
 
     def shares(self, task_losses: Dict[str, Any],
                losses: Dict[str, Tensor]) -> Dict[str, Share]:
         """What each loss, at full strength, is beside the task's."""
-        task_loss = self._parse_losses(task_losses)[0] * self.task_weight
-        return gradient_shares(self._model, task_loss, losses)
+        task_loss = self.student.parse_losses(task_losses)[0]
+        return gradient_shares(self.student, task_loss * self.task_weight,
+                               losses)
 
-    def task_losses(self, inputs: Tensor, data_samples: Any,
-                    task_losses: Dict[str, Any]) -> Dict[str, float]:
-        """The task's loss of both models on one batch, averaged over ranks.
-
-        Summed over the losses that both have by name. It costs a teacher
-        forward with its losses, and makes the host wait.
-
-        Args:
-            inputs (Tensor): The student's preprocessed batch (B, C, H, W).
-            data_samples (list): The batch's data samples.
-            task_losses (dict): The student's own losses.
+    def _refuse_unfit(self, term: Term, pairs: Sequence[Pair]) -> None:
+        """Of the first batch alone: it makes the host wait for the device.
 
         Raises:
-            ValueError: If the two have no loss in common.
+            ValueError: If the teacher gives values that are not finite, or no
+                gradient reaches the student.
         """
-        theirs = self.view(inputs, data_samples).task_losses()
-        return self._looks.compare(task_losses, theirs)
-
-    def compare_losses_every(self, interval: Optional[int]) -> None:
-        """Have :meth:`look_at_losses` compare in every so many iterations.
-
-        Args:
-            interval (int, optional): None for never.
-        """
-        self._looks.every(interval)
-
-    def look_at_losses(
-            self, inputs: Tensor, data_samples: Any,
-            task_losses: Dict[str, Any]) -> Optional[Dict[str, float]]:
-        """:meth:`task_losses`, in the iterations that are set, else None.
-
-        They are computed in the first iteration too, to see that they can be.
-        """
-        if not self._looks.is_due:
-            return None
-        compared = self.task_losses(inputs, self._looks.samples(data_samples),
-                                    task_losses)
-        return compared if self._looks.counts else None
-
-    def _weighted(self, task_losses: Dict[str, Any]) -> Dict[str, Any]:
-        """The student's own losses, weighted as far as the strength goes."""
-        weight = 1 + min(self.strength, 1.) * (self.task_weight - 1)
-        weighted: Dict[str, Any] = {}
-        for key, loss in task_losses.items():
-            if 'loss' not in key:  # such are logged, not summed
-                continue
-            if isinstance(loss, list):
-                weighted[key] = [part * weight for part in loss]
-            else:
-                weighted[key] = loss * weight
-        return weighted
-
-    def _auto_weights(self, task_losses: Dict[str, Any],
-                      raw: Dict[str, Tensor]) -> Dict[str, Tensor]:
-        auto = [t for t in self.terms if t.auto_weight is not None]
-        if not auto:
-            return {}
-        task_loss = self._parse_losses(task_losses)[0]
-        means = torch.stack([task_loss.detach().float()] +
-                            [raw[t.key].detach().float() for t in auto])
-        all_reduce(means, 'mean')
-        return {
-            t.key: t.auto_weight(means[0], kd)
-            for t, kd in zip(auto, means[1:])
-        }
-
-    def _compare(self, term: Term, pair: Pair) -> Tensor:
-        # A loss of one's own need not know of labels.
-        needed = getattr(term.loss, 'needs_target', False)
-        return term.loss(
-            pair.student,
-            pair.teacher,
-            weight=pair.weight,
-            avg_factor=pair.avg_factor,
-            temperature=self.temperatures.get(term.key),
-            **(dict(target=pair.target) if needed else {}))
-
-    def _refuse_non_finite(self, pairs: Sequence[Pair]) -> None:
-        # On the first batch only: looking makes the host wait for the device.
         for pair in pairs:
             if not torch.isfinite(pair.teacher).all():
                 raise ValueError(
                     f'the teacher {self.teacher.name} gives values at '
                     f'{pair.name} that are not finite: check its checkpoint, '
                     'its normalisation, and teacher.precision')
+        if pairs and not any(pair.student.requires_grad for pair in pairs):
+            raise ValueError(
+                f'no gradient reaches the student through {term.key}: '
+                f'{pairs[0].name} is frozen, or is within a part that '
+                'activation checkpointing computes without one. Name in the '
+                'knowledge a module that is trained; in '
+                'activation_checkpointing, layers that are given one feature '
+                'map (backbone.layer2), not a whole neck or head')
+
+    def scalars(self) -> Dict[str, Union[float, Tensor]]:
+        """Where it stands, for the log: on, strength, temperatures, and the
+        milliseconds of the teacher's latest forward."""
+        shown = {
+            f'temperature_{key[len("loss_kd_"):]}': value
+            for key, value in self.temperatures.items()
+        }
+        shown.update(on=1., strength=self.strength)
+        teacher_ms = self.teacher.stopwatch.ms
+        if teacher_ms is not None:
+            shown['teacher_ms'] = teacher_ms
+        return shown
 
     def state_dict(self) -> dict:
         """What automatic weights, temperatures and adapters have learnt."""
@@ -316,10 +318,12 @@ class Distiller:
 
     def remove(self) -> None:
         """Take every hook off both models."""
-        self._student.remove()
-        self._teacher.remove()
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        self._recorder.remove()
+        self._teacher_recorder.remove()
         self._mapping.remove()
-        self._looks.remove()
 
 
 def _pairing_named(term: Term) -> ContextManager[None]:
@@ -331,14 +335,3 @@ def _pairing_named(term: Term) -> ContextManager[None]:
         f'{type(knowledge).__name__} and {type(term.loss).__name__} {error}. '
         'Name other modules in this entry of distill, or distil feature maps '
         '(knowledge FPNFeatures, of a neck or a stage)'))
-
-
-def _refuse_without_gradient(term: Term, pairs: Sequence[Pair]) -> None:
-    if pairs and not any(pair.student.requires_grad for pair in pairs):
-        raise ValueError(
-            f'no gradient reaches the student through {term.key}: '
-            f'{pairs[0].name} is frozen, or is within a part that activation '
-            'checkpointing computes without one. Name in the knowledge a '
-            'module that is trained; in activation_checkpointing, layers that '
-            'are given one feature map (backbone.layer2), not a whole neck or '
-            'head')

@@ -5,7 +5,7 @@ from typing import Dict, Sequence
 
 from torch import nn
 
-from mmw2s.registry import is_kind
+from mmw2s.utils.kinds import is_kind
 
 __all__ = ['hint_of_names', 'hint_of_shapes']
 

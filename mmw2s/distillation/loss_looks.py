@@ -9,67 +9,79 @@ from mmengine.dist import all_reduce
 from mmengine.logging import print_log
 from torch import nn
 
+from .distiller import Distiller
+
 __all__ = ['LossLooks']
 
 
 class LossLooks:
-    """Says when to compare the losses of the two models, and compares them.
+    """Compares the task's losses of the two models, every so many iterations.
 
-    Some models, such as RTMDet-Ins, change the data samples while they
-    compute their losses. The teacher is therefore given a copy from before
-    the student's forward, made in the iterations of a look alone.
+    A look costs a teacher forward with its losses, and makes the host wait.
+    Some models, such as RTMDet-Ins, change the data samples while they compute
+    their losses. The teacher is therefore given a copy from before the
+    student's forward, made in the iterations of a look alone.
+
+    To be made before the distiller is attached: it looks at the student's own
+    losses.
 
     Args:
-        student (nn.Module): The inner model.
+        distiller (Distiller): Of student and teacher.
+        interval (int): Iterations between two looks.
     """
 
-    def __init__(self, student: nn.Module) -> None:
-        self._student = student
+    def __init__(self, distiller: Distiller, interval: int) -> None:
+        self._distiller, self._interval = distiller, interval
         # The student sums its losses as its own train_step does.
-        self._parse_losses = student.parse_losses
-        self._interval: Optional[int] = None
-        self._iteration = 0
+        self._parse_losses = distiller.student.parse_losses
+        self._latest: Optional[Dict[str, float]] = None
         self._tried = False
         self._kept: Any = None
-        self._handle: Any = None
         self._told = False
+        # A compiled model calls them around its graphs.
+        keep, look = map(torch.compiler.disable, (self._keep, self._look))
+        self._handles = [
+            distiller.student.register_forward_pre_hook(
+                keep, with_kwargs=True),
+            distiller.student.register_forward_hook(look, with_kwargs=True)
+        ]
 
-    def every(self, interval: Optional[int]) -> None:
-        """Look in every so many iterations, and try it in the first one.
-
-        An error then ends a run at once, not at the first of its looks.
-        """
-        self._interval = interval
-        if interval is not None and self._handle is None:
-            # A compiled model calls it before its graphs.
-            self._handle = self._student.register_forward_pre_hook(
-                torch.compiler.disable(self._keep), with_kwargs=True)
-
-    def set_progress(self, iteration: int) -> None:
-        """Say which iteration is to come."""
-        self._iteration, self._kept = iteration, None
+    def take(self) -> Optional[Dict[str, float]]:
+        """The losses of both, once, after an iteration that was looked at."""
+        latest, self._latest = self._latest, None
+        return latest
 
     @property
     def counts(self) -> bool:
         """Whether the losses of this iteration are asked for."""
-        return self._interval is not None and \
-            (self._iteration + 1) % self._interval == 0
+        return (self._distiller.iteration + 1) % self._interval == 0
 
     @property
     def is_due(self) -> bool:
-        """Whether to look in this iteration, if only to see that it works."""
-        return self.counts or (self._interval is not None and not self._tried)
+        """Whether to look in this iteration.
+
+        In the first one too, if only to see that it works: an error ends a
+        run at once then, not at the first of its looks.
+        """
+        return self.counts or not self._tried
 
     def _keep(self, module: nn.Module, args: tuple, kwargs: dict) -> None:
         batch = dict(zip(('inputs', 'data_samples', 'mode'), args), **kwargs)
+        self._kept = None
         if batch.get('mode') == 'loss' and module.training and self.is_due:
             self._kept = copy.deepcopy(batch.get('data_samples'))
 
-    def samples(self, data_samples: Any) -> Any:
-        """Those of the batch as they were before the student's forward."""
-        self._tried = True
-        kept, self._kept = self._kept, None
-        return data_samples if kept is None else kept
+    def _look(self, module: nn.Module, args: tuple, kwargs: dict,
+              output: Any) -> None:
+        batch = dict(zip(('inputs', 'data_samples', 'mode'), args), **kwargs)
+        if batch.get('mode') != 'loss' or not module.training or \
+                not self.is_due:
+            return
+        kept, self._kept, self._tried = self._kept, None, True
+        outputs = self._distiller.teacher_outputs(batch.get('inputs'), kept)
+        compared = self.compare(output, outputs.task_losses())
+        if self.counts:
+            self._latest = compared
 
     def compare(self, student: Dict[str, Any],
                 teacher: Dict[str, Any]) -> Dict[str, float]:
@@ -112,8 +124,8 @@ class LossLooks:
         return common
 
     def remove(self) -> None:
-        """Take the hook off the student."""
-        self._kept = None
-        if self._handle is not None:
-            self._handle.remove()
-            self._handle = None
+        """Take the hooks off the student."""
+        self._kept = self._latest = None
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []

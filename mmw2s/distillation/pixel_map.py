@@ -10,7 +10,7 @@ import torch
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
-from .rng import preserved_rng
+from mmw2s.utils.rng import preserved_rng
 
 __all__ = ['PixelMap']
 

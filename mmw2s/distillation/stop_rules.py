@@ -12,9 +12,9 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from mmengine.logging import print_log
 
-from mmw2s.analysis.operating_band import teacher_warning
-from mmw2s.analysis.targets import infer_rule
 from mmw2s.records.metric_names import rule_warning, scale_warning
+from mmw2s.records.operating_band import teacher_warning
+from mmw2s.records.targets import infer_rule
 from mmw2s.registry import STOP_RULES
 from mmw2s.utils.fields import (check_choice, check_integer, check_number,
                                 check_text)
@@ -208,7 +208,7 @@ class SurpassTeacher(StopRule):
         student_best (float, optional): The best score that is expected of the
             student without a teacher. With it, a warning before training says
             if the teacher is too weak or too strong, see
-            :mod:`mmw2s.analysis.operating_band`. Defaults to None.
+            :mod:`mmw2s.records.operating_band`. Defaults to None.
 
     Raises:
         ValueError: If a field is out of range, or the rule cannot be inferred

@@ -13,8 +13,8 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mmw2s.utils.checkpoint import unwrapped_name
 from mmw2s.utils.text import listed
-from .checkpoint import unwrapped_name
 from .loading_hints import hint_of_names, hint_of_shapes
 
 __all__ = ['load_strictly']

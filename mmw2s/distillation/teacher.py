@@ -5,7 +5,6 @@ import hashlib
 import inspect
 import json
 import logging
-from contextlib import nullcontext
 from functools import cached_property
 from typing import Any, Dict, Mapping, Optional, Sequence, Union
 
@@ -15,16 +14,16 @@ from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from mmw2s.cache import weights_hash
-from mmw2s.compatibility import mmcv_operators
 from mmw2s.records.metric_names import scale_warning
-from mmw2s.registry import check_config
+from mmw2s.utils.building import check_config
+from mmw2s.utils.cache import weights_hash
+from mmw2s.utils.checkpoint import load_weights
 from mmw2s.utils.fields import check_text
+from mmw2s.utils.timing import Stopwatch
+from mmw2s.utils.versions import mmcv_operators
 from .adapters import with_base_weights
-from .checkpoint import load_weights
 from .label_names import Names, names_in
 from .pipelines import Pipelines
-from .stopwatch import Stopwatch
 from .strict_loading import load_strictly
 from .teacher_config import (found_beside, load_config, resolve_checkpoint,
                              without_downloads)
@@ -95,7 +94,8 @@ class FrozenTeacher:
         self.declared_score = score
         self.classes: Names = None if classes is None else tuple(classes)
         self.stopwatch = Stopwatch()
-        self._precision = PRECISIONS[precision]
+        #: What its forward is computed in; None: as the run is.
+        self.precision = PRECISIONS[precision]
         self.checkpoint = resolve_checkpoint(config, checkpoint, self.cfg)
         self._model_cfg, inits = self.cfg.model, []
         if self.checkpoint is not None:
@@ -269,14 +269,6 @@ class FrozenTeacher:
                  if differing else 'its record names no hash of it'),
                 logger='current',
                 level=logging.WARNING)
-
-    def autocast(self, device_type: str):
-        """The context that its forward is computed in."""
-        if self._precision is None:
-            return nullcontext()
-        if self._precision is torch.float32:
-            return torch.autocast(device_type, enabled=False)
-        return torch.autocast(device_type, dtype=self._precision)
 
 
 def _named_classes(meta: Mapping) -> Names:

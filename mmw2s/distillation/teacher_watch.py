@@ -6,8 +6,8 @@ from typing import Any, Dict, Optional, Sequence
 
 from mmengine.logging import print_log
 
-from mmw2s.analysis.operating_band import LOW, Judgement, judge_teacher
-from mmw2s.analysis.targets import infer_rule
+from mmw2s.records.operating_band import LOW, Judgement, judge_teacher
+from mmw2s.records.targets import infer_rule
 
 __all__ = ['EARLY', 'TeacherWatch']
 

@@ -8,12 +8,13 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from mmw2s.models.losses import DistillationLoss, KDLoss
-from mmw2s.registry import (KNOWLEDGE, SCHEDULES, check_config, check_fields,
-                            find_class, owned_by)
+from mmw2s.registry import KNOWLEDGE, SCHEDULES
+from mmw2s.utils.building import (check_config, check_fields, find_class,
+                                  owned_by)
 from mmw2s.utils.fields import check_number, check_text
 from .auto_weight import AutoWeight
-from .defaults import default_temperature
 from .knowledge import Knowledge
+from .recipes import default_temperature
 from .schedules import Schedule
 
 __all__ = ['Term', 'build_terms', 'refuse_misfit']

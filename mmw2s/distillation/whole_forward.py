@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .capture import Call, Capture
+from mmw2s.utils.rng import preserved_rng
 from .failures import is_of_the_machine
-from .rng import preserved_rng
+from .recorder import Call, Recorder
 
 __all__ = ['WholeForward']
 
@@ -31,10 +31,10 @@ class WholeForward:
     Args:
         model (nn.Module): The teacher.
         name (str): Its name, for messages.
-        capture (Capture): Watches its modules.
+        capture (Recorder): Watches its modules.
     """
 
-    def __init__(self, model: nn.Module, name: str, capture: Capture) -> None:
+    def __init__(self, model: nn.Module, name: str, capture: Recorder) -> None:
         self._model, self._name, self._capture = model, name, capture
 
     def calls(self, forward: Callable[[Any, Any], Any], inputs: Tensor,

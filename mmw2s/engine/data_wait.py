@@ -1,8 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-import time
 from typing import Any, Optional
 
 from mmengine.hooks import Hook
+
+from mmw2s.utils.timing import Clock
 
 __all__ = ['DataWaitHook']
 
@@ -15,7 +16,10 @@ class DataWaitHook(Hook):
     hooks, such as averaging weights, as loading data.
 
     A hook cannot be both the last of one step and the first of the next. So
-    the owner of this hook calls :meth:`end` from a hook that runs first.
+    the owner of this hook stops :attr:`clock` from a hook that runs first.
+
+    Attributes:
+        clock (Clock): Runs while training waits.
     """
 
     priority = 'LOWEST'
@@ -30,20 +34,15 @@ class DataWaitHook(Hook):
             train_seconds (float): The training clock now. Defaults to 0.
         """
         self._counted_from = train_seconds
-        self._seconds = 0.
-        self._since: Optional[float] = None
+        self.clock = Clock()
 
     def _begin(self, *args: Any, **kwargs: Any) -> None:
-        self._since = time.perf_counter()
+        self.clock.forget()
+        self.clock.start()
 
     # If no step follows, for instance because a validation comes first, then
     # the time is no wait for data: the next start replaces this one.
     before_train_epoch = after_train_iter = after_val = _begin
-
-    def end(self) -> None:
-        """End the wait: the batch has been loaded."""
-        if self._since is not None:
-            self._seconds += time.perf_counter() - self._since
 
     def share(self, train_seconds: float) -> Optional[float]:
         """Share of waiting in the training time since the last call.
@@ -54,6 +53,8 @@ class DataWaitHook(Hook):
         Returns:
             float or None: From 0 to 1; None if no time has passed.
         """
-        passed, waited = train_seconds - self._counted_from, self._seconds
+        self.clock.forget()
+        passed = train_seconds - self._counted_from
+        waited = self.clock.seconds
         self.reset(train_seconds)
         return waited / passed if passed > 0 else None

@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Check that losses and gradients are finite, without a device sync."""
 import math
-from typing import AbstractSet, Dict, Optional
+from typing import Dict, Optional
 
 from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
@@ -27,18 +27,19 @@ class FiniteLosses:
     """
 
     def __init__(self) -> None:
-        self._were_finite = False
+        #: Whether a step was, in which all was finite.
+        self.were_finite = False
         self._told = False
 
     def check(self, runner: Runner, outputs: dict,
-              sums: AbstractSet[str]) -> None:
-        """Check the losses of a step with distillation.
+              loss_is_a_sum: bool) -> None:
+        """Check a step in which something is not finite.
 
         Args:
             runner (Runner): The run, after the step.
             outputs (dict): The losses that ``train_step`` has returned.
-            sums (set[str]): Names of losses that are sums which include
-                distillation losses.
+            loss_is_a_sum (bool): Whether ``loss`` is the sum of all losses,
+                those of the distillation included.
 
         Raises:
             FloatingPointError: If a distillation loss is not finite, but the
@@ -54,6 +55,7 @@ class FiniteLosses:
         broken = {k for k, loss in losses.items() if not math.isfinite(loss)}
         distilled = {key for key in broken if key.startswith('loss_kd_')}
         gradient = self._gradient(runner)
+        sums = {'loss'} if loss_is_a_sum else set()
         if distilled and not broken - distilled - sums:
             what = (
                 f'{", ".join(sorted(distilled))} is not finite at iteration '
@@ -63,12 +65,11 @@ class FiniteLosses:
         elif not broken and not math.isfinite(gradient):
             what = ('The gradient is not finite at iteration '
                     f'{runner.iter + 1}, but all losses are')
-        elif distilled and self._were_finite:
+        elif distilled and self.were_finite:
             what = (f'{", ".join(sorted(broken))} are not finite at iteration '
                     f'{runner.iter + 1}: by the step before, whose losses '
                     'were finite, the student\'s weights are not any more')
         else:
-            self._were_finite = self._were_finite or not broken
             return
         raise FloatingPointError(
             f'{what}. Look at teacher.precision, at the loss and at the '

@@ -2,34 +2,22 @@
 """The scalars of a distillation in the message hub, which are logged."""
 from mmengine.logging import HistoryBuffer, MessageHub
 
-from mmw2s.distillation.distiller import Distiller
+__all__ = ['STATE', 'drop_scalars', 'restart_smoothed']
 
-__all__ = ['drop_ours', 'restart_smoothed', 'update_ours']
-
-_STATE, _LOSSES = 'train/w2s/', 'train/loss_kd_'
-#: Prefixes of the scalars that exist only while distillation is on.
-_OURS = (_STATE, _LOSSES)
-
-
-def update_ours(hub: MessageHub, distiller: Distiller) -> None:
-    """Log strength, temperatures and time; MMEngine logs the losses."""
-    hub.update_scalar(f'{_STATE}on', 1.)
-    hub.update_scalar(f'{_STATE}strength', distiller.strength)
-    for key, value in distiller.temperatures.items():
-        hub.update_scalar(f'{_STATE}temperature_{key[len("loss_kd_"):]}',
-                          value)
-    if distiller.teacher.stopwatch.ms is not None:
-        hub.update_scalar(f'{_STATE}teacher_ms',
-                          distiller.teacher.stopwatch.ms)
+#: Prefix of what tells where a distillation stands.
+STATE = 'train/w2s/'
+_LOSSES = 'train/loss_kd_'
+# These exist only while distillation is on.
+_OF_DISTILLATION = (STATE, _LOSSES)
 
 
-def drop_ours(hub: MessageHub) -> None:
+def drop_scalars(hub: MessageHub) -> None:
     """Remove the scalars of the distillation from the hub.
 
     Otherwise the logger would go on printing their last values, and a
     checkpoint would bring them back.
     """
-    for key in [k for k in hub.log_scalars if k.startswith(_OURS)]:
+    for key in [k for k in hub.log_scalars if k.startswith(_OF_DISTILLATION)]:
         _forget(hub, key)
 
 
@@ -75,5 +63,5 @@ def restart_smoothed(hub: MessageHub,
 
 
 def _is_smoothed(key: str) -> bool:
-    return key.startswith('train/') and not key.startswith(_OURS) and (
-        'loss' in key or 'grad_' in key)
+    return key.startswith('train/') and not key.startswith(
+        _OF_DISTILLATION) and ('loss' in key or 'grad_' in key)

@@ -4,7 +4,7 @@ import os.path as osp
 import shlex
 from typing import Optional
 
-from mmw2s.records.events import EVENTS
+from mmw2s.records.files import EVENTS
 
 __all__ = ['next_command', 'tell_next_command']
 

@@ -8,8 +8,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.runner import autocast
 
-from mmw2s.compatibility import refuse_bfloat16
-from .inner_model import inner_model
+from mmw2s.utils.unwrap_model import unwrap_model
+from mmw2s.utils.versions import refuse_bfloat16
 
 __all__ = ['BF16OptimWrapper']
 
@@ -52,7 +52,7 @@ class BF16OptimWrapper(OptimWrapper):
             ValueError: For a model with operators of mmcv's own.
         """
         if not self._accepted:
-            refuse_bfloat16(inner_model(model))
+            refuse_bfloat16(unwrap_model(model))
             self._accepted = True
         with super().optim_context(model), autocast(dtype=self.cast_dtype):
             yield

@@ -13,9 +13,9 @@ from PIL import Image
 from rich.progress import track
 from torch import nn
 
-from mmw2s.cache import weights_hash
-from mmw2s.distillation.checkpoint import load_weights
 from mmw2s.models.diffusion.grid import image_grid
+from mmw2s.utils.cache import weights_hash
+from mmw2s.utils.checkpoint import load_weights
 from mmw2s.utils.files import atomic_write
 from mmw2s.utils.text import plural
 
@@ -112,8 +112,8 @@ def write_samples(model: nn.Module,
         for i, image in zip(batch, images.permute(0, 2, 3, 1).cpu().numpy()):
             pixels = Image.fromarray(
                 image.squeeze(-1) if image.shape[-1] == 1 else image)
-            pixels.save(f'{path(i)}.part', 'png')
-            os.replace(f'{path(i)}.part', path(i))
+            with atomic_write(path(i), binary=True) as file:
+                pixels.save(file, 'png')
     if grid:
         first = [_read(path(i)) for i in range(min(grid, num))]
         Image.fromarray(image_grid(torch.stack(first))).save(

@@ -6,7 +6,7 @@ from typing import Dict, List, Optional
 from mmengine.logging import print_log
 
 from mmw2s.records.metric_names import target_warnings
-from mmw2s.registry import is_kind
+from mmw2s.utils.kinds import is_kind
 
 __all__ = ['warn_of_targets', 'warnings_of_targets']
 

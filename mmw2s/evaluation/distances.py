@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmw2s.compatibility import require
+from mmw2s.utils.versions import require
 
 __all__ = ['frechet_distance', 'kernel_distance']
 

@@ -8,8 +8,8 @@ from mmengine.evaluator import BaseMetric
 from mmengine.registry import DATASETS, METRICS, MODELS
 from torch import Tensor
 
-from mmw2s.compatibility import require
 from mmw2s.utils.fields import check_integer
+from mmw2s.utils.versions import require
 from .distances import frechet_distance, kernel_distance
 from .reference import Reference, check_images, moments, reference_of
 

@@ -1,11 +1,8 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Statistics of the real images, which generated images are compared with."""
 import hashlib
-import logging
-import os
-import os.path as osp
 from itertools import chain
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import IO, Any, NamedTuple, Tuple
 
 import numpy as np
 import torch
@@ -16,8 +13,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from mmw2s.cache import cache_folder
-from mmw2s.utils.files import atomic_write
+from mmw2s.utils.cache import keep, kept_at, read_kept
 from mmw2s.utils.text import plural
 
 __all__ = ['Reference', 'check_images', 'moments', 'reference_of']
@@ -26,6 +22,7 @@ __all__ = ['Reference', 'check_images', 'moments', 'reference_of']
 MOST_FEATURES = 10000
 #: Number of images that a rank reads for the hash at a time.
 STRETCH = 64
+_WHAT = 'features of real images'
 
 
 class Reference(NamedTuple):
@@ -69,7 +66,7 @@ def reference_of(dataset: Dataset, extractor: nn.Module, device: Any,
     """
     check_images(dataset)
     path = _cache_path(dataset, extractor)
-    found = [_read(path) if is_main_process() else None]
+    found = [read_kept(path, _WHAT, _read) if is_main_process() else None]
     broadcast_object_list(found)
     if found[0] is not None:
         return found[0]
@@ -98,7 +95,7 @@ def reference_of(dataset: Dataset, extractor: nn.Module, device: Any,
         features = torch.stack(features[0])
         step = -(-len(features) // MOST_FEATURES)
         found = [Reference(*moments(features), features[::step].clone())]
-        _write(path, found[0])
+        keep(path, _WHAT, lambda file: _write(file, found[0]), binary=True)
     broadcast_object_list(found)
     return found[0]
 
@@ -166,30 +163,18 @@ def _cache_path(dataset: Dataset, extractor: nn.Module) -> str:
             digest.update(str(pixels.shape).encode())
             digest.update(pixels.tobytes())
     _check_shapes(shapes)
-    return osp.join(
-        cache_folder('real_images'), f'{digest.hexdigest()[:32]}.npz')
+    return kept_at('real_images', digest, 'npz')
 
 
-def _read(path: str) -> Optional[Reference]:
-    if not osp.exists(path):
-        return None
+def _read(path: str) -> Reference:
     with np.load(path) as found:
         return Reference(found['mean'], found['cov'],
                          torch.from_numpy(found['features']))
 
 
-def _write(path: str, reference: Reference) -> None:
-    try:
-        os.makedirs(osp.dirname(path), exist_ok=True)
-        with atomic_write(path, binary=True) as file:
-            np.savez(
-                file,
-                mean=reference.mean,
-                cov=reference.cov,
-                features=reference.features.numpy())
-    except OSError as error:  # the run works without the cache
-        print_log(
-            f'Features of the real images could not be kept for later runs '
-            f'({error}); $MMW2S_CACHE names another folder',
-            logger='current',
-            level=logging.WARNING)
+def _write(file: IO, reference: Reference) -> None:
+    np.savez(
+        file,
+        mean=reference.mean,
+        cov=reference.cov,
+        features=reference.features.numpy())

@@ -12,9 +12,8 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import BaseDataElement
 from torch import nn
 
-from mmw2s.distillation.defaults import default_distill
 from mmw2s.distillation.distiller import Distiller
-from mmw2s.distillation.gradient_share import DrownedTaskWatch
+from mmw2s.distillation.recipes import default_distill
 from mmw2s.distillation.schedules import Constant
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.terms import build_terms
@@ -102,6 +101,7 @@ def measure(config: Union[str, Config],
     shares: Dict[str, List[Any]] = {term.key: [] for term in terms}
     distiller = _Noting(student, teacher, terms, Constant(1.))
     distiller.bind(iters, iters)
+    distiller.attach()
     MessageHub.get_current_instance().update_info('epoch', 0)  # of TOOD
     optimizer = torch.optim.AdamW(
         [p for p in student.parameters() if p.requires_grad], 1e-4)
@@ -109,11 +109,8 @@ def measure(config: Union[str, Config],
         torch.manual_seed(seed + i)
         data = student.data_preprocessor(
             _inputs(student, size, batch, seed + i), True)
-        distiller.set_strength(1., i)
-        distiller.drowned_task = DrownedTaskWatch()
+        distiller.step(i)
         losses = student(**data, mode='loss')
-        losses.update(
-            distiller.losses(data['inputs'], data['data_samples'], losses))
         for key, share in distiller.noted.items():
             shares[key].append(share)
         optimizer.zero_grad()
@@ -160,9 +157,8 @@ class _Noting(Distiller):
 
     noted: dict = {}
 
-    def shares(self, *args: Any) -> dict:
-        self.noted = super().shares(*args)
-        return {}
+    def _look_for_drowning(self, *losses: Any) -> None:
+        self.noted = self.shares(*losses)
 
 
 def _without_pretrained(cfg: Config) -> Config:

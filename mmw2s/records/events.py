@@ -5,18 +5,13 @@ The rows are in a JSON-lines file. Each checkpoint has the rows so far, too. If
 one of the two is damaged, the decisions are read from the other.
 """
 import json
-import os.path as osp
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Optional, Tuple
 
 from .checks import (COUNT, LOSS, MAYBE_NUMBER, MAYBE_TEXT, METRICS, NUMBER,
                      TEXT, misfit, shown)
+from .files import Rows
 
-__all__ = ['EVENTS', 'Rows', 'check_rows', 'longer', 'read_rows']
-
-#: The file that WeakTeacherDistillHook writes.
-EVENTS = 'w2s_record.jsonl'
-
-Rows = List[Dict[str, Any]]
+__all__ = ['check_rows', 'longer']
 
 _FIELDS = dict(
     teacher=dict(
@@ -37,40 +32,6 @@ _FIELDS = dict(
 # Fields that no decision depends on; they may be missing.
 _OPTIONAL = ('name', 'checkpoint', 'metric', 'score', 'seconds', 'epoch',
              'step_ms', 'teacher_ms')
-
-
-def read_rows(path: str) -> Rows:
-    """Read a JSON-lines file.
-
-    An incomplete last line is left out: the run was killed while it wrote it.
-
-    Args:
-        path (str): Path of the file.
-
-    Returns:
-        list[dict]: The rows; empty if there is no such file.
-
-    Raises:
-        ValueError: If any other line is no JSON object. The message names the
-            file and the line.
-    """
-    rows: Rows = []
-    if not osp.exists(path):
-        return rows
-    with open(path, 'rb') as file:
-        lines = file.read().split(b'\n')
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line.decode('utf-8'))
-            if not isinstance(row, dict):
-                raise ValueError('it is no JSON object')
-        except (ValueError, RecursionError) as error:
-            if number == len(lines):  # after the last '\n': empty, or cut off
-                break
-            raise ValueError(
-                f'line {number} of {path} is damaged: {error}') from None
-        rows.append(row)
-    return rows
 
 
 def check_rows(rows: Any, source: str) -> None:

@@ -1,14 +1,14 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The history of a run: its validations and their costs."""
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
+
+from mmengine.dist import is_main_process
 
 from .checks import (COUNT, FLAG, MAYBE_COUNT, MAYBE_NUMBER, METRICS, NUMBER,
                      SECONDS, Kind, misfit, shown)
+from .files import Rows, write_record
 
-__all__ = ['FILENAME', 'check_history']
-
-#: The file that TimeToTargetHook writes.
-FILENAME = 'time_to_target.json'
+__all__ = ['History', 'check_history']
 
 _LIST = Kind('a list', lambda value: isinstance(value, list))
 _DICT = Kind('a dict', lambda value: isinstance(value, dict))
@@ -20,6 +20,60 @@ _ROW = dict(
     wall_seconds=SECONDS,
     data_wait=MAYBE_NUMBER,
     metrics=METRICS)
+
+
+class History:
+    """The validations of a run, as ``time_to_target.json`` holds them.
+
+    The file holds
+
+    - ``run``: what a speed claim has to state (seed, devices, versions, ...);
+      ``recorded_from`` in it is the iteration that a run was resumed at whose
+      earlier record was lost.
+    - ``history``: for each validation the completed ``epoch`` (a fraction
+      where a loop validates inside an epoch), ``iter``, ``samples`` (drawn for
+      training, all ranks together; null where that is not known),
+      ``train_seconds`` (since the first training epoch began, validations
+      excluded), ``wall_seconds`` (since ``before_train``, with validations
+      and whatever other hooks do, e.g. scoring a teacher), ``data_wait``
+      (share of the training time since the validation before that was spent
+      waiting for data; null where there was none) and ``metrics``.
+    - ``targets``: for each target the first validation that reached it
+      (``reached``), and the first from which the next one reached it too
+      (``reached_for_good``), or null. Other targets can be asked for
+      afterwards.
+    - ``finished``: whether training came to its end.
+
+    Args:
+        path (str): The file.
+        facts (dict): ``run``.
+        rows (list[dict]): ``history`` so far.
+    """
+
+    def __init__(self, path: str, facts: dict, rows: Rows) -> None:
+        self.path = path
+        self.facts = facts
+        self.rows = rows
+
+    def lacks(self, iteration: int) -> bool:
+        """Whether no validation of an iteration is recorded."""
+        return all(row['iter'] != iteration for row in self.rows)
+
+    def write(self, targets: List[dict], finished: bool) -> None:
+        """Rewrite the file.
+
+        Args:
+            targets (list[dict]): ``targets``.
+            finished (bool): ``finished``.
+        """
+        if is_main_process():
+            write_record(
+                self.path,
+                dict(
+                    run=self.facts,
+                    history=self.rows,
+                    targets=targets,
+                    finished=finished))
 
 
 def check_history(content: Dict[str, Any],

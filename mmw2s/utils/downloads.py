@@ -3,7 +3,6 @@
 import hashlib
 import os
 import os.path as osp
-import socket
 import time
 from typing import Callable
 from urllib.parse import unquote, urldefrag, urlparse
@@ -13,6 +12,7 @@ import torch
 from mmengine.dist import barrier
 from mmengine.logging import print_log
 
+from .files import whole_file
 from .weight_files import hash_in_name, sha256_of
 
 __all__ = ['cached_download']
@@ -85,11 +85,7 @@ def _provide(url: str, path: str, check: Callable[[str], None]) -> None:
         except ValueError:
             os.remove(path)
     os.makedirs(osp.dirname(path), exist_ok=True)
-    # The suffix is kept, because some formats are recognized by it.
-    folder, name = osp.split(path)
-    temporary = osp.join(folder,
-                         f'.{socket.gethostname()}.{os.getpid()}.{name}')
-    try:
+    with whole_file(path) as temporary:
         try:
             _download(url, temporary)
         except Exception as error:
@@ -98,10 +94,6 @@ def _provide(url: str, path: str, check: Callable[[str], None]) -> None:
                 f'{url} ({error or type(error).__name__}). Download it by '
                 'hand and give its path as teacher.checkpoint') from error
         check(temporary)
-        os.replace(temporary, path)
-    finally:
-        if osp.exists(temporary):
-            os.remove(temporary)
 
 
 def _download(url: str, path: str) -> None:

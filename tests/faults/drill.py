@@ -9,8 +9,8 @@ import torch
 from mmengine.runner import Runner
 from tiny_classifiers import CLASSES, build, classifier, run_config
 
-from mmw2s.analysis.record import EVENTS, FILENAME
 from mmw2s.engine.checkpoints import find_resumable
+from mmw2s.records.files import EVENTS, FILENAME
 
 EPOCHS, STEPS = 4, 4
 #: Both stop after 12 of 16 iterations. The student's task loss is compared

@@ -11,8 +11,8 @@ import pytest
 from mmengine.fileio.backends import LocalBackend
 from mmengine.hooks import CheckpointHook, Hook
 
-from mmw2s.distillation.record import RunRecord
 from mmw2s.engine.hooks import StopOnSignalHook
+from mmw2s.records.event_log import RunRecord
 from .drill import STOPS, assert_same, die, train, write_teacher
 
 pytestmark = pytest.mark.slow

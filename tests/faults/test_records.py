@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
-from mmw2s.analysis.record import EVENTS, FILENAME
+from mmw2s.records.files import EVENTS, FILENAME
 from .drill import (assert_same, assert_same_weights, decisions, die, history,
                     train, write_teacher)
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from mmw2s.distillation.score_cache import read_score, write_score
+from mmw2s.engine.score_cache import read_score, write_score
 
 METRICS = {'coco/bbox_mAP': .433, 'coco/bbox_mAP_s': None, 'loss': 1.5}
 
@@ -140,7 +140,8 @@ def test_it_is_written_anew_or_that_is_told(entry, damage, capfd):
     damage(entry)
     write_score(entry, METRICS)
     if damage is _folder:
-        assert 'could not be kept' in ''.join(capfd.readouterr())
+        assert 'could not be written, to keep a teacher\'s score' in ''.join(
+            capfd.readouterr())
     else:
         assert read_score(entry) == METRICS
 

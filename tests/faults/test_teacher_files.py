@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from mmw2s.distillation.checkpoint import load_weights
 from mmw2s.distillation.strict_loading import load_strictly
+from mmw2s.utils.checkpoint import load_weights
 
 pytestmark = pytest.mark.slow
 

@@ -21,9 +21,9 @@ def test_the_speedup_is_the_ratio_of_the_medians(write_run):
     ]  # 0.4 at epoch 2, 2, 4; 16 s an epoch
     result = compare(base, w2s, targets=[.4])
     target, = result.targets
-    assert result.costs(target, 'baseline', 'epoch') == [4, 5, 6]
-    assert result.costs(target, 'w2s', 'epoch') == [2, 2, 4]
-    assert result.costs(target, 'w2s', 'wall_seconds') == [32, 32, 64]
+    assert result.baseline.costs(target.value, 'epoch') == [4, 5, 6]
+    assert result.w2s.costs(target.value, 'epoch') == [2, 2, 4]
+    assert result.w2s.costs(target.value, 'wall_seconds') == [32, 32, 64]
     assert result.speedup(target, 'epoch') == (2.5, '')
     assert result.speedup(target, 'iter') == (2.5, '')
     assert result.speedup(target, 'train_seconds') == (50 / 28, '')
@@ -58,7 +58,8 @@ def test_a_baseline_that_never_got_there_gives_a_lower_bound(write_run):
     speedup = result.speedup(result.targets[0], 'epoch')
     assert speedup == (2.5, '>') and str(speedup) == '> 2.50x'
     assert speedup.is_faster
-    assert result.costs(result.targets[0], 'baseline', 'epoch') == [math.inf]
+    value = result.targets[0].value
+    assert result.baseline.costs(value, 'epoch') == [math.inf]
 
 
 def test_a_lower_bound_below_one_is_no_gain(write_run):

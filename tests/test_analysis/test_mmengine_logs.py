@@ -8,9 +8,9 @@ from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 
 from mmw2s.analysis import Run, choose_teacher, compare, print_tables, save
-from mmw2s.analysis.record import EVENTS, FILENAME
 from mmw2s.analysis.settings import compare_settings
 from mmw2s.engine.hooks import TimeToTargetHook
+from mmw2s.records.files import EVENTS, FILENAME
 
 
 @METRICS.register_module()

@@ -4,8 +4,8 @@ import os.path as osp
 import pytest
 
 from mmw2s.analysis import Run
-from mmw2s.analysis.record import set_aside
 from mmw2s.analysis.run import cost, time_unit
+from mmw2s.records.files import set_aside
 
 METRIC = 'coco/bbox_mAP'
 

@@ -46,7 +46,7 @@ def test_a_row_says_how_strong_the_teacher_was_and_when_it_went(result):
 
 def test_the_way_can_be_counted_in_iterations(result):
     result.unit = 'iter'
-    per_epoch = result.first.baselines[0].history[0]['iter']
+    per_epoch = result.first.baseline.runs[0].history[0]['iter']
     table = result.table()
     assert table.title == 'Iterations to targets of coco/bbox_mAP'
     assert table.rows[1][3] == \

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from mmw2s.analysis import choose_teacher
-from mmw2s.analysis.record import set_aside
+from mmw2s.records.files import set_aside
 
 TOOL = osp.join(
     osp.dirname(__file__), '..', '..', 'tools', 'analysis_tools',

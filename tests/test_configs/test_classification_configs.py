@@ -12,7 +12,7 @@ from tiny_classifiers import build as build_classifier
 from tiny_classifiers import classifier
 
 import mmw2s
-from mmw2s.distillation.defaults import default_distill, default_schedule
+from mmw2s.distillation.recipes import default_distill, default_schedule
 from mmw2s.distillation.terms import build_terms
 
 ROOT = Path(__file__).parents[2] / 'configs'

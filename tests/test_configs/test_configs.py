@@ -11,7 +11,7 @@ from mmengine.registry import (DATASETS, HOOKS, METRICS, MODELS,
                                OPTIM_WRAPPERS, init_default_scope)
 
 import mmw2s
-from mmw2s.distillation.defaults import default_distill
+from mmw2s.distillation.recipes import default_distill
 
 ROOT = Path(__file__).parents[2] / 'configs'
 PIECES = sorted(

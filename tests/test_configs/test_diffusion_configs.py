@@ -8,9 +8,9 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS
 
 import mmw2s
-from mmw2s.analysis.targets import infer_rule
-from mmw2s.distillation.defaults import default_distill, default_schedule
 from mmw2s.distillation.knowledge import Denoising
+from mmw2s.distillation.recipes import default_distill, default_schedule
+from mmw2s.records.targets import infer_rule
 
 pytest.importorskip('diffusers')
 

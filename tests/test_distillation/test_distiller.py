@@ -1,16 +1,19 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import copy
+import weakref
 
 import pytest
 import torch
-from builders import batch, build, teacher_of
+from builders import batch, build, losses_of, teacher_of
 from entries import BOX, CLS, FPN, SPY, entry
 from mmengine.logging import MMLogger
 from torch import nn
 from toys import retinanet
 
+from mmw2s.distillation.auto_weight import weighted_task
 from mmw2s.distillation.distiller import Distiller
 from mmw2s.distillation.terms import build_terms
+from mmw2s.profiling.dry_run import noted_pairs
 from mmw2s.registry import SCHEDULES
 
 STUDENT, TEACHER = retinanet(50, channels=8), retinanet(18, channels=8)
@@ -42,6 +45,7 @@ def distil(student, teacher):
             **fields)
         made.append(distiller)
         distiller.bind(100, 10)
+        distiller.attach()
         return distiller
 
     yield make
@@ -49,12 +53,14 @@ def distil(student, teacher):
         distiller.remove()
 
 
-def step(distiller, student, iteration=0, size=(64, 64), measured=None):
-    """One forward, as the hook does it: the task's losses and ours."""
+def step(distiller, student, iteration=0, size=(64, 64)):
+    """One forward, as in a run: the task's losses, and what joins them."""
     inputs, samples = batch(size=size)
-    distiller.set_progress(iteration)
-    task = student(inputs, samples, mode='loss')
-    return task, distiller.losses(inputs, samples, task, measured)
+    distiller.step(iteration)
+    try:
+        return losses_of(student, inputs, samples)
+    finally:  # a student may have several, which take turns
+        distiller.step(iteration, strength=0.)
 
 
 # -- what fits -----------------------------------------------------------
@@ -126,7 +132,7 @@ def test_equal_models_have_nothing_to_tell_each_other(distil, tmp_path):
 
 
 def test_the_strength_is_a_factor_of_every_loss(distil, student):
-    student.eval()  # no statistics move between the two
+    student.eval().training = True  # no statistics move between the two
     full = step(distil(FPN, CLS), student)[1]
     half = step(
         distil(FPN, CLS, schedule=dict(type='Constant', value=.5)), student)[1]
@@ -141,7 +147,7 @@ def test_the_weight_of_the_task_goes_with_the_strength(distil, student,
     constant = dict(type='Constant', value=strength)
     plain = distil(FPN, schedule=constant)
     weighted = distil(FPN, schedule=constant, task_weight=0.4)
-    student.eval()  # no statistics move between the two
+    student.eval().training = True  # no statistics move between the two
     task, kd = step(plain, student)
     _, joined = step(weighted, student)
     own = {key: joined.pop(key) for key in task}
@@ -150,20 +156,17 @@ def test_the_weight_of_the_task_goes_with_the_strength(distil, student,
         weight * student.parse_losses(task)[0].item())
 
 
-def test_what_is_no_loss_of_the_task_is_not_weighted(distil, student):
-    distiller = distil(FPN, task_weight=0.5)
-    distiller.set_strength(1., 0)
+def test_what_is_no_loss_of_the_task_is_not_weighted():
     given = dict(
         loss_cls=[torch.tensor(1.), torch.tensor(3.)],
         loss_bbox=torch.tensor(4.),
         acc=torch.tensor(9.))
-    assert distiller._weighted(given) == dict(
+    assert weighted_task(given, 0.5, 1.) == dict(
         loss_cls=[torch.tensor(.5), torch.tensor(1.5)],
         loss_bbox=torch.tensor(2.))
 
 
-def test_at_strength_0_nothing_is_noted_and_the_teacher_never_run(
-        distil, student, teacher):
+def test_at_strength_0_the_teacher_is_never_run(distil, student, teacher):
     runs = []
     handle = teacher.model.backbone.register_forward_hook(
         lambda *_: runs.append(1))
@@ -173,10 +176,10 @@ def test_at_strength_0_nothing_is_noted_and_the_teacher_never_run(
         schedule=dict(
             type='Linear', start=0., end=1., begin=5, length=5, unit='iter'))
     inputs, samples = batch()
-    distiller.set_progress(3)
+    distiller.step(3)
     assert distiller.strength == 0
     student(inputs, samples, mode='loss')
-    assert distiller._student.close() == {} and not runs
+    assert not runs
     step(distiller, student, 7)
     handle.remove()
     assert runs == [1]
@@ -199,24 +202,27 @@ def test_the_teacher_runs_once_a_step_and_no_deeper_than_asked(
     assert runs == ['backbone', 'head', 'head', 'head']
 
 
-def test_a_step_after_an_interrupted_forward_starts_from_nothing(
-        distil, student):
-    distiller = distil(FPN)
+def test_an_interrupted_forward_leaves_nothing_behind(distil, student):
+    distiller = distil(FPN, CLS)
     inputs, samples = batch()
-    distiller.set_progress(0)
-    student(inputs, samples, mode='loss')  # and then the step is given up
-    measured = []
-    step(distiller, student, 1, measured=measured)
-    assert len(measured) == 3
+    distiller.step(0)
+    student.neck.register_forward_hook(_interrupt)
+    with pytest.raises(Interrupted):
+        student(inputs, samples, mode='loss')
+    student.neck._forward_hooks.popitem()
+    _, expected = step(distiller, student, 1)
+    assert len(expected) == 2
+    maps = [weakref.ref(x) for x in student.neck(student.backbone(inputs))]
+    distiller.step(2, strength=0.)
+    assert all(ref() is None for ref in maps)
 
 
-def test_what_an_interrupted_step_noted_is_gone_at_strength_0(distil, student):
-    distiller = distil(FPN)
-    inputs, samples = batch()
-    distiller.set_progress(0)
-    student(inputs, samples, mode='loss')
-    distiller.set_strength(0., 1)
-    assert distiller._student.close() == {}
+class Interrupted(Exception):
+    pass
+
+
+def _interrupt(*_):
+    raise Interrupted
 
 
 def test_pictures_of_any_size_are_taken(distil, student):
@@ -228,8 +234,10 @@ def test_pictures_of_any_size_are_taken(distil, student):
 
 
 def test_each_pair_is_measured_for_the_dry_run(distil, student):
-    measured = []
-    _, kd = step(distil(FPN, CLS), student, measured=measured)
+    distiller = distil(FPN, CLS)
+    with noted_pairs(distiller) as noted:
+        _, kd = step(distiller, student)
+    measured = noted['loss_kd_fpn'] + noted['loss_kd_cls']
     assert [m.pair.name for m in measured] == [
         'neck[0]', 'neck[1]', 'neck[2]', 'bbox_head.scores[0]',
         'bbox_head.scores[1]', 'bbox_head.scores[2]'
@@ -245,9 +253,10 @@ def test_remove_takes_every_hook_off_both_models(student, teacher, distil):
         m for model in (student, teacher.model) for m in model.modules()
         if m._forward_hooks
     ]
-    assert len(hooked) == 4
+    assert len(hooked) == 5 and student._forward_pre_hooks
     distiller.remove()
     assert not any(m._forward_hooks for m in hooked)
+    assert not student._forward_pre_hooks
 
 
 # -- temperature and automatic weights -----------------------------------
@@ -286,7 +295,7 @@ def test_auto_weight_holds_the_loss_at_its_share_of_the_task_loss(
     task, kd = step(distiller, student)
     expected = 0.25 * student.parse_losses(task)[0].item()
     assert kd['loss_kd_fpn'].item() == pytest.approx(expected, rel=1e-3)
-    student.eval()
+    student.eval().training = True
     task, kd = step(distiller, student)
     _, raw = step(plain, student)
     means = distiller.state_dict()['loss_kd_fpn']['means']
@@ -303,7 +312,7 @@ def test_the_state_of_automatic_weights_round_trips(distil, student):
         step(first, student, i)
     assert list(first.state_dict()) == ['loss_kd_fpn']
     second.load_state_dict(copy.deepcopy(first.state_dict()))
-    student.eval()
+    student.eval().training = True
     a, b = (step(d, student)[1]['loss_kd_fpn'] for d in (first, second))
     assert a.item() == pytest.approx(b.item(), rel=1e-6)
 
@@ -327,12 +336,14 @@ def test_trained_adapters_learn_beside_the_student(distil, student, tmp_path):
     trained = dict(FPN, knowledge=dict(type='FPNFeatures', adapter='trained'))
     distiller = distil(trained, teacher=wide)
     own = [p.clone() for p in student.parameters()]
-    losses, measured = [], []
+    losses = []
     for i in range(20):
-        _, kd = step(distiller, student, i, measured=measured)
+        with noted_pairs(distiller) as noted:
+            _, kd = step(distiller, student, i)
         losses.append(kd['loss_kd_fpn'].item())
     assert losses[-1] < losses[0]
-    assert measured[0].pair.student.shape == measured[0].pair.teacher.shape
+    pair = noted['loss_kd_fpn'][0].pair
+    assert pair.student.shape == pair.teacher.shape
     kd['loss_kd_fpn'].backward()
     assert all(map(torch.equal, student.parameters(), own))
     assert student.neck.lateral_convs[0].conv.weight.grad.abs().sum() > 0
@@ -356,11 +367,13 @@ def test_a_teacher_that_is_not_finite_is_refused_by_place(
         step(distil(what, teacher=teacher), student)
 
 
-def test_a_second_forward_in_an_iteration_is_told(distil, student):
+def test_each_forward_of_an_iteration_is_distilled(distil, student):
     distiller = distil(CLS)
-    step(distiller, student)
-    with pytest.raises(RuntimeError, match='the second of an iteration'):
-        distiller.losses(*batch(), {})
+    student.eval().training = True  # no statistics move between the two
+    inputs, samples = batch()
+    distiller.step(0)
+    first, second = (losses_of(student, inputs, samples)[1] for _ in range(2))
+    assert first == second and set(first) == {'loss_kd_cls'}
 
 
 def test_a_module_that_is_not_called_in_loss_mode_is_refused(distil, student):
@@ -442,38 +455,6 @@ def test_what_the_machine_says_is_passed_on(distil, student, error):
     with pytest.raises(type(error)) as raised:
         step(distiller, student)
     assert raised.value is error
-
-
-# -- the sum of a loss dict ----------------------------------------------
-
-
-def test_the_task_loss_is_summed_as_the_model_sums_it(distil, student):
-    losses = dict(
-        loss_cls=[torch.tensor([1., 3.]),
-                  torch.tensor(4.)],
-        loss_bbox=torch.tensor([[2., 4.]]),
-        acc=torch.tensor(9.))
-    expected, _ = student.parse_losses(losses)
-    measured = distil(FPN).task_losses(*batch(), losses)
-    assert measured['student'] == expected.item() == 9.
-
-
-def test_only_losses_that_both_models_have_are_compared(
-        distil, student, capsys):
-    MMLogger.get_instance('said')
-    distiller = distil(FPN)
-    losses = dict(loss_cls=torch.tensor(2.), loss_mask=torch.tensor(5.))
-    for _ in range(2):
-        measured = distiller.task_losses(*batch(), losses)
-    assert measured['student'] == 2.
-    inputs, samples = batch()
-    theirs = distiller.view(inputs, samples).task_losses()
-    assert measured['teacher'] == pytest.approx(sum(theirs['loss_cls']).item())
-    said = capsys.readouterr().out
-    assert said.count('by loss_cls alone: only one of the two has loss_bbox, '
-                      'loss_mask') == 1
-    with pytest.raises(ValueError, match='no loss in common.*has loss_mask'):
-        distiller.task_losses(*batch(), dict(loss_mask=torch.tensor(5.)))
 
 
 # -- its gradient beside the task's ----------------------------------------

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModel
 from torch import nn
 
-from mmw2s.distillation.capture import Capture
+from mmw2s.distillation.recorder import Recorder
 from mmw2s.distillation.whole_forward import WholeForward
 
 
@@ -123,7 +123,7 @@ class Failing(Model):
 
 def check(model, samples=None, **until):
     until = until or dict(body=1)
-    capture = Capture(model, until, 'teacher')
+    capture = Recorder(model, until, 'teacher')
     with torch.no_grad():
         found = WholeForward(model, 'weak', capture).calls(
             lambda x, samples: model(x, samples, mode='predict'),
@@ -193,7 +193,7 @@ def test_the_calls_are_those_of_a_forward_on_the_batch():
 def test_a_batch_of_one_image_is_enough():
     images, until = torch.randn(1, 3, 8, 8), dict(body=1)
     for model, fits in ((Squaring(), True), (Mirroring(), False)):
-        look = WholeForward(model, 'weak', Capture(model, until, 'teacher'))
+        look = WholeForward(model, 'weak', Recorder(model, until, 'teacher'))
         with torch.no_grad(), nullcontext() if fits else pytest.raises(
                 ValueError, match='pixels are elsewhere'):
             look.calls(lambda x, _: model(x), images, None, until)

@@ -6,16 +6,16 @@ def test_the_share_is_that_between_a_step_and_the_next_batch(now):
     hook = DataWaitHook()
     hook.before_train_epoch(None)
     now[0] += 1  # the first batch
-    hook.end()
+    hook.clock.stop()
     now[0] += 6  # a step
     hook.after_train_iter(None, 0)
     now[0] += 3  # the second batch
-    hook.end()
+    hook.clock.stop()
     assert hook.share(10) == .4
     now[0] += 5
     hook.after_train_iter(None, 1)
     now[0] += 5
-    hook.end()
+    hook.clock.stop()
     assert hook.share(20) == .5
 
 
@@ -25,7 +25,7 @@ def test_what_follows_the_last_step_is_no_waiting(now):
     now[0] += 100  # a validation
     hook.after_val(None)
     now[0] += 1
-    hook.end()
+    hook.clock.stop()
     assert hook.share(10) == .1
 
 

@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from tiny_diffusion import build, diffusion, run_config
 
-from mmw2s.analysis.record import EVENTS
+from mmw2s.records.files import EVENTS
 
 FID = dict(
     type='FID',

@@ -13,7 +13,7 @@ import torch
 from builders import build, save
 from toys import retinanet, run_config, write_pictures
 
-from mmw2s.analysis.record import EVENTS
+from mmw2s.records.files import EVENTS
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 

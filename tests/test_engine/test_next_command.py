@@ -1,6 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-from mmw2s.analysis.record import EVENTS
 from mmw2s.engine.next_command import next_command
+from mmw2s.records.files import EVENTS
 
 
 def test_a_run_with_a_teacher_is_compared_with_the_baseline_beside_it(

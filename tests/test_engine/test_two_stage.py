@@ -12,8 +12,8 @@ from mmengine.runner import Runner
 from tiny_two_stage import cascade_rcnn, faster_rcnn
 from toys import CLASSES, retinanet, run_config, write_pictures
 
-from mmw2s.analysis.record import EVENTS
 from mmw2s.distillation import FrozenTeacher
+from mmw2s.records.files import EVENTS
 
 ON = dict(type='Constant', value=1.)
 KEYS = ['loss_kd_fpn', 'loss_kd_rpn', 'loss_kd_roi_cls']

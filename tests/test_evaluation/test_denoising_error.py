@@ -3,7 +3,7 @@ import pytest
 import torch
 from mmengine.registry import METRICS
 
-from mmw2s.analysis.targets import infer_rule
+from mmw2s.records.targets import infer_rule
 
 
 def test_it_is_the_mean_over_all_images():

@@ -7,10 +7,10 @@ import torch
 from mmengine.registry import METRICS
 from tiny_extractor import Corners, images
 
-from mmw2s import compatibility
-from mmw2s.analysis.targets import infer_rule
 from mmw2s.evaluation.distances import frechet_distance
 from mmw2s.evaluation.reference import moments
+from mmw2s.records.targets import infer_rule
+from mmw2s.utils import versions
 
 REAL = dict(type='Noise')
 
@@ -140,9 +140,9 @@ def test_generated_images_of_another_size_are_refused_with_the_first_batch():
 
 
 def test_a_missing_package_is_told_before_training(monkeypatch):
-    real = compatibility.importlib.util.find_spec
+    real = versions.importlib.util.find_spec
     monkeypatch.setattr(
-        compatibility.importlib.util, 'find_spec', lambda name: None
+        versions.importlib.util, 'find_spec', lambda name: None
         if name == 'torchmetrics' else real(name))
     assert metric()
     with pytest.raises(ImportError, match='KID needs .* torchmetrics'):

@@ -8,9 +8,9 @@ import pytest
 import torch
 from tiny_extractor import Corners, Noise
 
-from mmw2s.cache import cache_folder
 from mmw2s.evaluation import reference
 from mmw2s.evaluation.reference import reference_of
+from mmw2s.utils.cache import cache_folder
 
 
 def look(dataset, extractor, batch_size=16):
@@ -45,6 +45,20 @@ def test_another_set_or_extractor_is_computed_anew(dataset, extractor):
     look(dataset, extractor)
     assert extractor.images_seen == len(dataset)
     assert len(os.listdir(cache_folder('real_images'))) == 2
+
+
+def test_what_is_kept_and_damaged_is_computed_anew(capsys):
+    first = look(Noise(), Corners())
+    folder = cache_folder('real_images')
+    path = os.path.join(folder, *os.listdir(folder))
+    with open(path, 'r+b') as file:
+        file.truncate(os.path.getsize(path) // 2)
+    for seen in (40, 0):
+        again = Corners()
+        found = look(Noise(), again)
+        assert again.images_seen == seen
+        np.testing.assert_array_equal(found.cov, first.cov)
+    assert 'features of real images, is damaged' in capsys.readouterr().out
 
 
 def test_the_key_is_that_of_all_pixels_in_order(monkeypatch):

@@ -1,7 +1,8 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 
-from mmw2s.records.events import check_rows, longer, read_rows
+from mmw2s.records.events import check_rows, longer
+from mmw2s.records.files import read_rows
 
 TEACHER = dict(event='teacher', iter=0, metrics={'acc': 0.3}, score=0.3)
 VAL = dict(event='val', iter=4, epoch=1.0, metrics={'acc': 0.1, 'bad': None})

@@ -7,7 +7,7 @@ from pathlib import Path
 import mmdet
 import pytest
 
-from mmw2s.analysis.record import EVENTS, read_rows
+from mmw2s.records.files import EVENTS, read_rows
 
 EXAMPLE = Path(__file__).parents[2] / 'docs' / 'example_project'
 TOOLS = Path(osp.dirname(mmdet.__file__), '.mim', 'tools')

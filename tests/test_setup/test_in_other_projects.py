@@ -12,7 +12,7 @@ from builders import build, save
 from mmengine.config import Config
 from toys import retinanet, run_config, write_pictures
 
-from mmw2s.analysis.record import EVENTS, read_rows
+from mmw2s.records.files import EVENTS, read_rows
 
 ROOT = Path(__file__).parents[2]
 HOOK = 'default_hooks.w2s.'

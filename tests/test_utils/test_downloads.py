@@ -8,9 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import torch
 
-from mmw2s.distillation import checkpoint
-from mmw2s.distillation.checkpoint import load_weights
-from mmw2s.utils import downloads
+from mmw2s.utils import checkpoint, downloads
+from mmw2s.utils.checkpoint import load_weights
 
 
 def content(value, **options):

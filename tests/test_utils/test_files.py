@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from mmw2s.utils.files import atomic_write
+from mmw2s.utils.files import atomic_write, whole_file
 
 
 def test_the_file_appears_whole_when_the_block_ends(tmp_path):
@@ -24,3 +24,12 @@ def test_an_interrupted_write_leaves_the_earlier_file_alone(tmp_path):
             raise KeyboardInterrupt
     assert path.read_bytes() == b'earlier'
     assert os.listdir(tmp_path) == ['a.bin']
+
+
+def test_a_path_to_write_to_has_the_suffix_of_the_file(tmp_path):
+    path = tmp_path / 'a.npz'
+    with whole_file(str(path)) as temporary:
+        assert temporary.endswith('.npz') and not path.exists()
+        with open(temporary, 'wb') as file:
+            file.write(b'whole')
+    assert path.read_bytes() == b'whole' and os.listdir(tmp_path) == ['a.npz']

@@ -9,8 +9,8 @@ from typing import Optional, Sequence
 
 from mmengine.config import DictAction
 
-from mmw2s.engine.benchmark import benchmark
 from mmw2s.engine.launch import enable_amp, load_config, told_in_a_line
+from mmw2s.profiling.benchmark import benchmark
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:

@@ -2,7 +2,7 @@
 """Write BCCD (blood cells), which comes in Pascal VOC's format, in COCO's."""
 import argparse
 
-from mmw2s.datasets import write_bccd
+from mmw2s.datasets.converters import write_bccd
 
 
 def parse_args() -> argparse.Namespace:

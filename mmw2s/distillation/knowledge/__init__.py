@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-from .base import Captured, Knowledge, Pair
+from .base import Knowledge, Pair, Recorded
 from .classification import ClassLogits, HiddenFeatures
 from .denoising import Denoising, DenoisingFeatures
 from .dense_head import DenseHeadOutputs
@@ -8,7 +8,7 @@ from .roi_head import RoIHeadOutputs
 from .rpn import RPNOutputs
 
 __all__ = [
-    'Captured', 'ClassLogits', 'Denoising', 'DenoisingFeatures',
+    'Recorded', 'ClassLogits', 'Denoising', 'DenoisingFeatures',
     'DenseHeadOutputs', 'FPNFeatures', 'HiddenFeatures', 'Knowledge', 'Pair',
     'RPNOutputs', 'RoIHeadOutputs'
 ]

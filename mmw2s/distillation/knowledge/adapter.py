@@ -13,19 +13,19 @@ __all__ = ['ChannelAdapters', 'random_projection']
 _LR = 1e-3
 
 
-def random_projection(seed: int, channels: int, theirs: int) -> Tensor:
+def random_projection(seed: int, channels: int, out_channels: int) -> Tensor:
     """A matrix with entries from N(0, 1 / channels).
 
     Args:
         seed (int): It follows from this alone.
         channels (int): Those that it is applied to.
-        theirs (int): Those that it gives.
+        out_channels (int): Those that it gives.
 
     Returns:
-        Tensor: The weight of a 1x1 convolution, (theirs, channels, 1, 1).
+        Tensor: The weight of a 1x1 convolution, (out_channels, channels, 1, 1).
     """
     generator = torch.Generator().manual_seed(seed)
-    matrix = torch.randn(theirs, channels, 1, 1, generator=generator)
+    matrix = torch.randn(out_channels, channels, 1, 1, generator=generator)
     return matrix / channels**0.5
 
 
@@ -55,18 +55,18 @@ class ChannelAdapters:
         self._adapters: Dict[int, _Adapter] = {}
         self._saved: Dict[int, dict] = {}
 
-    def weight(self, level: int, maps: Tensor, theirs: int) -> Tensor:
-        """The weight of a level's adapter, shape (theirs, C, 1, 1).
+    def weight(self, level: int, maps: Tensor, channels: int) -> Tensor:
+        """The weight of a level's adapter, shape (channels, C, 1, 1).
 
         Args:
             level (int): Which one.
             maps (Tensor): The student's, shape (B, C, H, W).
-            theirs (int): The teacher's channels.
+            channels (int): The teacher's.
         """
         if level not in self._adapters:
             weight = nn.Parameter(
                 random_projection(self._seed + level, maps.shape[1],
-                                  theirs).to(maps.device))
+                                  channels).to(maps.device))
             made = _Adapter(weight, torch.optim.Adam([weight], lr=_LR))
             if level in self._saved:
                 saved = self._saved.pop(level)
@@ -76,19 +76,20 @@ class ChannelAdapters:
         return self._adapters[level].weight
 
     def fit(self, pairs: Sequence[Pair],
-            compare: Callable[[Pair], Tensor]) -> List[Pair]:
+            compare: Callable[[Sequence[Pair]], List[Tensor]]) -> List[Pair]:
         """Train the adapters a step, and bring the student's maps through.
 
         Args:
             pairs (Sequence[Pair]): Those of a batch.
-            compare (Callable): The loss of a pair, 0-dim.
+            compare (Callable): The losses of some pairs, 0-dim.
         """
         adapted = [pair for pair in pairs if pair.adapter is not None]
         if adapted:
-            loss = sum(
-                compare(_through(pair.adapter, pair, pair.student.detach()))
-                for pair in adapted)
-            self._step(loss)
+            parts = compare([
+                _through(pair.adapter, pair, pair.student.detach())
+                for pair in adapted
+            ])
+            self._step(sum(parts))
         return [
             pair if pair.adapter is None else _through(
                 pair.adapter.detach(), pair, pair.student) for pair in pairs

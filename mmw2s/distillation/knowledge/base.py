@@ -5,13 +5,13 @@ from typing import (Any, Dict, List, Mapping, NamedTuple, Optional, Sequence,
 from torch import Tensor, nn
 
 from mmw2s.utils.fields import check_text
-from ..capture import Call, find_module
+from ..recorder import Call, find_module
 from ..teacher import FrozenTeacher
-from ..teacher_view import TeacherView
+from ..teacher_outputs import TeacherOutputs
 
-__all__ = ['Captured', 'Knowledge', 'Pair']
+__all__ = ['Recorded', 'Knowledge', 'Pair']
 
-Captured = Mapping[str, List[Call]]
+Recorded = Mapping[str, List[Call]]
 
 
 class Pair(NamedTuple):
@@ -43,8 +43,9 @@ class Knowledge:
     """*What* is transferred: which outputs of the two models form pairs.
 
     A subclass names modules of the student and of the teacher, checks before
-    training that the two fit, and pairs what was captured. It knows nothing
-    of how a pair is compared.
+    training that the two fit (:meth:`check`), keeps what it needs of them
+    (:meth:`bind`), and pairs what was recorded (:meth:`pairs`). It knows
+    nothing of how a pair is compared.
 
     Args:
         module (str): Name of the student's module.
@@ -63,7 +64,7 @@ class Knowledge:
     gives_target = False
     #: What the pairs are: ``'softmax scores'``, ``'sigmoid scores'``,
     #: ``'feature maps'`` or ``'box deltas'``. A loss that ``compares`` another
-    #: is refused. None, also where only :meth:`check` finds out, takes any.
+    #: is refused. None, also where only :meth:`bind` finds out, takes any.
     gives: Optional[str] = None
     #: Trained adapters, which some pairs name.
     adapters = None
@@ -83,7 +84,7 @@ class Knowledge:
     def student_modules(self) -> Tuple[str, ...]:
         """Modules of the student whose calls :meth:`pairs` is given.
 
-        Asked for after :meth:`check`. The first must be called in each step.
+        Asked for after :meth:`bind`. The first must be called in each step.
         """
         return (self.module, )
 
@@ -118,16 +119,24 @@ class Knowledge:
     def check(self, student: nn.Module, teacher: nn.Module) -> None:
         """Refuse, before training, two models that cannot be paired.
 
+        It changes nothing, here or in the models.
+
         Raises:
             ValueError: With what differs and what to do.
         """
         self.modules_of(student, teacher)
 
-    def _refuse_difference(self, what: str, ours: Any, theirs: Any,
+    def bind(self, student: nn.Module, teacher: nn.Module) -> None:
+        """Keep what :meth:`pairs` needs of two models that fit.
+
+        Called once, after :meth:`check`; by itself it keeps nothing.
+        """
+
+    def _refuse_difference(self, what: str, student: Any, teacher: Any,
                            why: str) -> None:
-        if ours != theirs:
-            raise ValueError(f'teacher head has {theirs} {what}, the '
-                             f'student\'s {ours}: {why}')
+        if student != teacher:
+            raise ValueError(f'teacher head has {teacher} {what}, the '
+                             f'student\'s {student}: {why}')
 
     def check_temperature(self, temperature: float) -> None:
         """Warn, before training, of a loss's temperature that may harm.
@@ -136,16 +145,19 @@ class Knowledge:
             temperature (float): The highest one of the run.
         """
 
-    def calls_needed(self, captured: Captured) -> Dict[str, int]:
-        """How many calls of which module the teacher's forward must reach."""
-        return {self.teacher_module: len(captured[self.module])}
+    def calls_needed(self, recorded: Recorded) -> Dict[str, int]:
+        """How many calls of which module the teacher's forward must reach.
 
-    def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
-        """Pair the student's captured calls with the teacher's.
+        It should follow from how often each module was called alone.
+        """
+        return {self.teacher_module: len(recorded[self.module])}
+
+    def pairs(self, recorded: Recorded, outputs: TeacherOutputs) -> List[Pair]:
+        """Pair the student's recorded calls with the teacher's.
 
         Args:
-            captured (Mapping[str, list[Call]]): The student's calls.
-            view (TeacherView): The teacher on the same batch.
+            recorded (Mapping[str, list[Call]]): The student's calls.
+            outputs (TeacherOutputs): The teacher on the same batch.
         """
         raise NotImplementedError(
             f'{type(self).__name__} should define `pairs`')
@@ -153,20 +165,20 @@ class Knowledge:
 
 def _refuse_other_branches(student: nn.Module, teacher: nn.Module) -> None:
     """Refuse branches, as TridentNet has them, that only one model has."""
-    ours, theirs = _branches(student, True), _branches(teacher, False)
-    if ours == theirs:
+    trained, predicting = _branches(student, True), _branches(teacher, False)
+    if trained == predicting:
         return
-    if ours == _branches(teacher, True):
+    if trained == _branches(teacher, True):
         raise ValueError(
-            f'the student trains {ours} branches, each image in each of '
+            f'the student trains {trained} branches, each image in each of '
             'them, but the teacher predicts by one: give the teacher '
             'cfg_options={"model.backbone.test_branch_idx": -1, '
             '"model.roi_head.test_branch_idx": -1}')
     raise ValueError(
-        f'the student gives the maps of {ours} branches of an image, the '
-        f'teacher of {theirs}: they cannot be paired. Use a teacher with as '
+        f'the student gives the maps of {trained} branches of an image, the '
+        f'teacher of {predicting}: they cannot be paired. Use a teacher with as '
         'many branches' +
-        ('' if ours > 1 else ', or one whose test_branch_idx is not -1'))
+        ('' if trained > 1 else ', or one whose test_branch_idx is not -1'))
 
 
 def _branches(model: nn.Module, training: bool) -> int:

@@ -6,13 +6,14 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmw2s.registry import KNOWLEDGE, is_kind
+from mmw2s.registry import KNOWLEDGE
+from mmw2s.utils.kinds import is_kind
 from mmw2s.utils.text import plural
-from ..capture import Call, find_module
-from ..class_matching import columns_of
+from ..class_matching import columns_of, num_classes
+from ..recorder import Call, find_module
 from ..teacher import FrozenTeacher
-from ..teacher_view import TeacherView
-from .base import Captured, Knowledge, Pair
+from ..teacher_outputs import TeacherOutputs
+from .base import Knowledge, Pair, Recorded
 from .feature_maps import FPNFeatures
 from .feature_modules import feature_knowledge
 
@@ -83,7 +84,7 @@ class ClassLogits(Knowledge):
         if columns is None:
             return
         head = find_module(teacher.model, self.teacher_module, 'teacher')
-        known, given = len(teacher.classes), _num_classes(head)
+        known, given = len(teacher.classes), num_classes(head)
         if given not in (None, known):
             raise ValueError(
                 f'the teacher\'s {self.teacher_module} gives {given} logits, '
@@ -115,7 +116,7 @@ class ClassLogits(Knowledge):
     def check(self, student: nn.Module, teacher: nn.Module) -> None:
         """Compare the kind of the heads and the number of their classes."""
         try:
-            student_head, teacher_head = self.modules_of(student, teacher)
+            heads = self.modules_of(student, teacher)
         except ValueError as error:
             raise ValueError(f'{error}. Where the logits are is said by '
                              'ClassLogits.module and teacher_module') from None
@@ -133,16 +134,19 @@ class ClassLogits(Knowledge):
                 'but the teacher\'s all of them. Distil features instead '
                 '(knowledge HiddenFeatures)')
         self._refuse_difference(
-            'activation', _activation(student_head), _activation(teacher_head),
+            'activation', *map(_activation, heads),
             'scores of different kinds cannot be compared. Use a teacher '
             'with the student\'s kind of head')
-        counts = [_num_classes(head) for head in (student_head, teacher_head)]
+        counts = [num_classes(head) for head in heads]
         if None not in counts:
             self._refuse_difference('classes', *counts, _OTHER_CLASSES)
-        self.gives = _gives(student_head)
-        self.gives_target = _activation(student_head) == 'softmax'
-        self._arcface_head = student_head \
-            if is_kind(student_head, 'ArcFaceClsHead') else None
+
+    def bind(self, student: nn.Module, teacher: nn.Module) -> None:
+        """Look up what the student's head gives."""
+        head, _ = self.modules_of(student, teacher)
+        self.gives = _gives(head)
+        self.gives_target = _activation(head) == 'softmax'
+        self._arcface_head = head if is_kind(head, 'ArcFaceClsHead') else None
         # mmpretrain's LabelSmoothLoss has this attribute.
         self._smoothing = max(
             getattr(module, 'label_smooth_val', 0.)
@@ -160,11 +164,11 @@ class ClassLogits(Knowledge):
                 logger='current',
                 level=logging.WARNING)
 
-    def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
-        target = _labels(view.data_samples) if self.gives_target else None
+    def pairs(self, recorded: Recorded, outputs: TeacherOutputs) -> List[Pair]:
+        target = _labels(outputs.data_samples) if self.gives_target else None
         pairs = []
-        for student_call, teacher_call in zip(captured[self.module],
-                                              view[self.teacher_module]):
+        for student_call, teacher_call in zip(recorded[self.module],
+                                              outputs[self.teacher_module]):
             student = student_call.output
             if self._arcface_head is not None:
                 # In training the student's ArcFace head knows the labels, and
@@ -225,12 +229,12 @@ class HiddenFeatures(FPNFeatures):
                  adapter: str = 'fixed') -> None:
         super().__init__(module, teacher_module, levels, seed, adapter)
 
-    def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
-        size = view.inputs.shape[2:]
+    def pairs(self, recorded: Recorded, outputs: TeacherOutputs) -> List[Pair]:
+        size = outputs.inputs.shape[2:]
         return super().pairs(
-            {self.module: _calls_with_maps(captured, self.module, size)}, {
+            {self.module: _calls_with_maps(recorded, self.module, size)}, {
                 self.teacher_module:
-                _calls_with_maps(view, self.teacher_module, size)
+                _calls_with_maps(outputs, self.teacher_module, size)
             })
 
 
@@ -330,8 +334,3 @@ def _gives(head: nn.Module) -> Optional[str]:
         m.use_sigmoid for m in loss.modules() if hasattr(m, 'use_sigmoid')
     ]
     return 'softmax scores' if sigmoid and not any(sigmoid) else None
-
-
-def _num_classes(head: nn.Module) -> Optional[int]:
-    found = getattr(head, 'num_classes', getattr(head, 'out_features', None))
-    return found if isinstance(found, int) else None

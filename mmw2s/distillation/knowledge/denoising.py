@@ -10,9 +10,9 @@ from mmw2s.models.diffusion.prediction_type import (PREDICTION_TYPES,
                                                     convert, min_snr_weight)
 from mmw2s.registry import KNOWLEDGE
 from mmw2s.utils.fields import check_choice, check_text
-from ..capture import Call, find_module
-from ..teacher_view import TeacherView
-from .base import Captured, Knowledge, Pair
+from ..recorder import Call, find_module
+from ..teacher_outputs import TeacherOutputs
+from .base import Knowledge, Pair, Recorded
 from .feature_maps import FPNFeatures
 
 __all__ = ['Denoising', 'DenoisingFeatures']
@@ -55,8 +55,12 @@ class Denoising(Knowledge):
 
     def check(self, student: nn.Module, teacher: nn.Module) -> None:
         """Compare images, classes and noise schedules."""
-        _, self._their_denoiser = self.modules_of(student, teacher)
+        self.modules_of(student, teacher)
         _refuse_other_diffusion(student, teacher)
+
+    def bind(self, student: nn.Module, teacher: nn.Module) -> None:
+        """Choose what is compared, by what the two models predict."""
+        _, self._teacher_denoiser = self.modules_of(student, teacher)
         self.by_class = student.num_classes is not None
         self._kinds = student.prediction_type, teacher.prediction_type
         if self.kind != 'auto':
@@ -72,17 +76,17 @@ class Denoising(Knowledge):
                 logger='current')
         self._alphas = student.alphas_cumprod
 
-    def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
+    def pairs(self, recorded: Recorded, outputs: TeacherOutputs) -> List[Pair]:
         pairs = []
-        calls = captured[self.module]
-        replayed = _replay(self._their_denoiser, calls, view)
-        for call, theirs in zip(calls, replayed[self.teacher_module]):
+        calls = recorded[self.module]
+        replayed = _replay(self._teacher_denoiser, calls, outputs)
+        for call, replay in zip(calls, replayed[self.teacher_module]):
             noisy, t = call.inputs[:2]
             alphas = self._alphas[t]
             student, teacher = (convert(output[0], noisy, alphas, kind,
                                         self._common)
                                 for output, kind in zip((
-                                    call.output, theirs.output), self._kinds))
+                                    call.output, replay.output), self._kinds))
             weight = None
             if self.min_snr_gamma is not None:
                 weight = min_snr_weight(alphas, self.min_snr_gamma,
@@ -139,19 +143,23 @@ class DenoisingFeatures(FPNFeatures):
     def check(self, student: nn.Module, teacher: nn.Module) -> None:
         """Compare images, classes and noise schedules."""
         self.modules_of(student, teacher)
+        find_module(teacher, self.denoiser, 'teacher')
         _refuse_other_diffusion(student, teacher)
-        self.by_class = student.num_classes is not None
-        self._their_denoiser = find_module(teacher, self.denoiser, 'teacher')
 
-    def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
-        _replay(self._their_denoiser, captured[self.denoiser], view)
-        return super().pairs(captured, view)
+    def bind(self, student: nn.Module, teacher: nn.Module) -> None:
+        """Keep the teacher's denoiser."""
+        self._teacher_denoiser = teacher.get_submodule(self.denoiser)
+        self.by_class = student.num_classes is not None
+
+    def pairs(self, recorded: Recorded, outputs: TeacherOutputs) -> List[Pair]:
+        _replay(self._teacher_denoiser, recorded[self.denoiser], outputs)
+        return super().pairs(recorded, outputs)
 
 
 def _replay(denoiser: nn.Module, calls: Sequence[Call],
-            view: TeacherView) -> Dict[str, List[Call]]:
+            outputs: TeacherOutputs) -> Dict[str, List[Call]]:
     """The teacher's calls where its denoiser is given the student's inputs."""
-    return view.through(
+    return outputs.through(
         lambda: [denoiser(*call.inputs, return_dict=False) for call in calls])
 
 
@@ -161,7 +169,7 @@ def _refuse_other_diffusion(student: nn.Module, teacher: nn.Module) -> None:
             raise ValueError(
                 f'the {whose} is a {type(model).__name__}, not a '
                 'DenoisingDiffusion: noisy images cannot be shared')
-    for what, ours, theirs, advice in (
+    for what, of_student, of_teacher, advice in (
         ('images of (channels, height, width)', student.image_shape,
          teacher.image_shape, 'images of the same size and channels'),
         ('classes', student.num_classes, teacher.num_classes,
@@ -169,17 +177,19 @@ def _refuse_other_diffusion(student: nn.Module, teacher: nn.Module) -> None:
                                                  len(student.alphas_cumprod),
                                                  len(teacher.alphas_cumprod),
                                                  'the same noise schedule')):
-        if ours != theirs:
+        if of_student != of_teacher:
             raise ValueError(
-                f'the teacher has {theirs} {what}, the student {ours}, but '
+                f'the teacher has {of_teacher} {what}, the student '
+                f'{of_student}, but '
                 f'both are given the same noisy images. Use a teacher of '
                 f'{advice}')
-    ours, theirs = (m.alphas_cumprod.cpu() for m in (student, teacher))
-    if not torch.allclose(ours, theirs, rtol=1e-4, atol=1e-7):
+    left, teachers = (m.alphas_cumprod.cpu() for m in (student, teacher))
+    if not torch.allclose(left, teachers, rtol=1e-4, atol=1e-7):
+        middle = len(left) // 2
         raise ValueError(
             'the teacher has another noise schedule than the student (at '
-            f'timestep {len(ours) // 2} {theirs[len(ours) // 2]:.4f} of the '
-            f'image is left, {ours[len(ours) // 2]:.4f} of the student\'s), '
+            f'timestep {middle} {teachers[middle]:.4f} of the '
+            f'image is left, {left[middle]:.4f} of the student\'s), '
             'but both are given the same noisy images. Use a teacher trained '
             'with the student\'s scheduler')
     if student.class_dropout and not teacher.class_dropout:

@@ -6,10 +6,11 @@ import torch
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
-from mmw2s.registry import KNOWLEDGE, is_kind
+from mmw2s.registry import KNOWLEDGE
 from mmw2s.utils.fields import check_choice, check_integer, check_number
-from ..teacher_view import TeacherView
-from .base import Captured, Knowledge, Pair
+from mmw2s.utils.kinds import is_kind
+from ..teacher_outputs import TeacherOutputs
+from .base import Knowledge, Pair, Recorded
 from .box_code import box_code
 from .feature_modules import feature_knowledge
 
@@ -85,10 +86,11 @@ class DenseHeadOutputs(Knowledge):
 
     def check(self, student: nn.Module, teacher: nn.Module) -> None:
         """Compare classes, strides, anchors and box codes of the heads."""
-        ours, theirs = self.modules_of(student, teacher)
+        heads = self.modules_of(student, teacher)
         features = feature_knowledge(student, teacher)
-        for whose, head in ((f'student\'s {self.module}', ours),
-                            (f'teacher\'s {self.teacher_module}', theirs)):
+        for whose, head in zip(
+            (f'student\'s {self.module}', f'teacher\'s {self.teacher_module}'),
+                heads):
             why_not = _why_unreadable(head)
             if why_not is not None:
                 raise ValueError(
@@ -96,88 +98,109 @@ class DenseHeadOutputs(Knowledge):
                     f'{type(self).__name__} cannot read it. Distil features '
                     f'instead ({features})')
         self._refuse_difference(
-            'classes', ours.num_classes, theirs.num_classes,
+            'classes', *(head.num_classes for head in heads),
             'scores are paired class by class. Use a teacher trained on the '
             f'student\'s classes, or distil features only ({features})')
         self._refuse_difference(
-            'activation', activation_of(ours), activation_of(theirs),
+            'activation', *map(activation_of, heads),
             'scores of different kinds cannot be compared. Use a teacher '
             'with the student\'s kind of classification loss')
         self._refuse_difference(
-            'strides', [tuple(s) for s in ours.prior_generator.strides],
-            [tuple(s) for s in theirs.prior_generator.strides],
+            'strides',
+            *([tuple(s) for s in head.prior_generator.strides]
+              for head in heads),
             'locations are paired level by level. Use a teacher with the '
             'student\'s levels')
-        self._refuse_other_anchors(_anchors(ours), _anchors(theirs))
-        if self.output == 'scores':
-            self.gives = f'{activation_of(ours)} scores'
-        else:
-            for head in (ours, theirs):
+        self._refuse_other_anchors(*map(_anchors, heads))
+        if self.output == 'boxes':
+            for head in heads:
                 if hasattr(head, 'reg_max'):
                     raise ValueError(
                         f'{type(head).__name__} gives a distribution for each '
                         'edge of a box, not deltas: leave the boxes out')
             self._refuse_difference(
-                'box code', _box_code(ours), _box_code(theirs),
+                'box code', *map(_box_code, heads),
                 'box deltas are only comparable in one code. Give both heads '
                 'the same bbox_coder, or leave the boxes out')
-        self._student_head, self._teacher_head = ours, theirs
 
-    def _refuse_other_anchors(self, ours: list, theirs: list) -> None:
+    def _refuse_other_anchors(self, student: list, teacher: list) -> None:
         why = ('outputs are paired anchor by anchor. Give both heads the same '
                'anchor generator')
-        self._refuse_difference('anchors a location', _counts(ours),
-                                _counts(theirs), why)
-        for level, anchors in enumerate(zip(ours, theirs)):
-            for i, (our, their) in enumerate(zip(*anchors)):
-                self._refuse_difference(f'as anchor {i} of level {level}', our,
-                                        their, why)
+        self._refuse_difference('anchors a location', _counts(student),
+                                _counts(teacher), why)
+        for level, anchors in enumerate(zip(student, teacher)):
+            for i, pair in enumerate(zip(*anchors)):
+                self._refuse_difference(f'as anchor {i} of level {level}',
+                                        *pair, why)
 
-    def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
+    def bind(self, student: nn.Module, teacher: nn.Module) -> None:
+        """Learn in which form the two heads give their scores."""
+        heads = self.modules_of(student, teacher)
+        if self.output == 'scores':
+            self.gives = f'{activation_of(heads[0])} scores'
+        # The two heads have equal anchors; `check` saw to it.
+        self._anchors = heads[1].prior_generator.num_base_priors
+        self._form = 'probabilities' if is_kind(
+            heads[1], _GIVES_PROBABILITIES) else activation_of(heads[1])
+        self._as_logits = [
+            _logit if is_kind(head, _GIVES_PROBABILITIES) else list
+            for head in heads
+        ]
+
+    def pairs(self, recorded: Recorded, outputs: TeacherOutputs) -> List[Pair]:
         pairs = []
-        for i, (ours, theirs) in enumerate(
-                zip(captured[self.module], view[self.teacher_module])):
-            scores = self._per_anchor(theirs.output[0])
+        for i, calls in enumerate(
+                zip(recorded[self.module], outputs[self.teacher_module])):
+            student, teacher = (call.output for call in calls)
             # Scores and boxes of one head share this.
-            certainty, avg_factor = view.memo(
-                (self.teacher_module, i, self.positive_thr),
-                lambda: self._certainty(scores))
-            pairs += self._pairs_of_call(ours.output, theirs.output, scores,
-                                         certainty, avg_factor)
+            scores, confidence, avg_factor = outputs.memo(
+                (self.teacher_module, i, self.positive_thr), self._confidence,
+                teacher[0])
+            if self.output == 'scores':
+                levels = [
+                    as_logits(maps)
+                    for as_logits, maps in zip(self._as_logits, (
+                        self._per_anchor(student[0]), scores))
+                ]
+            else:
+                levels = [
+                    self._per_anchor(given[1]) for given in (student, teacher)
+                ]
+            pairs += self._pairs_of_call(*levels, confidence, avg_factor)
         return pairs
 
-    def _certainty(self,
-                   scores: Sequence[Tensor]) -> Tuple[List[Tensor], Tensor]:
-        """The teacher's confidence in each anchor, and its positives."""
-        certainty = [
-            _best_probability(level, self._teacher_head) for level in scores
-        ]
+    def _confidence(
+        self, teacher: Sequence[Tensor]
+    ) -> Tuple[List[Tensor], List[Tensor], Tensor]:
+        """What the teacher says of each anchor, and how sure it is.
+
+        Args:
+            teacher (Sequence[Tensor]): Its scores, (B, A * C, H, W) a level.
+
+        Returns:
+            tuple: The scores (B, H, W, A, C) of each level, the probability
+            of the likeliest foreground class (B, H, W, A) of each level, and
+            the number of its positives, 0-dim, averaged over ranks.
+        """
+        scores = self._per_anchor(teacher)
+        confidence = best_probability(scores, self._form)
+        return scores, confidence, self._positives(confidence)
+
+    def _positives(self, confidence: Sequence[Tensor]) -> Tensor:
         counts = torch.stack([
-            torch.stack(
-                [self._weight(c).sum(),
-                 c.clamp(max=_UNSURE).square().sum()]) for c in certainty
+            torch.stack([(c * (c >= self.positive_thr)).sum(),
+                         c.clamp(max=_UNSURE).square().sum()])
+            for c in confidence
         ]).sum(0)
         # As mmdet's reduce_mean: ranks with few positives do not weigh more.
         all_reduce(counts, 'mean')
-        anchors = sum(c.numel() for c in certainty)
-        least = max(len(certainty[0]), anchors / _ANCHORS_A_POSITIVE)
-        return certainty, counts.max().clamp(min=least)
+        anchors = sum(c.numel() for c in confidence)
+        least = max(len(confidence[0]), anchors / _ANCHORS_A_POSITIVE)
+        return counts.max().clamp(min=least)
 
-    def _weight(self, certainty: Tensor) -> Tensor:
-        return certainty * (certainty >= self.positive_thr)
-
-    def _pairs_of_call(self, ours: Sequence, theirs: Sequence,
-                       scores: Sequence[Tensor], certainty: Sequence[Tensor],
+    def _pairs_of_call(self, student: Sequence[Tensor],
+                       teacher: Sequence[Tensor], confidence: Sequence[Tensor],
                        avg_factor: Tensor) -> List[Pair]:
-        if self.output == 'scores':
-            student = [
-                _to_logits(level, self._student_head)
-                for level in self._per_anchor(ours[0])
-            ]
-            teacher = [_to_logits(s, self._teacher_head) for s in scores]
-        else:
-            student, teacher = (
-                self._per_anchor(outputs[1]) for outputs in (ours, theirs))
         names = [
             f'{self.module}.{self.output}[{i}]' for i in range(len(student))
         ]
@@ -188,36 +211,34 @@ class DenseHeadOutputs(Knowledge):
                     f'teacher {tuple(t.shape)} (B, H, W, A, C). The heads '
                     'should be of one kind')
         if self.anchors != 'all':
-            index, surest = self._surest(certainty)
-            certainty = [surest]
+            index, surest = self._surest(confidence)
+            confidence = [surest]
             student, teacher = [_rows(student, index)], [_rows(teacher, index)]
             names = [f'{self.module}.{self.output}[top {self.anchors}]']
         weights: Sequence[Optional[Tensor]] = [None] * len(student)
         if self.output == 'boxes':
-            weights = [self._weight(c) for c in certainty]
+            weights = [c * (c >= self.positive_thr) for c in confidence]
         return [
             Pair(*fields, avg_factor)
             for fields in zip(names, student, teacher, weights)
         ]
 
-    def _surest(self, certainty: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
+    def _surest(self, confidence: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
         """The anchors of each image of which the teacher is surest.
 
         Returns:
             Tuple[Tensor, Tensor]: Their index, counted through the levels,
-            and their certainty, both of shape (B, k).
+            and the confidence in them, both of shape (B, k).
         """
-        every = torch.cat([c.flatten(1) for c in certainty], 1)
+        every = torch.cat([c.flatten(1) for c in confidence], 1)
         surest, index = every.topk(min(self.anchors, every.shape[1]), dim=1)
         return index, surest
 
     def _per_anchor(self, levels: Sequence[Tensor]) -> List[Tensor]:
         """Each (B, A * C, H, W) as a view of shape (B, H, W, A, C)."""
-        # The two heads have equal anchors; `check` saw to it.
-        counts = self._teacher_head.prior_generator.num_base_priors
         return [
             level.unflatten(1, (count, -1)).permute(0, 3, 4, 1, 2)
-            for level, count in zip(levels, counts)
+            for level, count in zip(levels, self._anchors)
         ]
 
 
@@ -290,17 +311,25 @@ def _box_code(head: nn.Module) -> dict:
         norm_on_bbox=getattr(head, 'norm_on_bbox', None))
 
 
-def _best_probability(scores: Tensor, head: nn.Module) -> Tensor:
-    """Probability of the likeliest foreground class, shape (B, H, W, A)."""
-    if is_kind(head, _GIVES_PROBABILITIES):
-        return scores.float().amax(-1)
-    if activation_of(head) == 'sigmoid':
-        return scores.amax(-1).float().sigmoid()
+def best_probability(levels: Sequence[Tensor], form: str) -> List[Tensor]:
+    """The probability of the likeliest foreground class.
+
+    Args:
+        levels (Sequence[Tensor]): Scores, (..., C).
+        form (str): ``'sigmoid'`` or ``'softmax'`` logits, or
+            ``'probabilities'``.
+
+    Returns:
+        list[Tensor]: Shape (...) each.
+    """
+    if form == 'probabilities':
+        return [scores.float().amax(-1) for scores in levels]
+    if form == 'sigmoid':
+        return [scores.amax(-1).float().sigmoid() for scores in levels]
     # mmdet keeps the background last.
-    return scores.float().softmax(-1)[..., :-1].amax(-1)
+    return [scores.float().softmax(-1)[..., :-1].amax(-1) for scores in levels]
 
 
-def _to_logits(scores: Tensor, head: nn.Module) -> Tensor:
-    if is_kind(head, _GIVES_PROBABILITIES):
-        return torch.logit(scores.float(), eps=1e-6)
-    return scores
+def _logit(levels: Sequence[Tensor]) -> List[Tensor]:
+    """The logits of probabilities."""
+    return [torch.logit(level.float(), eps=1e-6) for level in levels]

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from mmw2s.registry import KNOWLEDGE
 from mmw2s.utils.fields import check_choice, check_integer, check_seed
 from mmw2s.utils.text import plural
-from ..teacher_view import TeacherView
+from ..teacher_outputs import TeacherOutputs
 from .adapter import ChannelAdapters, random_projection
-from .base import Captured, Knowledge, Pair
+from .base import Knowledge, Pair, Recorded
 
 __all__ = ['FPNFeatures']
 
@@ -20,7 +20,7 @@ class FPNFeatures(Knowledge):
     """Feature maps of a named module, level by level.
 
     Each level of each call is a pair of maps of shape (B, C, H, W). Levels of
-    one stride, which on the same pictures are maps of one size, are paired;
+    one stride, which on the same images are maps of one size, are paired;
     those that only one model has are left out.
 
     Maps of different channels are compared, by default, in the space of the
@@ -78,17 +78,20 @@ class FPNFeatures(Knowledge):
                 'diffusion models')
         super().check(student, teacher)
 
-    def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
+    def pairs(self, recorded: Recorded, outputs: TeacherOutputs) -> List[Pair]:
         pairs = []
-        for ours, theirs in zip(captured[self.module],
-                                view[self.teacher_module]):
-            student = _maps(self.module, ours.output)
-            teacher = _maps(self.teacher_module, theirs.output)
+        for student_call, teacher_call in zip(recorded[self.module],
+                                              outputs[self.teacher_module]):
+            student = _maps(self.module, student_call.output)
+            teacher = _maps(self.teacher_module, teacher_call.output)
             for i, j in self._common_levels(student, teacher):
                 name = f'{self.module}[{i}]'
                 if i != j:
                     name += f' ({self.teacher_module}[{j}])'
-                pairs.append(self._fitted(i, name, student[i], teacher[j]))
+                pair = Pair(name, student[i], teacher[j])
+                if student[i].shape != teacher[j].shape:
+                    pair = self._fitted(i, pair)
+                pairs.append(pair)
         return pairs
 
     def _common_levels(self, student: Sequence[Tensor],
@@ -105,9 +108,9 @@ class FPNFeatures(Knowledge):
         if len(student) == len(teacher) == 1:
             return [(0, 0)]
         common, free = [], list(range(len(teacher)))
-        for i, ours in enumerate(student):
+        for i, maps in enumerate(student):
             for j in free:
-                if ours.shape[2:] == teacher[j].shape[2:]:
+                if maps.shape[2:] == teacher[j].shape[2:]:
                     common.append((i, j))
                     free.remove(j)
                     break
@@ -127,32 +130,33 @@ class FPNFeatures(Knowledge):
                 f'{len(teacher)}')
         return common
 
-    def _fitted(self, level: int, name: str, student: Tensor,
-                teacher: Tensor) -> Pair:
+    def _fitted(self, level: int, pair: Pair) -> Pair:
         """The two maps at one size and with one number of channels."""
-        ours, theirs = student.shape[1], teacher.shape[1]
+        name, student, teacher = pair[:3]
+        channels, wanted = student.shape[1], teacher.shape[1]
         if student.shape[2:] != teacher.shape[2:]:
             self._tell(
                 name, f'{name}: the teacher\'s maps are brought from '
                 f'{_sizes([teacher])} to the student\'s {_sizes([student])} '
                 '(in the first batch)')
             teacher = _resize(teacher, student.shape[2:])
-        if ours == theirs:
+        if channels == wanted:
             return Pair(name, student, teacher)
         trained = self.adapters is not None
         self._tell(
-            'channels', f'{name}: the student\'s maps have {ours} channels, '
-            f'the teacher\'s {theirs}; ' +
+            'channels',
+            f'{name}: the student\'s maps have {channels} channels, '
+            f'the teacher\'s {wanted}; ' +
             ('a trained convolution brings the student\'s to the teacher\'s '
              'channels' if trained else 'a random projection brings the wider '
              'ones to the others\' channels'))
         if trained:
-            weight = self.adapters.weight(level, student, theirs)
+            weight = self.adapters.weight(level, student, wanted)
             return Pair(name, student, teacher, adapter=weight)
-        if ours > theirs:
-            student = self._project(level, student, theirs)
+        if channels > wanted:
+            student = self._project(level, student, wanted)
         else:
-            teacher = self._project(level, teacher, ours)
+            teacher = self._project(level, teacher, channels)
         return Pair(name, student, teacher)
 
     def _project(self, level: int, maps: Tensor, channels: int) -> Tensor:

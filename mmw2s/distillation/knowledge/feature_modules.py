@@ -4,7 +4,7 @@ from typing import Optional
 
 from torch import nn
 
-from mmw2s.registry import is_kind
+from mmw2s.utils.kinds import is_kind
 
 __all__ = ['feature_knowledge', 'feature_module']
 

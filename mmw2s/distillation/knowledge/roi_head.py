@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from mmw2s.registry import KNOWLEDGE
 from mmw2s.utils.fields import check_choice
-from ..teacher_view import TeacherView
-from .base import Captured, Knowledge, Pair
+from ..teacher_outputs import TeacherOutputs
+from .base import Knowledge, Pair, Recorded
 from .box_code import box_code, code_size
 from .feature_modules import feature_knowledge
 
@@ -98,44 +98,60 @@ class RoIHeadOutputs(Knowledge):
     @property
     def teacher_modules(self) -> Tuple[str, ...]:
         """What gives the maps that the teacher's RoI head looks at."""
-        return (self._their_maps, )
+        return (self._teacher_maps, )
 
     # -- before training -------------------------------------------------
 
     def check(self, student: nn.Module, teacher: nn.Module) -> None:
         """Compare kinds, classes and box codes of the RoI heads."""
-        ours, theirs = self.modules_of(student, teacher)
-        self._features = feature_knowledge(student, teacher)
-        self._refuse_unreadable(f'student\'s {self.module}', ours)
-        self._refuse_unreadable(f'teacher\'s {self.teacher_module}', theirs)
-        if self.output == 'masks' and ours.share_roi_extractor:
+        roi_heads = self.modules_of(student, teacher)
+        features = feature_knowledge(student, teacher)
+        for whose, roi_head in zip(
+            (f'student\'s {self.module}', f'teacher\'s {self.teacher_module}'),
+                roi_heads):
+            self._refuse_unreadable(whose, roi_head, features)
+        if self.output == 'masks' and roi_heads[0].share_roi_extractor:
             raise ValueError(
                 f'the student\'s {self.module} has no mask_roi_extractor of '
                 'its own, so that the RoIs of its masks cannot be read: give '
                 'it one, or leave the masks out')
-        heads, their_heads = self._heads(ours), self._heads(theirs)
-        last = len(their_heads) - 1
-        self._their_stages = [min(i, last) for i in range(len(heads))]
-        for head, i in zip(heads, self._their_stages):
-            self._refuse_other_head(head, their_heads[i])
-        staged = isinstance(getattr(ours, self._branch.head), nn.ModuleList)
+        heads, teacher_heads = map(self._heads, roi_heads)
+        for head, i in zip(heads, self._stages_of_teacher(*roi_heads)):
+            self._refuse_other_head(head, teacher_heads[i], features)
+
+    def bind(self, student: nn.Module, teacher: nn.Module) -> None:
+        """Note the stages of the heads, and where their inputs come from."""
+        roi_head, self._teacher_head = self.modules_of(student, teacher)
+        self._features = feature_knowledge(student, teacher)
+        self._teacher_stages = self._stages_of_teacher(roi_head,
+                                                       self._teacher_head)
+        heads = getattr(roi_head, self._branch.head)
+        suffixes = ['']
+        if isinstance(heads, nn.ModuleList):
+            suffixes = [f'.{i}' for i in range(len(heads))]
         self._stages = []
-        for suffix in [f'.{i}' for i in range(len(heads))] if staged else ['']:
+        for suffix in suffixes:
             head = f'{self.module}.{self._branch.head}{suffix}'
             self._stages.append(
                 (f'{self.module}.{self._branch.extractor}{suffix}', head,
                  f'{head}.{self._branch.loss}'))
-        self._stage_weights = getattr(ours, 'stage_loss_weights', [1.])
-        self._their_head = theirs
+        self._stage_weights = getattr(roi_head, 'stage_loss_weights', [1.])
         with_neck = getattr(teacher, 'neck', None) is not None
-        self._their_maps = 'neck' if with_neck else 'backbone'
+        self._teacher_maps = 'neck' if with_neck else 'backbone'
+
+    def _stages_of_teacher(self, student: nn.Module,
+                           teacher: nn.Module) -> List[int]:
+        """The stage of the teacher's RoI head for each of the student's."""
+        last = len(self._heads(teacher)) - 1
+        return [min(i, last) for i in range(len(self._heads(student)))]
 
     def _heads(self, roi_head: nn.Module) -> List[nn.Module]:
         """The head of each stage."""
         heads = getattr(roi_head, self._branch.head)
         return list(heads) if isinstance(heads, nn.ModuleList) else [heads]
 
-    def _refuse_unreadable(self, whose: str, roi_head: nn.Module) -> None:
+    def _refuse_unreadable(self, whose: str, roi_head: nn.Module,
+                           features: str) -> None:
         known = {'stage', 'x', 'rois', 'pos_inds', 'bbox_feats'}
         forward = getattr(roi_head, self._branch.forward, None)
         if getattr(roi_head, self._branch.head, None) is None or \
@@ -145,7 +161,7 @@ class RoIHeadOutputs(Knowledge):
                 f'with a {self._branch.head} on RoI features alone, as those '
                 'of Faster, Mask and Cascade R-CNN: RoIHeadOutputs cannot '
                 f'read its {self.output}. Distil features instead '
-                f'({self._features})')
+                f'({features})')
         for head in self._heads(roi_head) if self.output != 'masks' else []:
             if getattr(head, 'custom_activation', False) or \
                     getattr(head.loss_cls, 'use_sigmoid', False) or \
@@ -154,7 +170,7 @@ class RoIHeadOutputs(Knowledge):
                     f'the {whose} has a {type(head).__name__} with '
                     f'{type(head.loss_cls).__name__}, whose scores are no '
                     'softmax with the background as the last class. Distil '
-                    f'features instead ({self._features})')
+                    f'features instead ({features})')
             has_deltas = getattr(head, 'with_reg', False) and hasattr(
                 head.bbox_coder, 'stds')
             if self.output == 'boxes' and not has_deltas:
@@ -167,40 +183,41 @@ class RoIHeadOutputs(Knowledge):
                     f'whose boxes are of {code_size(head)} numbers; deltas '
                     'are compared of boxes of 4 alone: leave the boxes out')
 
-    def _refuse_other_head(self, ours: nn.Module, theirs: nn.Module) -> None:
+    def _refuse_other_head(self, student: nn.Module, teacher: nn.Module,
+                           features: str) -> None:
         self._refuse_difference(
-            'classes', ours.num_classes, theirs.num_classes,
+            'classes', student.num_classes, teacher.num_classes,
             'RoIs are compared class by class. Use a teacher trained on the '
             'student\'s classes, or distil features only '
-            f'({self._features})')
+            f'({features})')
         if self.output == 'boxes':
             self._refuse_difference(
-                'box code', _box_code(ours), _box_code(theirs),
+                'box code', _box_code(student), _box_code(teacher),
                 'box deltas are only comparable in one code. Give both heads '
                 'the same bbox_coder, or leave the boxes out')
 
     # -- every step ------------------------------------------------------
 
-    def calls_needed(self, captured: Captured) -> Dict[str, int]:
-        return {self._their_maps: 1}
+    def calls_needed(self, recorded: Recorded) -> Dict[str, int]:
+        return {self._teacher_maps: 1}
 
-    def pairs(self, captured: Captured, view: TeacherView) -> List[Pair]:
+    def pairs(self, recorded: Recorded, outputs: TeacherOutputs) -> List[Pair]:
         pairs, divisors = [], []
         pair_of = getattr(self, f'_{self.output}')
         for i, (extractor, head, loss) in enumerate(self._stages):
-            if not captured[head]:
+            if not recorded[head]:
                 break  # no proposal was left for this stage
             # The last: samplers such as OHEM's use the head before.
-            ours = captured[head][-1].output
-            scores = ours if isinstance(ours, Tensor) else ours[0]
+            given = recorded[head][-1].output
+            scores = given if isinstance(given, Tensor) else given[0]
             count = len(scores)
-            maps, rois = _latest(captured, extractor, 1, count)[:2]
+            maps, rois = _latest(recorded, extractor, 1, count)[:2]
             labels = scores.new_zeros(0, dtype=torch.long)
             if count > 0:  # otherwise the loss is not called
                 at = self._branch.labels
-                labels = _latest(captured, loss, at, count)[at]
+                labels = _latest(recorded, loss, at, count)[at]
             student, teacher, weight, divisor = pair_of(
-                ours, self._on_rois(maps, rois, i, view), labels)
+                given, self._on_rois(maps, rois, i, outputs), labels)
             name = f'{head}.{self.output}'
             if student.shape != teacher.shape:
                 raise ValueError(
@@ -225,59 +242,60 @@ class RoIHeadOutputs(Knowledge):
         return averaged.clamp(min=1)
 
     def _on_rois(self, maps: Sequence[Tensor], rois: Tensor, stage: int,
-                 view: TeacherView) -> Dict[str, Tensor]:
+                 outputs: TeacherOutputs) -> Dict[str, Tensor]:
         """What the teacher's RoI head makes of the student's RoIs."""
-        theirs = view[self._their_maps][0].output
-        if len(theirs[0]) != len(maps[0]):
+        teacher_maps = outputs[self._teacher_maps][0].output
+        if len(teacher_maps[0]) != len(maps[0]):
             raise ValueError(
                 f'the student\'s {self.module} looks at {len(maps[0])} '
                 f'images, the teacher\'s {self.teacher_module} at '
-                f'{len(theirs[0])}: RoIs cannot be handed over between them. '
+                f'{len(teacher_maps[0])}: RoIs cannot be handed over between them. '
                 f'Distil features instead ({self._features})')
-        forward = getattr(self._their_head, self._branch.forward)
+        forward = getattr(self._teacher_head, self._branch.forward)
         fields: Dict[str, Any] = dict(rois=rois)
         if 'stage' in _fields(forward):
-            fields['stage'] = self._their_stages[stage]
+            fields['stage'] = self._teacher_stages[stage]
 
         def look() -> Dict[str, Tensor]:
             # mmcv has no RoIAlign in bfloat16, and RoIs are rounded to the
             # maps' precision.
             exact = [
-                m.float() if m.dtype == torch.bfloat16 else m for m in theirs
+                m.float() if m.dtype == torch.bfloat16 else m
+                for m in teacher_maps
             ]
             return forward(x=exact, **fields)
 
         key = (self.module, self.teacher_module, self._branch.forward, stage)
-        return view.memo(key, lambda: view.run(look))
+        return outputs.memo(key, lambda: outputs.run(look))
 
-    def _scores(self, ours: Sequence, theirs: Dict[str, Tensor],
+    def _scores(self, student_out: Sequence, teacher_out: Dict[str, Tensor],
                 labels: Tensor) -> tuple:
-        student = ours[0]
-        return student, theirs['cls_score'], None, _count(
+        student = student_out[0]
+        return student, teacher_out['cls_score'], None, _count(
             len(student), student)
 
-    def _boxes(self, ours: Sequence, theirs: Dict[str, Tensor],
+    def _boxes(self, student_out: Sequence, teacher_out: Dict[str, Tensor],
                labels: Tensor) -> tuple:
         student, teacher = (
             deltas.unflatten(1, (-1, 4))
-            for deltas in (ours[1], theirs['bbox_pred']))
-        weight = theirs['cls_score'].float().softmax(-1)[:, :-1]
+            for deltas in (student_out[1], teacher_out['bbox_pred']))
+        weight = teacher_out['cls_score'].float().softmax(-1)[:, :-1]
         if teacher.shape[1] == 1:
             weight = weight.sum(-1, keepdim=True)
         return student, teacher, weight, weight.sum()
 
-    def _masks(self, ours: Tensor, theirs: Dict[str, Tensor],
+    def _masks(self, student_out: Tensor, teacher_out: Dict[str, Tensor],
                labels: Tensor) -> tuple:
         of_each = torch.arange(len(labels), device=labels.device)
         student, teacher = (
             masks[of_each, labels].unsqueeze(-1)
-            for masks in (ours, theirs['mask_preds']))
+            for masks in (student_out, teacher_out['mask_preds']))
         return student, teacher, None, _count(student.numel(), student)
 
 
-def _latest(captured: Captured, name: str, at: int, count: int) -> tuple:
+def _latest(recorded: Recorded, name: str, at: int, count: int) -> tuple:
     """Inputs of the latest call whose input ``at`` is of ``count`` RoIs."""
-    for call in reversed(captured[name]):
+    for call in reversed(recorded[name]):
         if len(call.inputs) > at and len(call.inputs[at]) == count:
             return call.inputs
     raise ValueError(

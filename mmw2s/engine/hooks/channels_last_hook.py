@@ -4,8 +4,8 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from mmw2s.compatibility import mmcv_operators
-from mmw2s.engine.inner_model import inner_model
+from mmw2s.utils.unwrap_model import unwrap_model
+from mmw2s.utils.versions import mmcv_operators
 
 __all__ = ['ChannelsLastHook']
 
@@ -32,7 +32,7 @@ class ChannelsLastHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Convert the model in place, before training or evaluation."""
-        model = inner_model(runner.model)
+        model = unwrap_model(runner.model)
         operators = mmcv_operators(model)
         if operators:
             raise ValueError(

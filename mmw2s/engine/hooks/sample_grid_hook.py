@@ -6,9 +6,9 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from mmw2s.engine.inner_model import inner_model
 from mmw2s.models.diffusion.grid import image_grid
 from mmw2s.utils.fields import check_integer, check_seed
+from mmw2s.utils.unwrap_model import unwrap_model
 
 __all__ = ['SampleGridHook']
 
@@ -43,7 +43,7 @@ class SampleGridHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Refuse a model that cannot generate images."""
-        model = inner_model(runner.model)
+        model = unwrap_model(runner.model)
         if not hasattr(model, 'sample'):
             raise ValueError(
                 f'SampleGridHook needs a model that generates images, such as '
@@ -55,5 +55,5 @@ class SampleGridHook(Hook):
                         metrics: Optional[Dict[str, float]] = None) -> None:
         """Generate the images and log them."""
         seeds = range(self.seed, self.seed + self.num)
-        images = inner_model(runner.model).sample(seeds)
+        images = unwrap_model(runner.model).sample(seeds)
         runner.visualizer.add_image('samples', image_grid(images), runner.iter)

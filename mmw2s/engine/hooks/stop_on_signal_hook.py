@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from mmw2s.engine.checkpoints import save_resumable
 from mmw2s.engine.run_guard import guard, note_batches_trained
-from mmw2s.registry import check_fields
+from mmw2s.utils.building import check_fields
 
 __all__ = ['RunEnded', 'StopOnSignalHook', 'end_at_once']
 

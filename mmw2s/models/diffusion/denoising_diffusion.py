@@ -7,7 +7,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from mmw2s.compatibility import require
+from mmw2s.utils.versions import require
 from .checks import check_parts
 from .fixed_noise import fixed_noise, fixed_timesteps
 from .prediction_type import convert, min_snr_weight, target_of

@@ -12,7 +12,7 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from mmw2s.registry import is_kind
+from mmw2s.utils.kinds import is_kind
 from .fixed_noise import draw_noise, generators
 from .prediction_type import PREDICTION_TYPES, target_of
 

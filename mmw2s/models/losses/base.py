@@ -1,6 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 from abc import ABCMeta, abstractmethod
-from typing import Optional, Sequence, Union
+from typing import NoReturn, Optional, Sequence, Union
 
 import torch
 from torch import Tensor, nn
@@ -171,12 +171,11 @@ def label_of_each_sample(target: Tensor, logits: Tensor) -> Tensor:
         f'{tuple(target.shape)} of {target.dtype}')
 
 
-def check_map(x: Tensor) -> None:
+def refuse_map(x: Tensor) -> NoReturn:
     """Refuse a tensor that is no batch of feature maps.
 
     Raises:
-        ValueError: If ``x`` is not of shape (B, C, H, W).
+        ValueError: With its shape.
     """
-    if x.dim() != 4:
-        raise ValueError('feature maps should be of shape (B, C, H, W), but '
-                         f'got {tuple(x.shape)}')
+    raise ValueError('feature maps should be of shape (B, C, H, W), but '
+                     f'got {tuple(x.shape)}')

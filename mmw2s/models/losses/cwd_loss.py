@@ -7,7 +7,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from mmw2s.utils.fields import check_number
-from .base import AvgFactor, DistillationLoss, check_map, expand_weight
+from .base import AvgFactor, DistillationLoss, expand_weight, refuse_map
 
 
 @MODELS.register_module()
@@ -52,7 +52,8 @@ class CWDLoss(DistillationLoss):
     def compute(self, student: Tensor, teacher: Tensor,
                 weight: Optional[Tensor], avg_factor: Optional[AvgFactor],
                 temperature: float) -> Tensor:
-        check_map(student)
+        if student.dim() != 4:
+            refuse_map(student)
         batch, channels, height, width = student.shape
         maps = [student / temperature, teacher / temperature]
         if weight is not None:

@@ -1,12 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-from typing import Optional
+from typing import List, Optional, Sequence
 
 import torch
 from mmengine.registry import MODELS
 from torch import Tensor
 
 from mmw2s.utils.fields import check_flag, check_number
-from .base import AvgFactor, DistillationLoss, check_map, expand_weight
+from .base import AvgFactor, DistillationLoss, expand_weight, refuse_map
 
 
 @MODELS.register_module()
@@ -62,29 +62,35 @@ class PKDLoss(DistillationLoss):
         self.dims = (2, 3) if per_image else (0, 2, 3)
         self.eps = eps
 
-    def _standardize(self, x: Tensor, weight: Optional[Tensor]) -> Tensor:
-        if weight is None:
-            centered = x - x.mean(self.dims, keepdim=True)
-            var = centered.square().mean(self.dims, keepdim=True)
-        else:
+    def _standardized(self, maps: Sequence[Tensor],
+                      weight: Optional[Tensor]) -> List[Tensor]:
+        """Each of the maps with mean 0 and variance 1 in every channel."""
+        if weight is not None:
             total = weight.sum(self.dims, keepdim=True)
             # An image whose weights are all 0 does not count in the loss, but
             # its mean and variance must be finite.
             share = weight / total.masked_fill(total == 0, 1.)
-            centered = x - (share * x).sum(self.dims, keepdim=True)
-            var = (share * centered.square()).sum(self.dims, keepdim=True)
-        return centered * torch.rsqrt(var + self.eps)
+        results = []
+        for x in maps:
+            if weight is None:
+                centered = x - x.mean(self.dims, keepdim=True)
+                var = centered.square().mean(self.dims, keepdim=True)
+            else:
+                centered = x - (share * x).sum(self.dims, keepdim=True)
+                var = (share * centered.square()).sum(self.dims, keepdim=True)
+            results.append(centered * torch.rsqrt(var + self.eps))
+        return results
 
     def compute(self, student: Tensor, teacher: Tensor,
                 weight: Optional[Tensor], avg_factor: Optional[AvgFactor],
                 temperature: None) -> Tensor:
-        check_map(student)
+        if student.dim() != 4:
+            refuse_map(student)
         batch, _, height, width = student.shape
         if weight is not None:
             weight = expand_weight(weight, (batch, 1, height, width))
-        gap = self._standardize(student, weight) - self._standardize(
-            teacher, weight)
-        loss = gap.square().mean(1, keepdim=True)
+        student, teacher = self._standardized((student, teacher), weight)
+        loss = (student - teacher).square().mean(1, keepdim=True)
         if weight is None:
             total = loss.numel()
         else:

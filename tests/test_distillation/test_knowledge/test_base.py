@@ -4,8 +4,8 @@ import torch
 from builders import TinyModel
 from torch import nn
 
-from mmw2s.distillation.capture import Call
 from mmw2s.distillation.knowledge import Knowledge
+from mmw2s.distillation.recorder import Call
 
 
 def test_the_teachers_module_is_the_students_unless_another_is_named():

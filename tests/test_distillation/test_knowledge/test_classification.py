@@ -1,17 +1,18 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 import torch
-from builders import TinyModel, view_of
+from builders import TinyModel, losses_of, view_of
 from mmpretrain.models import ConformerHead
 from mmpretrain.structures import DataSample
 from tiny_classifiers import CLASSES, batch, build, classifier
 from torch import nn
 
-from mmw2s.distillation import Capture, FrozenTeacher
+from mmw2s.distillation import FrozenTeacher, Recorder
 from mmw2s.distillation.distiller import Distiller
 from mmw2s.distillation.knowledge import ClassLogits, HiddenFeatures
 from mmw2s.distillation.knowledge.classification import _as_maps
 from mmw2s.distillation.terms import build_terms
+from mmw2s.profiling.dry_run import noted_pairs
 from mmw2s.registry import SCHEDULES
 
 VIT = dict(
@@ -84,14 +85,13 @@ def distil(tmp_path):
         distiller = Distiller(model, teacher, terms,
                               SCHEDULES.build(dict(type='Constant', value=1.)))
         distiller.bind(100, 10)
-        distiller.set_progress(0)
+        distiller.attach()
+        distiller.step(0)
         inputs, plain = batch()
-        samples = samples or plain
-        measured = []
-        task = model(inputs, samples, mode='loss')
-        losses = distiller.losses(inputs, samples, task, measured)
+        with noted_pairs(distiller) as noted:
+            _, losses = losses_of(model, inputs, samples or plain)
         distiller.remove()
-        return measured[0].pair, losses, model, teacher
+        return noted['loss_kd_logits'][0].pair, losses, model, teacher
 
     return step
 
@@ -252,16 +252,16 @@ def test_equal_models_have_nothing_to_tell_each_other(tmp_path, head):
     cfg = classifier(type=head)
     teacher = teacher_of(cfg, tmp_path / 'teacher.pth')
     student = build(cfg).eval()  # statistics as the teacher's
+    student.training = True
     student.load_state_dict(teacher.model.state_dict())
     terms = build_terms(
         [dict(knowledge=dict(type='ClassLogits'), loss=dict(type='KDLoss'))])
     distiller = Distiller(student, teacher, terms,
                           SCHEDULES.build(dict(type='Constant', value=1.)))
     distiller.bind(100, 10)
-    distiller.set_progress(0)
-    inputs, samples = batch()
-    task = student(inputs, samples, mode='loss')
-    loss = distiller.losses(inputs, samples, task)['loss_kd_logits']
+    distiller.attach()
+    distiller.step(0)
+    loss = student(*batch(), mode='loss')['loss_kd_logits']
     assert loss.item() == pytest.approx(0, abs=1e-6)
 
 
@@ -429,8 +429,9 @@ def hidden(tmp_path):
         model = build(student).train()
         teacher = teacher_of(teacher, tmp_path / 'teacher.pth')
         knowledge.check(model, teacher.model)
+        knowledge.bind(model, teacher.model)
         inputs = torch.randn(2, 3, *size)
-        capture = Capture(model, [module], 'student')
+        capture = Recorder(model, [module], 'student')
         capture.open()
         model(inputs, mode='tensor')
         captured = capture.close()

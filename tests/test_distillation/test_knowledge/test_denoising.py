@@ -1,15 +1,16 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 import torch
+from builders import losses_of
 from mmengine.registry import MODELS
 from tiny_diffusion import batch, build, diffusion
 from torch.testing import assert_close
 
 from mmw2s.distillation import FrozenTeacher
-from mmw2s.distillation.defaults import default_distill
 from mmw2s.distillation.distiller import Distiller
 from mmw2s.distillation.knowledge import (Denoising, DenoisingFeatures,
                                           FPNFeatures, HiddenFeatures)
+from mmw2s.distillation.recipes import default_distill
 from mmw2s.distillation.schedules import Constant
 from mmw2s.distillation.terms import build_terms
 from mmw2s.models.diffusion import convert, min_snr_weight
@@ -27,11 +28,11 @@ def distil(student, teacher, entries=(KD, ), seed=5, count=4):
     distiller = Distiller(student, frozen, build_terms(list(entries)),
                           Constant(1.))
     distiller.bind(10, 10)
-    distiller.set_progress(0)
+    distiller.attach()
+    distiller.step(0)
     inputs, samples = batch(count)
     torch.manual_seed(seed)
-    task = student.train()(inputs, samples, mode='loss')
-    losses = distiller.losses(inputs, samples, task)
+    _, losses = losses_of(student.train(), inputs, samples)
     distiller.remove()
     torch.manual_seed(seed)
     noise, t = torch.randn_like(inputs), torch.randint(100, (count, ))
@@ -155,15 +156,15 @@ def test_the_teachers_denoiser_runs_once_and_no_deeper_than_needed(
 
 def test_no_random_number_is_drawn(monkeypatch):
     states = []
-    losses = Distiller.losses
+    join = Distiller._after_forward
 
     def watched(*args):
         states.append(torch.get_rng_state())
-        found = losses(*args)
+        found = join(*args)
         states.append(torch.get_rng_state())
         return found
 
-    monkeypatch.setattr(Distiller, 'losses', watched)
+    monkeypatch.setattr(Distiller, '_after_forward', watched)
     distil(build(diffusion(8)), build(diffusion(8), 1), [KD, FEATURES])
     assert torch.equal(*states)
 

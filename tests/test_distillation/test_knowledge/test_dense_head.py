@@ -1,6 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import copy
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +8,7 @@ from mmdet.models import TOODHead
 from tiny_heads import ATSS, FCOS, GFL, RETINA, SOFTMAX, TOOD
 
 from mmw2s.distillation.knowledge import DenseHeadOutputs
-from mmw2s.distillation.knowledge.dense_head import _best_probability
+from mmw2s.distillation.knowledge.dense_head import _logit, best_probability
 
 HEADS = dict(retinanet=RETINA, fcos=FCOS, atss=ATSS, gfl=GFL)
 
@@ -122,10 +121,10 @@ def test_without_positives_the_divisor_is_1_an_image(pair_of):
 def divisor(probability, anchors=100_000, images=2):
     """Of a teacher that gives one probability to all anchors."""
     knowledge = DenseHeadOutputs()
-    knowledge._teacher_head = SimpleNamespace(use_sigmoid_cls=True)
     logit = torch.logit(torch.tensor(probability))
     scores = logit.expand(images, anchors // images, 1, 1, 1)
-    return knowledge._certainty([scores])[1].item()
+    confidence = best_probability([scores], 'sigmoid')
+    return knowledge._positives(confidence).item()
 
 
 def test_a_teacher_that_is_sure_of_nothing_does_not_count_for_all():
@@ -153,8 +152,8 @@ def test_scores_and_boxes_share_what_is_made_of_the_teachers_scores(confident):
     scores = DenseHeadOutputs('scores')
     pairs, captured, view = pairs_of(scores, *confident)
     boxes = DenseHeadOutputs('boxes')
-    boxes.check(confident[0], confident[1].model)
-    boxes._certainty = None  # would be called
+    boxes.bind(confident[0], confident[1].model)
+    boxes._confidence = None  # would be called
     assert boxes.pairs(captured, view)[0].avg_factor is pairs[0].avg_factor
 
 
@@ -208,6 +207,7 @@ def test_the_surest_anchors_are_taken_without_copying_the_levels(confident):
     _, captured, view = pairs_of(DenseHeadOutputs(), *confident)
     knowledge = DenseHeadOutputs(anchors=4)
     knowledge.check(confident[0], confident[1].model)
+    knowledge.bind(confident[0], confident[1].model)
     largest = captured['bbox_head'][0].output[0][0].numel()
     made = []
 
@@ -260,12 +260,7 @@ def test_a_head_that_descends_from_toods_gives_probabilities_too(
 
 
 def test_logits_of_tood_stay_finite_at_0_and_1():
-    from mmw2s.distillation.knowledge.dense_head import _to_logits
-
-    class TOODHead:
-        pass
-
-    logits = _to_logits(torch.tensor([0., 1., 0.5]), TOODHead())
+    logits, = _logit([torch.tensor([0., 1., 0.5])])
     assert torch.isfinite(logits).all() and logits[2] == 0
 
 
@@ -277,7 +272,7 @@ def test_the_background_of_a_softmax_head_is_no_class(pair_of):
     scores = flat(view['bbox_head'][0].output[0], 3)
     best = scores.softmax(-1)[..., :2].amax(-1)
     assert torch.allclose(pairs[0].avg_factor, best.sum())
-    found = _best_probability(pairs[0].teacher, teacher.model.bbox_head)
+    found, = best_probability([pairs[0].teacher], 'softmax')
     assert torch.allclose(found.flatten(1), best[:, :found[0].numel()])
 
 
@@ -303,6 +298,7 @@ def test_levels_with_different_numbers_of_anchors_are_read():
     model = build(ssd)
     knowledge = DenseHeadOutputs()
     knowledge.check(model, model)
+    knowledge.bind(model, model)
     outputs = model.bbox_head([torch.rand(2, 8, s, s) for s in (8, 4, 2)])
     levels = knowledge._per_anchor(outputs[0])
     assert [tuple(level.shape[1:]) for level in levels] == [(8, 8, 4, 3),

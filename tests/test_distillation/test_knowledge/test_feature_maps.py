@@ -6,9 +6,9 @@ from builders import build, pairs_of, teacher_of
 from mmengine.logging import MMLogger
 from toys import retinanet
 
-from mmw2s.distillation.capture import Call
 from mmw2s.distillation.knowledge import FPNFeatures
 from mmw2s.distillation.knowledge.feature_maps import _maps
+from mmw2s.distillation.recorder import Call
 
 
 @pytest.fixture(scope='module')

@@ -143,6 +143,7 @@ def test_the_teacher_proposes_nothing_and_looks_once_for_scores_and_boxes(
     _, captured, view = run(models, 'faster')
     boxes = RoIHeadOutputs('boxes')
     boxes.check(student, teacher.model)
+    boxes.bind(student, teacher.model)
     boxes.pairs(captured, view)
     for handle in handles:
         handle.remove()
@@ -291,6 +292,7 @@ def test_later_stages_that_had_no_proposals_have_no_pair(models, monkeypatch):
     _, captured, view = run(models, 'cascade')
     knowledge = RoIHeadOutputs()
     knowledge.check(student, teacher.model)
+    knowledge.bind(student, teacher.model)
     for name in captured:
         if '.2' in name:
             captured[name] = []

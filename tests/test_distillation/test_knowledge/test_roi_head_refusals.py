@@ -6,8 +6,8 @@ from tiny_two_stage import (c4, cascade_rcnn, faster_rcnn, mask_rcnn,
                             pairs_in_training)
 from toys import retinanet
 
-from mmw2s.distillation.capture import Call
 from mmw2s.distillation.knowledge import RoIHeadOutputs
+from mmw2s.distillation.recorder import Call
 
 
 def refusal(student, teacher, **fields):

@@ -9,7 +9,7 @@ import torch
 from mmengine.runner import Runner
 from tiny_classifiers import NORM, classifier, run_config
 
-from mmw2s.analysis.record import EVENTS
+from mmw2s.records.files import EVENTS
 
 CAFFE = dict(mean=[100., 110., 120.], std=[50., 60., 70.], to_rgb=True)
 MIXED = dict(

@@ -12,7 +12,7 @@ from tiny_classifiers import NORM, run_config
 from torch import nn
 from works_with import train
 
-from mmw2s.analysis.record import EVENTS
+from mmw2s.records.files import EVENTS
 
 FORMS = {
     'of branches': lambda batch: dict(batch, inputs=dict(sup=batch['inputs'])),

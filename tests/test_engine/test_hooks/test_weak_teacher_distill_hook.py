@@ -20,8 +20,8 @@ from toys import retinanet, run_config, write_pictures
 from works_with import train as train_watched
 
 import mmw2s
-from mmw2s.analysis.record import EVENTS
 from mmw2s.engine import WeakTeacherDistillHook
+from mmw2s.records.files import EVENTS
 
 NEVER = dict(type='At', iter=10**6)
 
@@ -123,8 +123,8 @@ def test_at_strength_0_training_is_bit_equal_and_the_teacher_never_runs(
     # From iteration 1000 on, so the schedule is 0 now but not for good.
     later = dict(
         type='Linear', start=0., end=1., begin=1000, length=10, unit='iter')
-    monkeypatch.setattr('mmw2s.distillation.teacher_view.TeacherView._run',
-                        forbidden)
+    monkeypatch.setattr(
+        'mmw2s.distillation.teacher_outputs.TeacherOutputs._run', forbidden)
     hooked = train(
         run_config(
             pictures,

@@ -4,14 +4,14 @@ import pytest
 import torch
 from works_with import distilling, make_teacher, train
 
-from mmw2s.distillation.teacher_view import TeacherView
+from mmw2s.distillation.teacher_outputs import TeacherOutputs
 
 CAFFE = dict(mean=[103.5, 116.3, 123.7], std=[1., 1., 1.], bgr_to_rgb=False)
 
 
 def seen_by_both(cfg, monkeypatch):
     """The pixels that student and teacher are given, step by step."""
-    seen, look = [], TeacherView._predict
+    seen, look = [], TeacherOutputs._predict
 
     def note(view):
         pixels = []
@@ -25,7 +25,7 @@ def seen_by_both(cfg, monkeypatch):
         seen.append((pixels[0], pixels[1].flip(1)))
         look(view)
 
-    monkeypatch.setattr(TeacherView, '_predict', note)
+    monkeypatch.setattr(TeacherOutputs, '_predict', note)
     train(cfg)
     return seen
 

@@ -21,9 +21,9 @@ from mmengine.runner import FlexibleRunner
 from toys import retinanet
 from works_with import distilling, find, hooks_on, train
 
-from mmw2s.analysis.record import EVENTS
 from mmw2s.engine import WeakTeacherDistillHook
 from mmw2s.engine.launch import shut_down_processes
+from mmw2s.records.files import EVENTS
 
 HERE = osp.dirname(osp.abspath(__file__))
 TESTS = osp.dirname(osp.dirname(HERE))

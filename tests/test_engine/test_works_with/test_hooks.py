@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from works_with import distilling, find, hooks_on, train
 
-from mmw2s.analysis.record import EVENTS
+from mmw2s.records.files import EVENTS
 
 
 @HOOKS.register_module()

@@ -7,9 +7,9 @@ from mmengine.registry import MODELS
 from tiny_diffusion import batch, build, diffusion
 from torch.testing import assert_close
 
-from mmw2s import compatibility
 from mmw2s.models.diffusion.fixed_noise import fixed_timesteps
 from mmw2s.models.diffusion.prediction_type import PREDICTION_TYPES
+from mmw2s.utils import versions
 
 DIT = dict(
     type='diffusers.DiTTransformer2DModel',
@@ -286,7 +286,7 @@ def test_a_transformer_opens_in_diffusers(tmp_path):
 
 
 def test_a_missing_diffusers_is_told_with_what_to_install(monkeypatch):
-    monkeypatch.setattr(compatibility.importlib.util, 'find_spec',
+    monkeypatch.setattr(versions.importlib.util, 'find_spec',
                         lambda name: None)
     with pytest.raises(ImportError, match=r'pip install "mmw2s\[diffusion\]"'):
         MODELS.build(diffusion())

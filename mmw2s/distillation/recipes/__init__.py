@@ -1,0 +1,14 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from .base import (Recipe, default_distill, default_schedule, default_stop,
+                   default_temperature, find_recipe)
+from .classification import ClassificationRecipe
+from .comparable import same_number_of_classes, why_incomparable
+from .detection import DetectionRecipe
+from .diffusion import DiffusionRecipe
+
+__all__ = [
+    'ClassificationRecipe', 'DetectionRecipe', 'DiffusionRecipe', 'Recipe',
+    'default_distill', 'default_schedule', 'default_stop',
+    'default_temperature', 'find_recipe', 'same_number_of_classes',
+    'why_incomparable'
+]

@@ -1,0 +1,178 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""What the plug-and-play form ``teacher=...`` alone stands for.
+
+A recipe knows one kind of model and gives the fields of the hook that are
+left out. Another kind is another file, or a class in a user's project.
+"""
+from typing import Any, List, Optional, Sequence, Tuple, Type
+
+from torch import nn
+
+from mmw2s.distillation.knowledge import Knowledge
+from mmw2s.distillation.knowledge.feature_modules import feature_module
+from mmw2s.registry import RECIPES
+
+__all__ = [
+    'Recipe', 'default_distill', 'default_schedule', 'default_stop',
+    'default_temperature', 'find_recipe', 'modules', 'nothing_known'
+]
+
+
+class Recipe:
+    """The fields of ``WeakTeacherDistillHook`` for one kind of model.
+
+    Subclasses say which models they are for, and what is distilled. What they
+    do not override is the same for all models.
+
+    Attributes:
+        knowledge (tuple[type]): What only models of this kind distill. A
+            model of which it is distilled is taken for one of this kind.
+        warmup, hold, decay (float): Shares of the run in which the strength
+            rises to 1, stays there, and falls to 0.
+
+    Example:
+        >>> @RECIPES.register_module()
+        ... class SegmentorRecipe(Recipe):
+        ...
+        ...     def matches(self, student):
+        ...         return is_kind(student, 'BaseSegmentor')
+        ...
+        ...     def distill(self, student, teacher, other_classes=None):
+        ...         knowledge = dict(type='FPNFeatures', module='backbone')
+        ...         return [dict(knowledge=knowledge,
+        ...                      loss=dict(type='PKDLoss', loss_weight=6.))]
+    """
+
+    knowledge: Tuple[Type[Knowledge], ...] = ()
+    # Full up to 15 % of the run and 0 at 30 %, for a teacher holds a student
+    # back that comes close to it. See docs/results.md.
+    warmup, hold, decay = 0.02, 0.13, 0.15
+
+    def matches(self, student: nn.Module) -> bool:
+        """Whether it is for this model, of which wrappers are taken off."""
+        raise NotImplementedError
+
+    def distill(self,
+                student: nn.Module,
+                teacher: nn.Module,
+                other_classes: Optional[str] = None) -> List[dict]:
+        """The field ``distill``, see :func:`default_distill`."""
+        raise NotImplementedError
+
+    def schedule(self) -> dict:
+        """The field ``schedule``: a warm-up, full for a while, a decay."""
+        return dict(
+            type='WarmupHoldDecay',
+            warmup=self.warmup,
+            hold=self.hold,
+            decay=self.decay,
+            unit='run')
+
+    def stop(self, has_validation: bool, max_iters: int,
+             comparable: bool) -> dict:
+        """The field ``stop``, see :func:`default_stop`."""
+        if not comparable:
+            return dict(type='At', iter=max_iters // 2)
+        return dict(
+            type='SurpassTeacher' if has_validation else 'SurpassOnTrain')
+
+
+def find_recipe(
+    student: nn.Module, terms: Sequence[Any] = ()) -> Optional[Recipe]:
+    """The recipe for a model, None where there is none.
+
+    Those that were registered last, such as a user's own, are asked first.
+
+    Args:
+        student (nn.Module): The inner model.
+        terms (Sequence[Term]): What is distilled, where that is known.
+            Defaults to none.
+    """
+    recipes = [kind() for kind in reversed(RECIPES.module_dict.values())]
+    for recipe in recipes:
+        if any(isinstance(term.knowledge, recipe.knowledge) for term in terms):
+            return recipe
+    return next((r for r in recipes if r.matches(student)), None)
+
+
+def default_distill(student: nn.Module,
+                    teacher: nn.Module,
+                    other_classes: Optional[str] = None) -> List[dict]:
+    """The ``distill`` field for the kind of model that the student is.
+
+    Args:
+        student (nn.Module): The inner model.
+        teacher (nn.Module): The teacher's. Of a detector, what it cannot be
+            compared with is left out and said in the log, such as the scores
+            of another kind of head or of other classes.
+        other_classes (str, optional): How the names of their classes
+            differ, see :func:`~mmw2s.distillation.class_matching.
+            class_difference`. Defaults to None, where they do not.
+
+    Raises:
+        ValueError: If nothing is known about that kind of model, or nothing
+            of it can be compared with the teacher.
+    """
+    recipe = find_recipe(student)
+    if recipe is None:
+        raise ValueError(nothing_known(student))
+    return recipe.distill(student, teacher, other_classes)
+
+
+def default_schedule(student: nn.Module, terms: Sequence[Any] = ()) -> dict:
+    """The ``schedule`` field: a warm-up, full for a while, then a decay to 0.
+
+    Args:
+        student (nn.Module): The inner model.
+        terms (Sequence[Term]): What is distilled. A model whose
+            ``ClassLogits`` are, is a classifier. Defaults to none.
+    """
+    return (find_recipe(student, terms) or Recipe()).schedule()
+
+
+def default_temperature() -> dict:
+    """From 6 to 1 over the first half of the run."""
+    return dict(type='Linear', start=6., end=1., length=0.5, unit='run')
+
+
+def default_stop(has_validation: bool,
+                 max_iters: int,
+                 comparable: bool = True,
+                 student: Optional[nn.Module] = None) -> dict:
+    """Surpass the teacher in validation, or in training without one.
+
+    Args:
+        has_validation (bool): Whether the run validates.
+        max_iters (int): Its length.
+        comparable (bool): Whether the teacher can be scored on the run's
+            data, see :func:`why_incomparable`. If it cannot, the middle
+            of the run is the end, which is where the others give up too.
+            Defaults to True.
+        student (nn.Module, optional): The inner model, whose recipe may
+            answer otherwise. Defaults to None.
+    """
+    recipe = None if student is None else find_recipe(student)
+    return (recipe or Recipe()).stop(has_validation, max_iters, comparable)
+
+
+def nothing_known(student: nn.Module) -> str:
+    """Why there is no default, with a module of the student to begin from."""
+    head = getattr(student, 'bbox_head', None) or getattr(
+        student, 'head', None)
+    # Without a module of a known name, what there is to choose from.
+    module = feature_module(student) or '<one of ' + ', '.join(
+        name for name, _ in student.named_children()) + '>'
+    return (
+        f'no default distillation is known for a {type(student).__name__}'
+        f'{f" with a {type(head).__name__}" if head is not None else ""}: '
+        'give the hook a "distill" field, e.g. distill=[dict(knowledge=dict('
+        f'type="FPNFeatures", module="{module}"), loss=dict(type="PKDLoss", '
+        'loss_weight=10.))], or of a classifier distill=[dict(knowledge=dict('
+        'type="ClassLogits", module=<what gives logits>), loss=dict('
+        'type="KDLoss", loss_weight=3.))]')
+
+
+def modules(student: str, teacher: str, usual: str) -> dict:
+    """The fields of a knowledge that name modules, where they have to."""
+    named = {} if student == usual else dict(module=student)
+    return named if teacher == student else dict(named, teacher_module=teacher)

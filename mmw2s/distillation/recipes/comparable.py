@@ -1,0 +1,78 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""What of a student and a teacher can be compared."""
+import logging
+from typing import List, Optional, Sequence
+
+from mmengine.logging import print_log
+from torch import nn
+
+from mmw2s.distillation.class_matching import num_classes
+from mmw2s.distillation.failures import is_of_the_machine, is_told
+from mmw2s.distillation.knowledge.rpn import needs_proposals
+from mmw2s.registry import KNOWLEDGE
+
+__all__ = ['comparable_entries', 'same_number_of_classes', 'why_incomparable']
+
+
+def comparable_entries(entries: Sequence[dict], student: nn.Module,
+                       teacher: nn.Module,
+                       other_classes: Optional[str]) -> List[dict]:
+    """The entries that the teacher fits; the log says why others do not."""
+    fitting, reasons = [], []
+    for entry in entries:
+        knowledge = KNOWLEDGE.build(entry['knowledge'])
+        try:
+            knowledge.check(student, teacher)
+            if knowledge.by_class and other_classes:
+                raise ValueError(other_classes)
+        except Exception as error:  # heads that are not known lack a lot
+            if is_of_the_machine(error):
+                raise
+            bare = '' if is_told(error) else f'{type(error).__name__}: '
+            reasons.append(f'{entry["knowledge"]["type"]}: {bare}{error}')
+        else:
+            fitting.append(entry)
+    if not fitting:
+        raise ValueError('the teacher cannot be compared with the student. ' +
+                         '; '.join(reasons))
+    for reason in reasons:
+        print_log(
+            f'The default distillation goes without {reason}.',
+            logger='current',
+            level=logging.WARNING)
+    return fitting
+
+
+def why_incomparable(student: nn.Module,
+                     teacher: nn.Module,
+                     same_names: bool = True) -> Optional[str]:
+    """What keeps the two from being scored on the same data, or None.
+
+    Args:
+        student (nn.Module): The inner model.
+        teacher (nn.Module): The teacher's.
+        same_names (bool): Whether their classes have the same names, as far
+            as is known. Defaults to True.
+    """
+    if not same_names or not same_number_of_classes(student, teacher):
+        return 'knows other classes, or in another order'
+    if needs_proposals(teacher) and not needs_proposals(student):
+        return ('has no rpn_head, and the proposals that it would need '
+                'instead are not among the data of this student')
+    return None
+
+
+def same_number_of_classes(student: nn.Module, teacher: nn.Module) -> bool:
+    """Whether two models, as far as they tell, know as many classes."""
+    counts = {num_classes(_head(model)) for model in (student, teacher)}
+    return None in counts or len(counts) == 1
+
+
+def _head(model: nn.Module) -> Optional[nn.Module]:
+    model = getattr(model, 'roi_head', model)
+    heads = (
+        getattr(model, name, None)
+        for name in ('bbox_head', 'head', 'mask_head', 'panoptic_head'))
+    head = next((head for head in heads if head is not None), None)
+    # The stages of a cascade.
+    return head[-1] if isinstance(head, nn.ModuleList) else head

@@ -1,0 +1,238 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""What the teacher makes of a batch, computed when it is asked for."""
+from contextlib import contextmanager, nullcontext
+from types import MappingProxyType
+from typing import (Any, Callable, ContextManager, Dict, Hashable, Iterator,
+                    List, Mapping, Optional, Sequence)
+
+import torch
+from mmengine.utils import is_seq_of
+from torch import Tensor, nn
+
+from mmw2s.utils.rng import preserved_rng
+from .batch import images_of, samples_of
+from .failures import retold
+from .input_mapping import InputMapping
+from .recorder import Call, EnoughRecorded, Recorder
+from .teacher import FrozenTeacher
+from .whole_forward import WholeForward
+
+__all__ = ['TeacherOutputs']
+
+
+class TeacherOutputs:
+    """What the teacher makes of one batch, computed when first asked for.
+
+    Args:
+        teacher (FrozenTeacher): The teacher.
+        recorder (Recorder): Watches the teacher's modules.
+        mapping (InputMapping): From the student's input to the teacher's.
+        inputs (Tensor): The student's input, shape (B, C, H, W).
+        data_samples (Any): The batch's data samples, in any form.
+        until (Mapping[str, int]): Number of calls of each module that are
+            asked for. The forward ends with the last of them. Defaults to none.
+        whole (bool): Whether the forward goes on to its end, and is refused
+            if its calls are not those of ``until``. Defaults to False.
+        training_form (Sequence[str]): Modules of the teacher whose own
+            ``training`` flag is up during the forward, their children's not.
+            Some heads give decoded boxes otherwise.
+    """
+
+    def __init__(
+        self,
+        teacher: FrozenTeacher,
+        recorder: Recorder,
+        mapping: InputMapping,
+        inputs: Any,
+        data_samples: Any,
+        until: Mapping[str, int] = MappingProxyType({}),
+        whole: bool = False,
+        training_form: Sequence[str] = ()) -> None:
+        self._teacher = teacher
+        self._recorder = recorder
+        self._mapping = mapping
+        self._student_inputs = inputs if isinstance(inputs, Tensor) else \
+            images_of(inputs)
+        self._given_samples = self._data_samples = data_samples
+        if isinstance(data_samples, Mapping) or is_seq_of(
+                data_samples, Mapping):
+            self._data_samples = samples_of(data_samples,
+                                            len(self._student_inputs))
+        self._until = until
+        self._training_form = training_form
+        self._whole = whole
+        self._inputs: Optional[Tensor] = None
+        self._calls: Optional[Dict[str, List[Call]]] = None
+        self._memo: Dict[Hashable, Any] = {}
+
+    def memo(self, key: Hashable, compute: Callable[..., Any], *args:
+             Any) -> Any:
+        """What ``compute(*args)`` gives, once a batch for each ``key``."""
+        if key not in self._memo:
+            self._memo[key] = compute(*args)
+        return self._memo[key]
+
+    @property
+    def data_samples(self) -> Any:
+        """The batch's data samples, one for each image, where there are."""
+        is_list = isinstance(self._data_samples, (list, tuple))
+        return self._data_samples if is_list else None
+
+    @property
+    def inputs(self) -> Tensor:
+        """The batch as the teacher is given it, shape (B, C, H, W)."""
+        if self._inputs is None:
+            self._inputs = self._student_inputs
+            if not self._mapping.is_identity:
+                self._inputs = self._mapping(self._inputs, self._data_samples)
+        return self._inputs
+
+    def __getitem__(self, name: str) -> List[Call]:
+        """The calls of the teacher's module ``name`` on this batch."""
+        if self._calls is None:
+            self._calls = self._run_whole() if self._whole else \
+                self._run(self._predict)
+        return self._calls[name]
+
+    def through(self, forward: Callable[[], Any]) -> Dict[str, List[Call]]:
+        """The calls of the teacher's modules in a forward of one's own.
+
+        For a teacher that should see something else than the batch, such as
+        the noisy images that a diffusion model has made of it. There is one
+        forward a batch, the first that was asked for.
+        """
+        if self._calls is None:
+            self._calls = self._run(forward)
+        return self._calls
+
+    @torch.no_grad()
+    def _run(self, forward: Callable[[], Any]) -> Dict[str, List[Call]]:
+        teacher, precision = self._teacher, self._autocast()
+        heads = [
+            teacher.model.get_submodule(name) for name in self._training_form
+        ]
+        with teacher.stopwatch, precision:
+            self._recorder.open(self._until)
+            for head in heads:
+                head.training = True
+            try:
+                forward()
+            except EnoughRecorded:
+                pass
+            finally:
+                for head in heads:
+                    head.training = False
+                calls = self._recorder.close()
+        missing = [
+            n for n, count in self._until.items() if len(calls[n]) < count
+        ]
+        if missing:
+            raise RuntimeError(
+                f'the teacher {teacher.name} calls '
+                f'{", ".join(missing)} less often than the student does: '
+                'their outputs cannot be paired call by call. Name another '
+                'module in the knowledge')
+        return calls
+
+    @torch.no_grad()
+    def _run_whole(self) -> Dict[str, List[Call]]:
+        teacher = self._teacher
+        with teacher.stopwatch, self._autocast(), \
+                training_flag_up(teacher.model, self._training_form):
+            look = WholeForward(teacher.model, teacher.name, self._recorder)
+            return look.calls(self._predict_on, self.inputs,
+                              self._data_samples, self._until)
+
+    def _predict(self) -> None:
+        # Not mode='tensor', in which mmdet calls the forward of its heads past
+        # their hooks. Of predict only what is asked for is reached, no
+        # post-processing.
+        try:
+            self._teacher.model(
+                self.inputs, self._data_samples, mode='predict')
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f'the teacher {self._teacher.name} cannot take the data '
+                f'samples of the run ({type(error).__name__}: {error}), '
+                f'which are a {type(self._given_samples).__name__}. Use a '
+                'collate_fn that gives a list of data samples '
+                '(pseudo_collate), or distil feature maps, for which a '
+                'teacher seldom needs them') from error
+        except Exception:
+            with teacher_named(self._teacher):
+                raise
+
+    def _predict_on(self, inputs: Tensor, data_samples: Any) -> None:
+        """The same on a batch that takes the place of its own meanwhile."""
+        own = self._inputs, self._data_samples
+        self._inputs, self._data_samples = inputs, data_samples
+        try:
+            self._predict()
+        finally:
+            self._inputs, self._data_samples = own
+
+    @torch.no_grad()
+    def run(self, function: Callable, *args: Any) -> Any:
+        """What a function of the teacher's makes of given inputs.
+
+        In the teacher's precision, without a graph, and on its clock. To be
+        called after ``outputs[...]``, which begins a batch's measurement.
+        """
+        with self._teacher.stopwatch.more(), self._autocast():
+            return function(*args)
+
+    @torch.no_grad()
+    def task_losses(self) -> Dict[str, Any]:
+        """The teacher's own losses on this batch, as its model gives them.
+
+        Raises:
+            ValueError: If it cannot compute them, for whatever reason but
+                those of the machine.
+        """
+        teacher = self._teacher
+        # Every head, whichever the knowledges name, as the student's are, and
+        # the model itself, by whose flag DETRs add their denoising queries.
+        heads = [
+            name for name, module in teacher.model.named_modules()
+            if hasattr(module, 'loss')
+        ]
+        # A RoI head draws the proposals that it is trained on.
+        with preserved_rng(), self._autocast(), \
+                training_flag_up(teacher.model, heads), \
+                retold(lambda error: (
+                    f'the teacher {teacher.name} cannot compute its losses on '
+                    'a batch that the student has computed its own on '
+                    f'{error}. Use a teacher of the kind of the student, or a '
+                    'stop without training losses, stop=dict(type="At", '
+                    '...)')):
+            return teacher.model(self.inputs, self._given_samples, mode='loss')
+
+    def _autocast(self) -> ContextManager[None]:
+        """The precision that the teacher computes in."""
+        precision = self._teacher.precision
+        if precision is None:
+            return nullcontext()
+        device_type = self._student_inputs.device.type
+        if precision is torch.float32:
+            return torch.autocast(device_type, enabled=False)
+        return torch.autocast(device_type, dtype=precision)
+
+
+def teacher_named(teacher: FrozenTeacher) -> ContextManager[None]:
+    """Say of a failed forward of the teacher whose it is."""
+    return retold(lambda error: (
+        f'the teacher {teacher.name} cannot take the images of the run '
+        f'{error}. Is it for images of another size, or of other channels?'))
+
+
+@contextmanager
+def training_flag_up(model: nn.Module, names: Sequence[str]) -> Iterator[None]:
+    """Within it the named modules alone are in training mode."""
+    modules = [model.get_submodule(name) for name in names]
+    for module in modules:
+        module.training = True
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.training = False

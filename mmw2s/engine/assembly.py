@@ -1,0 +1,149 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""From the fields of the hook to the parts of a distillation, or a refusal."""
+from dataclasses import dataclass
+from typing import Any, Dict, NamedTuple, Optional, Sequence, Union
+
+import torch
+from mmengine._strategy import SingleDeviceStrategy
+from mmengine.runner import Runner
+
+from mmw2s.distillation import class_matching
+from mmw2s.distillation.distiller import Distiller
+from mmw2s.distillation.pipelines import match_pipelines
+from mmw2s.distillation.recipes import (default_distill, default_schedule,
+                                        default_stop, why_incomparable)
+from mmw2s.distillation.stop_rules import StopRule
+from mmw2s.distillation.teacher import FrozenTeacher
+from mmw2s.distillation.terms import build_terms
+from mmw2s.registry import SCHEDULES, STOP_RULES
+from mmw2s.utils.building import owned_by
+from mmw2s.utils.fields import check_number
+from mmw2s.utils.rng import preserved_rng
+from mmw2s.utils.unwrap_model import unwrap_model
+from mmw2s.utils.versions import refuse_bfloat16
+from .run_classes import check_validation, student_classes
+from .run_facts import iters_per_epoch
+
+__all__ = ['Assembly', 'Fields', 'assemble', 'refuse_run']
+
+_HOOK = 'WeakTeacherDistillHook'
+
+
+@dataclass
+class Fields:
+    """The fields of the hook, as its user gave them; see there."""
+    teacher: Union[str, dict]
+    distill: Optional[Sequence[dict]] = None
+    schedule: Optional[dict] = None
+    stop: Optional[dict] = None
+    task_weight: float = 1.0
+
+    def check(self) -> None:
+        """Refuse what is wrong before data sets and models are built."""
+        check_number(f'{_HOOK}.task_weight', self.task_weight, at_least=0)
+        with owned_by(_HOOK):
+            FrozenTeacher.check_cfg(self.teacher)
+        if self.distill is not None:
+            build_terms(self.distill)
+        if self.schedule is not None:
+            SCHEDULES.build(self.schedule, owner=f'{_HOOK}.schedule')
+        if self.stop is not None:
+            STOP_RULES.build(self.stop, owner=f'{_HOOK}.stop')
+
+
+class Assembly(NamedTuple):
+    """The parts of a distillation.
+
+    Attributes:
+        distiller (Distiller): Not attached yet.
+        stop (StopRule): Not bound yet, unless it was given.
+        chosen (dict): All fields but the teacher, with what was left out
+            filled in.
+    """
+    distiller: Distiller
+    stop: StopRule
+    chosen: Dict[str, Any]
+
+
+def refuse_run(runner: Runner) -> None:
+    """Refuse a run of a kind that is known not to work, or was never tried.
+
+    Raises:
+        ValueError: With what works instead.
+    """
+    strategy = getattr(runner, 'strategy', None)
+    # DDP and FSDP descend from it.
+    if strategy is not None and not isinstance(strategy, SingleDeviceStrategy):
+        raise ValueError(
+            'WeakTeacherDistillHook works with SingleDeviceStrategy, '
+            'DDPStrategy and FSDPStrategy, but the run has '
+            f'{type(strategy).__name__}: use one of those, or leave the '
+            'hook out')
+    if getattr(runner.optim_wrapper, 'cast_dtype', None) is torch.bfloat16:
+        refuse_bfloat16(unwrap_model(runner.model))
+
+
+def assemble(fields: Fields,
+             runner: Runner,
+             stop: Optional[StopRule] = None) -> Assembly:
+    """Build teacher, entries, schedule and stop rule, and let them fit.
+
+    Args:
+        fields (Fields): Those of the hook.
+        runner (Runner): The run, about to train.
+        stop (StopRule, optional): One that is built already.
+
+    Raises:
+        ValueError: If teacher, student and run do not fit.
+    """
+    student = unwrap_model(runner.model)
+    with preserved_rng():
+        teacher = FrozenTeacher.from_cfg(fields.teacher, runner.cfg.filename)
+        teacher.follow(student)
+        match_pipelines(teacher, runner, student.data_preprocessor)
+    classes = student_classes(runner, student)
+    distill = fields.distill or default_distill(
+        student, teacher.model,
+        class_matching.class_difference(teacher, classes))
+    terms = build_terms(distill)
+    for term in terms:
+        term.knowledge.match_classes(teacher, classes)
+    schedule = fields.schedule or default_schedule(student, terms)
+    distiller = Distiller(student, teacher, terms, SCHEDULES.build(schedule),
+                          fields.task_weight)
+    distiller.inspects = True
+    same_names = class_matching.check_classes(
+        teacher, classes, any(t.knowledge.by_class for t in terms))
+    why_not = why_incomparable(student, teacher.model, same_names)
+    stop_cfg = fields.stop or default_stop(runner.val_loop is not None,
+                                           runner.max_iters, why_not is None,
+                                           student)
+    stop = stop or STOP_RULES.build(stop_cfg)
+    _refuse_stop(stop, runner, why_not)
+    check_validation(runner, classes, stop.needs_validation)
+    distiller.bind(runner.max_iters, iters_per_epoch(runner))
+    return Assembly(
+        distiller, stop,
+        dict(
+            distill=list(distill),
+            schedule=schedule,
+            stop=stop_cfg,
+            task_weight=fields.task_weight))
+
+
+def _refuse_stop(stop: StopRule, runner: Runner,
+                 why_not: Optional[str]) -> None:
+    """Refuse a rule that lacks what it decides on."""
+    name = type(stop).__name__
+    if stop.needs_validation and runner.val_loop is None:
+        raise ValueError(
+            f'stop={name} decides on validations, but the run has none: '
+            'configure val_dataloader, val_cfg and val_evaluator, or use '
+            'stop=dict(type="SurpassOnTrain")')
+    if why_not and (stop.needs_teacher_score
+                    or stop.train_loss_interval is not None):
+        raise ValueError(
+            f'stop={name} compares the student with its teacher on the '
+            f'run\'s data, but the teacher {why_not}: use '
+            'stop=dict(type="At", ...), or a SurpassTeacher with a number '
+            'as its teacher_score')

@@ -1,0 +1,341 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""A distillation within a run: how it begins, is resumed, and ends."""
+import gc
+import math
+from typing import Any, Dict, Optional
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+
+from mmw2s.distillation.announce import until_when
+from mmw2s.distillation.distiller import Distiller
+from mmw2s.distillation.loss_looks import LossLooks
+from mmw2s.distillation.plausibility import warn_of_odd_settings
+from mmw2s.distillation.stop_rules import At, StopRule
+from mmw2s.distillation.teacher_watch import TeacherWatch
+from mmw2s.engine.scoring import score_teacher
+from mmw2s.records.event_log import EventLog, RunRecord
+from mmw2s.registry import STOP_RULES
+from mmw2s.utils.unwrap_model import unwrap_model
+from .assembly import Assembly, Fields, assemble, refuse_run
+from .finite_losses import FiniteLosses
+from .logged_scalars import drop_scalars, restart_smoothed
+from .run_facts import evaluator_names, iters_per_epoch
+from .step_times import StepTimes, in_ms
+from .target_check import warn_of_targets
+
+__all__ = ['Session', 'refuse_unreached']
+
+
+class Session:
+    """One distillation in one run.
+
+    It is open until a stop is decided. The teacher exists from :meth:`build`
+    to the stop. A resumed run first replays its record and makes up for a
+    validation that it missed; if one of them decides to stop, no teacher is
+    built.
+
+    Args:
+        fields (Fields): Those of the hook.
+        log (EventLog): The run's.
+
+    Attributes:
+        distiller (Distiller, optional): None before :meth:`build` and after
+            the stop.
+        record (RunRecord, optional): What was measured and decided.
+        asks_from (float): The iteration from which :meth:`end_if_due` is to
+            be asked.
+        finite (FiniteLosses): Ends a run that diverges.
+        looks (LossLooks, optional): Compares training losses, for a stop rule
+            that decides on them.
+        chosen (dict): All fields but the teacher, with what was left out
+            filled in.
+        until (str): Until when it is on, in words.
+    """
+
+    def __init__(self, fields: Fields, log: EventLog) -> None:
+        self._fields, self._log = fields, log
+        self.distiller: Optional[Distiller] = None
+        self.record: Optional[RunRecord] = None
+        self.asks_from = math.inf
+        self.finite = FiniteLosses()
+        self.looks: Optional[LossLooks] = None
+        self.chosen: Dict[str, Any] = {}
+        self.until = ''
+        self._is_open = True
+        self._saved: dict = {}
+        self._stop: Optional[StopRule] = None
+        self._watch: Optional[TeacherWatch] = None
+        self._step_times = StepTimes()
+
+    # -- the beginning -----------------------------------------------------
+
+    def resume(self, runner: Runner, saved: dict) -> None:
+        """Take up the record, and decide again what it tells.
+
+        Args:
+            runner (Runner): The resumed run.
+            saved (dict): What the checkpoint holds, see :meth:`state_dict`.
+        """
+        self._saved = saved
+        self.record = self._log.open_decisions(runner.work_dir, runner.iter,
+                                               runner._load_from,
+                                               saved.get('rows'))
+        if self.record.of('stop'):
+            self._stay_off(runner)
+            return
+        for row in self.record.of('teacher'):
+            # Older records do not name the default that was taken: the rule
+            # is then known with the teacher, see `build`.
+            stop_cfg = self._fields.stop or row.get('stop')
+            stop = stop_cfg and STOP_RULES.build(stop_cfg)
+            if stop and (row['metrics'] or not stop.needs_teacher_score):
+                self._bind_stop(runner, stop, row['metrics'])
+                self._watch = self._new_watch(runner)
+                self.decide(runner)
+
+    def _stay_off(self, runner: Runner) -> None:
+        self._is_open = False
+        done = self.record.of('stop')[0]['iter']
+        restart_smoothed(runner.message_hub, runner.iter - done)
+        drop_scalars(runner.message_hub)
+        self._watch = TeacherWatch.of_record(
+            self.record.rows,
+            runner.max_iters,
+            student_best=self._saved.get('student_best'))
+        print_log(
+            f'Distillation was switched off at iteration {done} of '
+            'this run, and stays off.',
+            logger='current')
+
+    def _bind_stop(self, runner: Runner, stop: StopRule,
+                   metrics: dict) -> None:
+        stop.bind(runner.max_iters, iters_per_epoch(runner), metrics)
+        self._stop = stop
+
+    def build(self, runner: Runner) -> None:
+        """Build, check and score the teacher, and attach to the student.
+
+        Raises:
+            ValueError: If teacher, student and run do not fit.
+        """
+        if not self._is_open:
+            return
+        refuse_run(runner)
+        made = assemble(self._fields, runner, self._stop)
+        teacher = made.distiller.teacher
+        # A resumed run goes on against the score that it began with.
+        known = self.record.of('teacher') if self.record else []
+        teacher.check_resumed(known)
+        metrics, seconds = known[0]['metrics'] if known else {}, 0.
+        if made.stop.needs_teacher_score and not metrics:
+            metrics, seconds = score_teacher(teacher, runner,
+                                             made.stop.check_metrics)
+        if made.stop is not self._stop:
+            self._bind_stop(runner, made.stop, metrics)
+        teacher.check_score(self._stop.scores())
+        warn_of_odd_settings(
+            made.distiller.schedule,
+            made.distiller.terms,
+            self._stop,
+            self._fields.stop,
+            is_default_schedule=self._fields.schedule is None)
+        if self.record is None:
+            self.record = self._log.open_decisions(runner.work_dir)
+        if not known:
+            self._note_teacher(runner, made, metrics, seconds)
+        warn_of_targets(runner, metrics)
+        self._attach(made)
+        self._describe(runner)
+        self._watch = self._new_watch(runner)
+        self.distiller.load_state_dict(self._saved)
+        self.decide(runner)
+
+    def _new_watch(self, runner: Runner) -> Optional[TeacherWatch]:
+        return TeacherWatch.of_record(self.record.rows, runner.max_iters,
+                                      getattr(self._stop, 'rule', None))
+
+    def _note_teacher(self, runner: Runner, made: Assembly, metrics: dict,
+                      seconds: float) -> None:
+        teacher, scores = made.distiller.teacher, made.stop.scores()
+        self.record.append(
+            'teacher',
+            runner.iter,
+            name=teacher.name,
+            checkpoint=teacher.checkpoint,
+            metric=scores.get('metric'),
+            score=scores.get('teacher'),
+            metrics=metrics,
+            evaluators=evaluator_names(runner),
+            seconds=seconds,
+            # A default follows from the teacher, which a resumed run need
+            # not build.
+            stop=None if self._fields.stop else made.chosen['stop'],
+            **teacher.fingerprint)
+
+    def _attach(self, made: Assembly) -> None:
+        self.distiller, self.chosen = made.distiller, made.chosen
+        stop = made.stop
+        if stop.train_loss_interval is not None:
+            self.looks = LossLooks(self.distiller, stop.train_loss_interval)
+        self.distiller.attach()
+        # A rule of a user's own may want to be asked in every iteration.
+        is_fixed = type(stop).at in (StopRule.at, At.at)
+        points = (stop.ends_at() if is_fixed else 0,
+                  self.distiller.schedule.zero_from())
+        self.asks_from = min((p for p in points if p is not None),
+                             default=math.inf)
+
+    def _describe(self, runner: Runner) -> None:
+        self.until = until_when(self.distiller.schedule, self._stop,
+                                runner.max_iters, iters_per_epoch(runner))
+        in_full = Config(
+            dict(custom_hooks=[
+                dict(
+                    type='mmw2s.WeakTeacherDistillHook',
+                    teacher=self._fields.teacher,
+                    **self.chosen)
+            ]))
+        print_log(
+            f'Weak-to-strong distillation is on {self.until}. In full:\n'
+            f'{in_full.pretty_text}',
+            logger='current')
+
+    # -- decisions ---------------------------------------------------------
+
+    def end_if_due(self, runner: Runner) -> None:
+        """End it before an iteration, if its time is over."""
+        if self.distiller is None:
+            return
+        reason = self._stop.at(runner.iter)
+        zero_from = self.distiller.schedule.zero_from()
+        if reason is None and zero_from is not None and \
+                runner.iter >= zero_from:
+            reason = 'the schedule has reached 0'
+        if reason is not None:
+            self.end(runner, reason, runner.iter)
+
+    def after_look(self, runner: Runner) -> None:
+        """Decide on the training losses, if they were looked at."""
+        losses = self.looks.take()
+        if losses is not None:
+            self.record.append('train', runner.iter + 1, **losses)
+            self.decide(runner)
+
+    def after_validation(self, runner: Runner,
+                         metrics: Optional[Dict[str, float]]) -> None:
+        """Record a validation, and decide on it."""
+        if self.record is None:  # runner.val() on its own
+            return
+        validation = self._log.validated(runner.iter,
+                                         runner.iter / iters_per_epoch(runner),
+                                         metrics)
+        if self._watch is not None:
+            self._watch.tell(validation)
+        self.decide(runner)
+
+    def decide(self, runner: Runner) -> None:
+        """Let the stop rule see what was recorded since it last looked."""
+        if not self._is_open or self._stop is None:
+            return
+        for row in self.record.unread():
+            reason = self._stop.after(row)
+            if reason is not None:
+                self.end(runner, reason, row['iter'])
+                return
+
+    # -- the end -----------------------------------------------------------
+
+    def end(self, runner: Runner, reason: str, done: int) -> None:
+        """Switch the distillation off for good.
+
+        Args:
+            runner (Runner): The run.
+            reason (str): Why, for the record and the log.
+            done (int): Iterations that were complete when it was decided.
+        """
+        self._is_open = False
+        epoch = done / iters_per_epoch(runner)
+        scores = self._stop.scores()
+        self._step_times.set_point(runner)
+        step_ms, teacher_ms = self._step_times.before, None
+        loss_is_a_sum = False
+        if self.distiller is not None:
+            teacher_ms = self.distiller.teacher.stopwatch.median_ms
+            loss_is_a_sum = self.distiller.loss_is_a_sum
+        self.record.append(
+            'stop',
+            done,
+            epoch=epoch,
+            reason=reason,
+            step_ms=step_ms,
+            teacher_ms=teacher_ms,
+            **scores)
+        restart_smoothed(runner.message_hub, runner.iter - done, loss_is_a_sum)
+        self.close(runner)
+        compared = ', '.join(f'{who} {scores[who]:.4f}'
+                             for who in ('student', 'teacher')
+                             if isinstance(scores.get(who), float))
+        if compared:
+            compared = f' ({scores["metric"]}: {compared})'
+        so_far = self._watch and self._watch.so_far()
+        print_log(
+            f'Distillation is switched off for good at epoch {epoch:.2f}, '
+            f'iteration {done}: {reason}{compared}. A step took '
+            f'{in_ms(step_ms)}, the teacher\'s forward '
+            f'{in_ms(teacher_ms)} of it.' +
+            (f' The teacher: {so_far}.' if so_far else ''),
+            logger='current')
+
+    def close(self, runner: Runner) -> None:
+        """Leave the model as it was found, and free the teacher."""
+        if self.looks is not None:
+            self.looks.remove()
+            self.looks = None
+        if self.distiller is not None:
+            self.distiller.remove()
+            self.distiller = None
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+        drop_scalars(runner.message_hub)
+
+    def tell_step_time(self, runner: Runner) -> None:
+        """Log, once, what a step takes after the stop."""
+        after = self._step_times.after_step(runner)
+        if after is not None:
+            print_log(
+                f'A step took {in_ms(self._step_times.before)} with the '
+                f'teacher and takes {in_ms(after)} since it is gone '
+                f'(median of {self._step_times.window} steps).',
+                logger='current')
+
+    def tell_verdict(self) -> None:
+        """Log, at the end of the run, whether the teacher was a good one."""
+        if self._watch is not None:
+            self._watch.tell_at_the_end()
+
+    def state_dict(self) -> dict:
+        """For a checkpoint: what was learnt and decided so far."""
+        if self.record is None:
+            return {}
+        state = self.distiller.state_dict() if self.distiller else {}
+        return dict(
+            state,
+            rows=list(self.record.rows),
+            student_best=self._watch and self._watch.student_best)
+
+
+def refuse_unreached(runner: Runner) -> None:
+    """End a run whose model is not called as a model.
+
+    Raises:
+        RuntimeError: With what its ``train_step`` should do.
+    """
+    raise RuntimeError(
+        f'the forward of {type(unwrap_model(runner.model)).__name__} in loss '
+        'mode never reached the hook, so nothing is distilled. Its train_step '
+        'should call the model itself (as BaseModel.train_step does), not one '
+        'of its methods')

@@ -1,0 +1,269 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""The cost of distillation in a training step, during and after it."""
+import copy
+import os.path as osp
+import tempfile
+import weakref
+from functools import partial
+from typing import Any, Callable, Dict, List, Sequence, Set, Tuple
+
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from mmw2s.engine.launch import remove_distillation
+from mmw2s.engine.run_facts import describe_run
+from mmw2s.utils.unwrap_model import unwrap_model
+from .memory import allocated_mib, step_peak_mib
+from .rehearsal import Rehearsal, Trained
+from .step_cost import AGAIN, BASELINE, FLOOR, OFF, ON, StepCost
+
+__all__ = ['benchmark']
+
+#: Number of batches, which are loaded once and used in turn. Before anything
+#: is measured, each mode trains once on each: first steps are slow, because
+#: they allocate memory and choose kernels.
+BATCHES = 4
+#: More epochs or iterations than any benchmark takes.
+_FOR_EVER = 10**6
+
+
+def benchmark(cfg: Config, steps: int = 50) -> StepCost:
+    """Measure time and memory of a step, with and without a teacher.
+
+    Two runs are set up in one process: the baseline of the config, and the
+    config at full strength. They differ in nothing else: they share a few
+    batches, which are loaded beforehand, and a seed, and the learning rate
+    is 0.
+
+    There are two phases. Each round of a phase takes one step in each of its
+    modes; the order of the modes rotates from round to round.
+
+    1. Distillation is on. The modes are
+
+       - the baseline;
+       - the baseline with the teacher's forward on the batch, as deep as the
+         knowledges need, but without heads that run on the student's
+         proposals. Nothing is compared. Distillation cannot cost less;
+       - the distilling run.
+
+    2. The distilling run has stopped, as at the end of a schedule. The modes
+       are the baseline again, and the stopped run. The baseline never had a
+       teacher, so a difference would show what is left of it. Both are
+       measured in this phase, so a change of the machine's speed since phase
+       1 does not matter.
+
+    A step includes all hooks but those for logs and checkpoints. With gradient
+    accumulation it is the mean over the steps of an update. The stop rule is
+    left out, because it acts at validations only.
+
+    Args:
+        cfg (Config): A config with a ``WeakTeacherDistillHook``.
+        steps (int): Number of measured rounds in each phase. Defaults to 50.
+
+    Returns:
+        StepCost: The measurements: milliseconds and MiB.
+
+    Raises:
+        ValueError: If the config has no such hook, or ``steps`` is below 1.
+
+    Examples:
+        >>> cfg = Config.fromfile(mmw2s.config('w2s_retinanet_coco.py'))
+        >>> benchmark(cfg, steps=20).print()
+    """
+    if steps < 1:
+        raise ValueError(f'steps should be at least 1, but got {steps}')
+    plain, cfg = _configs(cfg)
+    _warm_up_device()
+    with tempfile.TemporaryDirectory() as folder:
+        empty = allocated_mib()
+        baseline = Rehearsal(plain, osp.join(folder, 'baseline'))
+        baseline.begin()
+        # With gradient accumulation only every n-th step updates weights, and
+        # is longer. So a mode takes n steps in a row, one whole update.
+        count = getattr(baseline.runner.optim_wrapper, '_accumulative_counts',
+                        1)
+        begun = allocated_mib()
+        units = [[batch] * count for batch in baseline.batches(BATCHES)]
+        batches = allocated_mib() - begun
+        for unit in units:
+            baseline.train(unit)
+        with_baseline = allocated_mib()
+
+        distilling = Rehearsal(cfg, osp.join(folder, 'distilling'))
+        hook = distilling.hook
+        hook.fields.schedule = dict(type='Constant', value=1.)
+        hook.fields.stop = dict(type='At', iter=_FOR_EVER)
+        distilling.begin()
+        for unit in units:
+            distilling.train(unit)
+        with_both = allocated_mib()
+        floor = _Floor(baseline, distilling)
+        first = {
+            BASELINE: baseline.train,
+            FLOOR: floor.train,
+            ON: distilling.train
+        }
+        ms, peak_mib = _rounds(first, units, steps)
+
+        watched = _watch(hook.distiller.teacher.model)
+        distilling.train(units[0])
+        hook.session.end(distilling.runner, 'the benchmark goes on without',
+                         distilling.runner.iter)
+        distilling.train(units[0])
+        after_stop = allocated_mib()
+        left = sum(ref() is not None for ref in watched)
+        second = {AGAIN: baseline.train, OFF: distilling.train}
+        for taken, more in zip((ms, peak_mib), _rounds(second, units, steps)):
+            taken.update(more)
+        facts = _facts(baseline, count, floor.shapes)
+    # The memory that each run keeps from step to step, without the batches.
+    # What the stop frees is the memory of the teacher.
+    plain_mib = with_baseline - empty - batches
+    kept = {
+        BASELINE: plain_mib,
+        FLOOR: plain_mib + with_both - after_stop,
+        ON: with_both - with_baseline,
+        AGAIN: plain_mib,
+        OFF: after_stop - with_baseline
+    }
+    return StepCost(
+        ms=ms,
+        peak_mib={
+            mode: kept[mode] + peak
+            for mode, peak in peak_mib.items()
+        },
+        teacher_parts=len(watched),
+        teacher_parts_left=left,
+        facts=facts)
+
+
+def _configs(cfg: Config) -> Tuple[Config, Config]:
+    """The config of the baseline and that of the run, made comparable."""
+    cfg = copy.deepcopy(cfg)
+    # Step times in the log would mix all modes.
+    cfg.log_level = 'WARNING'
+    cfg.train_cfg.update({
+        key: _FOR_EVER
+        for key in ('max_epochs', 'max_iters') if key in cfg.train_cfg
+    })
+    # Weights change how long a step takes, by the number of proposals or by
+    # denormal values. So both students start equal and do not learn.
+    cfg.merge_from_dict({'randomness.seed': 0})
+    if 'optimizer' in cfg.optim_wrapper:
+        cfg.optim_wrapper.optimizer.lr = 0.
+    plain = copy.deepcopy(cfg)
+    try:
+        remove_distillation(plain)
+    except ValueError:
+        raise ValueError('a benchmark measures what WeakTeacherDistillHook '
+                         'costs, but this config has none') from None
+    return plain, cfg
+
+
+class _Floor:
+    """Steps of the baseline, each with a forward of the other run's teacher.
+
+    The teacher runs where it runs in distillation: after the student's
+    forward, in the student's precision, with the student's activations in
+    memory.
+    """
+
+    def __init__(self, baseline: Rehearsal, distilling: Rehearsal) -> None:
+        self._baseline, self._hook = baseline, distilling.hook
+        self._student = unwrap_model(baseline.runner.model)
+        #: Shapes of the batches, as the students see them.
+        self.shapes: Set[Tuple[int, ...]] = set()
+
+    def train(self, batches: Sequence[Any]) -> Trained:
+        handle = self._student.register_forward_hook(
+            self._run_teacher, with_kwargs=True)
+        try:
+            return self._baseline.train(batches)
+        finally:
+            handle.remove()
+
+    def _run_teacher(self, module: nn.Module, args: tuple, kwargs: dict,
+                     output: Any) -> None:
+        batch = dict(zip(('inputs', 'data_samples'), args), **kwargs)
+        distiller = self._hook.distiller
+        until = list(distiller.calls_needed.values())[-1]
+        outputs = distiller.teacher_outputs(batch['inputs'],
+                                            batch.get('data_samples'), until)
+        for name in until:
+            outputs[name]  # outputs are computed on access
+        self.shapes.add(tuple(batch['inputs'].shape))
+
+
+def _rounds(modes: Dict[str, Callable[[Sequence[Any]], Trained]],
+            units: Sequence[Sequence[Any]],
+            steps: int) -> Tuple[Dict[str, List[float]], Dict[str, float]]:
+    """Measure the steps of one phase.
+
+    Args:
+        modes (dict[str, Callable]): Mode -> trains on some batches.
+        units (Sequence[Sequence]): The batches of an update, each used in
+            turn.
+        steps (int): Number of measured rounds.
+
+    Returns:
+        tuple: Mode -> milliseconds of each round; mode -> MiB that a step
+        needs beyond the memory in use before it, the maximum over all units.
+    """
+    names = list(modes)
+    ms: Dict[str, List[float]] = {name: [] for name in names}
+    for i in range(-len(units), steps):
+        unit, first = units[i % len(units)], i % len(names)
+        for name in names[first:] + names[:first]:
+            taken = modes[name](unit).ms
+            if i >= 0:
+                ms[name].append(taken)
+    # Memory is measured in steps of its own: on a CPU the profiler slows them.
+    peak_mib = {
+        name: max(step_peak_mib(partial(train, unit)) for unit in units)
+        for name, train in modes.items()
+    }
+    return ms, peak_mib
+
+
+def _watch(teacher: nn.Module) -> List[weakref.ref]:
+    """Weak references to a teacher's modules, tensors and later outputs."""
+    parts = [
+        weakref.ref(part)
+        for part in (*teacher.modules(), *teacher.parameters(),
+                     *teacher.buffers())
+    ]
+
+    def note(module: nn.Module, inputs: tuple, output: Any) -> None:
+        if isinstance(output, Tensor):
+            parts.append(weakref.ref(output))
+
+    for module in teacher.modules():
+        module.register_forward_hook(note)
+    return parts
+
+
+def _warm_up_device() -> None:
+    # At its first use cuBLAS allocates memory that belongs to no mode.
+    if torch.cuda.is_available():
+        x = torch.ones(8, 8, device='cuda', requires_grad=True)
+        (x @ x).sum().backward()
+
+
+def _facts(baseline: Rehearsal, count: int, shapes: Set[tuple]) -> dict:
+    facts = describe_run(baseline.runner)
+    for key in ('seed', 'max_epochs', 'max_iters', 'iters_per_epoch'):
+        facts.pop(key)  # they are set here, not by the config
+    return dict(
+        facts,
+        torch_num_threads=torch.get_num_threads(),
+        optim_wrapper=type(baseline.runner.optim_wrapper).__name__,
+        accumulative_counts=count,
+        batch_shapes=sorted(shapes))
+
+
+if __name__ == '__main__':  # for "python -m"
+    import sys
+
+    from mmw2s.cli import main
+    main(['benchmark', *sys.argv[1:]])

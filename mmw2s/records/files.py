@@ -1,0 +1,154 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""The two files of a run: their names, and how they are read and written.
+
+What may stand in them is told by :mod:`.events` and :mod:`.history`.
+"""
+import json
+import math
+import numbers
+import os
+import os.path as osp
+from typing import Any, Dict, List, Optional, Sequence
+
+import numpy as np
+import torch
+
+from mmw2s.utils.files import atomic_write
+from .checks import COUNT, shown
+from .metric_names import means_no_ground_truth
+
+__all__ = [
+    'EVENTS', 'FILENAME', 'SCHEMA_VERSION', 'Rows', 'read_record', 'read_rows',
+    'scalar_metrics', 'set_aside', 'write_record'
+]
+
+#: What was measured and decided, of WeakTeacherDistillHook.
+EVENTS = 'w2s_record.jsonl'
+#: The validations with what they had cost, of TimeToTargetHook.
+FILENAME = 'time_to_target.json'
+SCHEMA_VERSION = 1
+
+Rows = List[Dict[str, Any]]
+
+
+def read_rows(path: str) -> Rows:
+    """Read a JSON-lines file.
+
+    A last line without its end was cut short by a kill, and is left out.
+
+    Args:
+        path (str): Path of the file.
+
+    Returns:
+        list[dict]: Its rows; none where there is no such file.
+
+    Raises:
+        ValueError: If any other line is not a row of JSON, naming the file
+            and the line.
+    """
+    rows: Rows = []
+    if not osp.exists(path):
+        return rows
+    with open(path, 'rb') as file:
+        lines = file.read().split(b'\n')
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line.decode('utf-8'))
+            if not isinstance(row, dict):
+                raise ValueError('it is no JSON object')
+        except (ValueError, RecursionError) as error:
+            if number == len(lines):  # nothing, where it was not cut
+                break
+            raise ValueError(
+                f'line {number} of {path} is damaged: {error}') from None
+        rows.append(row)
+    return rows
+
+
+def read_record(path: str) -> dict:
+    """Read a record and check that it is one.
+
+    Args:
+        path (str): Path of the file.
+
+    Returns:
+        dict: Its content, see :class:`mmw2s.engine.hooks.TimeToTargetHook`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not such a record, or one of a later version.
+    """
+    with open(path, encoding='utf-8') as f:
+        try:
+            content = json.load(f)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f'{path} is not valid JSON: {error}') from None
+    version = content.get('schema_version') if isinstance(content,
+                                                          dict) else None
+    if version is None or 'history' not in content:
+        raise ValueError(f'{path} was not written by TimeToTargetHook: it '
+                         'should hold "schema_version" and "history"')
+    if not COUNT.fits(version):
+        raise ValueError(f'{path} has the schema version {shown(version)}, '
+                         'but it should be a whole number')
+    if version > SCHEMA_VERSION:
+        raise ValueError(
+            f'{path} has schema version {version}, but this mmw2s reads up to '
+            f'{SCHEMA_VERSION}: read it with the mmw2s that wrote it')
+    return content
+
+
+def scalar_metrics(metrics: dict) -> Dict[str, Optional[float]]:
+    """The scalars among metrics as floats.
+
+    None stands for what is no score: NaN and infinity, which JSON does not
+    have, and the -1 that COCO's evaluation gives without ground truth.
+    """
+    scalars = {}
+    for name, value in metrics.items():
+        if isinstance(value, (torch.Tensor, np.ndarray)) and \
+                math.prod(value.shape) == 1:
+            value = value.item()
+        if isinstance(value, numbers.Real):  # NumPy's scalars are, too
+            value = float(value)
+            scalars[name] = value if math.isfinite(
+                value) and not means_no_ground_truth(name, value) else None
+    return scalars
+
+
+def write_record(path: str, content: dict) -> None:
+    """Write a record so that a process killed meanwhile leaves the old one."""
+    with atomic_write(path) as f:
+        json.dump(
+            dict(schema_version=SCHEMA_VERSION, **content),
+            f,
+            indent=1,
+            allow_nan=False)
+
+
+def set_aside(
+    folder: str, names: Sequence[str] = (FILENAME, EVENTS)) -> List[str]:
+    """Rename a run's records to ``<name>.<n>.<ext>``.
+
+    Args:
+        folder (str): The run's work_dir.
+        names (Sequence[str]): The records; those of one call share the next n
+            that is free. Defaults to both.
+
+    Returns:
+        list[str]: The new paths of those that there were.
+    """
+
+    def numbered(name: str, n: int) -> str:
+        stem, extension = osp.splitext(name)
+        return osp.join(folder, f'{stem}.{n}{extension}')
+
+    n = 1
+    while any(osp.exists(numbered(x, n)) for x in (FILENAME, EVENTS)):
+        n += 1
+    moved = []
+    for name in names:
+        if osp.lexists(osp.join(folder, name)):
+            moved.append(numbered(name, n))
+            os.replace(osp.join(folder, name), moved[-1])
+    return moved

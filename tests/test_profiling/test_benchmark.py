@@ -1,0 +1,195 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import copy
+import json
+import os.path as osp
+import runpy
+import sys
+import time
+
+import pytest
+from builders import build, save
+from mmengine.optim import OptimWrapper
+from toys import retinanet, run_config, write_pictures
+
+from mmw2s.distillation.teacher import FrozenTeacher
+from mmw2s.distillation.teacher_outputs import TeacherOutputs
+from mmw2s.engine import WeakTeacherDistillHook
+from mmw2s.profiling.benchmark import _configs, benchmark
+from mmw2s.profiling.rehearsal import Rehearsal
+from mmw2s.profiling.step_cost import AGAIN, BASELINE, FLOOR, OFF, ON
+
+TOOL = osp.join(
+    osp.dirname(__file__), '..', '..', 'tools', 'analysis_tools',
+    'benchmark.py')
+BATCHES = 2
+
+
+@pytest.fixture
+def cfg(tmp_path, monkeypatch):
+    """A run with a hook that would stop at once, by itself."""
+    monkeypatch.setattr('mmw2s.profiling.benchmark.BATCHES', BATCHES)
+    (tmp_path / 'data').mkdir()
+    save(build(retinanet(18)), tmp_path / 't.pth')
+    hook = dict(
+        type='WeakTeacherDistillHook',
+        teacher=dict(
+            config=dict(default_scope='mmdet', model=retinanet(18)),
+            checkpoint=str(tmp_path / 't.pth')),
+        stop=dict(type='At', iter=1))
+    return run_config(
+        write_pictures(tmp_path / 'data'),
+        tmp_path / 'run',
+        epochs=1,
+        model=retinanet(18),
+        hooks=[dict(type='ChannelsLastHook'), hook])
+
+
+def test_a_slow_teacher_shows_while_it_is_on_and_not_after_the_stop(
+        cfg, tmp_path, monkeypatch):
+    run = TeacherOutputs._run
+
+    def slow(view, forward):
+        time.sleep(0.3)
+        return run(view, forward)
+
+    monkeypatch.setattr(TeacherOutputs, '_run', slow)
+    before = copy.deepcopy(cfg.to_dict())
+    result = benchmark(cfg, steps=3)
+    assert list(result.ms) == [BASELINE, FLOOR, ON, AGAIN, OFF]
+    assert all(len(ms) == 3 for ms in result.ms.values())
+    least = {mode: min(ms) for mode, ms in result.ms.items()}
+    assert least[FLOOR] > 300 and least[ON] > 300
+    assert least[BASELINE] < 300 and least[AGAIN] < 300 and least[OFF] < 300
+    assert result.teacher_parts > 100 and result.teacher_parts_left == 0
+    assert result.facts['batch_shapes'] == [(2, 3, 64, 64)]
+    assert result.facts['versions']['torch']
+    assert cfg.to_dict() == before and not (tmp_path / 'run').exists()
+
+
+def test_the_students_differ_in_nothing_but_the_hook_and_stand_still(cfg):
+    cfg.randomness.seed = None
+    plain, distilling = _configs(cfg)
+    assert [h.type for h in plain.custom_hooks] == ['ChannelsLastHook']
+    plain.custom_hooks = distilling.custom_hooks
+    assert plain.to_dict() == distilling.to_dict()
+    assert distilling.optim_wrapper.optimizer.lr == 0.
+    assert distilling.randomness.seed == 0
+
+
+def test_with_accumulation_every_mode_gets_a_whole_update(cfg, monkeypatch):
+    cfg.optim_wrapper.update(type='BF16OptimWrapper', accumulative_counts=2)
+    done = dict(step=0, update=0)
+    step, update = Rehearsal._step, OptimWrapper.step
+
+    def counted_step(self, batch):
+        done['step'] += 1
+        return step(self, batch)
+
+    def counted_update(self, **kwargs):
+        done['update'] += 1
+        assert done['step'] % 2 == 0  # the last of its mode
+        return update(self, **kwargs)
+
+    monkeypatch.setattr(Rehearsal, '_step', counted_step)
+    monkeypatch.setattr(OptimWrapper, 'step', counted_update)
+    result = benchmark(cfg, steps=2)
+    units = 2 * BATCHES + 3 * (2 * BATCHES + 2) + 2 + 2 * (2 * BATCHES + 2)
+    assert done == dict(step=2 * units, update=units)
+    assert result.facts['accumulative_counts'] == 2
+    assert result.facts['optim_wrapper'] == 'BF16OptimWrapper'
+
+
+def test_the_bare_forward_goes_no_deeper_than_the_knowledges_need(
+        cfg, monkeypatch):
+    cfg.custom_hooks[1].distill = [
+        dict(
+            knowledge=dict(type='FPNFeatures'),
+            loss=dict(type='PKDLoss', loss_weight=1.))
+    ]
+    reached = []
+    freeze = FrozenTeacher._freeze
+
+    def watched(self):
+        freeze(self)
+        for name in ('neck', 'bbox_head.retina_cls'):
+            self.model.get_submodule(name).register_forward_hook(
+                lambda *_, name=name: reached.append(name))
+
+    monkeypatch.setattr(FrozenTeacher, '_freeze', watched)
+    benchmark(cfg, steps=1)
+    # The first forward of all is looked at to its end, through three levels.
+    assert reached[:4] == ['neck'] + 3 * ['bbox_head.retina_cls']
+    # First steps, rounds and memory of two modes, and that before the stop.
+    forwards = BATCHES + 2 * (2 * BATCHES + 1) + 1
+    assert reached[4:] == ['neck'] * (forwards - 1)
+
+
+def test_a_teacher_that_is_kept_is_seen(cfg, monkeypatch):
+    kept = []
+    detach = WeakTeacherDistillHook._detach
+
+    def leaking(self, runner):
+        if self.distiller is not None:
+            kept.append(next(self.distiller.teacher.model.parameters()))
+        detach(self, runner)
+
+    monkeypatch.setattr(WeakTeacherDistillHook, '_detach', leaking)
+    assert benchmark(cfg, steps=1).teacher_parts_left == 1
+
+
+def test_memory_is_that_of_the_own_run_and_the_teachers_part_goes(cfg):
+    cfg.custom_hooks[1].distill = [
+        dict(
+            knowledge=dict(type='FPNFeatures'),
+            loss=dict(type='PKDLoss', loss_weight=1.))
+    ]
+    peak = benchmark(cfg, steps=1).peak_mib
+    student = sum(p.nbytes for p in build(retinanet(18)).parameters()) / 2**20
+    # Weights of both; the student's gradients, and its momenta.
+    assert peak[BASELINE] > 3 * student
+    assert 0.9 < (peak[FLOOR] - peak[BASELINE]) / student < 1.5
+    assert peak[FLOOR] <= peak[ON] * 1.02
+    assert peak[AGAIN] == pytest.approx(peak[BASELINE], rel=0.02)
+    assert peak[OFF] == pytest.approx(peak[AGAIN], rel=0.02)
+
+
+def test_a_config_without_the_hook_is_refused(cfg):
+    cfg.custom_hooks = []
+    with pytest.raises(ValueError, match='but this config has none'):
+        benchmark(cfg)
+
+
+def test_at_least_one_step_is_asked_for(cfg):
+    with pytest.raises(ValueError, match='steps should be at least 1'):
+        benchmark(cfg, steps=0)
+
+
+def test_the_tool_writes_every_time_into_a_file(cfg, tmp_path, monkeypatch,
+                                                capsys):
+    cfg.dump(str(tmp_path / 'toy.py'))
+    out = tmp_path / 'cost.json'
+    monkeypatch.setattr(sys, 'argv', [
+        TOOL,
+        str(tmp_path / 'toy.py'), '--steps', '2', '--amp', '--out',
+        str(out)
+    ])
+    runpy.run_path(TOOL, run_name='__main__')
+    assert 'after the stop / baseline, again' in capsys.readouterr().out
+    content = json.loads(out.read_text())
+    assert len(content['modes'][OFF]['ms']) == 2
+    assert content['facts']['config'] == 'toy.py'
+    assert content['facts']['optim_wrapper'] == 'BF16OptimWrapper'
+
+
+@pytest.mark.parametrize('argv, message', [
+    (['nowhere.py'], 'mmw2s has no'),
+    (['toy.py', '--cfg-options', 'custom_hooks.1.stop.type=Att'], 'Att'),
+    (['toy.py', '--cfg-options', 'custom_hooks.1.stopx=1'], 'stopx'),
+])
+def test_the_tool_ends_with_one_clear_line(cfg, tmp_path, monkeypatch, argv,
+                                           message):
+    monkeypatch.chdir(tmp_path)
+    cfg.dump('toy.py')
+    monkeypatch.setattr(sys, 'argv', [TOOL, *argv])
+    with pytest.raises(SystemExit, match=f'^benchmark.py: error: .*{message}'):
+        runpy.run_path(TOOL, run_name='__main__')
