@@ -15,12 +15,12 @@ from mmengine.logging import MMLogger, print_log
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from mmw2s.distillation.teacher import FrozenTeacher
+from mmw2s.distillation.teacher_outputs import teacher_named
 from mmw2s.records.files import scalar_metrics
-from .rng import preserved_rng
+from mmw2s.utils.rng import preserved_rng
 from .score_cache import cache_path as _cache_path
 from .score_cache import read_score, write_score
-from .teacher import FrozenTeacher
-from .teacher_outputs import teacher_named
 
 __all__ = ['score_teacher']
 
