@@ -19,6 +19,7 @@ __all__ = ['MODULES', 'NAMES', 'install']
 #: Old module -> new module.
 MODULES = {
     'mmw2s.analysis.operating_band': 'mmw2s.records.operating_band',
+    'mmw2s.analysis.record': 'mmw2s.records.files',
     'mmw2s.analysis.run_facts': 'mmw2s.engine.run_facts',
     'mmw2s.analysis.targets': 'mmw2s.records.targets',
     'mmw2s.cache': 'mmw2s.utils.cache',
@@ -26,19 +27,24 @@ MODULES = {
     'mmw2s.datasets.bccd': 'mmw2s.datasets.converters.bccd',
     'mmw2s.datasets.cifar10': 'mmw2s.datasets.converters.cifar10',
     'mmw2s.datasets.digit_scenes': 'mmw2s.datasets.converters.digit_scenes',
+    'mmw2s.distillation.capture': 'mmw2s.distillation.recorder',
     'mmw2s.distillation.checkpoint': 'mmw2s.utils.checkpoint',
     'mmw2s.distillation.default_weights':
     'mmw2s.distillation.recipes.head_weights',
     'mmw2s.distillation.defaults': 'mmw2s.distillation.recipes',
+    'mmw2s.distillation.record': 'mmw2s.records.event_log',
     'mmw2s.distillation.rng': 'mmw2s.utils.rng',
     'mmw2s.distillation.score_cache': 'mmw2s.engine.score_cache',
     'mmw2s.distillation.scoring': 'mmw2s.engine.scoring',
     'mmw2s.distillation.stopwatch': 'mmw2s.utils.timing',
+    'mmw2s.distillation.teacher_view': 'mmw2s.distillation.teacher_outputs',
     'mmw2s.engine.benchmark': 'mmw2s.profiling.benchmark',
     'mmw2s.engine.clock': 'mmw2s.utils.timing',
     'mmw2s.engine.dry_run': 'mmw2s.profiling.dry_run',
     'mmw2s.engine.inner_model': 'mmw2s.utils.unwrap_model',
     'mmw2s.engine.memory': 'mmw2s.profiling.memory',
+    'mmw2s.engine.missed_validation': 'mmw2s.engine.run_log',
+    'mmw2s.engine.only_one': 'mmw2s.engine.run_log',
     'mmw2s.engine.rehearsal': 'mmw2s.profiling.rehearsal',
     'mmw2s.engine.step_cost': 'mmw2s.profiling.step_cost',
     'mmw2s.evaluation.denoising_loss': 'mmw2s.evaluation.denoising_error',
@@ -53,9 +59,25 @@ NAMES: Dict[str, Dict[str, str]] = {
         'write_cifar10': 'mmw2s.datasets.converters.write_cifar10',
         'write_digit_scenes': 'mmw2s.datasets.converters.write_digit_scenes',
     },
+    'mmw2s.distillation': {
+        'Capture': 'mmw2s.distillation.recorder.Recorder',
+    },
     'mmw2s.distillation.class_matching': {
         'check_validation': 'mmw2s.engine.run_classes.check_validation',
         'student_classes': 'mmw2s.engine.run_classes.student_classes',
+    },
+    'mmw2s.distillation.knowledge': {
+        'Captured': 'mmw2s.distillation.knowledge.Recorded',
+    },
+    'mmw2s.distillation.knowledge.base': {
+        'Captured': 'mmw2s.distillation.knowledge.Recorded',
+    },
+    'mmw2s.distillation.recorder': {
+        'Capture': 'mmw2s.distillation.recorder.Recorder',
+        'EnoughCaptured': 'mmw2s.distillation.recorder.EnoughRecorded',
+    },
+    'mmw2s.distillation.teacher_outputs': {
+        'TeacherView': 'mmw2s.distillation.teacher_outputs.TeacherOutputs',
     },
     'mmw2s.evaluation': {
         'DenoisingLoss': 'mmw2s.evaluation.DenoisingError',

@@ -30,7 +30,8 @@ class TeacherOutputs:
         inputs (Tensor): The student's input, shape (B, C, H, W).
         data_samples (Any): The batch's data samples, in any form.
         until (Mapping[str, int]): Number of calls of each module that are
-            asked for. The forward ends with the last of them. Defaults to none.
+            asked for. The forward ends with the last of them. Defaults to
+            none.
         whole (bool): Whether the forward goes on to its end, and is refused
             if its calls are not those of ``until``. Defaults to False.
         training_form (Sequence[str]): Modules of the teacher whose own

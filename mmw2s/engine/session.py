@@ -21,9 +21,9 @@ from mmw2s.registry import STOP_RULES
 from mmw2s.utils.unwrap_model import unwrap_model
 from .assembly import Assembly, Fields, assemble, refuse_run
 from .finite_losses import FiniteLosses
-from .logged_scalars import drop_scalars, restart_smoothed
+from .logged_scalars import (StepTimes, drop_scalars, in_ms,
+                             restart_smoothed)
 from .run_facts import evaluator_names, iters_per_epoch
-from .step_times import StepTimes, in_ms
 from .target_check import warn_of_targets
 
 __all__ = ['Session', 'refuse_unreached']
@@ -47,7 +47,7 @@ class Session:
         record (RunRecord, optional): What was measured and decided.
         asks_from (float): The iteration from which :meth:`end_if_due` is to
             be asked.
-        finite (FiniteLosses): Ends a run that diverges.
+        finite (FiniteLosses, optional): Ends a run that diverges.
         looks (LossLooks, optional): Compares training losses, for a stop rule
             that decides on them.
         chosen (dict): All fields but the teacher, with what was left out
@@ -60,7 +60,7 @@ class Session:
         self.distiller: Optional[Distiller] = None
         self.record: Optional[RunRecord] = None
         self.asks_from = math.inf
-        self.finite = FiniteLosses()
+        self.finite: Optional[FiniteLosses] = None
         self.looks: Optional[LossLooks] = None
         self.chosen: Dict[str, Any] = {}
         self.until = ''
@@ -180,6 +180,7 @@ class Session:
         stop = made.stop
         if stop.train_loss_interval is not None:
             self.looks = LossLooks(self.distiller, stop.train_loss_interval)
+        self.finite = FiniteLosses()
         self.distiller.attach()
         # A rule of a user's own may want to be asked in every iteration.
         is_fixed = type(stop).at in (StopRule.at, At.at)

@@ -9,9 +9,9 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
 from mmw2s.utils.files import atomic_write
+from .events import earlier_decisions
 from .files import EVENTS, FILENAME, Rows, scalar_metrics, set_aside
-from .history import History
-from .resume import earlier_decisions, earlier_history
+from .history import History, earlier_history
 
 __all__ = ['EventLog', 'RunRecord']
 

@@ -5,13 +5,14 @@ The rows are in a JSON-lines file. Each checkpoint has the rows so far, too. If
 one of the two is damaged, the decisions are read from the other.
 """
 import json
+import os.path as osp
 from typing import Any, Optional, Tuple
 
 from .checks import (COUNT, LOSS, MAYBE_NUMBER, MAYBE_TEXT, METRICS, NUMBER,
                      TEXT, misfit, shown)
-from .files import Rows
+from .files import EVENTS, Rows, find_record, give_up, read_rows, warn
 
-__all__ = ['check_rows', 'longer']
+__all__ = ['check_rows', 'earlier_decisions', 'longer']
 
 _FIELDS = dict(
     teacher=dict(
@@ -113,6 +114,66 @@ def longer(recorded: Rows, saved: Rows,
                            f'{recorded[number]["iter"]}, but the checkpoint, '
                            f'of iteration {iteration}, does not hold it')
     return max(saved, recorded, key=len), None
+
+
+def earlier_decisions(work_dir: str,
+                      iteration: int,
+                      checkpoint: Optional[str] = None,
+                      saved: Optional[Rows] = None) -> Rows:
+    """The rows up to ``iteration``, of the record or of the checkpoint.
+
+    Rows beyond it belong to a future that is trained anew. Of the two the
+    longer is taken. A record that is damaged, or is another run's, is set
+    aside with a warning.
+
+    Args:
+        work_dir (str): Of the resumed run.
+        iteration (int): At which it is resumed.
+        checkpoint (str, optional): The file from which it is resumed.
+        saved (list[dict], optional): The rows in the checkpoint; None if it
+            was saved without them.
+    """
+    path = find_record(EVENTS, work_dir, checkpoint)
+    recorded: Rows = []
+    problem = None
+    if saved is not None:
+        try:
+            check_rows(saved, 'the checkpoint\'s rows')
+        except ValueError as error:
+            warn(f'{error}. They are not used')
+            saved = None
+    if osp.lexists(path):
+        try:
+            recorded = read_rows(path)
+            check_rows(recorded, path)
+        except (OSError, ValueError) as error:
+            recorded, problem = [], str(error)
+    else:
+        problem = f'{path} does not exist'
+    recorded = [row for row in recorded if row['iter'] <= iteration]
+    rows = recorded
+    if saved is not None and problem is None:
+        rows, differs = longer(recorded, saved, iteration)
+        if differs is not None:
+            problem = f'{path} is another run\'s or was changed: {differs}'
+        elif len(recorded) < len(saved):
+            warn(f'{path} lacks {len(saved) - len(recorded)} of the '
+                 f'{len(saved)} rows that the checkpoint holds: they are '
+                 'taken from it')
+    elif problem is None and not recorded:
+        problem = f'{path} has no row up to iteration {iteration}'
+    if problem is None:
+        return rows
+    problem += give_up(path, work_dir)
+    if saved is not None:
+        warn(f'{problem}. What was decided before is taken from the '
+             f'checkpoint, which holds {len(saved)} rows')
+        return saved
+    warn(f'{problem}. The checkpoint does not hold what was decided either: '
+         'the run distils from here on, as one that has just been given the '
+         'hook. If it had been switched off, end this run, put its record '
+         f'back as {osp.join(work_dir, EVENTS)} and resume again')
+    return []
 
 
 def _text(row: dict) -> str:

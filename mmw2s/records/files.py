@@ -4,6 +4,7 @@
 What may stand in them is told by :mod:`.events` and :mod:`.history`.
 """
 import json
+import logging
 import math
 import numbers
 import os
@@ -12,14 +13,16 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 import torch
+from mmengine.logging import print_log
 
 from mmw2s.utils.files import atomic_write
 from .checks import COUNT, shown
 from .metric_names import means_no_ground_truth
 
 __all__ = [
-    'EVENTS', 'FILENAME', 'SCHEMA_VERSION', 'Rows', 'read_record', 'read_rows',
-    'scalar_metrics', 'set_aside', 'write_record'
+    'EVENTS', 'FILENAME', 'SCHEMA_VERSION', 'Rows', 'find_record', 'give_up',
+    'read_record', 'read_rows', 'scalar_metrics', 'set_aside', 'warn',
+    'write_record'
 ]
 
 #: What was measured and decided, of WeakTeacherDistillHook.
@@ -152,3 +155,30 @@ def set_aside(
             moved.append(numbered(name, n))
             os.replace(osp.join(folder, name), moved[-1])
     return moved
+
+
+def find_record(name: str, work_dir: str, checkpoint: Optional[str]) -> str:
+    """Where a record of a resumed run lies: in its work_dir or, if that is
+    another one now, beside the checkpoint."""
+    path = osp.join(work_dir, name)
+    if not osp.lexists(path) and checkpoint:
+        return osp.join(osp.dirname(checkpoint), name)
+    return path
+
+
+def give_up(path: str, work_dir: str) -> str:
+    """Rename a record that is of no use, if it lies in the work_dir.
+
+    Returns:
+        str: What was done, for the end of a message.
+    """
+    name = osp.basename(path)
+    if path != osp.join(work_dir, name) or not osp.lexists(path):
+        return ''
+    (moved, ) = set_aside(work_dir, [name])
+    return f'. It was renamed to {moved}'
+
+
+def warn(text: str) -> None:
+    """Log a warning; the full stop is set here."""
+    print_log(f'{text}.', logger='current', level=logging.WARNING)

@@ -1,14 +1,15 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The history of a run: its validations and their costs."""
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from mmengine.dist import is_main_process
 
 from .checks import (COUNT, FLAG, MAYBE_COUNT, MAYBE_NUMBER, METRICS, NUMBER,
                      SECONDS, Kind, misfit, shown)
-from .files import Rows, write_record
+from .files import (FILENAME, Rows, find_record, give_up, read_record, warn,
+                    write_record)
 
-__all__ = ['History', 'check_history']
+__all__ = ['History', 'check_history', 'earlier_history']
 
 _LIST = Kind('a list', lambda value: isinstance(value, list))
 _DICT = Kind('a dict', lambda value: isinstance(value, dict))
@@ -119,3 +120,41 @@ def check_history(content: Dict[str, Any],
         last = row['iter']
     if problem is not None:
         raise ValueError(f'{where}{source} is damaged: {problem}')
+
+
+def earlier_history(
+        work_dir: str,
+        iteration: int,
+        checkpoint: Optional[str] = None,
+        clocks: Optional[Dict[str,
+                              float]] = None) -> Tuple[Rows, Optional[int]]:
+    """The validations up to ``iteration`` of the run that is resumed.
+
+    A history that is lost, or is another run's, stops nobody.
+
+    Args:
+        work_dir (str): Of the resumed run.
+        iteration (int): At which it is resumed.
+        checkpoint (str, optional): The file from which it is resumed.
+        clocks (dict, optional): ``train_seconds`` and ``wall_seconds`` of
+            that checkpoint.
+
+    Returns:
+        Tuple[list[dict], int or None]: The rows, and the iteration from which
+        on there are rows, None where that is the run's beginning.
+    """
+    path = find_record(FILENAME, work_dir, checkpoint)
+    try:
+        content = read_record(path)
+        check_history(content, path, iteration, clocks)
+    except FileNotFoundError:
+        warn(f'{path} does not exist: the resumed run has no record of its '
+             'earlier validations. It is looked for in the work_dir, then '
+             'beside the checkpoint')
+        return [], iteration
+    except (OSError, ValueError) as error:
+        warn(f'The record of earlier validations is lost: {error}' +
+             give_up(path, work_dir))
+        return [], iteration
+    rows = [row for row in content['history'] if row['iter'] <= iteration]
+    return rows, content.get('run', {}).get('recorded_from')

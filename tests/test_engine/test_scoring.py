@@ -19,9 +19,10 @@ from mmengine.runner import Runner
 from mmpretrain.datasets import CustomDataset
 from toys import retinanet, run_config, write_pictures
 
-from mmw2s.distillation import FrozenTeacher, score_cache
-from mmw2s.distillation import scoring as module
+from mmw2s.distillation import FrozenTeacher
 from mmw2s.distillation import teacher as teacher_module
+from mmw2s.engine import score_cache
+from mmw2s.engine import scoring as module
 from mmw2s.engine.scoring import score_teacher
 from mmw2s.records.files import scalar_metrics
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 from mmengine.logging import MessageHub
 
-from mmw2s.engine.step_times import StepTimes
+from mmw2s.engine.logged_scalars import StepTimes
 
 
 @pytest.fixture

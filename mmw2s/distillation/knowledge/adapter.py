@@ -22,7 +22,8 @@ def random_projection(seed: int, channels: int, out_channels: int) -> Tensor:
         out_channels (int): Those that it gives.
 
     Returns:
-        Tensor: The weight of a 1x1 convolution, (out_channels, channels, 1, 1).
+        Tensor: The weight of a 1x1 convolution, of shape
+        (out_channels, channels, 1, 1).
     """
     generator = torch.Generator().manual_seed(seed)
     matrix = torch.randn(out_channels, channels, 1, 1, generator=generator)

@@ -176,8 +176,8 @@ def _refuse_other_branches(student: nn.Module, teacher: nn.Module) -> None:
             '"model.roi_head.test_branch_idx": -1}')
     raise ValueError(
         f'the student gives the maps of {trained} branches of an image, the '
-        f'teacher of {predicting}: they cannot be paired. Use a teacher with as '
-        'many branches' +
+        f'teacher of {predicting}: they cannot be paired. Use a teacher '
+        'with as many branches' +
         ('' if trained > 1 else ', or one whose test_branch_idx is not -1'))
 
 

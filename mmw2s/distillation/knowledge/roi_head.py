@@ -249,8 +249,8 @@ class RoIHeadOutputs(Knowledge):
             raise ValueError(
                 f'the student\'s {self.module} looks at {len(maps[0])} '
                 f'images, the teacher\'s {self.teacher_module} at '
-                f'{len(teacher_maps[0])}: RoIs cannot be handed over between them. '
-                f'Distil features instead ({self._features})')
+                f'{len(teacher_maps[0])}: RoIs cannot be handed over between '
+                f'them. Distil features instead ({self._features})')
         forward = getattr(self._teacher_head, self._branch.forward)
         fields: Dict[str, Any] = dict(rois=rois)
         if 'stage' in _fields(forward):

@@ -23,6 +23,7 @@ def comparable_entries(entries: Sequence[dict], student: nn.Module,
         knowledge = KNOWLEDGE.build(entry['knowledge'])
         try:
             knowledge.check(student, teacher)
+            knowledge.bind(student, teacher)
             if knowledge.by_class and other_classes:
                 raise ValueError(other_classes)
         except Exception as error:  # heads that are not known lack a lot
