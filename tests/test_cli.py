@@ -33,12 +33,12 @@ def test_without_arguments_all_commands_are_listed_with_what_they_do(capsys):
 
 
 def test_every_tool_has_a_command():
-    commands = {command.path for command in COMMANDS.values()}
+    ours = {command.path for command in COMMANDS.values()}
     tools = {
         path.relative_to(tools_root()).as_posix()
         for path in tools_root().rglob('*.py')
     }
-    assert tools - commands == {'quickstart.py'}  # called by quickstart.sh
+    assert tools - ours == {'quickstart.py'}  # called by quickstart.sh
 
 
 def test_an_unknown_command_is_refused_with_the_nearest(capsys):

@@ -269,7 +269,7 @@ def _is_finished(part: _Part, history: List[dict]) -> bool:
 
 
 def _distils(cfg: dict) -> bool:
-    """Whether the config has a WeakTeacherDistillHook, or is not known."""
+    """Whether a config has our hook, or may have it."""
     hooks = list(cfg.get('custom_hooks') or []) + list(
         (cfg.get('default_hooks') or {}).values())
     kinds = [str(hook.get('type')) for hook in hooks if hook]

@@ -88,10 +88,10 @@ def _of_package() -> Optional[str]:
 
 
 def _resize(images: Tensor, size: int = 299) -> Tensor:
-    """Bilinear resize with the pixel positions of TensorFlow 1.
+    """Bilinear, with the corners where TensorFlow 1 had them.
 
     Pixel j of the result is at j * (W / size) of the image, not at
-    (j + 0.5) * (W / size) - 0.5 as in PyTorch.
+    (j + 0.5) * (W / size) - 0.5.
     """
     height, width = images.shape[2:]
     grid = torch.eye(2, 3, device=images.device)

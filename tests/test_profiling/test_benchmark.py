@@ -68,12 +68,12 @@ def test_a_slow_teacher_shows_while_it_is_on_and_not_after_the_stop(
 
 def test_the_students_differ_in_nothing_but_the_hook_and_stand_still(cfg):
     cfg.randomness.seed = None
-    plain, distilling = _configs(cfg)
+    plain, ours = _configs(cfg)
     assert [h.type for h in plain.custom_hooks] == ['ChannelsLastHook']
-    plain.custom_hooks = distilling.custom_hooks
-    assert plain.to_dict() == distilling.to_dict()
-    assert distilling.optim_wrapper.optimizer.lr == 0.
-    assert distilling.randomness.seed == 0
+    plain.custom_hooks = ours.custom_hooks
+    assert plain.to_dict() == ours.to_dict()
+    assert ours.optim_wrapper.optimizer.lr == 0.
+    assert ours.randomness.seed == 0
 
 
 def test_with_accumulation_every_mode_gets_a_whole_update(cfg, monkeypatch):

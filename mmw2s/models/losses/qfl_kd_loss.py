@@ -142,11 +142,7 @@ class _QualityFocalSum(Function):
 
 
 def _pieces(shape: Sequence[int], size: int) -> Iterator[tuple]:
-    """Indices that cut a tensor into views of at most ``size`` elements.
-
-    A flattened tensor would be simpler to cut, but would be a copy for some
-    strides.
-    """
+    """Indices that cut a tensor of any strides into views of about a size."""
     row = math.prod(shape[1:])
     if row > size:
         for i in range(shape[0]):

@@ -254,9 +254,9 @@ def test_a_head_that_descends_from_toods_gives_probabilities_too(
     for model in (student, teacher.model):
         monkeypatch.setattr(model.bbox_head, '__class__', Own)
     own, _, _ = pairs_of(DenseHeadOutputs(), student, teacher)
-    for pair, expected_pair in zip(own, plain):
-        assert torch.equal(pair.teacher, expected_pair.teacher)
-        assert pair.avg_factor == expected_pair.avg_factor
+    for ours, theirs in zip(own, plain):
+        assert torch.equal(ours.teacher, theirs.teacher)
+        assert ours.avg_factor == theirs.avg_factor
 
 
 def test_logits_of_tood_stay_finite_at_0_and_1():

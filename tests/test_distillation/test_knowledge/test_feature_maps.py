@@ -85,27 +85,27 @@ def maps(*sizes, channels=4, seed=0):
     return [torch.randn(2, channels, *s, generator=generator) for s in sizes]
 
 
-def paired(student, teacher, **fields):
+def paired(ours, theirs, **fields):
     """The pairs of maps that two modules are said to have given."""
     knowledge = FPNFeatures(**fields)
     return knowledge.pairs(
-        dict(neck=[Call((), student)]), dict(neck=[Call((), teacher)]))
+        dict(neck=[Call((), ours)]), dict(neck=[Call((), theirs)]))
 
 
 def test_levels_of_one_stride_are_paired_and_others_left_out():
-    student = maps((16, 24), (8, 12), (4, 6), (2, 3))
-    teacher = maps((8, 12), (4, 6), (2, 3), (1, 2))
-    pairs = paired(student, teacher)
+    ours = maps((16, 24), (8, 12), (4, 6), (2, 3))
+    theirs = maps((8, 12), (4, 6), (2, 3), (1, 2))
+    pairs = paired(ours, theirs)
     assert [p.name for p in pairs] == [
         'neck[1] (neck[0])', 'neck[2] (neck[1])', 'neck[3] (neck[2])'
     ]
-    for pair, s, t in zip(pairs, student[1:], teacher):
+    for pair, s, t in zip(pairs, ours[1:], theirs):
         assert pair.student is s and pair.teacher is t
 
 
 def test_levels_that_are_equally_small_are_paired_in_order():
-    student, teacher = maps((2, 2), (1, 1), (1, 1)), maps((1, 1), (1, 1))
-    for pair, s, t in zip(paired(student, teacher), student[1:], teacher):
+    ours, theirs = maps((2, 2), (1, 1), (1, 1)), maps((1, 1), (1, 1))
+    for pair, s, t in zip(paired(ours, theirs), ours[1:], theirs):
         assert pair.student is s and pair.teacher is t
 
 
@@ -124,11 +124,11 @@ def test_levels_without_one_stride_in_common_are_refused_with_their_sizes():
 ])
 def test_of_chosen_levels_the_teachers_map_is_brought_to_the_students_size(
         size, resized):
-    student, teacher = maps(size), maps((8, 16), seed=1)
+    ours, theirs = maps(size), maps((8, 16), seed=1)
     for fields in (dict(levels=[0]), {}):  # single maps are chosen too
-        pair, = paired(student, teacher, **fields)
-        assert pair.student is student[0]
-        assert torch.allclose(pair.teacher, resized(teacher[0]), atol=1e-6)
+        pair, = paired(ours, theirs, **fields)
+        assert pair.student is ours[0]
+        assert torch.allclose(pair.teacher, resized(theirs[0]), atol=1e-6)
 
 
 def test_common_levels_of_necks_that_have_more_or_fewer_are_taken(
@@ -143,14 +143,15 @@ def test_common_levels_of_necks_that_have_more_or_fewer_are_taken(
 # -- other channels ------------------------------------------------------
 
 
-@pytest.mark.parametrize('channels', [(4, 32), (32, 4)])
-def test_the_wider_maps_are_projected_to_the_others_channels(channels):
-    student = maps((8, 8), channels=channels[0])[0].requires_grad_()
-    teacher = maps((8, 8), channels=channels[1], seed=1)[0]
+@pytest.mark.parametrize('ours, theirs', [(4, 32), (32, 4)])
+def test_the_wider_maps_are_projected_to_the_others_channels(ours, theirs):
+    student = maps((8, 8), channels=ours)[0].requires_grad_()
+    teacher = maps((8, 8), channels=theirs, seed=1)[0]
     pair, = paired([student], [teacher])
-    wide, narrow, found, kept = student, teacher, pair.student, pair.teacher
-    if channels[1] > channels[0]:
-        wide, narrow, found, kept = narrow, wide, kept, found
+    wide, narrow = ((student, teacher) if ours > theirs else
+                    (teacher, student))
+    found, kept = ((pair.student, pair.teacher) if ours > theirs else
+                   (pair.teacher, pair.student))
     generator = torch.Generator().manual_seed(0)
     matrix = torch.randn(4, 32, generator=generator) / 32**0.5
     assert kept is narrow
@@ -167,10 +168,10 @@ def test_a_projection_keeps_the_maps_variance():
 
 
 def test_a_projection_is_one_for_all_steps_and_ranks_and_follows_the_seed():
-    student, teacher = maps((8, 8), (4, 4)), maps((8, 8), (4, 4), channels=9)
+    ours, theirs = maps((8, 8), (4, 4)), maps((8, 8), (4, 4), channels=9)
 
     def projected(**fields):
-        return [p.teacher for p in paired(student, teacher, **fields)]
+        return [p.teacher for p in paired(ours, theirs, **fields)]
 
     torch.manual_seed(1)
     first = projected()
@@ -185,14 +186,14 @@ def test_a_projection_is_one_for_all_steps_and_ranks_and_follows_the_seed():
     assert not torch.allclose(a.teacher, b.teacher)
 
 
-@pytest.mark.parametrize('channels', [(4, 32), (32, 4)])
-def test_with_trained_adapters_the_maps_are_those_of_the_models(channels):
-    student = maps((8, 8), (4, 4), channels=channels[0])
-    teacher = maps((8, 8), (4, 4), channels=channels[1], seed=1)
+@pytest.mark.parametrize('ours, theirs', [(4, 32), (32, 4)])
+def test_with_trained_adapters_the_maps_are_those_of_the_models(ours, theirs):
+    student = maps((8, 8), (4, 4), channels=ours)
+    teacher = maps((8, 8), (4, 4), channels=theirs, seed=1)
     pairs = paired(student, teacher, adapter='trained')
     for pair, s, t in zip(pairs, student, teacher):
         assert pair.student is s and pair.teacher is t
-        assert pair.adapter.shape == (*channels[::-1], 1, 1)
+        assert pair.adapter.shape == (theirs, ours, 1, 1)
     pair, = paired([student[0]], [student[1]], levels=[0], adapter='trained')
     assert pair.adapter is None
 
