@@ -8,6 +8,8 @@ __all__ = ['box_code', 'code_size']
 
 # They tell what becomes of a decoded box, not what its deltas stand for.
 _OF_DECODING = ('clip_border', 'add_ctr_clamp', 'ctr_clamp', 'use_box_type')
+# In strides or in pixels (FCOS); one delta for all classes (RoI heads).
+_OF_THE_HEAD = ('norm_on_bbox', 'reg_class_agnostic')
 
 
 def box_code(head: nn.Module) -> dict:
@@ -17,8 +19,9 @@ def box_code(head: nn.Module) -> dict:
         head (nn.Module): With a ``bbox_coder``, or without one.
 
     Returns:
-        dict: Class and fields of the coder, and numbers in a delta. Rotated
-        boxes have fields of their own, such as ``norm_factor``.
+        dict: Class and fields of the coder, numbers in a delta, and what the
+        head says of its deltas. Rotated boxes have fields of their own, such
+        as ``norm_factor``.
     """
     coder = getattr(head, 'bbox_coder', None)
     fields = vars(coder) if coder is not None else {}
@@ -27,7 +30,9 @@ def box_code(head: nn.Module) -> dict:
         for name, value in fields.items()
         if not name.startswith('_') and name not in _OF_DECODING
     }
-    return dict(code, coder=type(coder).__name__, numbers=code_size(head))
+    said = {n: getattr(head, n) for n in _OF_THE_HEAD if hasattr(head, n)}
+    return dict(
+        code, coder=type(coder).__name__, numbers=code_size(head), **said)
 
 
 def code_size(head: nn.Module) -> int:

@@ -119,7 +119,8 @@ class DenseHeadOutputs(Knowledge):
                         f'{type(head).__name__} gives a distribution for each '
                         'edge of a box, not deltas: leave the boxes out')
             self._refuse_difference(
-                'box code', *map(_box_code, heads),
+                'box code', *(dict(box_code(head), head=type(head).__name__)
+                              for head in heads),
                 'box deltas are only comparable in one code. Give both heads '
                 'the same bbox_coder, or leave the boxes out')
 
@@ -301,14 +302,6 @@ def _anchors(head: nn.Module) -> list:
 def _counts(anchors: list) -> Union[int, List[int]]:
     counts = [len(level) for level in anchors]
     return counts if len(set(counts)) > 1 else counts[0]
-
-
-def _box_code(head: nn.Module) -> dict:
-    return dict(
-        box_code(head),
-        head=type(head).__name__,
-        # FCOS in strides or in pixels.
-        norm_on_bbox=getattr(head, 'norm_on_bbox', None))
 
 
 def best_probability(levels: Sequence[Tensor], form: str) -> List[Tensor]:

@@ -192,7 +192,7 @@ class RoIHeadOutputs(Knowledge):
             f'({features})')
         if self.output == 'boxes':
             self._refuse_difference(
-                'box code', _box_code(student), _box_code(teacher),
+                'box code', box_code(student), box_code(teacher),
                 'box deltas are only comparable in one code. Give both heads '
                 'the same bbox_coder, or leave the boxes out')
 
@@ -311,7 +311,3 @@ def _count(number: int, like: Tensor) -> Tensor:
 
 def _fields(method: Callable) -> set:
     return set(inspect.signature(method).parameters)
-
-
-def _box_code(head: nn.Module) -> dict:
-    return dict(box_code(head), class_agnostic=head.reg_class_agnostic)
