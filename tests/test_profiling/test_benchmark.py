@@ -13,7 +13,7 @@ from toys import retinanet, run_config, write_pictures
 
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.teacher_outputs import TeacherOutputs
-from mmw2s.engine import WeakTeacherDistillHook
+from mmw2s.engine.session import Session
 from mmw2s.profiling.benchmark import _configs, benchmark
 from mmw2s.profiling.rehearsal import Rehearsal
 from mmw2s.profiling.step_cost import AGAIN, BASELINE, FLOOR, OFF, ON
@@ -126,14 +126,14 @@ def test_the_bare_forward_goes_no_deeper_than_the_knowledges_need(
 
 def test_a_teacher_that_is_kept_is_seen(cfg, monkeypatch):
     kept = []
-    detach = WeakTeacherDistillHook._detach
+    close = Session.close
 
     def leaking(self, runner):
         if self.distiller is not None:
             kept.append(next(self.distiller.teacher.model.parameters()))
-        detach(self, runner)
+        close(self, runner)
 
-    monkeypatch.setattr(WeakTeacherDistillHook, '_detach', leaking)
+    monkeypatch.setattr(Session, 'close', leaking)
     assert benchmark(cfg, steps=1).teacher_parts_left == 1
 
 
