@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""How much sooner one group of runs reached its targets than another."""
+"""Compare how fast two groups of runs reached targets."""
 from dataclasses import dataclass, field
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
@@ -41,7 +41,7 @@ class Target(NamedTuple):
 
     Attributes:
         value (float): The value.
-        label (str): The value and where it comes from.
+        label (str): The value in words, such as '0.36 (90% of baseline)'.
     """
     value: float
     label: str
@@ -53,9 +53,9 @@ class Comparison:
 
     Args:
         metric (str): The metric compared.
-        rule (str): 'greater' or 'less', its better side.
-        baseline (Side): The runs without a weak teacher.
-        w2s (Side): The runs with one.
+        rule (str): 'greater' or 'less': which scores are better.
+        baseline (Side): Runs without a teacher.
+        w2s (Side): Weak-to-strong runs: runs with a weak teacher.
         teacher (Run, optional): The teacher's own training.
         targets (list[Target]): From the easiest to the hardest.
         notes (list[str]): Facts that limit what the numbers show.
@@ -80,8 +80,8 @@ class Comparison:
 
     @property
     def units(self) -> List[str]:
-        """The units that the runs can be compared in: all of
-        :data:`~mmw2s.analysis.run.UNITS` that each of them tells."""
+        """The keys of :data:`~mmw2s.analysis.run.UNITS` that are known for
+        all runs, so that the runs can be compared in them."""
         return known_units(self.runs)
 
     @property
@@ -120,9 +120,17 @@ class Comparison:
                 for_good: bool = False) -> Speedup:
         """Speed-up of the medians, in one of :attr:`units`.
 
-        With ``for_good`` it is that of reaching the target for good. Where a
-        side's median is only a lower bound, so is the speed-up, or an upper
-        one.
+        The median of a group is not known if half of its runs or more did not
+        reach the target. Reaching it would have cost these runs more than
+        their whole length. This gives a bound of the speed-up.
+
+        Args:
+            target (Target): One of the targets.
+            unit (str): One of :attr:`units`.
+            with_teacher (bool): Whether the cost of the teacher's training is
+                added to the w2s runs. Defaults to False.
+            for_good (bool): Whether the next validation must reach the target
+                too. Defaults to False.
         """
         extra = self.teacher_cost(unit) if with_teacher else 0.
         (base, bound_base), (w2s, bound_w2s) = (
@@ -182,8 +190,8 @@ class Comparison:
                          for up, t in zip(speedups, self.targets))
 
     def teacher_score(self) -> Optional[float]:
-        """The teacher's score as its students' runs measured it, else the
-        last one of its own run."""
+        """The teacher's score as a w2s run measured it, else the last score
+        of the teacher's own run, else None."""
         for run in self.w2s.runs:
             event = run.teacher or {}
             score = event.get('metrics', {}).get(self.metric)
@@ -195,8 +203,10 @@ class Comparison:
         return rows[-1]['metrics'][self.metric] if rows else None
 
     def judge_teacher(self) -> Optional[Judgement]:
-        """The teacher against the baselines' median best; None where one of
-        the two is not known, or the best is no positive number."""
+        """The teacher compared with the median best of the baselines.
+
+        None if one of the two is not known, or if the best is not positive.
+        """
         score, best = self.teacher_score(), self.baseline.median_best()
         if score is None or best is None or best <= 0:
             return None

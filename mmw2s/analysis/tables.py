@@ -14,7 +14,7 @@ from .run import cost, time_unit
 __all__ = ['Table', 'tables']
 
 NOT_REACHED, UNKNOWN = 'not reached', '-'
-#: Short names of the units, for the heads of columns.
+#: Short names of the units, for the header.
 HEADS = dict(
     epoch='epoch',
     iter='iter',

@@ -10,7 +10,7 @@ from mmw2s.utils.fields import check_choice
 __all__ = ['Digits']
 
 CLASSES = tuple(str(digit) for digit in range(10))
-# The scans come writer after writer: the last block holds other hands.
+# The scans are sorted by writer, so the writers of the last ones are others.
 NUM_TRAIN_SCANS = 1437
 
 

@@ -19,7 +19,7 @@ __all__ = [
 
 
 def num_classes(head: Optional[nn.Module]) -> Optional[int]:
-    """How many classes a head, or the layer that is one, tells apart."""
+    """Number of classes of a head, or of a layer that is one, if known."""
     found = getattr(head, 'num_classes', getattr(head, 'out_features', None))
     return found if isinstance(found, int) else None
 
@@ -144,7 +144,7 @@ def columns_of(teacher: Names, student: Names) -> Optional[List[int]]:
 
 
 def places_of(names: Sequence[Any]) -> Dict[Any, List[int]]:
-    """Where each name stands."""
+    """Name -> all its positions."""
     found: Dict[Any, List[int]] = {}
     for i, name in enumerate(names):
         found.setdefault(name, []).append(i)

@@ -11,10 +11,12 @@ __all__ = ['DataWaitHook']
 class DataWaitHook(Hook):
     """Measures how long training waits for the data loader.
 
-    Its clock starts after all other hooks of a step. Who registers it stops
-    the clock as the first of all hooks of the next step. (MMEngine's
-    ``data_time`` counts other hooks, such as averaging weights, as loading
-    data.)
+    A wait starts after the last hook of a step and ends before the first hook
+    of the next one. MMEngine's ``data_time`` starts earlier: it counts other
+    hooks, such as averaging weights, as loading data.
+
+    A hook cannot be both the last of one step and the first of the next. So
+    the owner of this hook stops :attr:`clock` from a hook that runs first.
 
     Attributes:
         clock (Clock): Runs while training waits.

@@ -33,12 +33,12 @@ class FiniteLosses:
 
     def check(self, runner: Runner, outputs: dict,
               loss_is_a_sum: bool) -> None:
-        """Look at a step in which something is not finite.
+        """Check a step in which something is not finite.
 
         Args:
             runner (Runner): The run, after the step.
-            outputs (dict): What its ``train_step`` has given.
-            loss_is_a_sum (bool): Whether ``loss`` is the sum of all of them,
+            outputs (dict): The losses that ``train_step`` has returned.
+            loss_is_a_sum (bool): Whether ``loss`` is the sum of all losses,
                 those of the distillation included.
 
         Raises:

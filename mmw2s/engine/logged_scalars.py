@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""What of the teacher stands in the message hub, from which logs are made."""
+"""The scalars of a distillation in the message hub, which are logged."""
 from statistics import median
 from typing import List, Optional
 
@@ -16,8 +16,11 @@ _OF_DISTILLATION = (STATE, _LOSSES)
 
 
 def drop_scalars(hub: MessageHub) -> None:
-    """Remove what stands there of the distillation: the logger goes on
-    printing it, and a checkpoint brings it back."""
+    """Remove the scalars of the distillation from the hub.
+
+    Otherwise the logger would go on printing their last values, and a
+    checkpoint would bring them back.
+    """
     for key in [k for k in hub.log_scalars if k.startswith(_OF_DISTILLATION)]:
         _forget(hub, key)
 

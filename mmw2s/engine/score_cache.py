@@ -26,9 +26,9 @@ Metrics = Dict[str, Optional[float]]
 
 #: To be increased when the hash or the format of an entry changes.
 _FORMAT = 2
-_LARGEST = 1 << 20
+_LARGEST = 1 << 20  # bytes of an entry
 _WHAT = 'a teacher\'s score'
-# Those that compute scores, by the names of both package families.
+# Packages that compute scores, of both package families.
 _PACKAGES = ('torch', 'mmengine', 'onedl-mmengine', 'mmcv', 'onedl-mmcv',
              'mmdet', 'onedl-mmdetection', 'mmpretrain', 'onedl-mmpretrain',
              'mmsegmentation', 'onedl-mmsegmentation', 'mmpose',
@@ -108,7 +108,7 @@ def read_score(path: str) -> Optional[Metrics]:
 
 
 def write_score(path: str, metrics: Metrics) -> None:
-    """Keep metrics for later runs. That this fails is no reason to end one."""
+    """Write metrics to the cache; if this fails, warn and go on."""
     keep(path, _WHAT, lambda file: json.dump(_entry(path, metrics), file))
 
 

@@ -191,7 +191,7 @@ class _Floor:
         outputs = distiller.teacher_outputs(batch['inputs'],
                                             batch.get('data_samples'), until)
         for name in until:
-            outputs[name]  # computed when asked for
+            outputs[name]  # outputs are computed on access
         self.shapes.add(tuple(batch['inputs'].shape))
 
 

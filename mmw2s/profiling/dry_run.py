@@ -55,7 +55,8 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
             dict(type='Constant', value=1.))
         stopwatch = hook.distiller.teacher.stopwatch
         first, second, third = run.batches(3)
-        # Its time does not count: it allocates, tunes and notes every pair.
+        # The first step is not timed: it allocates memory, chooses kernels and
+        # records every pair.
         with noted_pairs(hook.distiller) as noted:
             trained = run.train([first])
         losses = {k: v.item() for k, v in trained.losses.items()}
@@ -65,7 +66,7 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
         if hook.distiller is None:
             raise ValueError('the stop rule of this config ends the '
                              'distillation within its first three steps')
-        hook.session.close(run.runner)  # as at a stop, not said in the log
+        hook.session.close(run.runner)  # as at a stop, but without a log line
         off = run.train([third])
         off_mib = allocated_mib() + step_peak_mib(lambda: run.train([third]))
 

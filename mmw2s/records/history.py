@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""The validations of a run with what they had cost."""
+"""The history of a run: its validations and their costs."""
 from typing import Any, Dict, List, Optional, Tuple
 
 from mmengine.dist import is_main_process

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""first@target: the first validation at which a metric reaches a value."""
+"""Targets: values of a metric, and the validations that reached them."""
 import logging
 import math
 from typing import Any, Dict, Iterable, List, Optional

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""What has been measured once is kept for later runs."""
+"""A cache of results that are computed once, for later runs."""
 import hashlib
 import logging
 import os
@@ -18,9 +18,12 @@ T = TypeVar('T')
 
 
 def cache_folder(kind: str) -> str:
-    """Where results of one kind are kept for later runs.
+    """The cache folder for one kind of result.
 
-    Below ``$MMW2S_CACHE``, by default ``~/.cache/mmw2s``.
+    It is below ``$MMW2S_CACHE``, by default ``~/.cache/mmw2s``.
+
+    Args:
+        kind (str): Name of the kind of result.
     """
     caches = os.environ.get('XDG_CACHE_HOME', osp.expanduser('~/.cache'))
     root = os.environ.get('MMW2S_CACHE', osp.join(caches, 'mmw2s'))
@@ -31,26 +34,26 @@ def kept_at(kind: str, digest: Any, extension: str) -> str:
     """The file of a result, named by a hash of all that it depends on.
 
     Args:
-        kind (str): As of :func:`cache_folder`.
-        digest (Any): Of ``hashlib``.
-        extension (str): Such as ``'json'``.
+        kind (str): See :func:`cache_folder`.
+        digest (Any): A hash object of ``hashlib``.
+        extension (str): Extension of the file, such as ``'json'``.
     """
     return osp.join(
         cache_folder(kind), f'{digest.hexdigest()[:32]}.{extension}')
 
 
 def read_kept(path: str, what: str, read: Callable[[str], T]) -> Optional[T]:
-    """A result that an earlier run has kept.
+    """Read a result that an earlier run has written.
 
     Args:
-        path (str): Where it is kept.
-        what (str): What it is, for the log.
-        read (Callable): Reads it from a path; whatever it raises says that
-            the file is damaged.
+        path (str): Path of the file.
+        what (str): Name of the result, for the log.
+        read (Callable): Reads the file. If it raises anything, the file is
+            taken for damaged.
 
     Returns:
-        T, optional: None where there is none, or a damaged one, which a
-        warning says.
+        T, optional: The result. None if there is no file; None and a warning
+        if the file is damaged.
     """
     if not osp.lexists(path):
         return None

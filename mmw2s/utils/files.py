@@ -11,7 +11,7 @@ __all__ = ['atomic_write', 'whole_file']
 
 @contextmanager
 def whole_file(path: str) -> Iterator[str]:
-    """A path to write to; what is there takes its name when it is complete.
+    """Give a path to write to; the file there replaces ``path`` at the end.
 
     If the process is killed or the block raises an error, the earlier file
     stays as it was. If several processes write to one path, the last one wins.
@@ -19,8 +19,8 @@ def whole_file(path: str) -> Iterator[str]:
     Args:
         path (str): Path of the file. Its folder must exist.
     """
-    # In the same folder: a rename across file systems is not atomic. The
-    # suffix stays: some formats are told by it.
+    # In the same folder, because renaming to another file system is not
+    # atomic. The suffix is kept, because some formats are recognized by it.
     folder, name = osp.split(path)
     temporary = osp.join(folder,
                          f'.{socket.gethostname()}.{os.getpid()}.{name}')
@@ -34,12 +34,13 @@ def whole_file(path: str) -> Iterator[str]:
 
 @contextmanager
 def atomic_write(path: str, binary: bool = False) -> Iterator[IO]:
-    """Open a file for writing that takes its name only when it is complete,
-    see :func:`whole_file`.
+    """Open a file that replaces ``path`` when it is complete.
+
+    See :func:`whole_file`.
 
     Args:
         path (str): Path of the file. Its folder must exist.
-        binary (bool): Whether bytes are written. Defaults to False, text in
+        binary (bool): Whether bytes are written. Defaults to False: text in
             UTF-8.
 
     Examples:

@@ -142,12 +142,12 @@ class ClassLogits(Knowledge):
             self._refuse_difference('classes', *counts, _OTHER_CLASSES)
 
     def bind(self, student: nn.Module, teacher: nn.Module) -> None:
-        """Learn what the heads give."""
+        """Look up what the student's head gives."""
         head, _ = self.modules_of(student, teacher)
         self.gives = _gives(head)
         self.gives_target = _activation(head) == 'softmax'
-        self._with_margin = head if is_kind(head, 'ArcFaceClsHead') else None
-        # The attribute of mmpretrain's LabelSmoothLoss.
+        self._arcface_head = head if is_kind(head, 'ArcFaceClsHead') else None
+        # mmpretrain's LabelSmoothLoss has this attribute.
         self._smoothing = max(
             getattr(module, 'label_smooth_val', 0.)
             for module in teacher.modules())
@@ -170,11 +170,13 @@ class ClassLogits(Knowledge):
         for student_call, teacher_call in zip(recorded[self.module],
                                               outputs[self.teacher_module]):
             student = student_call.output
-            if self._with_margin is not None:
-                # In training an ArcFace head lowers the logit of the labeled
-                # class by a margin. The teacher's head is given no label, so
-                # the student's last layer is run once more without one.
-                student = self._with_margin(student_call.inputs[0])
+            if self._arcface_head is not None:
+                # In training the student's ArcFace head knows the labels, and
+                # lowers the logit of the true class by a margin. The teacher's
+                # head gets no labels, so it applies no margin. To compare like
+                # with like, the student's head, one small layer, runs once
+                # more without labels.
+                student = self._arcface_head(student_call.inputs[0])
             student = _logits(student, 'student', self.module)
             teacher = _logits(teacher_call.output, 'teacher',
                               self.teacher_module)

@@ -172,7 +172,7 @@ def label_of_each_sample(target: Tensor, logits: Tensor) -> Tensor:
 
 
 def refuse_map(x: Tensor) -> NoReturn:
-    """Refuse what is not a feature map.
+    """Refuse a tensor that is no batch of feature maps.
 
     Raises:
         ValueError: With its shape.
