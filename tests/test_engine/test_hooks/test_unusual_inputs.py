@@ -134,6 +134,7 @@ def seconds_of_scoring(folder):
         return json.loads(file.readline())['seconds']
 
 
+@pytest.mark.slow
 def test_data_samples_of_any_form_train_as_a_list_of_them_does(tmp_path):
     stop = dict(type='At', iter=100)
     told = [[

@@ -65,6 +65,7 @@ def test_so_it_is_where_a_step_ends_with_the_stop(pictures, hook, tmp_path):
         lines[1]['loss'] / 2
 
 
+@pytest.mark.slow
 def test_so_it_is_after_a_resume_right_after_the_stop(pictures, hook,
                                                       tmp_path):
     stop = dict(type='At', iter=4)
@@ -111,6 +112,7 @@ def test_the_log_says_when_it_will_end(pictures, hook, tmp_path):
             'coco/bbox_mAP > ') in log
 
 
+@pytest.mark.slow
 def test_the_teacher_is_judged_from_the_first_validation_to_the_last(
         pictures, hook, tmp_path, monkeypatch):
     scores = iter((.195, .2, .5, .5))
