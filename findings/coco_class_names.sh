@@ -7,7 +7,7 @@
 #      behind it are smaller by one;
 #   3. a text instead of a list, as metainfo=dict(classes=('RBC')) gives, is
 #      searched: every category whose name is a part of it is taken.
-# Fails if the behaviour changes.
+# Fails if the behavior changes.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -40,5 +40,5 @@ for asked, ids in expected.items():
     found = coco.getCatIds(catNms=asked)
     print(f'getCatIds({asked!r}) gives {found}:',
           [NAMES[i] for i in found])
-    assert found == ids, f'it was {ids}: the behaviour has changed'
+    assert found == ids, f'it was {ids}: the behavior has changed'
 PYTHON

@@ -47,6 +47,6 @@ pndm = diffusers.PNDMScheduler.from_config(zero.config)
 print(f'zero SNR: DDPM {zero.alphas_cumprod[-1]:.3e}, '
       f'PNDM {pndm.alphas_cumprod[-1]:.3e}')
 as_seen &= float(zero.alphas_cumprod[-1]) == 0 < float(pndm.alphas_cumprod[-1])
-print('as seen' if as_seen else 'the behaviour has changed')
+print('as seen' if as_seen else 'the behavior has changed')
 sys.exit(not as_seen)
 PYTHON

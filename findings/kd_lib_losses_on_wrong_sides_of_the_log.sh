@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # KD_Lib 0.0.32: three of its distillation losses are no divergence.
 #
-# Behaviour, each with the loss that the class takes by default:
+# Behavior, each with the loss that the class takes by default:
 # - RCO gives NaN in the first batch: it hands log-probabilities to torch's
 #   KLDivLoss as the target, which takes their logarithm.
 # - ProbShift and LabelSmoothReg hand it probabilities as the input, which

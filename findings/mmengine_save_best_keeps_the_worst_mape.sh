@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # onedl-mmengine 0.10.12: save_best='mape' keeps the worst checkpoint.
 #
-# Behaviour: CheckpointHook tells from a metric's name whether greater is
+# Behavior: CheckpointHook tells from a metric's name whether greater is
 # better, and looks for parts of words: "map" (mean average precision) is in
 # "mape", the mean absolute percentage error, and in "heatmap_loss"; "acc" is
 # in "loss_acc". Of a run whose error falls from 30 to 10 %, the checkpoint

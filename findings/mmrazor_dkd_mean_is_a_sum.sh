@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # mmrazor 1.0.0: DKDLoss(reduction='mean') is the sum over the batch.
 #
-# Behaviour: 'mean', which "divides by the number of elements", and 'none' give
+# Behavior: 'mean', which "divides by the number of elements", and 'none' give
 # what 'sum' gives. Its own config of DKD asks for 'mean', so the distillation
 # in it weighs as many times more as there are images on a GPU. 'batchmean' is
 # right. Cause: it hands `size_average=False` to torch's kl_div beside the

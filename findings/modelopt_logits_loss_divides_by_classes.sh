@@ -2,7 +2,7 @@
 # nvidia-modelopt 0.47.0: LogitsDistillationLoss() is C times smaller than the
 # loss of the paper that it names.
 #
-# Behaviour: its default reduction, 'mean', divides the sum over samples AND
+# Behavior: its default reduction, 'mean', divides the sum over samples AND
 # classes by N x C, where Hinton et al. (arXiv:1503.02531) sum over the C
 # classes: a thousandth on ImageNet, and a head of more classes is distilled
 # less. reduction='none' does sum over the classes, so that

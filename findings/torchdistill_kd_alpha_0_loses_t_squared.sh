@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # torchdistill 1.1.5: KDLoss(alpha=0) is T^2 times smaller than alpha near 0.
 #
-# Behaviour: its documented formula is alpha CE + (1 - alpha) T^2 KL. With
+# Behavior: its documented formula is alpha CE + (1 - alpha) T^2 KL. With
 # alpha=0, or where no targets are given, it returns KL without T^2: at T=4,
 # alpha=0.001 gives 16 times what alpha=0 gives.
 # For whom: who distils from outputs alone (no labels, or the task's loss is

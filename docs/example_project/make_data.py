@@ -21,8 +21,8 @@ def draw(folder: str, count: int, seed: int) -> None:
             image = rng.randint(0, 90, (SIZE, SIZE, 3)).astype(np.uint8)
             for kind, w, h in (('square', 28, 28), ('bar', 48, 16)):
                 x, y = rng.randint(0, SIZE - w), rng.randint(0, SIZE - h)
-                colour = rng.randint(150, 255, 3).tolist()
-                cv2.rectangle(image, (x, y), (x + w, y + h), colour, -1)
+                color = rng.randint(150, 255, 3).tolist()
+                cv2.rectangle(image, (x, y), (x + w, y + h), color, -1)
                 rows.writerow([f'{i}.png', x, y, x + w, y + h, kind])
             cv2.imwrite(os.path.join(folder, f'{i}.png'), image)
 

@@ -97,7 +97,7 @@ class TeacherChoice:
                 'more often.')
 
     def print(self, console: Optional[Console] = None) -> None:
-        """Print all candidates with their judgements, and the advice."""
+        """Print all candidates with their judgments, and the advice."""
         table = Table(
             'epoch',
             'iter',

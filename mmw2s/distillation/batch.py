@@ -28,8 +28,8 @@ def refuse_branches(student: nn.Module) -> None:
             f'the student is a {type(student).__name__} with a '
             f'{type(preprocessor).__name__}, whose inputs are a dict of '
             'branches, each with images of its own: a teacher cannot be shown '
-            'them all at once. Distil into the detector alone '
-            '(model.detector) on labelled images, or leave the hook out')
+            'them all at once. Distill into the detector alone '
+            '(model.detector) on labeled images, or leave the hook out')
 
 
 def images_of(inputs: Any) -> Tensor:

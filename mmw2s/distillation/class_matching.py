@@ -86,7 +86,7 @@ def check_classes(teacher: Any, student: Names, strict: bool) -> bool:
     if strict:
         raise ValueError(
             f'{message}. Scores are paired class by class: use a teacher '
-            'of the same classes in the same order, or distil features '
+            'of the same classes in the same order, or distill features '
             'only (knowledge FPNFeatures, or of a classifier '
             'HiddenFeatures). If its checkpoint names them wrongly, give '
             'teacher.classes=[...], the name of each of its outputs')
@@ -118,9 +118,10 @@ def columns_of(teacher: Names, student: Names) -> Optional[List[int]]:
         return None
     # A dict, because ImageNet-21k has too many names to search all for each.
     exact = places_of(teacher)
-    respelt = places_of([spelling(name) for name in teacher])
+    respelled = places_of([spelling(name) for name in teacher])
     places = [
-        exact.get(name) or respelt.get(spelling(name), []) for name in student
+        exact.get(name) or respelled.get(spelling(name), [])
+        for name in student
     ]
     if not all(places):
         return None

@@ -127,7 +127,7 @@ class Distiller:
                     raise ValueError(
                         f'the temperature of {term.key} should stay above 0, '
                         f'but goes from {first_and_last[0]:g} to '
-                        f'{first_and_last[1]:g} while the run distils')
+                        f'{first_and_last[1]:g} while the run distills')
                 hottest = max(first_and_last)
             if hottest is not None:
                 term.knowledge.check_temperature(hottest)
@@ -284,7 +284,7 @@ class Distiller:
                 raise ValueError(
                     f'the teacher {self.teacher.name} gives values at '
                     f'{pair.name} that are not finite: check its checkpoint, '
-                    'its normalisation, and teacher.precision')
+                    'its normalization, and teacher.precision')
         if pairs and not any(pair.student.requires_grad for pair in pairs):
             raise ValueError(
                 f'no gradient reaches the student through {term.key}: '
@@ -308,7 +308,7 @@ class Distiller:
         return shown
 
     def state_dict(self) -> dict:
-        """What automatic weights, temperatures and adapters have learnt."""
+        """What automatic weights, temperatures and adapters have learned."""
         states = {term.key: term.state_dict() for term in self.terms}
         return {key: state for key, state in states.items() if state}
 
@@ -333,5 +333,5 @@ def _pairing_named(term: Term) -> ContextManager[None]:
         f'{term.key}: what the student\'s {knowledge.module} and the '
         f'teacher\'s {knowledge.teacher_module} give could not be compared by '
         f'{type(knowledge).__name__} and {type(term.loss).__name__} {error}. '
-        'Name other modules in this entry of distill, or distil feature maps '
+        'Name other modules in this entry of distill, or distill feature maps '
         '(knowledge FPNFeatures, of a neck or a stage)'))

@@ -17,7 +17,7 @@ class InputMapping:
     """Turns a batch preprocessed for the student into the teacher's own.
 
     Both see the very same augmented pixels; what differs is the
-    normalisation: mean, standard deviation, channel order and the value that
+    normalization: mean, standard deviation, channel order and the value that
     pads an image to the batch's size. What a preprocessor makes of pixels is
     seen by a probe image, whatever its class and the names of its flags. The
     batch's size stays the student's, whatever the teacher's own would be
@@ -27,7 +27,7 @@ class InputMapping:
     Args:
         student (nn.Module): The student's data preprocessor.
         teacher (nn.Module): The teacher's.
-        pipelines (Pipelines): Who normalises before them. Defaults to nobody.
+        pipelines (Pipelines): Who normalizes before them. Defaults to nobody.
         channels (int): Those of an image, where neither has a mean for each.
             Defaults to 3.
 
@@ -62,7 +62,7 @@ class InputMapping:
         if not pipelines.is_teachers_known and teacher_map.keeps_values and \
                 not student_map.keeps_values:
             print_log(
-                'The student\'s data_preprocessor normalises, the teacher\'s '
+                'The student\'s data_preprocessor normalizes, the teacher\'s '
                 'does not, so the teacher is given images of 0 to 255. If '
                 'it was trained on others, put its data_preprocessor into '
                 'teacher.config, in the model or beside it.',
@@ -73,13 +73,13 @@ class InputMapping:
         """Map the batch.
 
         Args:
-            inputs (Tensor): Shape (B, C, H, W), normalised for the student.
+            inputs (Tensor): Shape (B, C, H, W), normalized for the student.
             data_samples (list, optional): With ``img_shape`` and
                 ``batch_input_shape``, where images were padded to a common
                 size.
 
         Returns:
-            Tensor: Shape (B, C, H, W), normalised for the teacher.
+            Tensor: Shape (B, C, H, W), normalized for the teacher.
 
         Raises:
             ValueError: For the first batch, if its pixels are not of the
@@ -205,7 +205,7 @@ def _equal(student: nn.Module, teacher: nn.Module) -> bool:
 
 def _refuse_other_range(inputs: Tensor, data_samples: Any,
                         student_map: PixelMap, teacher_map: PixelMap) -> None:
-    """Refuse images that a data set has normalised by itself.
+    """Refuse images that a data set has normalized by itself.
 
     For the first batch: looking makes the host wait for the device.
     """
@@ -223,7 +223,7 @@ def _refuse_other_range(inputs: Tensor, data_samples: Any,
     ])
     lowest, highest = pixels.min().item(), pixels.max().item()
     # Augmentation may leave 0 to 255 a little, and a dark image stays below;
-    # normalised ones hardly leave -3 to 3, or have a mean of 0. Only a teacher
+    # normalized ones hardly leave -3 to 3, or have a mean of 0. Only a teacher
     # whose mean is below 0 (computed tomography) expects so many below it.
     is_normalised = lowest < highest <= 4 or \
         mean.min() >= 0 and (pixels < -20).double().mean() > 0.1
@@ -233,10 +233,10 @@ def _refuse_other_range(inputs: Tensor, data_samples: Any,
             f'{lowest:.1f} to {highest:.1f}, but the teacher\'s is for '
             f'others: it subtracts {_listed(mean)} and divides by '
             f'{_listed(scale)}. '
-            'Where the data set normalises by itself, give the teacher mean '
+            'Where the data set normalizes by itself, give the teacher mean '
             'and std of its values (teacher.cfg_options, '
             '"model.data_preprocessor"), or have the data set give images of '
-            '0 to 255 and both models normalise in their data_preprocessor')
+            '0 to 255 and both models normalize in their data_preprocessor')
 
 
 def _listed(values: Tensor) -> str:

@@ -14,13 +14,13 @@ _MARKS = (
     (r'\.(weight|bias)_(orig|mask)$',
      'The file is of a model under pruning: call '
      'torch.nn.utils.prune.remove on its modules and save it again'),
-    (r'\.parametrizations\.', 'The file is of a parametrised model: call '
+    (r'\.parametrizations\.', 'The file is of a parametrized model: call '
      'torch.nn.utils.parametrize.remove_parametrizations and save it again'),
     (r'(^|[._])(lora|adapter)_|\.lora\.',
      'The file is of a model tuned by adapters (LoRA): give the config with '
      'them, or merge them into the weights and save it again'),
     (r'(_packed_params|zero_point|\.scales?|\.qweight|\.qzeros|\.SCB)$',
-     'The file is of a quantised model: give the one before quantisation'),
+     'The file is of a quantized model: give the one before quantisation'),
 )
 
 # Tensors whose shape differs between the two package families: class of the

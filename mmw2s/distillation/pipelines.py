@@ -128,10 +128,10 @@ def _tell(teacher: 'FrozenTeacher') -> None:
         return
     raw = not teacher_norms and _passes_on(teacher.model.data_preprocessor)
     print_log(
-        f'The run\'s pipeline normalises images by {_names(run_norms)}, that '
+        f'The run\'s pipeline normalizes images by {_names(run_norms)}, that '
         f'of the teacher {teacher.name} by {_names(teacher_norms)}: the '
         'teacher is given what its own would have made of them' +
-        (', which are images of 0 to 255: its config normalises nowhere'
+        (', which are images of 0 to 255: its config normalizes nowhere'
          if raw else '') + '.',
         logger='current',
         level=logging.WARNING if raw else logging.INFO)
@@ -172,7 +172,7 @@ def _refuse_unknown(where: str, run_norms: Norms,
     unknown = [n.name for n in (*run_norms, *teacher_norms) if not n.is_known]
     if unknown:
         raise ValueError(
-            f'the run\'s {where} pipeline normalises images by '
+            f'the run\'s {where} pipeline normalizes images by '
             f'{_names(run_norms)}, the teacher\'s config by '
             f'{_names(teacher_norms)}, and what {unknown[0]} does cannot be '
             'undone for the teacher. '

@@ -173,7 +173,7 @@ def _check(key: str, value: Tensor, own: Tensor, path: str) -> None:
             return  # an index that was cast together with the weights
         raise ValueError(
             f'{key} is {value.dtype} in {path}, but {own.dtype} in the model: '
-            'weights that were quantised or cast are not taken for the '
+            'weights that were quantized or cast are not taken for the '
             'trained ones. Save them as floating point numbers')
     if _kind(own) == 'integer' or not value.numel() or _equal(value, own):
         return  # an equal tensor may have -inf, in a mask

@@ -72,7 +72,7 @@ class FrozenTeacher:
         ValueError: If the weights are damaged or do not fit the model.
     """
 
-    #: What normalises images before they reach its preprocessor.
+    #: What normalizes images before they reach its preprocessor.
     pipelines = Pipelines()
 
     def __init__(self,
@@ -214,7 +214,7 @@ class FrozenTeacher:
             raise ValueError(
                 f'the teacher {self.name} scores {measured:.4f} by '
                 f'{scores["metric"]}, but teacher.score says {declared:.4f}: '
-                'check its checkpoint, its normalisation and the validation '
+                'check its checkpoint, its normalization and the validation '
                 'set, or correct teacher.score' +
                 (f'. {percent}' if percent else ''))
 

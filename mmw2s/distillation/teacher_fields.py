@@ -71,7 +71,7 @@ def check_teacher_fields(config: Any,
 
 
 def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
-    """Merge overrides into a teacher's config, and refuse misspelt keys.
+    """Merge overrides into a teacher's config, and refuse misspelled keys.
 
     A key must exist already, or be a field of the class that the ``type``
     beside it names.

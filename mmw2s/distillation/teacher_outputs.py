@@ -157,7 +157,7 @@ class TeacherOutputs:
                 f'samples of the run ({type(error).__name__}: {error}), '
                 f'which are a {type(self._given_samples).__name__}. Use a '
                 'collate_fn that gives a list of data samples '
-                '(pseudo_collate), or distil feature maps, for which a '
+                '(pseudo_collate), or distill feature maps, for which a '
                 'teacher seldom needs them') from error
         except Exception:
             with teacher_named(self._teacher):

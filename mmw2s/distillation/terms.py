@@ -46,7 +46,7 @@ class Term(NamedTuple):
     temperature: Optional[Schedule]
 
     def state_dict(self) -> dict:
-        """What its parts have learnt, as plain numbers and tensors."""
+        """What its parts have learned, as plain numbers and tensors."""
         state: dict = {}
         for part in self._learning():
             state.update(part.state_dict())
@@ -194,8 +194,8 @@ def _refuse_no_loss(name: str, loss: nn.Module) -> None:
     given = dict(weight=None, avg_factor=None, temperature=None)
     try:
         # A module's __call__ takes anything.
-        inspect.signature(getattr(loss, 'forward', loss)).bind(
-            None, None, **given)
+        inspect.signature(getattr(loss, 'forward',
+                                  loss)).bind(None, None, **given)
     except (TypeError, ValueError):
         raise TypeError(
             f'{name} should be a loss, called with (student, teacher, weight, '

@@ -116,7 +116,7 @@ def _other_input(first: Optional[Tensor], inputs: Tensor,
                 f'given {tuple(inputs.shape)}')
     if first.shape == inputs.shape and torch.equal(first, inputs):
         return None
-    # Another normalisation, or other images? Look whether it follows a change
+    # Another normalization, or other images? Look whether it follows a change
     # that none takes out again.
     followed = first_of(
         inputs + torch.linspace(0, 1, inputs.shape[-1], device=inputs.device))

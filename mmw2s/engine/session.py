@@ -318,7 +318,7 @@ class Session:
             self._watch.tell_at_the_end()
 
     def state_dict(self) -> dict:
-        """For a checkpoint: what was learnt and decided so far."""
+        """For a checkpoint: what was learned and decided so far."""
         if self.record is None:
             return {}
         state = self.distiller.state_dict() if self.distiller else {}

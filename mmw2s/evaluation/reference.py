@@ -138,7 +138,7 @@ def _pixels(dataset: Dataset, index: int) -> Tensor:
     pixels = dataset[index]['inputs']
     if pixels.dtype != torch.uint8:
         raise ValueError('FID.reference should give images of 8 bits, but '
-                         f'gives {pixels.dtype}: leave normalisation out of '
+                         f'gives {pixels.dtype}: leave normalization out of '
                          'its pipeline')
     return pixels
 

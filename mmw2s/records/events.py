@@ -170,7 +170,7 @@ def earlier_decisions(work_dir: str,
              f'checkpoint, which holds {len(saved)} rows')
         return saved
     warn(f'{problem}. The checkpoint does not hold what was decided either: '
-         'the run distils from here on, as one that has just been given the '
+         'the run distills from here on, as one that has just been given the '
          'hook. If it had been switched off, end this run, put its record '
          f'back as {osp.join(work_dir, EVENTS)} and resume again')
     return []

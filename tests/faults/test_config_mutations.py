@@ -474,7 +474,7 @@ def test_fields_that_are_confused_are_refused_or_harmless(how, capsys):
         told = build(cfg)
         if how == 'misspell' and not {'targets', 'cfg_options'} & \
                 set(path[:-1]):
-            assert told is not None, f'{path} misspelt is taken'
+            assert told is not None, f'{path} misspelled is taken'
             assert any(n in told for n in (name, *holder)), f'{path}: {told}'
         elif how == 'swap' and told is None:
             assert is_right(base, path, at(cfg, path)) is not False, \

@@ -44,7 +44,7 @@ def build(cfg: dict, seed: int = 0):
 
 
 def batch(count: int = 4, size: int = 16, num_classes: int = 3):
-    """Normalised pictures, shape (B, 3, H, W), with one label each."""
+    """Normalized pictures, shape (B, 3, H, W), with one label each."""
     inputs = torch.randn(
         count, 3, size, size, generator=torch.Generator().manual_seed(0))
     return inputs, [

@@ -106,7 +106,7 @@ def c4(num_classes: int = 2) -> ConfigDict:
 
 
 def picture_batch(count: int = 2, boxes: int = 3, seed: int = 0):
-    """Normalised pictures of 64 x 64 with boxes of one size and masks."""
+    """Normalized pictures of 64 x 64 with boxes of one size and masks."""
     inputs, samples = batch(count, seed=seed)
     corners = torch.tensor([[2., 2.], [20., 4.], [8., 26.]])[:boxes]
     for i, sample in enumerate(samples):

@@ -7,9 +7,9 @@ from PIL import Image
 import mmw2s  # noqa: F401
 
 
-def write(folder, name, colour, size=(8, 8)):
+def write(folder, name, color, size=(8, 8)):
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    Image.new('RGB', size, colour).save(folder / name)
+    Image.new('RGB', size, color).save(folder / name)
 
 
 def read(folder, **fields):

@@ -30,7 +30,7 @@ def student():
 
 
 @pytest.fixture
-def distil(student, teacher):
+def distill(student, teacher):
     """Makes distillers and takes their hooks off again."""
     made = []
 
@@ -67,29 +67,29 @@ def step(distiller, student, iteration=0, size=(64, 64)):
 
 
 @pytest.mark.parametrize('loss', ['KDLoss', 'DISTLoss', 'PKDLoss'])
-def test_a_loss_of_other_scores_than_the_heads_is_refused(distil, loss):
+def test_a_loss_of_other_scores_than_the_heads_is_refused(distill, loss):
     with pytest.raises(
             ValueError,
             match=f'loss_kd_cls: {loss} compares .*, but DenseHeadOutputs '
             'gives sigmoid scores: .* such as QualityFocalKDLoss'):
-        distil(dict(CLS, loss=dict(type=loss)))
+        distill(dict(CLS, loss=dict(type=loss)))
 
 
-def test_a_softmax_head_takes_the_losses_of_softmax_scores(distil, tmp_path):
+def test_a_softmax_head_takes_the_losses_of_softmax_scores(distill, tmp_path):
     cfg = retinanet(18, channels=8)
     cfg['bbox_head']['loss_cls'] = dict(type='CrossEntropyLoss')
     models = dict(
         student=build(cfg), teacher=teacher_of(cfg, tmp_path / 'a.pth'))
-    distil(dict(CLS, loss=dict(type='DISTLoss')), **models)
+    distill(dict(CLS, loss=dict(type='DISTLoss')), **models)
     with pytest.raises(ValueError, match='gives softmax .* such as KDLoss'):
-        distil(CLS, **models)
+        distill(CLS, **models)
 
 
 # -- losses --------------------------------------------------------------
 
 
-def test_it_gives_a_loss_for_each_entry(distil, student):
-    task, kd = step(distil(FPN, CLS, BOX), student)
+def test_it_gives_a_loss_for_each_entry(distill, student):
+    task, kd = step(distill(FPN, CLS, BOX), student)
     assert list(kd) == ['loss_kd_fpn', 'loss_kd_cls', 'loss_kd_box']
     assert not set(kd) & set(task)
     for loss in kd.values():
@@ -102,9 +102,9 @@ def test_it_gives_a_loss_for_each_entry(distil, student):
 
 
 def test_gradients_reach_the_student_and_never_the_teacher(
-        distil, student, teacher):
+        distill, student, teacher):
     before = copy.deepcopy(teacher.model.state_dict())
-    _, kd = step(distil(FPN, CLS, BOX), student)
+    _, kd = step(distill(FPN, CLS, BOX), student)
     sum(kd.values()).backward()
     for part in (student.backbone.layer2, student.neck, student.bbox_head):
         assert any(p.grad is not None and p.grad.abs().sum() > 0
@@ -114,39 +114,40 @@ def test_gradients_reach_the_student_and_never_the_teacher(
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
-def test_the_teacher_is_no_part_of_the_student(distil, student):
+def test_the_teacher_is_no_part_of_the_student(distill, student):
     keys, count = list(student.state_dict()), len(list(student.parameters()))
-    step(distil(FPN, CLS), student)
+    step(distill(FPN, CLS), student)
     assert list(student.state_dict()) == keys
     assert len(list(student.parameters())) == count
     assert list(build(STUDENT).state_dict()) == keys
 
 
-def test_equal_models_have_nothing_to_tell_each_other(distil, tmp_path):
+def test_equal_models_have_nothing_to_tell_each_other(distill, tmp_path):
     cfg = retinanet(18, channels=8, norm_eval=True)
     teacher = teacher_of(cfg, tmp_path / 'same.pth', seed=5)
     student = build(cfg, seed=5).train()
     _, kd = step(
-        distil(FPN, CLS, BOX, student=student, teacher=teacher), student)
+        distill(FPN, CLS, BOX, student=student, teacher=teacher), student)
     assert max(loss.item() for loss in kd.values()) < 1e-6
 
 
-def test_the_strength_is_a_factor_of_every_loss(distil, student):
+def test_the_strength_is_a_factor_of_every_loss(distill, student):
     student.eval().training = True  # no statistics move between the two
-    full = step(distil(FPN, CLS), student)[1]
+    full = step(distill(FPN, CLS), student)[1]
     half = step(
-        distil(FPN, CLS, schedule=dict(type='Constant', value=.5)), student)[1]
+        distill(FPN, CLS, schedule=dict(type='Constant', value=.5)),
+        student)[1]
     for key in full:
         assert half[key].item() == pytest.approx(full[key].item() / 2)
 
 
 @pytest.mark.parametrize('strength, weight', [(1., 0.4), (0.5, 0.7),
                                               (3., 0.4)])
-def test_the_weight_of_the_task_goes_with_the_strength(distil, student,
+def test_the_weight_of_the_task_goes_with_the_strength(distill, student,
                                                        strength, weight):
     constant = dict(type='Constant', value=strength)
-    plain = distil(FPN, schedule=constant)
-    weighted = distil(FPN, schedule=constant, task_weight=0.4)
+    plain = distill(FPN, schedule=constant)
+    weighted = distill(FPN, schedule=constant, task_weight=0.4)
     student.eval().training = True  # no statistics move between the two
     task, kd = step(plain, student)
     _, joined = step(weighted, student)
@@ -166,11 +167,11 @@ def test_what_is_no_loss_of_the_task_is_not_weighted():
         loss_bbox=torch.tensor(2.))
 
 
-def test_at_strength_0_the_teacher_is_never_run(distil, student, teacher):
+def test_at_strength_0_the_teacher_is_never_run(distill, student, teacher):
     runs = []
     handle = teacher.model.backbone.register_forward_hook(
         lambda *_: runs.append(1))
-    distiller = distil(
+    distiller = distill(
         FPN,
         CLS,
         schedule=dict(
@@ -186,24 +187,24 @@ def test_at_strength_0_the_teacher_is_never_run(distil, student, teacher):
 
 
 def test_the_teacher_runs_once_a_step_and_no_deeper_than_asked(
-        distil, student, teacher):
+        distill, student, teacher):
     runs = []
     handles = [
         module.register_forward_hook(lambda *_, n=name: runs.append(n))
         for name, module in (('backbone', teacher.model.backbone),
                              ('head', teacher.model.bbox_head.retina_reg))
     ]
-    step(distil(FPN, entry(FPN, name='again')), student)
+    step(distill(FPN, entry(FPN, name='again')), student)
     assert runs == ['backbone']
     runs.clear()
-    step(distil(FPN, CLS, BOX), student)
+    step(distill(FPN, CLS, BOX), student)
     for handle in handles:
         handle.remove()
     assert runs == ['backbone', 'head', 'head', 'head']
 
 
-def test_an_interrupted_forward_leaves_nothing_behind(distil, student):
-    distiller = distil(FPN, CLS)
+def test_an_interrupted_forward_leaves_nothing_behind(distill, student):
+    distiller = distill(FPN, CLS)
     inputs, samples = batch()
     distiller.step(0)
     student.neck.register_forward_hook(_interrupt)
@@ -225,16 +226,16 @@ def _interrupt(*_):
     raise Interrupted
 
 
-def test_pictures_of_any_size_are_taken(distil, student):
-    distiller = distil(FPN, CLS)
+def test_pictures_of_any_size_are_taken(distill, student):
+    distiller = distill(FPN, CLS)
     for size in ((64, 64), (96, 64), (32, 32)):
         assert all(
             torch.isfinite(loss)
             for loss in step(distiller, student, size=size)[1].values())
 
 
-def test_each_pair_is_measured_for_the_dry_run(distil, student):
-    distiller = distil(FPN, CLS)
+def test_each_pair_is_measured_for_the_dry_run(distill, student):
+    distiller = distill(FPN, CLS)
     with noted_pairs(distiller) as noted:
         _, kd = step(distiller, student)
     measured = noted['loss_kd_fpn'] + noted['loss_kd_cls']
@@ -247,8 +248,8 @@ def test_each_pair_is_measured_for_the_dry_run(distil, student):
             sum(m.value for m in measured if m.key == key), rel=1e-5)
 
 
-def test_remove_takes_every_hook_off_both_models(student, teacher, distil):
-    distiller = distil(FPN, CLS)
+def test_remove_takes_every_hook_off_both_models(student, teacher, distill):
+    distiller = distill(FPN, CLS)
     hooked = [
         m for model in (student, teacher.model) for m in model.modules()
         if m._forward_hooks
@@ -262,9 +263,9 @@ def test_remove_takes_every_hook_off_both_models(student, teacher, distil):
 # -- temperature and automatic weights -----------------------------------
 
 
-def test_temperatures_follow_their_schedule(distil, student):
+def test_temperatures_follow_their_schedule(distill, student):
     fall = dict(type='Linear', start=6., end=1., length=50, unit='iter')
-    distiller = distil(
+    distiller = distill(
         entry(SPY, name='hot', temperature=fall), entry(SPY, name='cold'))
     for iteration, expected in ((0, 6.), (25, 3.5), (80, 1.)):
         _, kd = step(distiller, student, iteration)
@@ -275,23 +276,23 @@ def test_temperatures_follow_their_schedule(distil, student):
 
 @pytest.mark.parametrize('length, is_fine', [(0.5, False), (0.9, True)])
 def test_a_temperature_that_reaches_0_while_it_distils_is_refused(
-        distil, length, is_fine):
+        distill, length, is_fine):
     fall = dict(type='Linear', start=4., end=0., length=length, unit='run')
     until_70 = dict(
         type='WarmupHoldDecay', warmup=0., hold=0.6, decay=0.1, unit='run')
     if is_fine:
-        distil(entry(SPY, temperature=fall), schedule=until_70)
+        distill(entry(SPY, temperature=fall), schedule=until_70)
         return
     with pytest.raises(
             ValueError, match='should stay above 0, but goes from 4 to 0'):
-        distil(entry(SPY, temperature=fall), schedule=until_70)
+        distill(entry(SPY, temperature=fall), schedule=until_70)
 
 
 def test_auto_weight_holds_the_loss_at_its_share_of_the_task_loss(
-        distil, student):
-    distiller = distil(
+        distill, student):
+    distiller = distill(
         entry(FPN, loss_loss_weight='auto', auto_ratio=0.25), CLS)
-    plain = distil(entry(FPN, loss_loss_weight=1.), CLS)
+    plain = distill(entry(FPN, loss_loss_weight=1.), CLS)
     task, kd = step(distiller, student)
     expected = 0.25 * student.parse_losses(task)[0].item()
     assert kd['loss_kd_fpn'].item() == pytest.approx(expected, rel=1e-3)
@@ -305,9 +306,9 @@ def test_auto_weight_holds_the_loss_at_its_share_of_the_task_loss(
     assert kd['loss_kd_cls'].item() == pytest.approx(raw['loss_kd_cls'].item())
 
 
-def test_the_state_of_automatic_weights_round_trips(distil, student):
+def test_the_state_of_automatic_weights_round_trips(distill, student):
     auto = entry(FPN, loss_loss_weight='auto')
-    first, second = distil(auto, CLS), distil(auto, CLS)
+    first, second = distill(auto, CLS), distill(auto, CLS)
     for i in range(3):
         step(first, student, i)
     assert list(first.state_dict()) == ['loss_kd_fpn']
@@ -317,24 +318,24 @@ def test_the_state_of_automatic_weights_round_trips(distil, student):
     assert a.item() == pytest.approx(b.item(), rel=1e-6)
 
 
-def test_a_state_of_other_entries_is_passed_over(distil):
-    distil(FPN).load_state_dict(dict(loss_kd_fpn=dict(means=[1., 1.])))
-    distil(entry(FPN, loss_loss_weight='auto')).load_state_dict({})
+def test_a_state_of_other_entries_is_passed_over(distill):
+    distill(FPN).load_state_dict(dict(loss_kd_fpn=dict(means=[1., 1.])))
+    distill(entry(FPN, loss_loss_weight='auto')).load_state_dict({})
 
 
-def test_what_follows_the_labels_is_refused_as_a_strength(distil):
+def test_what_follows_the_labels_is_refused_as_a_strength(distill):
     with pytest.raises(
             ValueError, match='schedule=DynamicTemperature is no strength'):
-        distil(FPN, schedule=dict(type='DynamicTemperature'))
+        distill(FPN, schedule=dict(type='DynamicTemperature'))
 
 
 # -- trained adapters ----------------------------------------------------
 
 
-def test_trained_adapters_learn_beside_the_student(distil, student, tmp_path):
+def test_trained_adapters_learn_beside_the_student(distill, student, tmp_path):
     wide = teacher_of(retinanet(18, channels=12), tmp_path / 'wide.pth')
     trained = dict(FPN, knowledge=dict(type='FPNFeatures', adapter='trained'))
-    distiller = distil(trained, teacher=wide)
+    distiller = distill(trained, teacher=wide)
     own = [p.clone() for p in student.parameters()]
     losses = []
     for i in range(20):
@@ -357,18 +358,18 @@ def test_trained_adapters_learn_beside_the_student(distil, student, tmp_path):
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
 @pytest.mark.parametrize('what', [FPN, CLS, BOX])
 def test_a_teacher_that_is_not_finite_is_refused_by_place(
-        distil, student, tmp_path, value, what):
+        distill, student, tmp_path, value, what):
     teacher = teacher_of(TEACHER, tmp_path / 'nan.pth')
     teacher.model.neck.fpn_convs[0].conv.bias.fill_(value)
     with pytest.raises(
             ValueError,
             match=r'teacher RetinaNet gives values at '
             r'(neck|bbox_head\.\w+)\[0\] that are not finite'):
-        step(distil(what, teacher=teacher), student)
+        step(distill(what, teacher=teacher), student)
 
 
-def test_each_forward_of_an_iteration_is_distilled(distil, student):
-    distiller = distil(CLS)
+def test_each_forward_of_an_iteration_is_distilled(distill, student):
+    distiller = distill(CLS)
     student.eval().training = True  # no statistics move between the two
     inputs, samples = batch()
     distiller.step(0)
@@ -376,13 +377,13 @@ def test_each_forward_of_an_iteration_is_distilled(distil, student):
     assert first == second and set(first) == {'loss_kd_cls'}
 
 
-def test_a_module_that_is_not_called_in_loss_mode_is_refused(distil, student):
+def test_a_module_that_is_not_called_in_loss_mode_is_refused(distill, student):
     knowledge = dict(type='FPNFeatures', module='data_preprocessor')
     with pytest.raises(
             RuntimeError,
             match="student's data_preprocessor was "
             'not called.*loss_kd_fpn'):
-        step(distil(dict(FPN, knowledge=knowledge)), student)
+        step(distill(dict(FPN, knowledge=knowledge)), student)
 
 
 def test_two_models_that_do_not_fit_are_refused_and_leave_no_hook(
@@ -413,8 +414,8 @@ class Failing(nn.Module):
     ZeroDivisionError('no')
 ])
 def test_a_failure_in_a_step_names_entry_modules_and_what_to_do(
-        distil, student, error):
-    distiller = distil(CLS)
+        distill, student, error):
+    distiller = distill(CLS)
     distiller.terms[0] = distiller.terms[0]._replace(loss=Failing())
     Failing.error = error
     with pytest.raises(
@@ -426,20 +427,20 @@ def test_a_failure_in_a_step_names_entry_modules_and_what_to_do(
         step(distiller, student)
 
 
-def test_a_check_that_a_head_does_not_bear_is_told_too(distil, student):
+def test_a_check_that_a_head_does_not_bear_is_told_too(distill, student):
     del student.bbox_head.num_classes
     with pytest.raises(
             ValueError,
             match="loss_kd_cls: .*student's bbox_head.*AttributeError: 'Reti"):
-        distil(CLS)
+        distill(CLS)
 
 
 def test_what_a_knowledge_has_told_itself_is_left_as_it_is(
-        distil, student, teacher, tmp_path):
+        distill, student, teacher, tmp_path):
     other = teacher_of(TEACHER, tmp_path / 'other.pth')
     other.model.bbox_head.retina_cls = nn.Conv2d(8, 9, 3, padding=1)
     with pytest.raises(ValueError, match=r'^bbox_head.scores\[0\]: the stud'):
-        step(distil(CLS, teacher=other), student)
+        step(distill(CLS, teacher=other), student)
 
 
 @pytest.mark.parametrize('error', [
@@ -448,8 +449,8 @@ def test_what_a_knowledge_has_told_itself_is_left_as_it_is(
     RuntimeError('DefaultCPUAllocator: can\'t allocate memory'),
     KeyboardInterrupt()
 ])
-def test_what_the_machine_says_is_passed_on(distil, student, error):
-    distiller = distil(CLS)
+def test_what_the_machine_says_is_passed_on(distill, student, error):
+    distiller = distill(CLS)
     distiller.terms[0] = distiller.terms[0]._replace(loss=Failing())
     Failing.error = error
     with pytest.raises(type(error)) as raised:
@@ -465,36 +466,36 @@ def heavy(weight):
 
 
 def test_a_drowned_task_is_told_once_at_the_first_batch(
-        distil, student, capsys):
+        distill, student, capsys):
     MMLogger.get_instance('drowned', logger_name='drowned')
-    distiller = distil(heavy(1e9))
+    distiller = distill(heavy(1e9))
     step(distiller, student)
     assert 'gradient of loss_kd_fpn is' in capsys.readouterr().out
     step(distiller, student, 1)
     assert capsys.readouterr().out == ''
 
 
-def test_a_distillation_of_the_tasks_order_is_not_told(distil, student,
+def test_a_distillation_of_the_tasks_order_is_not_told(distill, student,
                                                        capsys):
     MMLogger.get_instance('drowned', logger_name='drowned')
-    step(distil(heavy(1e-3)), student)
+    step(distill(heavy(1e-3)), student)
     assert capsys.readouterr().out == ''
 
 
-def test_what_is_told_is_that_of_full_strength(distil, student, capsys):
+def test_what_is_told_is_that_of_full_strength(distill, student, capsys):
     MMLogger.get_instance('drowned', logger_name='drowned')
     weak = dict(type='Constant', value=1e-9)
-    step(distil(heavy(1e9), schedule=weak), student)
+    step(distill(heavy(1e9), schedule=weak), student)
     assert 'loss_kd_fpn' in capsys.readouterr().out
 
 
-def test_looking_at_gradients_changes_none(distil, student, monkeypatch):
+def test_looking_at_gradients_changes_none(distill, student, monkeypatch):
     found = []
     for look in (True, False):
         if not look:
             monkeypatch.setattr(Distiller, 'shares', lambda *_: {})
         student.zero_grad()
-        task, losses = step(distil(FPN, CLS), student)
+        task, losses = step(distill(FPN, CLS), student)
         student.parse_losses({**task, **losses})[0].backward()
         found.append([
             p.grad.clone() for p in student.parameters() if p.grad is not None

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Who normalises: the pipeline or the preprocessor, of run and teacher."""
+"""Who normalizes: the pipeline or the preprocessor, of run and teacher."""
 from types import SimpleNamespace
 
 import pytest
@@ -188,7 +188,7 @@ class Clipped(Normalize):
 ])
 def test_what_cannot_be_undone_is_refused_by_name(run, teacher, mean):
     with pytest.raises(
-            ValueError, match='training pipeline normalises .* cannot be'):
+            ValueError, match='training pipeline normalizes .* cannot be'):
         matched(DataSet(run), teacher=teacher, mean=mean)
 
 
@@ -209,4 +209,4 @@ def test_a_validation_that_normalises_otherwise_is_put_right_for_the_score():
 def test_a_teacher_that_is_said_to_take_raw_images_is_told_of(capsys):
     MMLogger.get_instance('said')
     matched(DataSet(NORM), teacher=[])
-    assert 'its config normalises nowhere' in capsys.readouterr().out
+    assert 'its config normalizes nowhere' in capsys.readouterr().out

@@ -240,7 +240,7 @@ def test_its_task_loss_is_that_of_the_same_model_in_training(
         teacher, ['neck'], form=form, inputs=inputs,
         samples=samples).task_losses()
     found, _ = teacher.model.parse_losses(found)
-    # In training but for the normalisation by batch statistics.
+    # In training but for the normalization by batch statistics.
     model = build(cfg, 1).train()
     for child in model.modules():
         if isinstance(child, nn.BatchNorm2d):

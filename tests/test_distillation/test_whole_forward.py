@@ -54,14 +54,14 @@ class Resizing(Model):
         return self.look(F.interpolate(inputs, scale_factor=2.))
 
 
-class Normalising(Model):
+class Normalizing(Model):
 
     @torch.no_grad()
     def forward(self, inputs, data_samples=None, mode='tensor'):
         return self.look((inputs - 3) / 4)
 
 
-class Standardising(Model):
+class Standardizing(Model):
 
     def forward(self, inputs, data_samples=None, mode='tensor'):
         std, mean = torch.std_mean(inputs, (1, 2, 3), keepdim=True)
@@ -136,8 +136,8 @@ def check(model, samples=None, **until):
 @pytest.mark.parametrize(
     'model', [
         Model(),
-        Normalising(),
-        Standardising(),
+        Normalizing(),
+        Standardizing(),
         Squaring(),
         Prototypes(once=True),
         Prototypes(once=True, own_size=5)

@@ -27,7 +27,7 @@ from mmw2s.engine.score_cache import cache_path
 from mmw2s.engine.scoring import score_teacher
 from mmw2s.records.files import scalar_metrics
 
-# Another normalisation than the student's, so that it matters whose is used.
+# Another normalization than the student's, so that it matters whose is used.
 TEACHER = retinanet(18, channels=8)
 TEACHER['data_preprocessor'].update(
     mean=[0., 0., 0.], std=[255., 255., 255.], bgr_to_rgb=False)
@@ -102,7 +102,7 @@ def test_the_score_is_what_the_runs_own_validation_gives_that_model(
         expected = runner.val()
     assert metrics == scalar_metrics(expected)
     assert 'coco/bbox_mAP' in metrics and seconds > 0
-    # Another normalisation would have given another score.
+    # Another normalization would have given another score.
     other = copy.deepcopy(TEACHER)
     other['data_preprocessor'] = STUDENT['data_preprocessor']
     assert score_teacher(teacher_with(model=other), run())[0] != metrics

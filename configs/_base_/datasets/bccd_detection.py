@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-# BCCD, MIT licence: 205 / 87 images of blood cells, here at half their size.
+# BCCD, MIT license: 205 / 87 images of blood cells, here at half their size.
 # tools/dataset_converters/bccd.py writes them.
 data_root = 'data/bccd/'
 metainfo = dict(

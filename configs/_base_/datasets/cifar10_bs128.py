@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-# CIFAR-10 for classifiers, normalised batch by batch.
+# CIFAR-10 for classifiers, normalized batch by batch.
 _base_ = 'cifar10.py'
 
 data_preprocessor = dict(

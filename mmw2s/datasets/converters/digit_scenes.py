@@ -182,8 +182,8 @@ def draw_scene(
         else:
             continue
         patch = scene[y1:y1 + height, x1:x1 + width]
-        colour = _contrasting(patch.mean(axis=(0, 1)), rng)
-        patch += ink[..., None] * (colour - patch)
+        color = _contrasting(patch.mean(axis=(0, 1)), rng)
+        patch += ink[..., None] * (color - patch)
         boxes = np.concatenate([boxes, box[None]])
         drawn.append(index)
     scene += rng.normal(0., 8., scene.shape).astype(np.float32)
@@ -192,25 +192,24 @@ def draw_scene(
 
 def _ground(size: int, rng: np.random.Generator) -> np.ndarray:
     """An uneven background (size, size, 3): 16 random colors, blended."""
-    colours = rng.uniform(40, 215, 3) + rng.uniform(-35, 35, (4, 4, 3))
+    colors = rng.uniform(40, 215, 3) + rng.uniform(-35, 35, (4, 4, 3))
     return cv2.resize(
-        colours.astype(np.float32), (size, size),
-        interpolation=cv2.INTER_CUBIC)
+        colors.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
 
 
 def _stroke(scene: np.ndarray, rng: np.random.Generator) -> None:
     """Draw a line or an arc, which is no digit, into ``scene``."""
     size = len(scene)
-    colour = tuple(rng.uniform(0, 255, 3).tolist())
+    color = tuple(rng.uniform(0, 255, 3).tolist())
     thickness = int(rng.integers(1, 4))
     start, end = rng.integers(0, size, (2, 2)).tolist()
     if rng.random() < 0.5:
-        cv2.line(scene, start, end, colour, thickness, cv2.LINE_AA)
+        cv2.line(scene, start, end, color, thickness, cv2.LINE_AA)
     else:
         axes = rng.integers(5, size // 4, 2).tolist()
         first, turn = rng.integers(0, 360), rng.integers(40, 160)
         cv2.ellipse(scene, start, axes, float(rng.integers(0, 180)),
-                    float(first), float(first + turn), colour, thickness,
+                    float(first), float(first + turn), color, thickness,
                     cv2.LINE_AA)
 
 
@@ -234,8 +233,8 @@ def _contrasting(ground: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         up = False
     elif mean - shift < 5:
         up = True
-    colour = ground + (shift if up else -shift) + rng.uniform(-25, 25, 3)
-    return np.clip(colour, 0, 255).astype(np.float32)
+    color = ground + (shift if up else -shift) + rng.uniform(-25, 25, 3)
+    return np.clip(color, 0, 255).astype(np.float32)
 
 
 def _overlap(box: np.ndarray, boxes: np.ndarray) -> float:

@@ -130,8 +130,8 @@ class ClassLogits(Knowledge):
                 for name, module in student.named_modules()):
             raise ValueError(
                 f'the student\'s {self.module} is of a MultiTaskHead, which '
-                'gives a task those samples alone that are labelled for it, '
-                'but the teacher\'s all of them. Distil features instead '
+                'gives a task those samples alone that are labeled for it, '
+                'but the teacher\'s all of them. Distill features instead '
                 '(knowledge HiddenFeatures)')
         self._refuse_difference(
             'activation', *map(_activation, heads),
@@ -286,7 +286,7 @@ def _refuse_unreadable(owner: str, model: nn.Module, name: str,
         raise ValueError(
             f'the {owner} is a {type(model).__name__}, which compares images '
             f'with a set of others in prediction and does not call its {name} '
-            f'there. Distil features instead ({features})')
+            f'there. Distill features instead ({features})')
     module = model.get_submodule(name)
     if is_kind(module, 'ConformerHead'):
         field = 'module' if owner == 'student' else 'teacher_module'

@@ -95,12 +95,12 @@ class DenseHeadOutputs(Knowledge):
             if why_not is not None:
                 raise ValueError(
                     f'the {whose} is a {type(head).__name__}, {why_not}: '
-                    f'{type(self).__name__} cannot read it. Distil features '
+                    f'{type(self).__name__} cannot read it. Distill features '
                     f'instead ({features})')
         self._refuse_difference(
             'classes', *(head.num_classes for head in heads),
             'scores are paired class by class. Use a teacher trained on the '
-            f'student\'s classes, or distil features only ({features})')
+            f'student\'s classes, or distill features only ({features})')
         self._refuse_difference(
             'activation', *map(activation_of, heads),
             'scores of different kinds cannot be compared. Use a teacher '
@@ -119,8 +119,9 @@ class DenseHeadOutputs(Knowledge):
                         f'{type(head).__name__} gives a distribution for each '
                         'edge of a box, not deltas: leave the boxes out')
             self._refuse_difference(
-                'box code', *(dict(box_code(head), head=type(head).__name__)
-                              for head in heads),
+                'box code',
+                *(dict(box_code(head), head=type(head).__name__)
+                  for head in heads),
                 'box deltas are only comparable in one code. Give both heads '
                 'the same bbox_coder, or leave the boxes out')
 

@@ -55,7 +55,7 @@ class RoIHeadOutputs(Knowledge):
       class (in any but the background), so that background counts next to
       nothing. Divided by the sum of the weights.
     - ``'masks'``: logits (P, H, W, 1) of the class that each positive RoI is
-      labelled with, divided by P x H x W.
+      labeled with, divided by P x H x W.
 
     Divisors are averaged over ranks. Heads with stages (Cascade R-CNN) are
     compared stage by stage, weighted as the student weighs them for its own
@@ -160,7 +160,7 @@ class RoIHeadOutputs(Knowledge):
                 f'the {whose} is a {type(roi_head).__name__}, not a RoI head '
                 f'with a {self._branch.head} on RoI features alone, as those '
                 'of Faster, Mask and Cascade R-CNN: RoIHeadOutputs cannot '
-                f'read its {self.output}. Distil features instead '
+                f'read its {self.output}. Distill features instead '
                 f'({features})')
         for head in self._heads(roi_head) if self.output != 'masks' else []:
             if getattr(head, 'custom_activation', False) or \
@@ -169,7 +169,7 @@ class RoIHeadOutputs(Knowledge):
                 raise ValueError(
                     f'the {whose} has a {type(head).__name__} with '
                     f'{type(head.loss_cls).__name__}, whose scores are no '
-                    'softmax with the background as the last class. Distil '
+                    'softmax with the background as the last class. Distill '
                     f'features instead ({features})')
             has_deltas = getattr(head, 'with_reg', False) and hasattr(
                 head.bbox_coder, 'stds')
@@ -188,7 +188,7 @@ class RoIHeadOutputs(Knowledge):
         self._refuse_difference(
             'classes', student.num_classes, teacher.num_classes,
             'RoIs are compared class by class. Use a teacher trained on the '
-            'student\'s classes, or distil features only '
+            'student\'s classes, or distill features only '
             f'({features})')
         if self.output == 'boxes':
             self._refuse_difference(
@@ -250,7 +250,7 @@ class RoIHeadOutputs(Knowledge):
                 f'the student\'s {self.module} looks at {len(maps[0])} '
                 f'images, the teacher\'s {self.teacher_module} at '
                 f'{len(teacher_maps[0])}: RoIs cannot be handed over between '
-                f'them. Distil features instead ({self._features})')
+                f'them. Distill features instead ({self._features})')
         forward = getattr(self._teacher_head, self._branch.forward)
         fields: Dict[str, Any] = dict(rois=rois)
         if 'stage' in _fields(forward):
@@ -300,7 +300,7 @@ def _latest(recorded: Recorded, name: str, at: int, count: int) -> tuple:
             return call.inputs
     raise ValueError(
         f'the student\'s {name} was given no input of {count} RoIs, for '
-        'which its head has answered: RoIHeadOutputs cannot read it. Distil '
+        'which its head has answered: RoIHeadOutputs cannot read it. Distill '
         'features instead (knowledge FPNFeatures)')
 
 

@@ -18,7 +18,7 @@ from .time_to_target_hook import TimeToTargetHook
 
 __all__ = ['WeakTeacherDistillHook']
 
-# Under which a checkpoint holds what was learnt and decided.
+# Under which a checkpoint holds what was learned and decided.
 _KEY = 'w2s'
 
 
@@ -83,7 +83,7 @@ class WeakTeacherDistillHook(Hook):
 
     @property
     def distiller(self) -> Optional[Distiller]:
-        """What distils, while distillation is on."""
+        """What distills, while distillation is on."""
         return self.session and self.session.distiller
 
     @property
@@ -157,7 +157,7 @@ class WeakTeacherDistillHook(Hook):
             self.session.after_validation(runner, metrics)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Save what was learnt and decided, also once that is over."""
+        """Save what was learned and decided, also once that is over."""
         state = self.session.state_dict() if self.session else {}
         if state:
             checkpoint[_KEY] = state

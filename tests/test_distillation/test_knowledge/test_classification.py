@@ -62,7 +62,7 @@ def teacher_of(cfg, path=None, classes=None, seed=1):
 
 
 @pytest.fixture
-def distil(tmp_path):
+def distill(tmp_path):
     """One step of a student with a teacher; its pairs and its losses."""
 
     def step(student,
@@ -101,9 +101,9 @@ def distil(tmp_path):
 
 @pytest.mark.parametrize('kind', HEADS)
 def test_logits_of_every_head_are_those_that_it_trains_and_predicts_with(
-        distil, kind):
+        distill, kind):
     multi_label = kind in ('multi_label', 'csra')
-    pair, losses, model, teacher = distil(
+    pair, losses, model, teacher = distill(
         HEADS[kind], HEADS[kind],
         dict(type='QualityFocalKDLoss' if multi_label else 'KDLoss'))
     assert pair.student.shape == pair.teacher.shape == (4, 3)
@@ -120,17 +120,17 @@ def test_logits_of_every_head_are_those_that_it_trains_and_predicts_with(
     assert all(p.grad is None for p in teacher.model.parameters())
 
 
-def test_the_mean_of_a_distilled_teachers_two_heads_is_taken(distil):
+def test_the_mean_of_a_distilled_teachers_two_heads_is_taken(distill):
     cfg = classifier(type='EfficientFormerClsHead', distillation=True)
-    pair, _, _, teacher = distil(classifier(), cfg)
+    pair, _, _, teacher = distill(classifier(), cfg)
     head, (inputs, _) = teacher.model.head, batch()
     feats = teacher.model.extract_feat(inputs)[-1]
     torch.testing.assert_close(pair.teacher,
                                (head.head(feats) + head.dist_head(feats)) / 2)
 
 
-def test_teachers_of_another_architecture_are_paired(distil):
-    assert distil(HEADS['vit'], HEADS['linear'])[0].teacher.shape == (4, 3)
+def test_teachers_of_another_architecture_are_paired(distill):
+    assert distill(HEADS['vit'], HEADS['linear'])[0].teacher.shape == (4, 3)
 
 
 class TwoHeads(nn.Module):
@@ -150,15 +150,15 @@ class TwoHeads(nn.Module):
     predict = forward
 
 
-def test_an_unusual_head_is_refused_by_the_field_that_helps(distil):
+def test_an_unusual_head_is_refused_by_the_field_that_helps(distill):
     cfg = classifier()
     cfg['head'] = TwoHeads()
     with pytest.raises(
             ValueError,
             match="student's head gives a tuple, not logits .* by "
             r'ClassLogits\.module$'):
-        distil(cfg, classifier())
-    pair, *_ = distil(
+        distill(cfg, classifier())
+    pair, *_ = distill(
         cfg, classifier(), module='head.first', teacher_module='head.fc')
     assert pair.name == 'head.first'
 
@@ -193,17 +193,17 @@ def test_a_retriever_whose_prediction_has_no_head_is_refused():
         ClassLogits().check(model, model)
 
 
-def test_a_model_without_that_module_is_told_the_field(distil):
+def test_a_model_without_that_module_is_told_the_field(distill):
     with pytest.raises(
             ValueError,
             match='student .* no module "haed"; there are: head.* '
             r'ClassLogits\.module and teacher_module'):
-        distil(classifier(), classifier(), module='haed')
+        distill(classifier(), classifier(), module='haed')
 
 
-def test_softmax_and_multi_label_heads_are_not_mixed(distil):
+def test_softmax_and_multi_label_heads_are_not_mixed(distill):
     with pytest.raises(ValueError, match='teacher head has sigmoid'):
-        distil(HEADS['linear'], HEADS['multi_label'])
+        distill(HEADS['linear'], HEADS['multi_label'])
 
 
 SIGMOID = dict(type='CrossEntropyLoss', use_sigmoid=True)
@@ -218,7 +218,7 @@ SIGMOID = dict(type='CrossEntropyLoss', use_sigmoid=True)
     ('arcface', 'PKDLoss', 'KDLoss'),
 ])
 def test_a_loss_of_other_scores_is_refused_before_training(
-        distil, head, loss, instead):
+        distill, head, loss, instead):
     heads = dict(
         HEADS,
         smoothed=classifier(
@@ -228,7 +228,7 @@ def test_a_loss_of_other_scores_is_refused_before_training(
             ValueError,
             match=f'logits: {loss} compares .*, but ClassLogits gives .* '
             f'scores: use a loss for those, such as {instead}$'):
-        distil(heads[head], heads[head], dict(type=loss))
+        distill(heads[head], heads[head], dict(type=loss))
 
 
 @pytest.mark.parametrize('loss', ['KDLoss', 'QualityFocalKDLoss', 'MSEKDLoss'])
@@ -238,13 +238,13 @@ def test_a_loss_of_other_scores_is_refused_before_training(
     (classifier(), dict(module='head.fc')),
 ])
 def test_scores_that_may_be_of_either_kind_take_any_loss(
-        distil, loss, cfg, knowledge):
+        distill, loss, cfg, knowledge):
     samples = [
         DataSample().set_gt_label(i).set_gt_score(torch.eye(3)[i])
         for i in range(3)
     ]
     samples.append(samples[0])
-    distil(cfg, cfg, dict(type=loss), samples=samples, **knowledge)
+    distill(cfg, cfg, dict(type=loss), samples=samples, **knowledge)
 
 
 @pytest.mark.parametrize('head', ['LinearClsHead', 'ArcFaceClsHead'])
@@ -265,9 +265,9 @@ def test_equal_models_have_nothing_to_tell_each_other(tmp_path, head):
     assert loss.item() == pytest.approx(0, abs=1e-6)
 
 
-def test_gradients_flow_through_the_logits_without_a_margin(distil):
+def test_gradients_flow_through_the_logits_without_a_margin(distill):
     cfg = classifier(type='ArcFaceClsHead')
-    pair, losses, model, _ = distil(cfg, cfg)
+    pair, losses, model, _ = distill(cfg, cfg)
     losses['loss_kd_logits'].backward()
     for part in (model.backbone, model.head):
         assert any(p.grad is not None and p.grad.abs().sum() > 0
@@ -277,7 +277,7 @@ def test_gradients_flow_through_the_logits_without_a_margin(distil):
     assert pair.student.shape == model(inputs).shape
 
 
-def test_a_head_of_several_tasks_is_refused(distil):
+def test_a_head_of_several_tasks_is_refused(distill):
     cfg = classifier()
     cfg['head'] = dict(
         type='MultiTaskHead',
@@ -288,31 +288,32 @@ def test_a_head_of_several_tasks_is_refused(distil):
                 ValueError,
                 match=f"student's {module} is of a MultiTaskHead, .* "
                 'HiddenFeatures'):
-            distil(cfg, classifier(), module=module, teacher_module='head')
+            distill(cfg, classifier(), module=module, teacher_module='head')
 
 
 # -- classes -------------------------------------------------------------
 
 
-def test_another_number_of_classes_is_refused(distil):
+def test_another_number_of_classes_is_refused(distill):
     with pytest.raises(
             ValueError, match="has 5 classes, the student's 3: logits are "):
-        distil(classifier(), classifier(num_classes=5))
+        distill(classifier(), classifier(num_classes=5))
 
 
-def test_a_number_that_no_head_tells_is_compared_on_the_first_batch(distil):
+def test_a_number_that_no_head_tells_is_compared_on_the_first_batch(distill):
     other = dict(HEADS['csra'], head=dict(HEADS['csra']['head']))
     other['head']['num_classes'] = 5
     with pytest.raises(ValueError, match="has 5 classes, the student's 3"):
-        distil(HEADS['csra'], other, dict(type='QualityFocalKDLoss'))
+        distill(HEADS['csra'], other, dict(type='QualityFocalKDLoss'))
 
 
-def test_a_teacher_of_more_classes_is_matched_by_their_names(distil, tmp_path):
+def test_a_teacher_of_more_classes_is_matched_by_their_names(
+        distill, tmp_path):
     names = ('ant', 'elk', 'cat', 'fox', 'dog')
     cfg = classifier(num_classes=5)
     plain = teacher_of(cfg, tmp_path / 'a.pth', names)
     teacher = teacher_of(cfg, tmp_path / 'a.pth', names)
-    pair, *_ = distil(classifier(), teacher, classes=CLASSES)
+    pair, *_ = distill(classifier(), teacher, classes=CLASSES)
     inputs, samples = batch()
     full = plain.model(inputs, mode='tensor')
     assert torch.equal(pair.teacher, full[:, [2, 4, 1]])
@@ -322,9 +323,9 @@ def test_a_teacher_of_more_classes_is_matched_by_their_names(distil, tmp_path):
     assert all(sample.num_classes == 3 for sample in predicted)
 
 
-def test_the_same_classes_in_another_order_are_matched_too(distil, tmp_path):
+def test_the_same_classes_in_another_order_are_matched_too(distill, tmp_path):
     teacher = teacher_of(classifier(), tmp_path / 'a.pth', CLASSES[::-1])
-    pair, *_ = distil(classifier(), teacher, classes=list(CLASSES))
+    pair, *_ = distill(classifier(), teacher, classes=list(CLASSES))
     full = teacher_of(classifier(), tmp_path / 'a.pth').model(batch()[0])
     assert torch.equal(pair.teacher, full.flip(1))
 
@@ -356,34 +357,34 @@ def test_a_teacher_that_does_not_know_all_of_them_is_left_alone(
 # -- labels --------------------------------------------------------------
 
 
-def test_labels_go_with_the_pair_as_indices(distil):
-    pair, losses, *_ = distil(
+def test_labels_go_with_the_pair_as_indices(distill):
+    pair, losses, *_ = distill(
         classifier(), classifier(), loss=dict(type='DKDLoss'))
     assert pair.target.tolist() == [0, 1, 2, 0]
     assert losses['loss_kd_logits'] > 0
 
 
-def test_soft_labels_are_preferred_as_the_heads_own_loss_does(distil):
+def test_soft_labels_are_preferred_as_the_heads_own_loss_does(distill):
     scores = torch.rand(4, 3).softmax(-1)
     samples = [
         DataSample().set_gt_label(0).set_gt_score(score) for score in scores
     ]
-    pair, losses, *_ = distil(
+    pair, losses, *_ = distill(
         classifier(), classifier(), dict(type='PLDLoss'), samples=samples)
     assert torch.equal(pair.target, scores)
     assert losses['loss_kd_logits'] > 0
 
 
-def test_several_labels_a_sample_are_no_target(distil):
+def test_several_labels_a_sample_are_no_target(distill):
     heads = [HEADS['multi_label']] * 2
     samples = [DataSample().set_gt_label([0, 2]) for _ in range(4)]
     loss = dict(type='QualityFocalKDLoss')
-    assert distil(*heads, loss, samples=samples)[0].target is None
+    assert distill(*heads, loss, samples=samples)[0].target is None
     with pytest.raises(
             ValueError,
             match='logits: DynamicTemperature needs labels, but ClassLogits '
             'gives none'):
-        distil(*heads, loss, temperature=dict(type='DynamicTemperature'))
+        distill(*heads, loss, temperature=dict(type='DynamicTemperature'))
 
 
 # -- label smoothing -----------------------------------------------------
@@ -396,24 +397,25 @@ def test_several_labels_a_sample_are_no_target(distil):
     (dict(type='PLDLoss'), False),
 ])
 def test_a_smoothed_teacher_at_a_high_temperature_is_warned_about(
-        distil, capsys, loss, warned):
+        distill, capsys, loss, warned):
     smoothed = classifier(
         loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1))
-    distil(classifier(), smoothed, loss)
+    distill(classifier(), smoothed, loss)
     assert ('label smoothing (0.1)' in capsys.readouterr().out) is warned
 
 
-def test_the_loss_is_found_where_logits_are_taken_from_a_layer(distil, capsys):
+def test_the_loss_is_found_where_logits_are_taken_from_a_layer(
+        distill, capsys):
     smoothed = classifier(
         loss=dict(type='LabelSmoothLoss', label_smooth_val=0.2))
-    distil(classifier(), smoothed, module='head.fc')
+    distill(classifier(), smoothed, module='head.fc')
     assert 'label smoothing (0.2)' in capsys.readouterr().out
 
 
-def test_a_plain_teacher_is_not_warned_about(distil, capsys):
+def test_a_plain_teacher_is_not_warned_about(distill, capsys):
     smoothed = classifier(
         loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1))
-    distil(smoothed, classifier())
+    distill(smoothed, classifier())
     assert 'smoothing' not in capsys.readouterr().out
 
 

@@ -21,7 +21,7 @@ FEATURES = dict(
     loss=dict(type='PKDLoss', loss_weight=1.))
 
 
-def distil(student, teacher, entries=(KD, ), seed=5, count=4):
+def distill(student, teacher, entries=(KD, ), seed=5, count=4):
     """Task losses, distillation losses, and the noise of one step."""
     frozen = FrozenTeacher(dict(model=diffusion(4)), checkpoint=None)
     frozen.model = teacher.eval()
@@ -41,7 +41,7 @@ def distil(student, teacher, entries=(KD, ), seed=5, count=4):
 
 def test_the_teacher_sees_the_students_noisy_images():
     student, teacher = build(diffusion(12)), build(diffusion(8), 1)
-    losses, noisy, t, _ = distil(student, teacher)
+    losses, noisy, t, _ = distill(student, teacher)
     expected = (student.denoise(noisy, t) -
                 teacher.denoise(noisy, t)).square().mean()
     assert_close(losses['loss_kd_denoising'], expected)
@@ -53,7 +53,7 @@ def test_the_teacher_sees_the_students_noisy_images():
 def test_classes_are_handed_over_too():
     student, teacher = (
         build(diffusion(8, classes=3), seed) for seed in (0, 1))
-    losses, noisy, t, samples = distil(student, teacher)
+    losses, noisy, t, samples = distill(student, teacher)
     labels = torch.cat([s.gt_label for s in samples])
     expected = (student.denoise(noisy, t, labels) -
                 teacher.denoise(noisy, t, labels)).square().mean()
@@ -67,7 +67,7 @@ def test_the_teacher_is_not_told_the_labels_that_are_dropped():
     for model in (student, teacher):
         model.denoiser.register_forward_pre_hook(
             lambda module, inputs: told.append(inputs[2]))
-    distil(student, teacher, count=16)
+    distill(student, teacher, count=16)
     assert torch.equal(*told)
     assert 0 < (told[0] == 3).sum() < 16
 
@@ -84,7 +84,7 @@ def test_models_that_predict_different_things_are_compared_as_one(
     student = build(diffusion(12, kind=predicted[0]))
     teacher = build(diffusion(8, kind=predicted[1]), 1)
     entry = dict(KD, knowledge=dict(type='Denoising', kind=kind))
-    losses, noisy, t, _ = distil(student, teacher, [entry])
+    losses, noisy, t, _ = distill(student, teacher, [entry])
     alphas = student.alphas_cumprod[t]
     a, b = (
         convert(m.denoise(noisy, t), noisy, alphas, m.prediction_type, common)
@@ -100,7 +100,7 @@ def test_timesteps_can_be_all_alike_where_only_one_predicts_the_image():
     teacher = build(diffusion(8), 1)
     entry = dict(
         KD, knowledge=dict(type='Denoising', min_snr_gamma=float('inf')))
-    losses, noisy, t, _ = distil(student, teacher, [entry])
+    losses, noisy, t, _ = distill(student, teacher, [entry])
     alphas = student.alphas_cumprod[t]
     found = convert(
         student.denoise(noisy, t), noisy, alphas, 'sample', 'epsilon')
@@ -111,7 +111,7 @@ def test_timesteps_can_be_all_alike_where_only_one_predicts_the_image():
 def test_timesteps_are_weighted_where_asked():
     student, teacher = build(diffusion(12)), build(diffusion(8), 1)
     entry = dict(KD, knowledge=dict(type='Denoising', min_snr_gamma=5.))
-    losses, noisy, t, _ = distil(student, teacher, [entry])
+    losses, noisy, t, _ = distill(student, teacher, [entry])
     weight = min_snr_weight(student.alphas_cumprod[t], 5., 'epsilon')
     error = (student.denoise(noisy, t) - teacher.denoise(noisy, t)).square()
     assert_close(losses['loss_kd_denoising'], (weight * error).mean())
@@ -123,19 +123,19 @@ def test_timesteps_are_weighted_where_asked():
 def test_features_are_those_of_the_same_noisy_images(entries):
     # Of the same weights, maps differ only where the noise does.
     student, teacher = (build(diffusion(8)) for _ in range(2))
-    losses = distil(student, teacher, entries)[0]
+    losses = distill(student, teacher, entries)[0]
     for loss in losses.values():
         assert_close(loss, torch.tensor(0.), atol=1e-5, rtol=0)
-    other = distil(student, build(diffusion(8), 1), entries)[0]
+    other = distill(student, build(diffusion(8), 1), entries)[0]
     assert other['loss_kd_denoising_features'] > 1e-2
 
 
 def test_features_of_other_channels_can_have_a_trained_adapter():
     knowledge = dict(type='DenoisingFeatures', adapter='trained')
     student, teacher = build(diffusion(12)), build(diffusion(8), 1)
-    fixed = distil(student, teacher, [FEATURES])[0]
-    trained = distil(student, teacher,
-                     [dict(FEATURES, knowledge=knowledge)])[0]
+    fixed = distill(student, teacher, [FEATURES])[0]
+    trained = distill(student, teacher,
+                      [dict(FEATURES, knowledge=knowledge)])[0]
     assert trained != fixed
     trained['loss_kd_denoising_features'].backward()
     assert student.denoiser.conv_in.weight.grad.abs().sum() > 0
@@ -148,9 +148,9 @@ def test_the_teachers_denoiser_runs_once_and_no_deeper_than_needed(
     for name in ('mid_block', 'up_blocks.0', 'conv_out'):
         teacher.denoiser.get_submodule(name).register_forward_hook(
             lambda *_, name=name: called.append(name))
-    distil(student, teacher, [FEATURES])
+    distill(student, teacher, [FEATURES])
     assert called == ['mid_block']
-    distil(student, teacher, [FEATURES, KD])
+    distill(student, teacher, [FEATURES, KD])
     assert called[1:] == ['mid_block', 'up_blocks.0', 'conv_out']
 
 
@@ -165,7 +165,7 @@ def test_no_random_number_is_drawn(monkeypatch):
         return found
 
     monkeypatch.setattr(Distiller, '_after_forward', watched)
-    distil(build(diffusion(8)), build(diffusion(8), 1), [KD, FEATURES])
+    distill(build(diffusion(8)), build(diffusion(8), 1), [KD, FEATURES])
     assert torch.equal(*states)
 
 

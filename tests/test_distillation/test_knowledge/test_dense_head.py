@@ -79,7 +79,7 @@ def test_boxes_are_those_of_the_training_form(pair_of):
                               decoded.permute(0, 2, 3, 1).flatten())
 
 
-# -- normalisation and weights -------------------------------------------
+# -- normalization and weights -------------------------------------------
 
 
 def probabilities(view, threshold, best=None):

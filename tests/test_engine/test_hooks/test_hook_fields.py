@@ -131,8 +131,8 @@ def test_a_run_does_without_mmengines_own_hooks(pictures, untrained, tmp_path,
     for name in missing:
         cfg.default_hooks[name] = None
     runner = train(cfg)
-    distil = find(runner, WeakTeacherDistillHook)
-    assert [row['iter'] for row in distil.record.of('stop')] == [3]
+    distill = find(runner, WeakTeacherDistillHook)
+    assert [row['iter'] for row in distill.record.of('stop')] == [3]
 
 
 def test_two_hooks_of_a_kind_are_refused_wherever_they_stand(

@@ -392,19 +392,20 @@ def test_a_run_killed_before_a_validation_decides_as_the_unbroken_one(
             knowledge=dict(type='FPNFeatures'),
             loss=dict(type='PKDLoss', loss_weight='auto'))
     ]
-    distil = hook(teacher, stop=SURPASSED, distill=auto)
+    distill = hook(teacher, stop=SURPASSED, distill=auto)
     whole = train(
-        run_config(pictures, tmp_path / 'whole', epochs=4, hooks=[distil]))
+        run_config(pictures, tmp_path / 'whole', epochs=4, hooks=[distill]))
     with pytest.raises(Killed):
         train(
             run_config(
                 pictures,
                 tmp_path / 'cut',
                 epochs=4,
-                hooks=[distil, dict(type='KillAt', epoch=cut)]))
+                hooks=[distill, dict(type='KillAt', epoch=cut)]))
     resumed = train(
         run_config(
-            pictures, tmp_path / 'cut', epochs=4, hooks=[distil], resume=True))
+            pictures, tmp_path / 'cut', epochs=4, hooks=[distill],
+            resume=True))
     for event, keys in (('val', ('iter', 'metrics')),
                         ('stop', ('iter', 'epoch', 'reason', 'student'))):
         ours, theirs = (
@@ -417,15 +418,15 @@ def test_a_run_killed_before_a_validation_decides_as_the_unbroken_one(
 
 def test_rows_beyond_the_loaded_checkpoint_are_trained_anew(
         pictures, teacher, tmp_path):
-    distil = hook(teacher, stop=SURPASSED)
-    train(run_config(pictures, tmp_path, epochs=4, hooks=[distil]))
+    distill = hook(teacher, stop=SURPASSED)
+    train(run_config(pictures, tmp_path, epochs=4, hooks=[distill]))
     before = rows(tmp_path, 'stop')
     train(
         run_config(
             pictures,
             tmp_path,
             epochs=4,
-            hooks=[distil],
+            hooks=[distill],
             resume=True,
             load_from=str(tmp_path / 'epoch_1.pth')))
     after = rows(tmp_path, 'stop')
@@ -435,13 +436,13 @@ def test_rows_beyond_the_loaded_checkpoint_are_trained_anew(
 
 def test_a_run_resumed_after_its_stop_stays_off(pictures, teacher, tmp_path,
                                                 monkeypatch):
-    distil = hook(teacher, stop=dict(type='At', epoch=1))
-    train(run_config(pictures, tmp_path, epochs=2, hooks=[distil]))
+    distill = hook(teacher, stop=dict(type='At', epoch=1))
+    train(run_config(pictures, tmp_path, epochs=2, hooks=[distill]))
     monkeypatch.setattr(
         'mmw2s.engine.hooks.weak_teacher_distill_hook.FrozenTeacher.from_cfg',
         lambda cfg: pytest.fail('a teacher was built'))
     _, seen = train_watched(
-        run_config(pictures, tmp_path, epochs=3, hooks=[distil],
+        run_config(pictures, tmp_path, epochs=3, hooks=[distill],
                    resume=True), lambda runner, outputs:
         [k for k in runner.message_hub.log_scalars if 'kd' in k or 'w2s' in k])
     assert seen == [[]] * 4
@@ -451,8 +452,8 @@ def test_a_run_resumed_with_other_weights_of_its_teacher_is_refused(
         pictures, teacher, tmp_path):
     file = tmp_path / 'teacher.pth'
     shutil.copy(teacher['checkpoint'], file)
-    distil = hook(dict(teacher, checkpoint=str(file)), stop=NEVER)
-    train(run_config(pictures, tmp_path, epochs=1, hooks=[distil]))
+    distill = hook(dict(teacher, checkpoint=str(file)), stop=NEVER)
+    train(run_config(pictures, tmp_path, epochs=1, hooks=[distill]))
     (row, ) = rows(tmp_path, 'teacher')
     assert len(row['weights_hash']) == len(row['config_hash']) == 64
     checkpoint = torch.load(file, weights_only=False)
@@ -464,7 +465,7 @@ def test_a_run_resumed_with_other_weights_of_its_teacher_is_refused(
             '.*of other weights'):
         train(
             run_config(
-                pictures, tmp_path, epochs=2, hooks=[distil], resume=True))
+                pictures, tmp_path, epochs=2, hooks=[distill], resume=True))
 
 
 def test_only_true_trusts_before_anything_is_built():
@@ -475,13 +476,13 @@ def test_only_true_trusts_before_anything_is_built():
 
 def test_a_stop_that_a_kill_kept_from_being_written_is_made_up_for(
         pictures, teacher, tmp_path):
-    distil = hook(teacher, stop=SURPASSED)
-    train(run_config(pictures, tmp_path, epochs=2, hooks=[distil]))
+    distill = hook(teacher, stop=SURPASSED)
+    train(run_config(pictures, tmp_path, epochs=2, hooks=[distill]))
     path = tmp_path / EVENTS
     kept = [x for x in path.read_text().splitlines() if '"stop"' not in x]
     path.write_text('\n'.join(kept) + '\n')
     train(
-        run_config(pictures, tmp_path, epochs=3, hooks=[distil], resume=True))
+        run_config(pictures, tmp_path, epochs=3, hooks=[distill], resume=True))
     assert [r['iter'] for r in rows(tmp_path, 'stop')] == [8]
 
 
@@ -665,8 +666,8 @@ def test_an_ema_copy_does_not_hold_the_teacher(pictures, teacher, tmp_path):
 
 def test_iteration_based_loops_stop_and_resume_alike(pictures, teacher,
                                                      tmp_path):
-    distil = hook(teacher, stop=SURPASSED)
-    cfg = run_config(pictures, tmp_path, hooks=[distil])
+    distill = hook(teacher, stop=SURPASSED)
+    cfg = run_config(pictures, tmp_path, hooks=[distill])
     cfg.train_cfg = dict(
         type='IterBasedTrainLoop', max_iters=8, val_interval=2)
     cfg.default_hooks.checkpoint.update(by_epoch=False, interval=2)

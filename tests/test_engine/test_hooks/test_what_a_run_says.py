@@ -13,7 +13,7 @@ NEVER = dict(type='At', iter=10**6)
 
 @pytest.fixture
 def hook(tmp_path):
-    """A teacher that has learnt nothing, at full strength all along."""
+    """A teacher that has learned nothing, at full strength all along."""
 
     def hook(**fields):
         fields.setdefault('schedule', dict(type='Constant', value=1.))

@@ -17,7 +17,7 @@ def reference(student, teacher, labels, temperature):
         p_s, p_t = (softmax(np.float64(z) / temperature) for z in (z_s, z_t))
         own = entropy([p_t[label], 1 - p_t[label]],
                       [p_s[label], 1 - p_s[label]])
-        # scipy normalises what it is given.
+        # scipy normalizes what it is given.
         others = entropy(np.delete(p_t, label), np.delete(p_s, label))
         terms.append((own, others))
     return temperature**2 * np.array(terms).T

@@ -59,7 +59,7 @@ def test_large_logits_give_finite_values_and_gradients():
 
 
 def test_a_high_temperature_approaches_half_the_squared_error():
-    # Hinton et al., section 2.1: the logits centred, the temperature high.
+    # Hinton et al., section 2.1: the logits centered, the temperature high.
     student, teacher = torch.randn(2, 6, 10, dtype=torch.float64)
     gap = student - teacher
     gap -= gap.mean(-1, keepdim=True)
