@@ -1,10 +1,11 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """From the fields of the hook to the parts of a distillation, or a refusal."""
 from dataclasses import dataclass
-from typing import Any, Dict, NamedTuple, Optional, Sequence, Union
+from typing import (Any, Callable, Dict, NamedTuple, Optional, Sequence, Union)
 
 import torch
 from mmengine._strategy import SingleDeviceStrategy
+from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmw2s.distillation import class_matching
@@ -31,7 +32,12 @@ _HOOK = 'WeakTeacherDistillHook'
 
 @dataclass
 class Fields:
-    """The fields of the hook, as its user gave them; see there."""
+    """The fields of the hook, as its user gave them; see there.
+
+    ``distill``, ``schedule`` and ``stop`` are given in full, left out, or in
+    part: ``--cfg-options default_hooks.w2s.schedule.hold=0.3`` alone changes
+    one number of the default.
+    """
     teacher: Union[str, dict]
     distill: Optional[Sequence[dict]] = None
     schedule: Optional[dict] = None
@@ -43,12 +49,38 @@ class Fields:
         check_number(f'{_HOOK}.task_weight', self.task_weight, at_least=0)
         with owned_by(_HOOK):
             FrozenTeacher.check_cfg(self.teacher)
-        if self.distill is not None:
+        # What is given in part is built with the default, before training.
+        if self.in_full('distill') is not None:
             build_terms(self.distill)
-        if self.schedule is not None:
+        if self.in_full('schedule') is not None:
             SCHEDULES.build(self.schedule, owner=f'{_HOOK}.schedule')
-        if self.stop is not None:
+        if self.in_full('stop') is not None:
             STOP_RULES.build(self.stop, owner=f'{_HOOK}.stop')
+
+    def in_full(self, name: str) -> Any:
+        """A field that was given in full, else None."""
+        given = getattr(self, name)
+        return None if _is_part(given) else given
+
+    def completed(self, name: str, default: Callable[[], Any]) -> Any:
+        """A field, from the default where it or some of it was left out.
+
+        Raises:
+            KeyError, TypeError: If the default has no such part.
+        """
+        given = getattr(self, name)
+        if given is not None and not _is_part(given):
+            return given
+        cfg = Config({name: default()})
+        with owned_by(_HOOK):
+            cfg.merge_from_dict({name: given or {}})
+        return cfg.to_dict()[name]
+
+
+def _is_part(given: Any) -> bool:
+    """Whether it is some keys of a field, or some entries of a list."""
+    return isinstance(given, dict) and bool(given) and 'type' not in given \
+        and 'loss' not in given and 'knowledge' not in given
 
 
 class Assembly(NamedTuple):
@@ -102,23 +134,26 @@ def assemble(fields: Fields,
         teacher.follow(student)
         match_pipelines(teacher, runner, student.data_preprocessor)
     classes = student_classes(runner, student)
-    distill = fields.distill or default_distill(
-        student, teacher.model,
-        class_matching.class_difference(teacher, classes))
+    distill = fields.completed(
+        'distill', lambda: default_distill(
+            student, teacher.model,
+            class_matching.class_difference(teacher, classes)))
     terms = build_terms(distill)
     for term in terms:
         term.knowledge.match_classes(teacher, classes)
-    schedule = fields.schedule or default_schedule(student, terms)
-    distiller = Distiller(student, teacher, terms, SCHEDULES.build(schedule),
+    schedule = fields.completed('schedule',
+                                lambda: default_schedule(student, terms))
+    distiller = Distiller(student, teacher, terms,
+                          SCHEDULES.build(schedule, owner=f'{_HOOK}.schedule'),
                           fields.task_weight)
     distiller.inspects = True
     same_names = class_matching.check_classes(
         teacher, classes, any(t.knowledge.by_class for t in terms))
     why_not = why_incomparable(student, teacher.model, same_names)
-    stop_cfg = fields.stop or default_stop(runner.val_loop is not None,
-                                           runner.max_iters, why_not is None,
-                                           student)
-    stop = stop or STOP_RULES.build(stop_cfg)
+    stop_cfg = fields.completed(
+        'stop', lambda: default_stop(runner.val_loop is not None, runner.
+                                     max_iters, why_not is None, student))
+    stop = stop or STOP_RULES.build(stop_cfg, owner=f'{_HOOK}.stop')
     _refuse_stop(stop, runner, why_not)
     check_validation(runner, classes, stop.needs_validation)
     distiller.bind(runner.max_iters, iters_per_epoch(runner))

@@ -88,7 +88,7 @@ class Session:
         for row in self.record.of('teacher'):
             # Older records do not name the default that was taken: the rule
             # is then known with the teacher, see `build`.
-            stop_cfg = self._fields.stop or row.get('stop')
+            stop_cfg = self._fields.in_full('stop') or row.get('stop')
             stop = stop_cfg and STOP_RULES.build(stop_cfg)
             if stop and (row['metrics'] or not stop.needs_teacher_score):
                 self._bind_stop(runner, stop, row['metrics'])
@@ -171,7 +171,7 @@ class Session:
             seconds=seconds,
             # A default follows from the teacher, which a resumed run need
             # not build.
-            stop=None if self._fields.stop else made.chosen['stop'],
+            stop=None if self._fields.in_full('stop') else made.chosen['stop'],
             **teacher.fingerprint)
 
     def _attach(self, made: Assembly) -> None:
@@ -192,12 +192,12 @@ class Session:
         self.until = until_when(self.distiller.schedule, self._stop,
                                 runner.max_iters, iters_per_epoch(runner))
         in_full = Config(
-            dict(custom_hooks=[
-                dict(
-                    type='mmw2s.WeakTeacherDistillHook',
-                    teacher=self._fields.teacher,
-                    **self.chosen)
-            ]))
+            dict(
+                default_hooks=dict(
+                    w2s=dict(
+                        type='mmw2s.WeakTeacherDistillHook',
+                        teacher=self._fields.teacher,
+                        **self.chosen))))
         print_log(
             f'Weak-to-strong distillation is on {self.until}. In full:\n'
             f'{in_full.pretty_text}',

@@ -3,6 +3,7 @@ import copy
 import gc
 import json
 import os.path as osp
+import re
 import random
 import shutil
 import uuid
@@ -69,15 +70,13 @@ def test_the_choice_is_logged_as_a_config_that_can_be_pasted(
     runner = train(cfg)
     log = open(osp.join(runner.log_dir, f'{runner.timestamp}.log')).read()
     text = log[log.index('In full:') + len('In full:'):]
-    text = text[:text.index('\n]') + 2]
+    text = re.split(r'\n\d{4}/\d\d/\d\d ', text)[0]
     space = {}
     exec(text, space)
-    assert space['custom_hooks'][0]['stop']['type'] == 'SurpassTeacher'
-    assert space['custom_hooks'][0]['distill'][0]['loss']['type'] == 'PKDLoss'
-    mmw2s.WeakTeacherDistillHook(**{
-        k: v
-        for k, v in space['custom_hooks'][0].items() if k != 'type'
-    })
+    hook = space['default_hooks']['w2s']
+    assert hook['stop']['type'] == 'SurpassTeacher'
+    assert hook['distill'][0]['loss']['type'] == 'PKDLoss'
+    assert HOOKS.build(hook).fields.distill == hook['distill']
 
 
 def test_the_hook_is_found_by_bare_and_by_full_name():

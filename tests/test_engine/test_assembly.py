@@ -1,0 +1,66 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import pytest
+from builders import teacher_field
+from runs import train
+from toys import retinanet, run_config
+
+from mmw2s.engine.assembly import Fields
+
+DISTILL = [
+    dict(knowledge=dict(type='FPNFeatures'), loss=dict(type='PKDLoss')),
+    dict(
+        knowledge=dict(type='DenseHeadOutputs'),
+        loss=dict(type='QualityFocalKDLoss', loss_weight=1.))
+]
+SCHEDULE = dict(type='WarmupHoldDecay', warmup=0.02, hold=0.13)
+
+
+class TestFieldsInPart:
+
+    def test_what_is_left_out_is_the_default(self):
+        assert Fields('t.py').completed('distill', lambda: DISTILL) == DISTILL
+
+    def test_what_is_given_in_full_is_left_as_it_is(self):
+        fields = Fields('t.py', schedule=dict(type='Constant'))
+        assert fields.in_full('schedule') == dict(type='Constant')
+        assert fields.completed('schedule', None) == dict(type='Constant')
+
+    def test_one_number_of_the_default_is_changed(self):
+        fields = Fields('t.py', schedule=dict(hold=0.3))
+        assert fields.in_full('schedule') is None
+        assert fields.completed('schedule', lambda: SCHEDULE) == \
+            dict(SCHEDULE, hold=0.3)
+        assert SCHEDULE['hold'] == 0.13
+
+    def test_one_entry_of_the_default_is_changed(self):
+        fields = Fields('t.py', distill={'1': dict(loss=dict(loss_weight=8.))})
+        first, second = fields.completed('distill', lambda: DISTILL)
+        assert first == DISTILL[0]
+        assert second['loss'] == dict(
+            type='QualityFocalKDLoss', loss_weight=8.)
+
+    def test_an_entry_that_the_default_lacks_is_refused(self):
+        fields = Fields('t.py', distill={'2': dict(loss=dict(loss_weight=8.))})
+        with pytest.raises(KeyError, match='2'):
+            fields.completed('distill', lambda: DISTILL)
+
+    @pytest.mark.parametrize('given, message', [
+        (dict(schedule=dict(hld=0.3)),
+         r'WeakTeacherDistillHook.schedule \(WarmupHoldDecay\) has no field '
+         '"hld": did you mean "hold"'),
+        (dict(stop=dict(consecutive=0)),
+         r'WeakTeacherDistillHook.stop \(SurpassTeacher\).consecutive should'),
+    ])
+    def test_what_does_not_fit_is_refused_before_training(
+            self, pictures, tmp_path, given, message):
+        hook = dict(
+            type='WeakTeacherDistillHook',
+            teacher=teacher_field(retinanet(18), tmp_path / 't.pth'),
+            **given)
+        cfg = run_config(pictures, tmp_path / 'run', hooks=[hook])
+        with pytest.raises((TypeError, ValueError), match=message):
+            train(cfg)
+
+    def test_a_dict_for_the_list_is_told(self):
+        with pytest.raises(TypeError, match='put it in brackets'):
+            Fields('t.py', distill=DISTILL[0]).check()
