@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """From the fields of the hook to the parts of a distillation, or a refusal."""
 from dataclasses import dataclass
-from typing import (Any, Callable, Dict, NamedTuple, Optional, Sequence, Union)
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Union
 
 import torch
 from mmengine._strategy import SingleDeviceStrategy

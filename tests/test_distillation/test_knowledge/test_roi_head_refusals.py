@@ -43,7 +43,7 @@ def test_a_roi_head_that_looks_at_more_than_rois_is_refused():
     model['roi_head']['type'] = 'HybridTaskCascadeRoIHead'
     text = refusal(cascade_rcnn(), model)
     assert "teacher's roi_head is a HybridTaskCascadeRoIHead" in text
-    assert 'Distil features instead' in text
+    assert 'Distill features instead' in text
 
 
 def test_masks_of_a_head_without_any_are_refused():

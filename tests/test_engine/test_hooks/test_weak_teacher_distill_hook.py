@@ -3,8 +3,8 @@ import copy
 import gc
 import json
 import os.path as osp
-import re
 import random
+import re
 import shutil
 import uuid
 import weakref
@@ -20,7 +20,6 @@ from mmengine.runner import Runner
 from runs import assert_same_weights, rows, train, train_watched
 from toys import retinanet, run_config
 
-import mmw2s
 from mmw2s.engine import WeakTeacherDistillHook
 from mmw2s.records.files import EVENTS
 
