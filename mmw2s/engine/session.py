@@ -19,7 +19,7 @@ from mmw2s.engine.scoring import score_teacher
 from mmw2s.records.event_log import EventLog, RunRecord
 from mmw2s.registry import STOP_RULES
 from mmw2s.utils.unwrap_model import unwrap_model
-from .assembly import Assembly, Fields, assemble, refuse_run
+from .assembly import Assembly, Fields, assemble
 from .finite_losses import FiniteLosses
 from .logged_scalars import StepTimes, drop_scalars, in_ms, restart_smoothed
 from .run_facts import evaluator_names, iters_per_epoch
@@ -122,7 +122,6 @@ class Session:
         """
         if not self._is_open:
             return
-        refuse_run(runner)
         made = assemble(self._fields, runner, self._stop)
         teacher = made.distiller.teacher
         # A resumed run goes on against the score that it began with.

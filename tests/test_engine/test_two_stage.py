@@ -135,7 +135,7 @@ def test_of_a_teacher_of_another_kind_the_features_are_distilled(
 def test_a_teacher_of_other_classes_is_not_scored_and_ends_halfway(
         pictures, teacher_of, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        'mmw2s.engine.hooks.weak_teacher_distill_hook.score_teacher',
+        'mmw2s.engine.session.score_teacher',
         lambda *args: pytest.fail('scored'))
     other = teacher_of(faster_rcnn(18, num_classes=5))
     _, seen = train_watched(
@@ -152,7 +152,7 @@ def test_a_teacher_of_other_classes_is_not_scored_and_ends_halfway(
 def test_a_teacher_that_needs_proposals_is_not_scored_without_them(
         pictures, teacher_of, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        'mmw2s.engine.hooks.weak_teacher_distill_hook.score_teacher',
+        'mmw2s.engine.session.score_teacher',
         lambda *args: pytest.fail('scored'))
     fast = faster_rcnn(18)
     fast['type'] = 'FastRCNN'

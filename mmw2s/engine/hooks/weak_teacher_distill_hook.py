@@ -7,12 +7,12 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from mmw2s.distillation.distiller import Distiller
-from mmw2s.engine.assembly import Fields
+from mmw2s.engine.assembly import Fields, refuse_run
 from mmw2s.engine.logged_scalars import STATE
 from mmw2s.engine.next_command import tell_next_command
 from mmw2s.engine.run_log import RunLog, refuse_another
 from mmw2s.engine.session import Session, refuse_unreached
-from mmw2s.records.event_log import RunRecord
+from mmw2s.records.event_log import EventLog, RunRecord
 from mmw2s.utils.building import check_fields
 from .time_to_target_hook import TimeToTargetHook
 
@@ -80,6 +80,7 @@ class WeakTeacherDistillHook(Hook):
         #: The distillation of the run, from ``before_train`` on.
         self.session: Optional[Session] = None
         self._saved: dict = {}
+        self._log: Optional[EventLog] = None
 
     @property
     def distiller(self) -> Optional[Distiller]:
@@ -102,6 +103,7 @@ class WeakTeacherDistillHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Begin, or take up what a resumed run had decided."""
         refuse_another(runner, self)
+        refuse_run(runner)
         self.session = Session(self.fields, self._log)
         if runner.iter > 0:
             self.session.resume(runner, self._saved)

@@ -184,7 +184,7 @@ def test_a_score_far_from_the_declared_one_ends_the_run(
 def test_a_teacher_of_other_classes_is_refused_before_it_is_scored(
         pictures, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        'mmw2s.engine.hooks.weak_teacher_distill_hook.score_teacher',
+        'mmw2s.engine.session.score_teacher',
         lambda *args: pytest.fail('scored'))
     other = dict(
         config=dict(default_scope='mmdet', model=retinanet(18, num_classes=5)),
@@ -437,7 +437,7 @@ def test_a_run_resumed_after_its_stop_stays_off(pictures, teacher, tmp_path,
     distill = hook(teacher, stop=dict(type='At', epoch=1))
     train(run_config(pictures, tmp_path, epochs=2, hooks=[distill]))
     monkeypatch.setattr(
-        'mmw2s.engine.hooks.weak_teacher_distill_hook.FrozenTeacher.from_cfg',
+        'mmw2s.engine.assembly.FrozenTeacher.from_cfg',
         lambda cfg: pytest.fail('a teacher was built'))
     _, seen = train_watched(
         run_config(pictures, tmp_path, epochs=3, hooks=[distill],

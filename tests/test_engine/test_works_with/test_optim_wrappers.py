@@ -35,9 +35,7 @@ class Gradients(Hook):
 class TeachersPrecision(Hook):
     """Notes the precision of the teacher's maps."""
 
-    priority = 'LOWEST'
-
-    def before_train(self, runner):
+    def before_train_epoch(self, runner):
         teacher = find(runner, WeakTeacherDistillHook).distiller.teacher
         teacher.model.neck.register_forward_hook(self.note)
 
@@ -101,7 +99,7 @@ def test_bfloat16_is_refused_for_a_two_stage_student_before_anything_else(
         config=dict(default_scope='mmdet', model=faster_rcnn(18)),
         checkpoint=path)
     monkeypatch.setattr(
-        'mmw2s.engine.hooks.weak_teacher_distill_hook.FrozenTeacher.from_cfg',
+        'mmw2s.engine.assembly.FrozenTeacher.from_cfg',
         lambda *args: pytest.fail('built'))
     cfg = distilling(pictures, tmp_path, teacher, model=faster_rcnn(50))
     cfg.optim_wrapper.type = 'BF16OptimWrapper'
