@@ -3,16 +3,17 @@
 
 Hooks, losses, data sets and metrics are registered in MMEngine's own root
 registries, so that they are found from every OpenMMLab scope by their bare
-name. The three questions that MMEngine has no registry for get one here:
-*what* is transferred (:data:`KNOWLEDGE`), *how strongly* (:data:`SCHEDULES`)
-and *until when* (:data:`STOP_RULES`). What is answered where a config leaves
-them out is a recipe (:data:`RECIPES`).
+name. The four questions that MMEngine has no registry for get one here:
+*from where* the student starts (:data:`STARTS`), *what* is transferred
+(:data:`KNOWLEDGE`), *how strongly* (:data:`SCHEDULES`) and *until when*
+(:data:`STOP_RULES`). What is answered where a config leaves them out is a
+recipe (:data:`RECIPES`).
 """
 from mmengine.registry import Registry
 
 from mmw2s.utils.building import build_checked
 
-__all__ = ['KNOWLEDGE', 'RECIPES', 'SCHEDULES', 'STOP_RULES']
+__all__ = ['KNOWLEDGE', 'RECIPES', 'SCHEDULES', 'STARTS', 'STOP_RULES']
 
 KNOWLEDGE = Registry(
     'knowledge',
@@ -29,6 +30,11 @@ SCHEDULES = Registry(
     scope='mmw2s',
     build_func=build_checked,
     locations=['mmw2s.distillation.schedules'])
+STARTS = Registry(
+    'start',
+    scope='mmw2s',
+    build_func=build_checked,
+    locations=['mmw2s.distillation.starts'])
 STOP_RULES = Registry(
     'stop rule',
     scope='mmw2s',

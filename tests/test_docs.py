@@ -19,7 +19,7 @@ from mmw2s.distillation.recipes import (default_distill, default_schedule,
 from mmw2s.engine import TimeToTargetHook, WeakTeacherDistillHook
 from mmw2s.evaluation import FID
 from mmw2s.models import DenoisingDiffusion
-from mmw2s.registry import KNOWLEDGE, SCHEDULES, STOP_RULES
+from mmw2s.registry import KNOWLEDGE, SCHEDULES, STARTS, STOP_RULES
 from mmw2s.utils.hook_configs import hook_configs
 
 ROOT = Path(__file__).parents[1]
@@ -217,6 +217,7 @@ def rows_of(section):
 
 @pytest.mark.parametrize('section, registry', [('Knowledge', KNOWLEDGE),
                                                ('Schedules', SCHEDULES),
+                                               ('Starts', STARTS),
                                                ('Stop rules', STOP_RULES)])
 def test_fields_and_defaults_in_the_user_guide_are_those_of_the_code(
         section, registry):

@@ -1,12 +1,13 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 
-from mmw2s.registry import KNOWLEDGE, SCHEDULES, STOP_RULES
+from mmw2s.registry import KNOWLEDGE, SCHEDULES, STARTS, STOP_RULES
 
 
 @pytest.mark.parametrize('registry, name', [(KNOWLEDGE, 'FPNFeatures'),
                                             (KNOWLEDGE, 'DenseHeadOutputs'),
                                             (SCHEDULES, 'Linear'),
+                                            (STARTS, 'Inherit'),
                                             (STOP_RULES, 'SurpassTeacher')])
 def test_the_parts_are_found_by_their_bare_name(registry, name):
     assert registry.get(name).__name__ == name

@@ -16,7 +16,7 @@ from mmw2s.distillation.recipes import (default_distill, default_schedule,
 from mmw2s.distillation.stop_rules import StopRule
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.terms import build_terms
-from mmw2s.registry import SCHEDULES, STOP_RULES
+from mmw2s.registry import SCHEDULES, STARTS, STOP_RULES
 from mmw2s.utils.building import owned_by
 from mmw2s.utils.fields import check_number
 from mmw2s.utils.rng import preserved_rng
@@ -43,6 +43,7 @@ class Fields:
     schedule: Optional[dict] = None
     stop: Optional[dict] = None
     task_weight: float = 1.0
+    start: Optional[dict] = None
 
     def check(self) -> None:
         """Refuse what is wrong before data sets and models are built."""
@@ -56,6 +57,8 @@ class Fields:
             SCHEDULES.build(self.schedule, owner=f'{_HOOK}.schedule')
         if self.in_full('stop') is not None:
             STOP_RULES.build(self.stop, owner=f'{_HOOK}.stop')
+        if self.start is not None:
+            STARTS.build(self.start, owner=f'{_HOOK}.start')
 
     def in_full(self, name: str) -> Any:
         """A field that was given in full, else None."""
@@ -91,13 +94,16 @@ class Assembly(NamedTuple):
         stop (StopRule): Not bound yet, unless it was given.
         chosen (dict): All fields but the teacher, with what was left out
             filled in.
+        other_classes (str, optional): How the classes of teacher and student
+            differ, in words.
     """
     distiller: Distiller
     stop: StopRule
     chosen: Dict[str, Any]
+    other_classes: Optional[str]
 
 
-def refuse_run(runner: Runner) -> None:
+def refuse_run(runner: Runner, fields: Fields) -> None:
     """Refuse a run of a kind that is known not to work, or was never tried.
 
     Raises:
@@ -113,6 +119,18 @@ def refuse_run(runner: Runner) -> None:
             'hook out')
     if getattr(runner.optim_wrapper, 'cast_dtype', None) is torch.bfloat16:
         refuse_bfloat16(unwrap_model(runner.model))
+    if fields.start is None or runner.iter > 0:
+        return
+    if runner._load_from:
+        raise ValueError(
+            f'the run begins with the weights of load_from '
+            f'({runner._load_from}), and WeakTeacherDistillHook.start would '
+            'put the teacher\'s in their place: leave one of the two out')
+    if type(strategy).__name__ == 'FSDPStrategy':
+        raise ValueError(
+            'WeakTeacherDistillHook.start changes the student\'s weights, '
+            'which FSDPStrategy has cut into pieces: begin with '
+            'load_from=<a checkpoint> instead, or use DDPStrategy')
 
 
 def assemble(fields: Fields,
@@ -134,10 +152,10 @@ def assemble(fields: Fields,
         teacher.follow(student)
         match_pipelines(teacher, runner, student.data_preprocessor)
     classes = student_classes(runner, student)
+    other_classes = class_matching.class_difference(teacher, classes)
     distill = fields.completed(
-        'distill', lambda: default_distill(
-            student, teacher.model,
-            class_matching.class_difference(teacher, classes)))
+        'distill',
+        lambda: default_distill(student, teacher.model, other_classes))
     terms = build_terms(distill)
     for term in terms:
         term.knowledge.match_classes(teacher, classes)
@@ -163,7 +181,8 @@ def assemble(fields: Fields,
             distill=list(distill),
             schedule=schedule,
             stop=stop_cfg,
-            task_weight=fields.task_weight))
+            task_weight=fields.task_weight,
+            start=fields.start), other_classes)
 
 
 def _refuse_stop(stop: StopRule, runner: Runner,

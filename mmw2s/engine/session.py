@@ -13,11 +13,12 @@ from mmw2s.distillation.announce import until_when
 from mmw2s.distillation.distiller import Distiller
 from mmw2s.distillation.loss_looks import LossLooks
 from mmw2s.distillation.plausibility import warn_of_odd_settings
+from mmw2s.distillation.starts import Started
 from mmw2s.distillation.stop_rules import At, StopRule
 from mmw2s.distillation.teacher_watch import TeacherWatch
 from mmw2s.engine.scoring import score_teacher
 from mmw2s.records.event_log import EventLog, RunRecord
-from mmw2s.registry import STOP_RULES
+from mmw2s.registry import STARTS, STOP_RULES
 from mmw2s.utils.unwrap_model import unwrap_model
 from .assembly import Assembly, Fields, assemble
 from .finite_losses import FiniteLosses
@@ -52,6 +53,7 @@ class Session:
         chosen (dict): All fields but the teacher, with what was left out
             filled in.
         until (str): Until when it is on, in words.
+        started (Started, optional): What the student took over.
     """
 
     def __init__(self, fields: Fields, log: EventLog) -> None:
@@ -63,6 +65,7 @@ class Session:
         self.looks: Optional[LossLooks] = None
         self.chosen: Dict[str, Any] = {}
         self.until = ''
+        self.started: Optional[Started] = None
         self._is_open = True
         self._saved: dict = {}
         self._stop: Optional[StopRule] = None
@@ -145,6 +148,8 @@ class Session:
         if not known:
             self._note_teacher(runner, made, metrics, seconds)
         warn_of_targets(runner, metrics)
+        if runner.iter == 0 and self._fields.start is not None:
+            self._start(runner, made)
         self._attach(made)
         self._describe(runner)
         self._watch = self._new_watch(runner)
@@ -172,6 +177,21 @@ class Session:
             # not build.
             stop=None if self._fields.in_full('stop') else made.chosen['stop'],
             **teacher.fingerprint)
+
+    def _start(self, runner: Runner, made: Assembly) -> None:
+        """Let the student begin with weights of its teacher."""
+        start = STARTS.build(self._fields.start)
+        self.started = start.apply(
+            unwrap_model(runner.model), made.distiller.teacher,
+            made.other_classes)
+        self.record.append(
+            'start',
+            runner.iter,
+            type=type(start).__name__,
+            tensors=len(self.started.taken),
+            share=self.started.share)
+        print_log(
+            f'start={type(start).__name__}: {self.started}.', logger='current')
 
     def _attach(self, made: Assembly) -> None:
         self.distiller, self.chosen = made.distiller, made.chosen

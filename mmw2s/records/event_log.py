@@ -167,6 +167,7 @@ class RunRecord:
     ========  ==========================================================
     teacher   name, checkpoint, weights_hash, config_hash, metric, score,
               metrics, seconds (of scoring)
+    start     type, tensors, share: what the student took over
     val       epoch, metrics
     train     student, teacher: task losses on one training batch
     stop      epoch, reason, student, teacher, metric, step_ms, teacher_ms

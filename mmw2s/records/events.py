@@ -22,6 +22,7 @@ _FIELDS = dict(
         metric=MAYBE_TEXT,
         score=MAYBE_NUMBER,
         seconds=NUMBER),
+    start=dict(type=TEXT, tensors=COUNT, share=NUMBER),
     val=dict(metrics=METRICS, epoch=NUMBER),
     train=dict(student=LOSS, teacher=LOSS),
     stop=dict(

@@ -56,6 +56,9 @@ class WeakTeacherDistillHook(Hook):
         task_weight (float): What the student's own losses are multiplied by
             at full strength; at lower strength it is that much nearer to 1.
             Defaults to 1.0.
+        start (dict, optional): From where the student starts: weights of the
+            teacher that it takes over, such as ``dict(type='Inherit')``.
+            Defaults to None: as the run initializes it.
 
     Raises:
         TypeError: For an unknown field, naming the nearest.
@@ -72,10 +75,13 @@ class WeakTeacherDistillHook(Hook):
                  schedule: Optional[dict] = None,
                  stop: Optional[dict] = None,
                  task_weight: float = 1.0,
+                 start: Optional[dict] = None,
                  **unknown: Any) -> None:
-        check_fields('WeakTeacherDistillHook', unknown,
-                     ('teacher', 'distill', 'schedule', 'stop', 'task_weight'))
-        self.fields = Fields(teacher, distill, schedule, stop, task_weight)
+        check_fields(
+            'WeakTeacherDistillHook', unknown,
+            ('teacher', 'distill', 'schedule', 'stop', 'task_weight', 'start'))
+        self.fields = Fields(teacher, distill, schedule, stop, task_weight,
+                             start)
         self.fields.check()
         #: The distillation of the run, from ``before_train`` on.
         self.session: Optional[Session] = None
@@ -103,7 +109,7 @@ class WeakTeacherDistillHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Begin, or take up what a resumed run had decided."""
         refuse_another(runner, self)
-        refuse_run(runner)
+        refuse_run(runner, self.fields)
         self.session = Session(self.fields, self._log)
         if runner.iter > 0:
             self.session.resume(runner, self._saved)

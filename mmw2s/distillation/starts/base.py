@@ -1,0 +1,54 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from typing import Dict, List, NamedTuple, Optional
+
+from torch import nn
+
+from ..teacher import FrozenTeacher
+
+__all__ = ['Start', 'Started']
+
+
+class Started(NamedTuple):
+    """What a student has taken over from its teacher.
+
+    Attributes:
+        taken (list[str]): Names of the tensors in the student's state dict.
+        share (float): Share of the student's parameters, 0 to 1.
+        left (dict[str, list[str]]): Reason -> names of the tensors of the
+            chosen modules that stay as they were.
+    """
+    taken: List[str]
+    share: float
+    left: Dict[str, List[str]]
+
+    def __str__(self) -> str:
+        reasons = ''.join(f'; {len(names)} are left: {reason}'
+                          for reason, names in self.left.items())
+        return (f'{len(self.taken)} tensors, {self.share:.1%} of the '
+                f'student\'s parameters, begin as the teacher\'s{reasons}')
+
+
+class Start:
+    """*From where* the student starts: weights that it takes over.
+
+    A subclass changes the student once, before the first iteration of a fresh
+    run, after ``init_weights``. A resumed run is never changed.
+    """
+
+    def apply(self, student: nn.Module, teacher: FrozenTeacher,
+              other_classes: Optional[str]) -> Started:
+        """Change the student's weights in place.
+
+        Called on every rank; it has to do the same on each of them.
+
+        Args:
+            student (nn.Module): The inner model, without a DDP wrapper.
+            teacher (FrozenTeacher): The teacher; it stays as it is.
+            other_classes (str, optional): How the classes of the two differ,
+                in words. None if they do not, as far as is known.
+
+        Raises:
+            ValueError: If the two do not fit.
+        """
+        raise NotImplementedError(
+            f'{type(self).__name__} should define `apply`')

@@ -1,0 +1,120 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""A student that begins with weights of its teacher, in a run."""
+import pytest
+import torch
+from builders import build, save, teacher_field
+from mmengine.hooks import Hook
+from runs import find, rows, train
+from toys import retinanet, run_config
+
+from mmw2s.engine import WeakTeacherDistillHook
+
+TEACHER = retinanet(18, channels=8)
+STUDENT = retinanet(50, channels=8)
+HEAD = 'bbox_head.retina_cls.weight'
+NEVER = dict(type='At', iter=10**6)
+
+
+class FirstWeights(Hook):
+    """Those of the student in its first step."""
+
+    priority = 'LOWEST'
+    weights = None
+
+    def before_train_iter(self, runner, **kwargs):
+        if self.weights is None:
+            self.weights = {
+                k: v.clone()
+                for k, v in runner.model.state_dict().items()
+            }
+
+
+@pytest.fixture
+def config(pictures, tmp_path):
+    teacher = teacher_field(TEACHER, tmp_path / 'teacher.pth')
+
+    def make(start=dict(type='Inherit'), epochs=1, hooks=(), **fields):
+        hook = dict(
+            type='WeakTeacherDistillHook',
+            teacher=teacher,
+            stop=NEVER,
+            start=start)
+        return run_config(
+            pictures,
+            tmp_path / 'run',
+            epochs=epochs,
+            model=STUDENT,
+            hooks=[hook, *hooks],
+            **fields)
+
+    return make
+
+
+def weights_of(config):
+    return torch.load(
+        config.custom_hooks[0].teacher.checkpoint,
+        weights_only=False)['state_dict']
+
+
+def test_the_first_step_sees_the_teachers_weights(config, tmp_path):
+    cfg, seen = config(), FirstWeights()
+    train(cfg, seen)
+    given = weights_of(cfg)
+    for name in (HEAD, 'backbone.conv1.weight'):
+        assert torch.equal(seen.weights[name], given[name])
+    row, = rows(tmp_path / 'run', 'start')
+    assert row['type'] == 'Inherit' and row['iter'] == 0
+    assert 0 < row['share'] < 1 and row['tensors'] > 5
+
+
+def test_without_it_the_student_begins_as_the_run_initializes_it(
+        config, tmp_path):
+    cfg, seen = config(start=None), FirstWeights()
+    train(cfg, seen)
+    assert not torch.equal(seen.weights[HEAD], weights_of(cfg)[HEAD])
+    assert rows(tmp_path / 'run', 'start') == []
+
+
+def test_a_resumed_run_is_not_started_again(config, tmp_path):
+    runner = train(config())
+    trained = runner.model.state_dict()[HEAD].clone()
+    seen = FirstWeights()
+    train(config(epochs=2, resume=True), seen)
+    assert torch.equal(seen.weights[HEAD], trained)
+    assert len(rows(tmp_path / 'run', 'start')) == 1
+
+
+def test_an_averaged_model_follows(config):
+    ema = dict(type='EMAHook', momentum=0.5)
+    cfg, seen = config(hooks=[ema]), FirstWeights()
+    runner = train(cfg, seen)
+    averaged = find(runner, type(find_ema(runner))).ema_model
+    assert int(averaged.steps) > 0
+    # Began from scratch, it would still be near the first initialization.
+    gap = (averaged.module.state_dict()[HEAD] - weights_of(cfg)[HEAD]).abs()
+    assert gap.max() < 0.1
+
+
+def find_ema(runner):
+    return next(h for h in runner.hooks if type(h).__name__ == 'EMAHook')
+
+
+def test_weights_to_load_and_a_start_are_not_both_taken(config, tmp_path):
+    path = save(build(STUDENT, 3), tmp_path / 'student.pth')
+    with pytest.raises(ValueError, match='load_from .*leave one of the two'):
+        train(config(load_from=str(path)))
+
+
+def test_a_start_of_nothing_leaves_no_record_of_a_run(config, tmp_path):
+    with pytest.raises(ValueError, match='no module "nek"'):
+        train(config(start=dict(type='Inherit', modules=['nek'])))
+
+
+@pytest.mark.parametrize('start, message', [
+    (dict(type='Inherits'), 'did you mean "Inherit"'),
+    (dict(type='Inherit', module='neck'), 'has no field "module"'),
+    ('Inherit', 'a start should be a dict'),
+])
+def test_wrong_fields_are_refused_at_once(start, message):
+    with pytest.raises((KeyError, TypeError), match=message):
+        WeakTeacherDistillHook('teacher.py', start=start)
