@@ -43,8 +43,8 @@ def test_rows_of_a_run_pass_with_fields_of_later_versions():
 @pytest.mark.parametrize('rows, message', [
     ({}, 'x should hold a list of rows'),
     ([3], 'line 1 of x .* should be a dict'),
-    ([dict(TEACHER, event='tea')], 'one of teacher, val, train, stop'),
-    ([dict(TEACHER, event=[])], 'one of teacher, val, train, stop'),
+    ([dict(TEACHER, event='tea')], 'one of teacher, start, val, train, stop'),
+    ([dict(TEACHER, event=[])], 'one of teacher, start, val, train, stop'),
     ([dict(TEACHER, iter='0')], 'iter should be a whole number'),
     ([dict(TEACHER, iter=True)], 'iter should be a whole number'),
     ([dict(TEACHER, iter=-1)], 'iter should be a whole number'),
