@@ -51,7 +51,7 @@ class Fields:
         with owned_by(_HOOK):
             FrozenTeacher.check_cfg(self.teacher)
         # What is given in part is built with the default, before training.
-        if self.in_full('distill') is not None:
+        if self.in_full('distill') is not None and not self.starts_alone:
             build_terms(self.distill)
         if self.in_full('schedule') is not None:
             SCHEDULES.build(self.schedule, owner=f'{_HOOK}.schedule')
@@ -59,6 +59,11 @@ class Fields:
             STOP_RULES.build(self.stop, owner=f'{_HOOK}.stop')
         if self.start is not None:
             STARTS.build(self.start, owner=f'{_HOOK}.start')
+
+    @property
+    def starts_alone(self) -> bool:
+        """Whether the teacher gives its weights, and nothing else."""
+        return self.start is not None and self.distill == []
 
     def in_full(self, name: str) -> Any:
         """A field that was given in full, else None."""
@@ -90,15 +95,19 @@ class Assembly(NamedTuple):
     """The parts of a distillation.
 
     Attributes:
-        distiller (Distiller): Not attached yet.
-        stop (StopRule): Not bound yet, unless it was given.
+        teacher (FrozenTeacher): The teacher.
+        distiller (Distiller, optional): Not attached yet. None if nothing is
+            distilled.
+        stop (StopRule, optional): Not bound yet, unless it was given. None if
+            nothing is distilled.
         chosen (dict): All fields but the teacher, with what was left out
             filled in.
         other_classes (str, optional): How the classes of teacher and student
             differ, in words.
     """
-    distiller: Distiller
-    stop: StopRule
+    teacher: FrozenTeacher
+    distiller: Optional[Distiller]
+    stop: Optional[StopRule]
     chosen: Dict[str, Any]
     other_classes: Optional[str]
 
@@ -153,6 +162,9 @@ def assemble(fields: Fields,
         match_pipelines(teacher, runner, student.data_preprocessor)
     classes = student_classes(runner, student)
     other_classes = class_matching.class_difference(teacher, classes)
+    if fields.starts_alone:
+        chosen = dict(distill=[], start=fields.start)
+        return Assembly(teacher, None, None, chosen, other_classes)
     distill = fields.completed(
         'distill',
         lambda: default_distill(student, teacher.model, other_classes))
@@ -176,7 +188,7 @@ def assemble(fields: Fields,
     check_validation(runner, classes, stop.needs_validation)
     distiller.bind(runner.max_iters, iters_per_epoch(runner))
     return Assembly(
-        distiller, stop,
+        teacher, distiller, stop,
         dict(
             distill=list(distill),
             schedule=schedule,

@@ -126,7 +126,10 @@ class Session:
         if not self._is_open:
             return
         made = assemble(self._fields, runner, self._stop)
-        teacher = made.distiller.teacher
+        if made.distiller is None:
+            self._start_alone(runner, made)
+            return
+        teacher = made.teacher
         # A resumed run goes on against the score that it began with.
         known = self.record.of('teacher') if self.record else []
         teacher.check_resumed(known)
@@ -162,7 +165,8 @@ class Session:
 
     def _note_teacher(self, runner: Runner, made: Assembly, metrics: dict,
                       seconds: float) -> None:
-        teacher, scores = made.distiller.teacher, made.stop.scores()
+        teacher = made.teacher
+        scores = made.stop.scores() if made.stop else {}
         self.record.append(
             'teacher',
             runner.iter,
@@ -175,15 +179,15 @@ class Session:
             seconds=seconds,
             # A default follows from the teacher, which a resumed run need
             # not build.
-            stop=None if self._fields.in_full('stop') else made.chosen['stop'],
+            stop=None
+            if self._fields.in_full('stop') else made.chosen.get('stop'),
             **teacher.fingerprint)
 
     def _start(self, runner: Runner, made: Assembly) -> None:
         """Let the student begin with weights of its teacher."""
         start = STARTS.build(self._fields.start)
         self.started = start.apply(
-            unwrap_model(runner.model), made.distiller.teacher,
-            made.other_classes)
+            unwrap_model(runner.model), made.teacher, made.other_classes)
         self.record.append(
             'start',
             runner.iter,
@@ -192,6 +196,23 @@ class Session:
             share=self.started.share)
         print_log(
             f'start={type(start).__name__}: {self.started}.', logger='current')
+
+    def _start_alone(self, runner: Runner, made: Assembly) -> None:
+        """Take the teacher's weights, and let it go."""
+        if self.record is None:
+            self.record = self._log.open_decisions(runner.work_dir)
+            self._note_teacher(runner, made, {}, 0.)
+        if runner.iter == 0:
+            self._start(runner, made)
+        self._is_open = False
+        self.record.append(
+            'stop',
+            runner.iter,
+            epoch=runner.iter / iters_per_epoch(runner),
+            reason='nothing is distilled')
+        print_log(
+            'The teacher is gone again: nothing is distilled (distill=[]).',
+            logger='current')
 
     def _attach(self, made: Assembly) -> None:
         self.distiller, self.chosen = made.distiller, made.chosen

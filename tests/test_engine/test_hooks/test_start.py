@@ -1,12 +1,16 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """A student that begins with weights of its teacher, in a run."""
+import gc
+import weakref
+
 import pytest
 import torch
 from builders import build, save, teacher_field
 from mmengine.hooks import Hook
-from runs import find, rows, train
+from runs import assert_same_weights, find, rows, train
 from toys import retinanet, run_config
 
+from mmw2s.distillation import FrozenTeacher
 from mmw2s.engine import WeakTeacherDistillHook
 
 TEACHER = retinanet(18, channels=8)
@@ -118,3 +122,66 @@ def test_a_start_of_nothing_leaves_no_record_of_a_run(config, tmp_path):
 def test_wrong_fields_are_refused_at_once(start, message):
     with pytest.raises((KeyError, TypeError), match=message):
         WeakTeacherDistillHook('teacher.py', start=start)
+
+
+class TestAlone:
+    """``distill=[]``: the teacher gives its weights, and nothing else."""
+
+    @pytest.fixture
+    def alone(self, config):
+
+        def make(**fields):
+            cfg = config(**fields)
+            cfg.custom_hooks[0].update(distill=[], stop=None)
+            return cfg
+
+        return make
+
+    def test_it_runs_as_a_run_that_began_with_these_weights(
+            self, alone, pictures, tmp_path):
+        cfg, seen = alone(), FirstWeights()
+        runner = train(cfg, seen)
+        path = tmp_path / 'started.pth'
+        torch.save(dict(state_dict=seen.weights), path)
+        plain = train(
+            run_config(
+                pictures,
+                tmp_path / 'plain',
+                epochs=1,
+                model=STUDENT,
+                hooks=[],
+                load_from=str(path)))
+        assert_same_weights(runner, plain)
+
+    def test_no_teacher_runs_and_none_is_left(self, alone, monkeypatch):
+        monkeypatch.setattr(
+            'mmw2s.distillation.teacher_outputs.TeacherOutputs._run',
+            lambda *args: pytest.fail('the teacher ran'))
+        monkeypatch.setattr('mmw2s.engine.session.score_teacher',
+                            lambda *args: pytest.fail('scored'))
+        teachers = []
+        build = FrozenTeacher.from_cfg.__func__
+
+        def building(cls, *args):
+            teacher = build(cls, *args)
+            teachers.append(weakref.ref(teacher))
+            return teacher
+
+        monkeypatch.setattr(FrozenTeacher, 'from_cfg', classmethod(building))
+        runner = train(alone())
+        gc.collect()
+        assert len(teachers) == 1 and teachers[0]() is None
+        assert not any('kd' in key for key in runner.message_hub.log_scalars)
+
+    def test_it_is_on_record_and_not_done_again(self, alone, tmp_path):
+        train(alone())
+        seen = FirstWeights()
+        runner = train(alone(epochs=2, resume=True), seen)
+        assert [row['event'] for row in rows(tmp_path / 'run')
+                ] == ['teacher', 'start', 'stop']
+        assert runner.iter > 2
+
+    def test_without_a_start_it_is_refused(self, alone):
+        cfg = alone(start=None)
+        with pytest.raises(ValueError, match='at least one knowledge'):
+            train(cfg)
