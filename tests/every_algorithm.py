@@ -143,8 +143,10 @@ def _try_at(package: str, path: str, side: int) -> str:
     said = f'works: {", ".join(names)}'
     distiller.step(0, strength=0.)
     LossLooks(distiller, interval=1)
+    # Some models change their data samples.
+    data = student.data_preprocessor(_batch(package, student, cfg, side), True)
     try:
-        student(*given, mode='loss')
+        student(data['inputs'], data['data_samples'], mode='loss')
     except ValueError as error:
         return f'{said}; no training losses: {_short(error)}'
     except Exception as error:
