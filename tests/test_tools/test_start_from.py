@@ -1,0 +1,58 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import pytest
+import torch
+from builders import build, save
+from mmengine.config import Config
+from toys import retinanet
+
+from mmw2s.cli import main
+
+HEAD = 'bbox_head.retina_cls.weight'
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Configs of teacher and student, and the teacher's weights."""
+    for name, depth in (('weak', 18), ('strong', 50)):
+        Config(dict(default_scope='mmdet',
+                    model=retinanet(depth))).dump(tmp_path / f'{name}.py')
+    save(build(retinanet(18), seed=1), tmp_path / 'weak.pth')
+    return [
+        str(tmp_path / name)
+        for name in ('weak.py', 'weak.pth', 'strong.py', 'out.pth')
+    ]
+
+
+def weights(path):
+    return torch.load(path, weights_only=True)['state_dict']
+
+
+def test_the_checkpoint_has_the_teachers_head(files, capsys):
+    main(['start-from', *files])
+    given, written = weights(files[1]), weights(files[3])
+    assert torch.equal(written[HEAD], given[HEAD])
+    build(retinanet(50)).load_state_dict(written)
+    assert 'out.pth: ' in capsys.readouterr().out
+
+
+def test_modules_can_be_named_and_classes_be_others(files, capsys):
+    main(['start-from', *files, '--modules', 'bbox_head', '--other-classes'])
+    given, written = weights(files[1]), weights(files[3])
+    assert not torch.equal(written[HEAD], given[HEAD])
+    assert torch.equal(written['bbox_head.retina_reg.weight'],
+                       given['bbox_head.retina_reg.weight'])
+    assert not torch.equal(written['backbone.conv1.weight'],
+                           given['backbone.conv1.weight'])
+
+
+def test_two_runs_write_the_same(files):
+    main(['start-from', *files])
+    first = weights(files[3])
+    main(['start-from', *files])
+    second = weights(files[3])
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_what_is_wrong_is_told_in_a_line(files):
+    with pytest.raises(SystemExit, match='error: .*no module "nek"'):
+        main(['start-from', *files, '--modules', 'nek'])

@@ -1,0 +1,69 @@
+#!/usr/bin/env python
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Write a checkpoint of a student that starts from its teacher's weights."""
+import argparse
+import copy
+from typing import Optional, Sequence
+
+import torch
+from mmengine.registry import MODELS, DefaultScope
+from torch import nn
+
+from mmw2s.distillation import FrozenTeacher
+from mmw2s.distillation.starts import Inherit
+from mmw2s.distillation.teacher_config import load_config
+from mmw2s.utils.files import atomic_write
+from mmw2s.utils.tool_errors import errors_in_one_line
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog='For a run without mmw2s: give OUT to it as load_from. The '
+        'rest of the student is initialized as its config says.')
+    parser.add_argument('teacher', help='config of the teacher')
+    parser.add_argument('checkpoint', help='its weights, a path or URL')
+    parser.add_argument('student', help='config of the student')
+    parser.add_argument('out', help='file to write')
+    parser.add_argument(
+        '--modules',
+        nargs='+',
+        help='modules to take over (default: neck, heads, stem, equal stages)')
+    parser.add_argument(
+        '--other-classes',
+        action='store_true',
+        help='the student learns other classes: leave out what depends on '
+        'them')
+    parser.add_argument(
+        '--seed', type=int, default=0, help='of the student (default: 0)')
+    return parser.parse_args(argv)
+
+
+def build_student(config: str, seed: int) -> nn.Module:
+    cfg = load_config(config)
+    model_cfg = copy.deepcopy(cfg.model)
+    # mmpretrain's configs keep it beside the model.
+    if 'data_preprocessor' in cfg:
+        model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
+    torch.manual_seed(seed)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        student = MODELS.build(model_cfg)
+    student.init_weights()
+    return student
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
+    with errors_in_one_line('start_from.py', RuntimeError):
+        teacher = FrozenTeacher(args.teacher, args.checkpoint)
+        student = build_student(args.student, args.seed)
+        started = Inherit(args.modules).apply(
+            student, teacher,
+            'they are said to be' if args.other_classes else None)
+        with atomic_write(args.out, binary=True) as file:
+            torch.save(dict(state_dict=student.state_dict()), file)
+    print(f'{args.out}: {started}.')
+
+
+if __name__ == '__main__':
+    main()
