@@ -137,6 +137,14 @@ def test_files_that_a_document_names_exist(path):
     assert not missing
 
 
+def test_no_page_links_to_a_page_outside_of_docs():
+    docs = ROOT / 'docs'  # Sphinx knows no other pages
+    outside = [(page.name, link) for page in docs.rglob('*.md')
+               for link in re.findall(r'\]\(([^)#:]+\.md)', page.read_text())
+               if docs not in (page.parent / link).resolve().parents]
+    assert not outside
+
+
 def anchors(path):
     """The anchors of a document's headings, as GitHub makes them."""
     text = re.sub(r'^```.*?^```', '', path.read_text(), flags=re.M | re.S)
