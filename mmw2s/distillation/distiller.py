@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .auto_weight import auto_weights, weighted_task
-from .batch import refuse_branches
+from .batch import arguments_of, refuse_branches
 from .failures import retold
 from .gradient_share import DrownedTaskWatch, Share, gradient_shares
 from .input_mapping import InputMapping
@@ -20,8 +20,6 @@ from .teacher_outputs import TeacherOutputs
 from .terms import Term, refuse_misfit
 
 __all__ = ['Distiller']
-
-_ARGUMENTS = ('inputs', 'data_samples', 'mode')
 
 
 class Distiller:
@@ -161,13 +159,13 @@ class Distiller:
 
     def _before_forward(self, module: nn.Module, args: tuple,
                         kwargs: dict) -> None:
-        mode = dict(zip(_ARGUMENTS, args), **kwargs).get('mode')
+        mode = arguments_of(args, kwargs).get('mode')
         if mode == 'loss' and module.training and self.strength > 0:
             self._recorder.open()
 
     def _after_forward(self, module: nn.Module, args: tuple, kwargs: dict,
                        output: Any) -> Optional[dict]:
-        batch = dict(zip(_ARGUMENTS, args), **kwargs)
+        batch = arguments_of(args, kwargs)
         if batch.get('mode') != 'loss' or not module.training:
             return None
         self.is_reached, self.loss_is_a_sum = True, 'loss' not in output
