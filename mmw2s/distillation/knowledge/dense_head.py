@@ -18,13 +18,13 @@ __all__ = ['DenseHeadOutputs']
 
 # Its forward gives probabilities where the others give logits.
 _GIVES_PROBABILITIES = 'TOODHead'
-# They learn class scores at objects alone: elsewhere these mean nothing
-# without the objectness.
+# These heads learn class scores only at objects. Elsewhere the scores mean
+# nothing without the objectness.
 _SCORES_AT_OBJECTS = ('YOLOXHead', 'AutoAssignHead')
-# There are more positives wherever there are objects; a batch without any
-# still has the sum over all of its anchors.
+# A batch with objects has more positives than one in so many anchors. In a
+# batch without objects, the loss is still summed over all anchors.
 _ANCHORS_A_POSITIVE = 10_000
-# What a teacher gives to anchors of which it is not sure.
+# In the sum of squares no anchor counts as more probable than this.
 _UNSURE = 0.05
 
 
@@ -32,31 +32,48 @@ _UNSURE = 0.05
 class DenseHeadOutputs(Knowledge):
     """Class scores or box deltas of a dense, anchor- or point-based head.
 
-    Read from the head's own forward, so the student's is never run twice.
-    Tensors are views of shape (B, H, W, A, C) a level, C being the classes or
-    the box code, A the anchors a location; nothing is copied.
+    They are read from the head's own forward, so the student's head is never
+    run twice. A pair is a level, a view of shape (B, H, W, A, C): A anchors
+    at each location, C classes or numbers of a box. Nothing is copied.
 
-    Every pair of scores is divided by the teacher's positives, summed over
-    levels and averaged over ranks like the detectors' own ``avg_factor``: the
-    sum of the best class probabilities of the anchors in which this is
-    at least ``positive_thr``. So that a teacher that is sure of nothing does
-    not count for all the others, it is at least the sum of the squares of all
-    these probabilities (each up to 0.05), one an image and one in 10,000
-    anchors. Box deltas are weighted by that probability, and count on
-    positive anchors only.
+    Each pair is divided by the number of the teacher's positives, as the
+    detectors' own losses are by their ``avg_factor``. Let p be the
+    probability that the teacher gives to an anchor's likeliest class, the
+    background aside. The number is the largest of these, each for all levels
+    together:
+
+    - the sum of p over the positive anchors, those with
+      p >= ``positive_thr``, averaged over ranks;
+    - the sum of min(p, 0.05)^2 over all anchors, averaged over ranks;
+    - the number of images;
+    - the number of anchors / 10,000.
+
+    The last three are for a batch in which the teacher is sure of nothing:
+    divided by almost 0, it would outweigh all other batches. Box deltas are
+    weighted by p, and count on positive anchors only.
 
     Args:
         output (str): ``'scores'`` or ``'boxes'``. Defaults to ``'scores'``.
         module (str): The student's dense head. Defaults to ``'bbox_head'``.
-        teacher_module (str, optional): The teacher's. Defaults to the same
-            name.
-        anchors (str or int): ``'all'``, or the number of anchors an image of
-            which the teacher is surest: memory then no longer grows with the
-            image (200,000 anchors x 80 classes an image at full COCO size).
-            Defaults to ``'all'``.
+        teacher_module (str, optional): The teacher's head. Defaults to the
+            same name.
+        anchors (str or int): ``'all'``, or a number: only so many anchors of
+            each image are compared, those with the highest p. Then memory
+            does not grow with the image (an image of COCO at full size has
+            200,000 anchors x 80 classes). Defaults to ``'all'``.
         positive_thr (float): Probability from which on an anchor counts as
             one of the teacher's positives. Defaults to 0.05, mmdet's usual
             ``score_thr``.
+
+    Raises:
+        ValueError: If a field is out of range; from :meth:`check`,
+            if the heads differ in classes, activation, strides, anchors or
+            box code.
+
+    Examples:
+        >>> distill = [dict(
+        >>>     knowledge=dict(type='DenseHeadOutputs'),
+        >>>     loss=dict(type='QualityFocalKDLoss', loss_weight=1.))]
     """
 
     by_class = True
@@ -154,7 +171,7 @@ class DenseHeadOutputs(Knowledge):
         for i, calls in enumerate(
                 zip(recorded[self.module], outputs[self.teacher_module])):
             student, teacher = (call.output for call in calls)
-            # Scores and boxes of one head share this.
+            # An entry for the scores and one for the boxes share this.
             scores, confidence, avg_factor = outputs.memo(
                 (self.teacher_module, i, self.positive_thr), self._confidence,
                 teacher[0])
@@ -174,7 +191,7 @@ class DenseHeadOutputs(Knowledge):
     def _confidence(
         self, teacher: Sequence[Tensor]
     ) -> Tuple[List[Tensor], List[Tensor], Tensor]:
-        """What the teacher says of each anchor, and how sure it is.
+        """The teacher's scores of each anchor, and how confident they are.
 
         Args:
             teacher (Sequence[Tensor]): Its scores, (B, A * C, H, W) a level.
@@ -247,7 +264,7 @@ class DenseHeadOutputs(Knowledge):
 def _rows(levels: Sequence[Tensor], index: Tensor) -> Tensor:
     """The anchors of an index (B, k) through the levels, shape (B, k, C).
 
-    Taken level by level, so that the levels are not copied.
+    It indexes level by level, because to join the levels would copy them.
     """
     image = torch.arange(len(index), device=index.device)[:, None]
     rows = levels[0].new_zeros(())
@@ -264,14 +281,14 @@ def _rows(levels: Sequence[Tensor], index: Tensor) -> Tensor:
 
 
 def _why_unreadable(head: nn.Module) -> Optional[str]:
-    """What keeps a module's outputs from being read anchor by anchor."""
+    """Why a module's outputs cannot be read anchor by anchor, if so."""
     # YOLOv3 has anchors, but one map for scores and boxes.
     if not (hasattr(head, 'prior_generator')
             and hasattr(head, 'cls_out_channels')):
         return 'not a dense head with a prior_generator and scores apart'
     if is_kind(head, *_SCORES_AT_OBJECTS):
         return 'whose class scores mean nothing where there is no object'
-    # GLIP's is given the words too, and has a score for each of them.
+    # GLIP's head is given the words too, and has a score for each of them.
     needed = [
         name
         for name, given in inspect.signature(head.forward).parameters.items()
