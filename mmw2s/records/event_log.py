@@ -25,14 +25,14 @@ class EventLog:
     A hook opens the one that it needs when training begins. A validation is
     written to each of the two that is open.
 
-    ============  ======================  ==================================
-    attribute     file in the work_dir    holds
-    ============  ======================  ==================================
-    `decisions`   ``w2s_record.jsonl``    :class:`RunRecord`: what was
-                                          decided, and on what
-    `history`     ``time_to_target.json`` :class:`~.history.History`: the
-                                          validations and what they had cost
-    ============  ======================  ==================================
+    =============  =======================  ================================
+    attribute      file in the work_dir     holds
+    =============  =======================  ================================
+    ``decisions``  ``w2s_record.jsonl``     :class:`RunRecord`: what was
+                                            decided, and why
+    ``history``    ``time_to_target.json``  :class:`~.history.History`: the
+                                            validations and their costs
+    =============  =======================  ================================
 
     The first rank reads and writes; all ranks hold the same rows.
     """

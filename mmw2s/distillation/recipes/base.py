@@ -107,8 +107,8 @@ def default_distill(student: nn.Module,
             cannot be compared is left out, such as the scores of another
             kind of head or of other classes. The log says so.
         other_classes (str, optional): How the names of their classes
-            differ, see :func:`~mmw2s.distillation.class_matching.
-            class_difference`. Defaults to None: they do not.
+            differ, from ``class_matching.class_difference``. Defaults to
+            None: they do not.
 
     Returns:
         list[dict]: The entries.
