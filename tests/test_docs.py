@@ -38,7 +38,7 @@ def blocks(name):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A reader's folder: a model, a weak one with weights, and pictures."""
+    """A reader's folder: a model, a weak one with weights, and images."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     Path('data').mkdir()

@@ -44,7 +44,7 @@ def teacher_of(cfg: dict, path, seed: int = 1, **fields) -> FrozenTeacher:
 
 
 def batch(count: int = 2, size=(64, 64), seed: int = 0):
-    """Normalized pictures, shape (B, 3, H, W), with one box each."""
+    """Normalized images, shape (B, 3, H, W), with one box each."""
     generator = torch.Generator().manual_seed(seed)
     inputs = torch.randn(count, 3, *size, generator=generator)
     samples = []

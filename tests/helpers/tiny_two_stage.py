@@ -14,7 +14,7 @@ from mmw2s.distillation import Recorder
 
 
 def _shrunk(base: str, depth: int, channels: int) -> ConfigDict:
-    """A model of mmdet's base configs for pictures of 64 x 64."""
+    """A model of mmdet's base configs for images of 64 x 64."""
     model = Config.fromstring(f"_base_ = 'mmdet::_base_/models/{base}.py'",
                               '.py').model
     small = retinanet(depth, channels=channels)
@@ -106,7 +106,7 @@ def c4(num_classes: int = 2) -> ConfigDict:
 
 
 def picture_batch(count: int = 2, boxes: int = 3, seed: int = 0):
-    """Normalized pictures of 64 x 64 with boxes of one size and masks."""
+    """Normalized images of 64 x 64 with boxes of one size and masks."""
     inputs, samples = batch(count, seed=seed)
     corners = torch.tensor([[2., 2.], [20., 4.], [8., 26.]])[:boxes]
     for i, sample in enumerate(samples):

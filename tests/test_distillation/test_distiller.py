@@ -226,7 +226,7 @@ def _interrupt(*_):
     raise Interrupted
 
 
-def test_pictures_of_any_size_are_taken(distill, student):
+def test_images_of_any_size_are_taken(distill, student):
     distiller = distill(FPN, CLS)
     for size in ((64, 64), (96, 64), (32, 32)):
         assert all(
