@@ -225,9 +225,9 @@ def _refuse_other_range(inputs: Tensor, data_samples: Any,
     # Augmentation may leave 0 to 255 a little, and a dark image stays below;
     # normalized ones hardly leave -3 to 3, or have a mean of 0. Only a teacher
     # whose mean is below 0 (computed tomography) expects so many below it.
-    is_normalised = lowest < highest <= 4 or \
+    is_normalized = lowest < highest <= 4 or \
         mean.min() >= 0 and (pixels < -20).double().mean() > 0.1
-    if size > 4 and is_normalised or size < 1.5 and highest > 60:
+    if size > 4 and is_normalized or size < 1.5 and highest > 60:
         raise ValueError(
             'the images that reach the student\'s data_preprocessor go from '
             f'{lowest:.1f} to {highest:.1f}, but the teacher\'s is for '

@@ -48,7 +48,7 @@ def kd(step):
     return [key for key in step if key.startswith('loss_kd_')]
 
 
-def test_a_teacher_alone_distils_features_proposals_and_rois(
+def test_a_teacher_alone_distills_features_proposals_and_rois(
         pictures, teacher_of, tmp_path):
     cfg = student(pictures, tmp_path, teacher_of(faster_rcnn(18)), epochs=2)
     _, seen = train_watched(cfg)

@@ -45,7 +45,7 @@ def hook(teacher, **fields):
 # -- the plug-and-play form ---------------------------------------------
 
 
-def test_a_teacher_alone_distils_features_and_scores(pictures, teacher,
+def test_a_teacher_alone_distills_features_and_scores(pictures, teacher,
                                                      tmp_path):
     _, seen = train_watched(
         run_config(
