@@ -1,5 +1,4 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-import inspect
 from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
@@ -12,15 +11,14 @@ from mmw2s.utils.kinds import is_kind
 from ..teacher_outputs import TeacherOutputs
 from .base import Knowledge, Pair, Recorded
 from .box_code import box_code
+from .dense_head_facts import (activation_of, anchor_counts, anchors_of,
+                               why_unreadable)
 from .feature_modules import feature_knowledge
 
 __all__ = ['DenseHeadOutputs']
 
 # Its forward gives probabilities where the others give logits.
 _GIVES_PROBABILITIES = 'TOODHead'
-# These heads learn class scores only at objects. Elsewhere the scores mean
-# nothing without the objectness.
-_SCORES_AT_OBJECTS = ('YOLOXHead', 'AutoAssignHead')
 # A batch with objects has more positives than one in so many anchors. In a
 # batch without objects, the loss is still summed over all anchors.
 _ANCHORS_A_POSITIVE = 10_000
@@ -108,7 +106,7 @@ class DenseHeadOutputs(Knowledge):
         for whose, head in zip(
             (f'student\'s {self.module}', f'teacher\'s {self.teacher_module}'),
                 heads):
-            why_not = _why_unreadable(head)
+            why_not = why_unreadable(head)
             if why_not is not None:
                 raise ValueError(
                     f'the {whose} is a {type(head).__name__}, {why_not}: '
@@ -128,7 +126,7 @@ class DenseHeadOutputs(Knowledge):
               for head in heads),
             'locations are paired level by level. Use a teacher with the '
             'student\'s levels')
-        self._refuse_other_anchors(*map(_anchors, heads))
+        self._refuse_other_anchors(*map(anchors_of, heads))
         if self.output == 'boxes':
             for head in heads:
                 if hasattr(head, 'reg_max'):
@@ -145,8 +143,8 @@ class DenseHeadOutputs(Knowledge):
     def _refuse_other_anchors(self, student: list, teacher: list) -> None:
         why = ('outputs are paired anchor by anchor. Give both heads the same '
                'anchor generator')
-        self._refuse_difference('anchors a location', _counts(student),
-                                _counts(teacher), why)
+        self._refuse_difference('anchors a location', anchor_counts(student),
+                                anchor_counts(teacher), why)
         for level, anchors in enumerate(zip(student, teacher)):
             for i, pair in enumerate(zip(*anchors)):
                 self._refuse_difference(f'as anchor {i} of level {level}',
@@ -278,48 +276,6 @@ def _rows(levels: Sequence[Tensor], index: Tensor) -> Tensor:
         rows = torch.where(inside[..., None], found, rows)
         index = index - size
     return rows
-
-
-def _why_unreadable(head: nn.Module) -> Optional[str]:
-    """Why a module's outputs cannot be read anchor by anchor, if so."""
-    # YOLOv3 has anchors, but one map for scores and boxes.
-    if not (hasattr(head, 'prior_generator')
-            and hasattr(head, 'cls_out_channels')):
-        return 'not a dense head with a prior_generator and scores apart'
-    if is_kind(head, *_SCORES_AT_OBJECTS):
-        return 'whose class scores mean nothing where there is no object'
-    # GLIP's head is given the words too, and has a score for each of them.
-    needed = [
-        name
-        for name, given in inspect.signature(head.forward).parameters.items()
-        if given.default is given.empty and given.kind in (
-            given.POSITIONAL_ONLY, given.POSITIONAL_OR_KEYWORD)
-    ]
-    if len(needed) > 1:
-        return ('whose scores do not follow from the maps alone (its forward '
-                f'is given {", ".join(needed)})')
-    return None
-
-
-def activation_of(head: nn.Module) -> str:
-    """``'sigmoid'`` or ``'softmax'``: what makes a head's scores of logits."""
-    sigmoid = head.use_sigmoid_cls if hasattr(head, 'use_sigmoid_cls') else \
-        getattr(getattr(head, 'loss_cls', None), 'use_sigmoid', True)
-    return 'sigmoid' if sigmoid else 'softmax'
-
-
-def _anchors(head: nn.Module) -> list:
-    """The anchors of each level, as (x1, y1, x2, y2) about a location."""
-    base = getattr(head.prior_generator, 'base_anchors', None)
-    if base is None:
-        return [['a point'] * n for n in head.prior_generator.num_base_priors]
-    return [[tuple(round(v, 3) for v in anchor) for anchor in level.tolist()]
-            for level in base]
-
-
-def _counts(anchors: list) -> Union[int, List[int]]:
-    counts = [len(level) for level in anchors]
-    return counts if len(set(counts)) > 1 else counts[0]
 
 
 def best_probability(levels: Sequence[Tensor], form: str) -> List[Tensor]:

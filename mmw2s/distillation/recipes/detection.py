@@ -3,7 +3,7 @@ from typing import List, Optional
 
 from torch import nn
 
-from mmw2s.distillation.knowledge.dense_head import activation_of
+from mmw2s.distillation.knowledge.dense_head_facts import activation_of
 from mmw2s.registry import RECIPES
 from mmw2s.utils.kinds import is_kind
 from .base import Recipe, modules
