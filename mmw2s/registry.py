@@ -3,10 +3,10 @@
 
 Hooks, losses, data sets and metrics are registered in MMEngine's own root
 registries, so that they are found from every OpenMMLab scope by their bare
-name. The three questions that MMEngine has no registry for get one here:
+name. MMEngine has no registry for the other three questions, so they are here:
 *what* is transferred (:data:`KNOWLEDGE`), *how strongly* (:data:`SCHEDULES`)
-and *until when* (:data:`STOP_RULES`). What is answered where a config leaves
-them out is a recipe (:data:`RECIPES`).
+and *until when* (:data:`STOP_RULES`). A recipe (:data:`RECIPES`) gives the
+answers that a config leaves out.
 """
 from mmengine.registry import Registry
 
