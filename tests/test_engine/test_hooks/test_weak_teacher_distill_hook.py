@@ -46,7 +46,7 @@ def hook(teacher, **fields):
 
 
 def test_a_teacher_alone_distills_features_and_scores(pictures, teacher,
-                                                     tmp_path):
+                                                      tmp_path):
     _, seen = train_watched(
         run_config(
             pictures,
