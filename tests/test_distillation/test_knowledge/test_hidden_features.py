@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 import torch
-from builders import view_of
+from builders import outputs_of
 from tiny_classifiers import DEIT, VIT, batch, build, classifier, teacher_of
 
 from mmw2s.distillation import Recorder
@@ -29,7 +29,7 @@ def hidden(tmp_path):
         recorder.open()
         model(inputs, mode='tensor')
         recorded = recorder.close()
-        outputs = view_of(
+        outputs = outputs_of(
             teacher, [teacher_module], inputs=inputs, samples=batch(2)[1])
         return knowledge.pairs(recorded, outputs), recorded[module], outputs
 
