@@ -102,7 +102,7 @@ def draw_batch() -> None:
         if text:
             ax.text(*at, text, color=color, va='center')
 
-    # The student: what it does without us, too.
+    # The student: what it does without the hook, too.
     box(2, 38, 13, 'batch', GREY)
     box(24, 38, 20, 'student forward,\nonce', STUDENT)
     box(57, 38, 17, 'its loss dict', STUDENT)

@@ -4,7 +4,7 @@
 # Behavior: its documented formula is alpha CE + (1 - alpha) T^2 KL. With
 # alpha=0, or where no targets are given, it returns KL without T^2: at T=4,
 # alpha=0.001 gives 16 times what alpha=0 gives.
-# For whom: who distils from outputs alone (no labels, or the task's loss is
+# For whom: who distills from outputs alone (no labels, or the task's loss is
 # added elsewhere) and compares temperatures, or brings the weight along: the
 # loss and its gradients then fall with T^2.
 set -euo pipefail

@@ -16,6 +16,7 @@ from typing import Any, Dict, Optional
 
 __all__ = ['MODULES', 'NAMES', 'install']
 
+# yapf: disable
 #: Old module -> new module.
 MODULES = {
     'mmw2s.analysis.operating_band': 'mmw2s.records.operating_band',
@@ -32,6 +33,8 @@ MODULES = {
     'mmw2s.distillation.default_weights':
     'mmw2s.distillation.recipes.head_weights',
     'mmw2s.distillation.defaults': 'mmw2s.distillation.recipes',
+    'mmw2s.distillation.knowledge.classification':
+    'mmw2s.distillation.knowledge',
     'mmw2s.distillation.record': 'mmw2s.records.event_log',
     'mmw2s.distillation.rng': 'mmw2s.utils.rng',
     'mmw2s.distillation.score_cache': 'mmw2s.engine.score_cache',
@@ -52,6 +55,7 @@ MODULES = {
     'mmw2s.models.diffusion.parameterisation':
     'mmw2s.models.diffusion.prediction_type',
 }
+# yapf: enable
 
 #: Module, as it is called now -> old name in it -> where that is.
 NAMES: Dict[str, Dict[str, str]] = {

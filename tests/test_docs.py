@@ -38,7 +38,7 @@ def blocks(name):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A reader's folder: a model, a weak one with weights, and pictures."""
+    """A reader's folder: a model, a weak one with weights, and images."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     Path('data').mkdir()
@@ -135,6 +135,14 @@ def test_files_that_a_document_names_exist(path):
     links = re.findall(r'\]\(([^)#:]+)\)', text)
     missing += [link for link in links if not (path.parent / link).exists()]
     assert not missing
+
+
+def test_no_page_links_to_a_page_outside_of_docs():
+    docs = ROOT / 'docs'  # Sphinx knows no other pages
+    outside = [(page.name, link) for page in docs.rglob('*.md')
+               for link in re.findall(r'\]\(([^)#:]+\.md)', page.read_text())
+               if docs not in (page.parent / link).resolve().parents]
+    assert not outside
 
 
 def anchors(path):

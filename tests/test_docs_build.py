@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import mmw2s
-from mmw2s.registry import KNOWLEDGE, SCHEDULES, STARTS, STOP_RULES
+from mmw2s.registry import KNOWLEDGE, RECIPES, SCHEDULES, STARTS, STOP_RULES
 
 ROOT = Path(__file__).parents[1]
 TUTORIAL = ROOT / 'docs' / 'tutorial.ipynb'
@@ -40,7 +40,7 @@ def test_the_pages_show_every_type_that_a_config_may_name(pages):
     hooks = mmw2s.engine.hooks.__all__
     registered = {
         name
-        for registry in (KNOWLEDGE, SCHEDULES, STARTS, STOP_RULES)
+        for registry in (KNOWLEDGE, RECIPES, SCHEDULES, STARTS, STOP_RULES)
         for name, cls in registry.module_dict.items()
         if cls.__module__.startswith('mmw2s.')
     }

@@ -65,8 +65,8 @@ def compare(baselines: Sequence[Union[str, Run]],
     metric = choose_metric(runs, metric)
     rule = choose_rule(runs, metric, rule)
     baseline = Side('baseline', baselines, metric, rule)
-    result = Comparison(metric, rule, baseline,
-                        Side('w2s', w2s, metric, rule), teacher, [])
+    result = Comparison(metric, rule, baseline, Side('w2s', w2s, metric, rule),
+                        teacher, [])
     best = baseline.median_best()
     given = DEFAULT_TARGETS if targets is None else targets
     found = dict(_parse(t, best, rule) for t in given)

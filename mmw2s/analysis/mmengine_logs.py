@@ -32,13 +32,13 @@ class LoggedRun(NamedTuple):
             iterations, this time includes the computing of metrics.)
         facts (dict): Facts from the config.
         finished (bool): Whether the run has ended, as far as is known.
-        distils (bool): Whether the run may have had a teacher.
+        distills (bool): Whether the run may have had a teacher.
         folder (str): The latest log folder of the run.
     """
     history: List[dict]
     facts: dict
     finished: bool
-    distils: bool
+    distills: bool
     folder: str
 
 
@@ -150,7 +150,7 @@ def _join(parts: List[_Part], earlier_runs: int) -> LoggedRun:
                 'interval', _LOG_INTERVAL):
         facts['recorded_from'] = parts[0].first_iter
     return LoggedRun(history, facts, _is_finished(last, history),
-                     _distils(last.cfg), last.folder)
+                     _distills(last.cfg), last.folder)
 
 
 def _validations(part: _Part, length: Optional[float], begins: int,
@@ -269,6 +269,6 @@ def _is_finished(part: _Part, history: List[dict]) -> bool:
         history and history[-1]['iter'] == goal)
 
 
-def _distils(cfg: dict) -> bool:
+def _distills(cfg: dict) -> bool:
     """Whether a config has a WeakTeacherDistillHook, or is not known."""
     return not cfg or bool(hook_configs(cfg, 'WeakTeacherDistillHook'))

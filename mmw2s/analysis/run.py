@@ -128,7 +128,7 @@ class Run:
             facts=logged.facts,
             finished=logged.finished,
             events=read_rows(osp.join(work_dir, EVENTS))
-            if logged.distils else [],
+            if logged.distills else [],
             path=osp.join(logged.folder),
             checkpoints=work_dir)
 

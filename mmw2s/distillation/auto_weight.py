@@ -70,6 +70,7 @@ class AutoWeight:
             means=None if self._means is None else self._means.tolist())
 
     def load_state_dict(self, state: Dict[str, list]) -> None:
+        """Restore what :meth:`state_dict` has given."""
         means = state['means']
         self._means = None if means is None else torch.tensor(means)
 
@@ -80,8 +81,11 @@ def auto_weights(terms: Sequence[Any], task_loss: Tensor,
 
     Args:
         terms (Sequence[Term]): The entries of ``distill``.
-        task_loss (Tensor): The student's own, 0-dim.
-        losses (Mapping[str, Tensor]): Those of the entries, 0-dim.
+        task_loss (Tensor): The sum of the student's own losses, 0-dim.
+        losses (Mapping[str, Tensor]): Key of an entry -> its loss, 0-dim.
+
+    Returns:
+        dict[str, Tensor]: Key of an entry -> its weight.
     """
     auto = [term for term in terms if term.auto_weight is not None]
     means = torch.stack([task_loss.detach().float()] +
@@ -95,13 +99,19 @@ def auto_weights(terms: Sequence[Any], task_loss: Tensor,
 
 def weighted_task(task_losses: Mapping[str, Any], task_weight: float,
                   strength: float) -> Dict[str, Any]:
-    """The student's own losses, weighted as far as the strength goes.
+    """The student's own losses, times ``task_weight`` at full strength.
+
+    The factor goes to 1 as the strength goes to 0.
 
     Args:
-        task_losses (Mapping): As its forward returns them. What is no loss by
-            its name is logged, not summed, and left out.
-        task_weight (float): Their factor at strength 1 and above.
-        strength (float): The distillation's.
+        task_losses (Mapping): The losses that the student's forward returned.
+            Entries without "loss" in their name are left out: MMEngine logs
+            them, but does not sum them.
+        task_weight (float): The factor at strength 1 and above.
+        strength (float): The strength of the distillation.
+
+    Returns:
+        dict[str, Any]: Name -> the weighted loss, or a list of them.
     """
     weight = 1 + min(strength, 1.) * (task_weight - 1)
     return {

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Joins what is transferred, how it is compared and how strongly."""
+"""Adds the distillation losses of a batch to the student's own losses."""
 from functools import partial
 from typing import (Any, ContextManager, Dict, List, Mapping, Optional,
                     Sequence, Union)
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .auto_weight import auto_weights, weighted_task
-from .batch import refuse_branches
+from .batch import arguments_of, refuse_branches
 from .failures import retold
 from .gradient_share import DrownedTaskWatch, Share, gradient_shares
 from .input_mapping import InputMapping
@@ -21,28 +21,27 @@ from .terms import Term, refuse_misfit
 
 __all__ = ['Distiller']
 
-_ARGUMENTS = ('inputs', 'data_samples', 'mode')
-
 
 class Distiller:
     """Adds distillation losses to the student's own, batch by batch.
 
-    It hooks the student's forward: just before it the recorder of the
-    student's module outputs is opened, just after it the teacher looks at the
-    same batch, and the losses of both join the dict that the forward returns.
+    It has two hooks on the student's forward. The first opens the recorder of
+    the student's module outputs. The second runs the teacher on the same
+    batch, and adds the distillation losses to the dict that the forward
+    returns.
 
     Args:
         student (nn.Module): The inner model, without a DDP wrapper.
         teacher (FrozenTeacher): The teacher, on the student's device.
         terms (Sequence[Term]): What is compared and how.
         schedule (Schedule): The strength of all of it.
-        task_weight (float): What the student's own losses are multiplied by
-            at full strength. Defaults to 1.0.
+        task_weight (float): Factor of the student's own losses at full
+            strength. Defaults to 1.0.
 
     Raises:
         ValueError: If student and teacher do not fit.
 
-    Example:
+    Examples:
         >>> distiller = Distiller(student, teacher, build_terms(cfg), schedule)
         >>> distiller.bind(max_iters, iters_per_epoch)
         >>> distiller.attach()
@@ -67,17 +66,18 @@ class Distiller:
         self.strength = 0.
         self.temperatures: Dict[str, Union[float, Tensor]] = {}
         self.iteration = 0
-        #: Whether the student's forward in loss mode has been seen, and
-        #: whether the ``loss`` in the log is a sum: a student's own loss of
-        #: that name (mmpretrain's) hides it.
-        self.is_reached, self.loss_is_a_sum = False, False
-        #: Whether to look at the teacher's forward to its end, in the first
-        #: batch and where other calls of the teacher are needed.
+        #: Whether the student's forward in loss mode has been seen.
+        self.is_reached = False
+        #: Whether the ``loss`` in the log is the sum of all losses. It is not
+        #: if the student has a loss of that name, as mmpretrain's heads do.
+        self.loss_is_a_sum = False
+        #: Whether the teacher's forward is checked to its end, once for each
+        #: new value of :attr:`calls_needed`.
         self.inspects = False
         self._is_first_batch = True
         self._drowned_task = DrownedTaskWatch()
-        #: How many calls of which module the teacher's forward must reach,
-        #: by the number of calls of the student's modules.
+        #: Number of calls of each of the student's modules -> number of
+        #: calls of each of the teacher's modules that are then needed.
         self.calls_needed: Dict[Sequence[int], Dict[str, int]] = {}
         refuse_branches(student)
         for term in self.terms:
@@ -96,8 +96,8 @@ class Distiller:
                                           (name for k in knowledges
                                            for name in k.teacher_modules),
                                           'teacher')
-        #: Of inputs and data samples of the student: the teacher's
-        #: :class:`TeacherOutputs` on that batch.
+        #: Called with the student's inputs and data samples, gives the
+        #: :class:`TeacherOutputs` of that batch.
         self.teacher_outputs = partial(
             TeacherOutputs,
             teacher,
@@ -143,11 +143,11 @@ class Distiller:
         ]
 
     def step(self, iteration: int, strength: Optional[float] = None) -> None:
-        """Take strength and temperatures of an iteration, before its forward.
+        """Set strength and temperatures; call it before the forward.
 
         Args:
             iteration (int): Counted from 0.
-            strength (float, optional): Replaces the schedule's.
+            strength (float, optional): Replaces the schedule's strength.
         """
         self.iteration = iteration
         self.strength = self.schedule.value(iteration) if strength is None \
@@ -156,18 +156,19 @@ class Distiller:
             term.key: term.temperature.value(iteration)
             for term in self.terms if term.temperature is not None
         }
-        if self.strength <= 0:  # of a forward that was interrupted
+        if self.strength <= 0:
+            # A forward that was interrupted has left its calls here.
             self._recorder.forget()
 
     def _before_forward(self, module: nn.Module, args: tuple,
                         kwargs: dict) -> None:
-        mode = dict(zip(_ARGUMENTS, args), **kwargs).get('mode')
+        mode = arguments_of(args, kwargs).get('mode')
         if mode == 'loss' and module.training and self.strength > 0:
             self._recorder.open()
 
     def _after_forward(self, module: nn.Module, args: tuple, kwargs: dict,
                        output: Any) -> Optional[dict]:
-        batch = dict(zip(_ARGUMENTS, args), **kwargs)
+        batch = arguments_of(args, kwargs)
         if batch.get('mode') != 'loss' or not module.training:
             return None
         self.is_reached, self.loss_is_a_sum = True, 'loss' not in output
@@ -179,8 +180,10 @@ class Distiller:
 
     def _losses(self, inputs: Any, data_samples: Any,
                 task_losses: Dict[str, Any]) -> Dict[str, Any]:
-        """The distillation losses of a batch, each a 0-dim tensor, and the
-        student's own where a ``task_weight`` replaces them."""
+        """The distillation losses of a batch, each a 0-dim tensor.
+
+        With a ``task_weight``, also the student's own losses, weighted.
+        """
         recorded = self._recorder.close()
         counts = tuple(map(len, recorded.values()))
         until, whole = self.calls_needed.get(counts), False
@@ -243,7 +246,7 @@ class Distiller:
     def compare(self, term: Term, pairs: Sequence[Pair]) -> List[Tensor]:
         """The loss of each pair of an entry, 0-dim, at full strength."""
         temperature = self.temperatures.get(term.key)
-        # A loss of a user's own need not know of labels.
+        # A loss that a user has written may have no such argument.
         with_target = getattr(term.loss, 'needs_target', False)
         return [
             term.loss(
@@ -258,7 +261,7 @@ class Distiller:
 
     def _look_for_drowning(self, task_losses: Dict[str, Any],
                            losses: Dict[str, Tensor]) -> None:
-        """Of the first batches: warn of a loss that drowns the task's."""
+        """Warn in the first batches of a loss that drowns the task's."""
         self._drowned_task.see(
             self.shares(task_losses, losses), {
                 term.key: getattr(term.loss, 'loss_weight', None)
@@ -267,13 +270,25 @@ class Distiller:
 
     def shares(self, task_losses: Dict[str, Any],
                losses: Dict[str, Tensor]) -> Dict[str, Share]:
-        """What each loss, at full strength, is beside the task's."""
+        """Compare each loss, at full strength, with the task's loss.
+
+        Args:
+            task_losses (dict): The student's own losses.
+            losses (dict[str, Tensor]): The distillation losses, 0-dim.
+
+        Returns:
+            dict[str, Share]: Name of a distillation loss -> the size of its
+            gradient relative to the task's.
+        """
         task_loss = self.student.parse_losses(task_losses)[0]
         return gradient_shares(self.student, task_loss * self.task_weight,
                                losses)
 
     def _refuse_unfit(self, term: Term, pairs: Sequence[Pair]) -> None:
-        """Of the first batch alone: it makes the host wait for the device.
+        """Refuse pairs from which the student cannot learn.
+
+        Called in the first batch alone, because it makes the host wait for
+        the device.
 
         Raises:
             ValueError: If the teacher gives values that are not finite, or no
@@ -295,8 +310,13 @@ class Distiller:
                 'map (backbone.layer2), not a whole neck or head')
 
     def scalars(self) -> Dict[str, Union[float, Tensor]]:
-        """Where it stands, for the log: on, strength, temperatures, and the
-        milliseconds of the teacher's latest forward."""
+        """Numbers for the log of a step.
+
+        Returns:
+            dict[str, float or Tensor]: ``on`` (always 1), ``strength``,
+            ``temperature_<name>`` for each temperature, and ``teacher_ms``,
+            the milliseconds of the teacher's latest forward, once known.
+        """
         shown = {
             f'temperature_{key[len("loss_kd_"):]}': value
             for key, value in self.temperatures.items()
@@ -313,6 +333,7 @@ class Distiller:
         return {key: state for key, state in states.items() if state}
 
     def load_state_dict(self, state: dict) -> None:
+        """Restore what :meth:`state_dict` has given."""
         for term in self.terms:
             term.load_state_dict(state.get(term.key, {}))
 
@@ -327,7 +348,7 @@ class Distiller:
 
 
 def _pairing_named(term: Term) -> ContextManager[None]:
-    """Say of any failure which entry it is of."""
+    """Name the entry in the message of any error."""
     knowledge = term.knowledge
     return retold(lambda error: (
         f'{term.key}: what the student\'s {knowledge.module} and the '

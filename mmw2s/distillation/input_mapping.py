@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Showing a batch to the teacher as its own preprocessor would have."""
+"""Converts a batch from the student's normalization to the teacher's."""
 import logging
 from typing import Any, List, Optional, Sequence, Tuple
 
@@ -14,26 +14,33 @@ __all__ = ['InputMapping']
 
 
 class InputMapping:
-    """Turns a batch preprocessed for the student into the teacher's own.
+    """Converts a batch that was preprocessed for the student.
 
-    Both see the very same augmented pixels; what differs is the
-    normalization: mean, standard deviation, channel order and the value that
-    pads an image to the batch's size. What a preprocessor makes of pixels is
-    seen by a probe image, whatever its class and the names of its flags. The
-    batch's size stays the student's, whatever the teacher's own would be
-    padded to: boxes have the same coordinates and maps the same sizes in
-    both.
+    Both models see the same augmented pixels. What differs is the
+    normalization: mean, standard deviation, channel order, and the value that
+    pads an image to the batch's size. What a preprocessor does to pixels is
+    measured with images of noise, so its class and its flags do not matter.
+
+    The batch keeps the student's size, whatever size the teacher's own
+    preprocessor would pad it to. So boxes have the same coordinates and maps
+    the same sizes in both models.
 
     Args:
         student (nn.Module): The student's data preprocessor.
-        teacher (nn.Module): The teacher's.
-        pipelines (Pipelines): Who normalizes before them. Defaults to nobody.
-        channels (int): Those of an image, where neither has a mean for each.
-            Defaults to 3.
+        teacher (nn.Module): The teacher's data preprocessor.
+        pipelines (Pipelines): Normalization in the pipelines before them.
+            Defaults to none.
+        channels (int): Number of channels of an image, used if neither
+            preprocessor has a mean for each channel. Defaults to 3.
 
     Raises:
-        ValueError: If it cannot be told what one of the two makes of an
-            image, or it cannot be undone.
+        ValueError: If what a preprocessor does to an image cannot be
+            measured or cannot be undone.
+
+    Examples:
+        >>> mapping = InputMapping(student.data_preprocessor,
+        >>>                        teacher.model.data_preprocessor)
+        >>> teacher_inputs = mapping(inputs, data_samples)
     """
 
     def __init__(self,
@@ -74,16 +81,16 @@ class InputMapping:
 
         Args:
             inputs (Tensor): Shape (B, C, H, W), normalized for the student.
-            data_samples (list, optional): With ``img_shape`` and
-                ``batch_input_shape``, where images were padded to a common
+            data_samples (list, optional): Data samples, with ``img_shape``
+                and ``batch_input_shape`` if images were padded to a common
                 size.
 
         Returns:
             Tensor: Shape (B, C, H, W), normalized for the teacher.
 
         Raises:
-            ValueError: For the first batch, if its pixels are not of the
-                range that the teacher's preprocessor is for.
+            ValueError: In the first batch, if its pixels do not have the
+                range that the teacher's preprocessor expects.
         """
         if self.is_identity:
             return inputs
@@ -116,13 +123,13 @@ class InputMapping:
         ] if is_list else []
 
     def remove(self) -> None:
-        """Take its hook, where it has one, off the student."""
+        """Take its hook off the student, if it has one."""
         if self._handle is not None:
             self._handle.remove()
             self._handle = None
 
     def _maps(self, channels: int) -> Tuple[PixelMap, PixelMap]:
-        """What student and teacher see of a raw image."""
+        """From a raw image to what the student and the teacher see."""
         student_map, teacher_map = (PixelMap.of_preprocessor(
             preprocessor, channels, owner).after(chain(
                 norms, channels)) for owner, preprocessor, norms in zip((
@@ -130,7 +137,7 @@ class InputMapping:
         return student_map, teacher_map
 
     def _prepare(self, inputs: Tensor, data_samples: Any) -> None:
-        """Bring the constants to the device, once, for it waits."""
+        """Bring the constants to the device, once: the host waits for it."""
         student_map, teacher_map = self._maps(inputs.shape[1])
         _refuse_other_range(inputs, data_samples, student_map, teacher_map)
         way = _between(student_map, teacher_map)
@@ -172,8 +179,8 @@ def _is_identity(way: PixelMap, pad: Tensor) -> bool:
 
 def _inside(sample: Any, size: Sequence[int]) -> Sequence[int]:
     """Height and width of the image within its padding."""
-    # Preprocessors that pad note the size of the batch, or what they added;
-    # without it the shape may be that from before the augmentation.
+    # Preprocessors that pad note the batch's size, or the padding. Without
+    # either, img_shape may be from before the augmentation.
     if getattr(sample, 'img_shape',
                None) is not None and ('batch_input_shape' in sample
                                       or 'padding_size' in sample):
@@ -182,13 +189,13 @@ def _inside(sample: Any, size: Sequence[int]) -> Sequence[int]:
 
 
 def _equal(student: nn.Module, teacher: nn.Module) -> bool:
-    """Whether the two do the same, by their class and all that they hold."""
+    """Whether the two do the same, by class, attributes and buffers."""
     if type(student) is not type(teacher):
         return False
     states = []
     for module in (student, teacher):
         if any(True for _ in module.children()):
-            return False  # batch augmentations, or one within another
+            return False  # children (batch augmentations) are not compared
         state = {
             key: value
             for key, value in vars(module).items()
@@ -207,10 +214,10 @@ def _refuse_other_range(inputs: Tensor, data_samples: Any,
                         student_map: PixelMap, teacher_map: PixelMap) -> None:
     """Refuse images that a data set has normalized by itself.
 
-    For the first batch: looking makes the host wait for the device.
+    Called in the first batch alone: it makes the host wait for the device.
     """
     if teacher_map.keeps_values or inputs.is_meta:
-        return  # who takes them as they come has said nothing
+        return  # nothing is known about the range that it expects
     scale, mean = 1 / teacher_map.scale, -teacher_map.shift / teacher_map.scale
     size = max(scale.abs().max().item(), mean.abs().max().item())
     back = student_map.inverse()
@@ -222,12 +229,13 @@ def _refuse_other_range(inputs: Tensor, data_samples: Any,
                                                 for sample in samples))
     ])
     lowest, highest = pixels.min().item(), pixels.max().item()
-    # Augmentation may leave 0 to 255 a little, and a dark image stays below;
-    # normalized ones hardly leave -3 to 3, or have a mean of 0. Only a teacher
-    # whose mean is below 0 (computed tomography) expects so many below it.
-    is_normalised = lowest < highest <= 4 or \
+    # Augmented images may leave the range 0 to 255 a little, and dark ones use
+    # a part of it. Normalized images are mostly within -3 to 3, or have many
+    # values below 0. Only a teacher whose mean is below 0 (as for computed
+    # tomography) expects so many of those.
+    is_normalized = lowest < highest <= 4 or \
         mean.min() >= 0 and (pixels < -20).double().mean() > 0.1
-    if size > 4 and is_normalised or size < 1.5 and highest > 60:
+    if size > 4 and is_normalized or size < 1.5 and highest > 60:
         raise ValueError(
             'the images that reach the student\'s data_preprocessor go from '
             f'{lowest:.1f} to {highest:.1f}, but the teacher\'s is for '

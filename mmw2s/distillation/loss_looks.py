@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Looks at the task's losses of student and teacher on one batch."""
+"""Compares the task losses of student and teacher on a training batch."""
 import copy
 import logging
 from typing import Any, Dict, List, Optional
@@ -9,30 +9,31 @@ from mmengine.dist import all_reduce
 from mmengine.logging import print_log
 from torch import nn
 
+from .batch import arguments_of
 from .distiller import Distiller
 
 __all__ = ['LossLooks']
 
 
 class LossLooks:
-    """Compares the task's losses of the two models, every so many iterations.
+    """Compares the task losses of the two models, every so many iterations.
 
-    A look costs a teacher forward with its losses, and makes the host wait.
-    Some models, such as RTMDet-Ins, change the data samples while they compute
-    their losses. The teacher is therefore given a copy from before the
-    student's forward, made in the iterations of a look alone.
+    Each comparison costs a teacher forward with its losses, and makes the
+    host wait for the device. Some models, such as RTMDet-Ins, change the data
+    samples while they compute their losses. So the teacher is given a copy
+    that was made before the student's forward, in these iterations alone.
 
-    To be made before the distiller is attached: it looks at the student's own
-    losses.
+    Make it before the distiller is attached, so that it sees the student's
+    own losses.
 
     Args:
-        distiller (Distiller): Of student and teacher.
-        interval (int): Iterations between two looks.
+        distiller (Distiller): The distiller of student and teacher.
+        interval (int): Number of iterations between two comparisons.
     """
 
     def __init__(self, distiller: Distiller, interval: int) -> None:
         self._distiller, self._interval = distiller, interval
-        # The student sums its losses as its own train_step does.
+        # The method that sums up the losses in the student's own train_step.
         self._parse_losses = distiller.student.parse_losses
         self._latest: Optional[Dict[str, float]] = None
         self._tried = False
@@ -47,33 +48,38 @@ class LossLooks:
         ]
 
     def take(self) -> Optional[Dict[str, float]]:
-        """The losses of both, once, after an iteration that was looked at."""
+        """The losses of both after an iteration that compared them.
+
+        Returns:
+            dict[str, float], optional: ``student`` and ``teacher``. None
+            after other iterations, and at the second call.
+        """
         latest, self._latest = self._latest, None
         return latest
 
     @property
     def counts(self) -> bool:
-        """Whether the losses of this iteration are asked for."""
+        """Whether the losses of this iteration are for the stop rule."""
         return (self._distiller.iteration + 1) % self._interval == 0
 
     @property
     def is_due(self) -> bool:
         """Whether to look in this iteration.
 
-        In the first one too, if only to see that it works: an error ends a
-        run at once then, not at the first of its looks.
+        It also looks in the first iteration. So if the losses cannot be
+        compared, the run ends at once.
         """
         return self.counts or not self._tried
 
     def _keep(self, module: nn.Module, args: tuple, kwargs: dict) -> None:
-        batch = dict(zip(('inputs', 'data_samples', 'mode'), args), **kwargs)
+        batch = arguments_of(args, kwargs)
         self._kept = None
         if batch.get('mode') == 'loss' and module.training and self.is_due:
             self._kept = copy.deepcopy(batch.get('data_samples'))
 
     def _look(self, module: nn.Module, args: tuple, kwargs: dict,
               output: Any) -> None:
-        batch = dict(zip(('inputs', 'data_samples', 'mode'), args), **kwargs)
+        batch = arguments_of(args, kwargs)
         if batch.get('mode') != 'loss' or not module.training or \
                 not self.is_due:
             return

@@ -176,7 +176,7 @@ def _refuse_unknown(where: str, run_norms: Norms,
             f'{_names(run_norms)}, the teacher\'s config by '
             f'{_names(teacher_norms)}, and what {unknown[0]} does cannot be '
             'undone for the teacher. '
-            'Normalise in the data_preprocessor instead (mean, std), or by '
+            'Normalize in the data_preprocessor instead (mean, std), or by '
             'Normalize, or give teacher.config the model\'s own pipeline and '
             'data_preprocessor where they are the same as the run\'s')
 

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Reading what named modules of a model are given and give."""
+"""Records the inputs and outputs of named modules of a model."""
 import difflib
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional
 
@@ -17,7 +17,7 @@ class Call(NamedTuple):
 
 
 class _Noted(NamedTuple):
-    """A call, and what tells whether its output has been changed since."""
+    """A call, with what is needed to see whether its output was changed."""
     call: Call
     tensors: List[Tensor] = []  # none: nothing can change it any more
     versions: List[int] = []  # how often each was changed in place
@@ -27,7 +27,8 @@ class _Noted(NamedTuple):
 class EnoughRecorded(BaseException):
     """Ends a forward once everything that was asked for is recorded.
 
-    No error, so that no one's ``except Exception`` takes it for one.
+    It is no ``Exception``, so that no ``except Exception`` in the model's code
+    catches it.
     """
 
 
@@ -69,7 +70,7 @@ class Recorder:
         names (Iterable[str]): Dotted names of the modules.
         owner (str): Whose model it is, for messages.
 
-    Example:
+    Examples:
         >>> recorder = Recorder(model, ['neck'], 'student')
         >>> recorder.open()
         >>> model(images)
@@ -79,7 +80,8 @@ class Recorder:
     def __init__(self, model: nn.Module, names: Iterable[str],
                  owner: str) -> None:
         self._calls: Optional[Dict[str, List[_Noted]]] = None
-        # Of the modules that were seen: whether their outputs are changed.
+        # Name of a module -> whether a later layer changes its output. Empty
+        # before the first forward.
         self._is_changed: Dict[str, bool] = {}
         self._owner = owner
         self._until: Optional[Mapping[str, int]] = None

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""The frozen teacher: where it comes from, and whether it fits."""
+"""The frozen teacher: how it is built, loaded and checked."""
 import copy
 import hashlib
 import inspect
@@ -33,11 +33,12 @@ __all__ = ['FrozenTeacher']
 
 
 class FrozenTeacher:
-    """A trained model that is only looked at.
+    """A trained model that is never trained further.
 
-    It is no child of the student: not in its state dict, optimizer, DDP
-    buckets, EMA copy or checkpoint. It stays in eval mode whatever ``train()``
-    is called around it, and none of its parameters requires a gradient.
+    It is no submodule of the student. So it is not in the student's state
+    dict, optimizer, DDP buckets, EMA copy or checkpoint. It stays in eval
+    mode even if ``train()`` is called, and none of its parameters requires a
+    gradient.
 
     Args:
         config (str or dict): Where the architecture comes from: a path to a
@@ -46,33 +47,39 @@ class FrozenTeacher:
             with the key ``model`` (and ``default_scope``).
         checkpoint (str, optional): Path or URL of its weights. ``'auto'``
             takes the weights that the package's model zoo lists for the
-            config, or the config's own ``load_from``. None leaves it as it
-            is built, with a warning: at random, unless its own code loads
-            weights. Where one is given, nothing else is loaded: the config's
-            ``pretrained`` is turned off. Defaults to ``'auto'``.
-        score (float, optional): The score it is said to reach by the stop
-            rule's metric. If the measured one is more than 10 % away, the
-            run does not start: most often it is the wrong file, or the wrong
-            data. Defaults to None, which checks nothing.
-        precision (str): ``'run'`` computes in the precision that the student
-            is trained in; ``'fp32'``, ``'fp16'`` and ``'bf16'`` choose.
-            Defaults to ``'run'``.
+            config, or the config's own ``load_from``. None keeps the weights
+            that building gives, with a warning: they are random, unless the
+            model's own code loads some. If a checkpoint is given, nothing
+            else is loaded: the config's ``pretrained`` is turned off.
+            Defaults to ``'auto'``.
+        score (float, optional): Its expected score, in the stop rule's
+            metric. If the measured score is more than 10 % away, the run does
+            not start: most often the file or the data are the wrong ones.
+            Defaults to None: not checked.
+        precision (str): Precision of its forward: ``'run'`` (that of the
+            student), ``'fp32'``, ``'fp16'`` or ``'bf16'``. Defaults to
+            ``'run'``.
         cfg_options (dict, optional): Overrides merged into the config, such
             as ``{'model.bbox_head.num_classes': 3}``. Defaults to None.
         classes (Sequence[str], optional): The name of each of its outputs, in
-            their order. Defaults to None: as its checkpoint has them, which
-            may name none, or one twice.
-        trust_checkpoint (bool): Unpickle whatever the checkpoint asks for,
-            which runs its author's code. Only True trusts. Defaults to
-            False.
+            order. Defaults to None: the names in its checkpoint. (Give them
+            if the checkpoint has none, or has one twice.)
+        trust_checkpoint (bool): Whether the checkpoint may run its author's
+            code when it is unpickled. Defaults to False.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint is missing.
         RuntimeError: If the checkpoint cannot be downloaded.
-        ValueError: If the weights are damaged or do not fit the model.
+        ValueError: If a field is wrong, or the weights are damaged or do not
+            fit the model.
+
+    Examples:
+        >>> teacher = FrozenTeacher(
+        >>>     'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py')
+        >>> teacher.follow(student)
     """
 
-    #: What normalizes images before they reach its preprocessor.
+    #: Normalization in the pipelines, before its preprocessor.
     pipelines = Pipelines()
 
     def __init__(self,
@@ -94,7 +101,7 @@ class FrozenTeacher:
         self.declared_score = score
         self.classes: Names = None if classes is None else tuple(classes)
         self.stopwatch = Stopwatch()
-        #: What its forward is computed in; None: as the run is.
+        #: Precision of its forward; None: that of the run.
         self.precision = PRECISIONS[precision]
         self.checkpoint = resolve_checkpoint(config, checkpoint, self.cfg)
         self._model_cfg, inits = self.cfg.model, []
@@ -120,10 +127,10 @@ class FrozenTeacher:
     def from_cfg(cls,
                  cfg: Union[str, dict],
                  beside: Optional[str] = None) -> 'FrozenTeacher':
-        """Build from the hook's ``teacher`` field: a config, or the fields.
+        """Build from the ``teacher`` field of the hook.
 
         Args:
-            cfg (str or dict): The field.
+            cfg (str or dict): A config, or a dict of the fields above.
             beside (str, optional): The run's config file. A relative path
                 that the current folder does not have is looked up beside it.
         """
@@ -134,11 +141,11 @@ class FrozenTeacher:
 
     @classmethod
     def check_cfg(cls, cfg: Union[str, dict]) -> None:
-        """Refuse a hook's ``teacher`` field by its form alone.
+        """Refuse a wrong ``teacher`` field of the hook. No file is read.
 
         Raises:
-            TypeError: For an unknown field, naming the nearest.
-            ValueError: If there is no config, or one beside the fields.
+            TypeError: If a field is unknown. The message names the nearest.
+            ValueError: If a field is wrong, or there is no config.
         """
         if not isinstance(cfg, (dict, Config)):
             check_text(
@@ -175,8 +182,8 @@ class FrozenTeacher:
     def _freeze(self) -> None:
         self.model.requires_grad_(False)
         self.model.eval()
-        # Whoever puts a whole tree of modules into training mode does not
-        # reach this one: noise in the teacher is noise in the target.
+        # A parent's train() must not reach it: dropout in the teacher would
+        # be noise in the student's target.
         self.model.train = lambda mode=True: self.model
 
     def follow(self, student: nn.Module) -> 'FrozenTeacher':
@@ -220,8 +227,10 @@ class FrozenTeacher:
 
     @cached_property
     def fingerprint(self) -> Dict[str, str]:
-        """Hashes of what its predictions follow from: for the run's record,
-        and for the name under which its score is kept."""
+        """Hashes of its weights and its config, which determine its outputs.
+
+        They go into the run's record, and into the key of its cached score.
+        """
         described = json.dumps(
             [self._model_cfg,
              self.cfg.get('data_preprocessor')],
@@ -232,18 +241,18 @@ class FrozenTeacher:
             config_hash=hashlib.sha256(described.encode()).hexdigest())
 
     def check_resumed(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Refuse to go on in a run that began with another teacher.
+        """Refuse to resume a run that began with another teacher.
 
-        Its score is in force, and what was decided was decided by it.
+        The score and the decisions so far belong to the first teacher.
 
         Args:
-            rows (Sequence[Mapping]): The record's rows of the teacher, none
-                where the hook is new to the run.
+            rows (Sequence[Mapping]): The rows of the teacher in the record.
+                There are none if the hook is new to the run.
 
         Raises:
-            ValueError: If weights or config are others. Where a record names
-                none (mmw2s 0.1.0), or the weights are of no file, that is
-                warned of.
+            ValueError: If weights or config differ. It is only a warning if
+                the record has no hash of them (mmw2s 0.1.0), or the teacher
+                has no checkpoint.
         """
         if not rows:
             return

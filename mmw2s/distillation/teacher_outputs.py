@@ -23,6 +23,9 @@ __all__ = ['TeacherOutputs']
 class TeacherOutputs:
     """What the teacher makes of one batch, computed when first asked for.
 
+    ``outputs[name]`` runs the teacher's forward, once for the batch, and gives
+    the calls of a module.
+
     Args:
         teacher (FrozenTeacher): The teacher.
         recorder (Recorder): Watches the teacher's modules.
@@ -30,13 +33,17 @@ class TeacherOutputs:
         inputs (Tensor): The student's input, shape (B, C, H, W).
         data_samples (Any): The batch's data samples, in any form.
         until (Mapping[str, int]): Number of calls of each module that are
-            asked for. The forward ends with the last of them. Defaults to
-            none.
+            needed. The forward ends with the last of them. Defaults to none:
+            the forward goes on to its end.
         whole (bool): Whether the forward goes on to its end, and is refused
             if its calls are not those of ``until``. Defaults to False.
-        training_form (Sequence[str]): Modules of the teacher whose own
-            ``training`` flag is up during the forward, their children's not.
-            Some heads give decoded boxes otherwise.
+        training_form (Sequence[str]): Modules of the teacher that are in
+            training mode during the forward, without their children. In eval
+            mode some heads give decoded boxes. Defaults to none.
+
+    Examples:
+        >>> outputs = distiller.teacher_outputs(inputs, data_samples)
+        >>> maps = outputs['neck'][0].output
     """
 
     def __init__(
@@ -68,20 +75,20 @@ class TeacherOutputs:
 
     def memo(self, key: Hashable, compute: Callable[..., Any], *args:
              Any) -> Any:
-        """What ``compute(*args)`` gives, once a batch for each ``key``."""
+        """The result of ``compute(*args)``, computed once for each ``key``."""
         if key not in self._memo:
             self._memo[key] = compute(*args)
         return self._memo[key]
 
     @property
     def data_samples(self) -> Any:
-        """The batch's data samples, one for each image, where there are."""
+        """The data samples, one for each image; None if there are none."""
         is_list = isinstance(self._data_samples, (list, tuple))
         return self._data_samples if is_list else None
 
     @property
     def inputs(self) -> Tensor:
-        """The batch as the teacher is given it, shape (B, C, H, W)."""
+        """The images as the teacher is given them, shape (B, C, H, W)."""
         if self._inputs is None:
             self._inputs = self._student_inputs
             if not self._mapping.is_identity:
@@ -96,11 +103,17 @@ class TeacherOutputs:
         return self._calls[name]
 
     def through(self, forward: Callable[[], Any]) -> Dict[str, List[Call]]:
-        """The calls of the teacher's modules in a forward of one's own.
+        """The calls of the teacher's modules in another forward.
 
-        For a teacher that should see something else than the batch, such as
-        the noisy images that a diffusion model has made of it. There is one
-        forward a batch, the first that was asked for.
+        It lets the teacher see something else than the batch, such as the
+        noisy images that a diffusion model has made of it. A batch has one
+        forward: the first that was asked for.
+
+        Args:
+            forward (Callable): Runs the teacher; takes no arguments.
+
+        Returns:
+            dict[str, list[Call]]: Name of a module -> its calls.
         """
         if self._calls is None:
             self._calls = self._run(forward)
@@ -108,21 +121,15 @@ class TeacherOutputs:
 
     @torch.no_grad()
     def _run(self, forward: Callable[[], Any]) -> Dict[str, List[Call]]:
-        teacher, precision = self._teacher, self._autocast()
-        heads = [
-            teacher.model.get_submodule(name) for name in self._training_form
-        ]
-        with teacher.stopwatch, precision:
+        teacher = self._teacher
+        with teacher.stopwatch, self._autocast(), \
+                training_flag_up(teacher.model, self._training_form):
             self._recorder.open(self._until)
-            for head in heads:
-                head.training = True
             try:
                 forward()
             except EnoughRecorded:
                 pass
             finally:
-                for head in heads:
-                    head.training = False
                 calls = self._recorder.close()
         missing = [
             n for n, count in self._until.items() if len(calls[n]) < count
@@ -145,9 +152,9 @@ class TeacherOutputs:
                               self._data_samples, self._until)
 
     def _predict(self) -> None:
-        # Not mode='tensor', in which mmdet calls the forward of its heads past
-        # their hooks. Of predict only what is asked for is reached, no
-        # post-processing.
+        # In mode='tensor' mmdet calls the forward of its heads directly, so
+        # that no hook runs. In mode='predict' the recorder ends the forward
+        # before its post-processing.
         try:
             self._teacher.model(
                 self.inputs, self._data_samples, mode='predict')
@@ -164,7 +171,7 @@ class TeacherOutputs:
                 raise
 
     def _predict_on(self, inputs: Tensor, data_samples: Any) -> None:
-        """The same on a batch that takes the place of its own meanwhile."""
+        """Predict on another batch, which replaces this one meanwhile."""
         own = self._inputs, self._data_samples
         self._inputs, self._data_samples = inputs, data_samples
         try:
@@ -174,10 +181,15 @@ class TeacherOutputs:
 
     @torch.no_grad()
     def run(self, function: Callable, *args: Any) -> Any:
-        """What a function of the teacher's makes of given inputs.
+        """Call a part of the teacher with inputs of a knowledge's own.
 
-        In the teacher's precision, without a graph, and on its clock. To be
-        called after ``outputs[...]``, which begins a batch's measurement.
+        It runs in the teacher's precision, without a graph, and its time is
+        added to the teacher's. Ask for ``outputs[...]`` first, which starts
+        the measurement of a batch.
+
+        Args:
+            function (Callable): The part, such as a method of a RoI head.
+            *args: What it is called with.
         """
         with self._teacher.stopwatch.more(), self._autocast():
             return function(*args)
@@ -187,12 +199,13 @@ class TeacherOutputs:
         """The teacher's own losses on this batch, as its model gives them.
 
         Raises:
-            ValueError: If it cannot compute them, for whatever reason but
-                those of the machine.
+            ValueError: If it cannot compute them. Errors of the machine, such
+                as too little memory, are raised as they are.
         """
         teacher = self._teacher
-        # Every head, whichever the knowledges name, as the student's are, and
-        # the model itself, by whose flag DETRs add their denoising queries.
+        # As in the student, all heads are in training mode, whichever the
+        # knowledges name. So is the model itself: by its flag DETRs add their
+        # denoising queries.
         heads = [
             name for name, module in teacher.model.named_modules()
             if hasattr(module, 'loss')
@@ -220,7 +233,7 @@ class TeacherOutputs:
 
 
 def teacher_named(teacher: FrozenTeacher) -> ContextManager[None]:
-    """Say of a failed forward of the teacher whose it is."""
+    """Name the teacher in the message of a forward that fails."""
     return retold(lambda error: (
         f'the teacher {teacher.name} cannot take the images of the run '
         f'{error}. Is it for images of another size, or of other channels?'))
@@ -228,7 +241,8 @@ def teacher_named(teacher: FrozenTeacher) -> ContextManager[None]:
 
 @contextmanager
 def training_flag_up(model: nn.Module, names: Sequence[str]) -> Iterator[None]:
-    """Within it the named modules alone are in training mode."""
+    """Within it the named modules, without their children, are in training
+    mode."""
     modules = [model.get_submodule(name) for name in names]
     for module in modules:
         module.training = True

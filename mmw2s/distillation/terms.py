@@ -19,7 +19,7 @@ from .schedules import Schedule
 
 __all__ = ['Term', 'build_terms', 'refuse_misfit']
 
-# A loss for each thing that a knowledge may give.
+# A loss for each value of Knowledge.gives, for messages.
 _FITTING = {
     'softmax scores': 'KDLoss',
     'sigmoid scores': 'QualityFocalKDLoss',
@@ -35,9 +35,10 @@ class Term(NamedTuple):
         key (str): Its name in the student's loss dict ("loss_kd_fpn").
         knowledge (Knowledge): What is transferred.
         loss (nn.Module): How it is compared.
-        auto_weight (AutoWeight, optional): Where the loss's ``loss_weight``
-            is ``'auto'``.
-        temperature (Schedule, optional): Of the loss.
+        auto_weight (AutoWeight, optional): Weights the loss, if its
+            ``loss_weight`` is ``'auto'``.
+        temperature (Schedule, optional): Temperature of the loss. None: the
+            loss's own.
     """
     key: str
     knowledge: Knowledge
@@ -53,7 +54,7 @@ class Term(NamedTuple):
         return state
 
     def load_state_dict(self, state: dict) -> None:
-        """Take a state; that of other parts is passed over."""
+        """Restore a state; what other parts have saved is ignored."""
         for part in self._learning():
             if state.keys() >= part.state_dict().keys():
                 part.load_state_dict(state)
@@ -67,19 +68,31 @@ def build_terms(cfgs: Sequence[dict],
                 path: str = 'WeakTeacherDistillHook.distill') -> List[Term]:
     """Build the entries of the hook's ``distill`` field.
 
-    Each has the fields ``knowledge`` (config of a registered knowledge),
-    ``loss`` (config of a loss in ``MODELS``; ``loss_weight='auto'`` holds it
-    at a share of the task loss), and optionally ``name`` (it is logged as
-    ``loss_kd_<name>``), ``temperature`` (config of a schedule; for a
-    ``KDLoss`` that is given none, from 6 to 1 over the first half of the run)
-    and ``auto_ratio`` (the share, 0.5 by default).
+    An entry has the fields
+
+    - ``knowledge``: config of a registered knowledge.
+    - ``loss``: config of a loss in ``MODELS``. With ``loss_weight='auto'`` it
+      is held at a share of the task loss.
+    - ``name`` (optional): the log has the loss as ``loss_kd_<name>``.
+    - ``temperature`` (optional): config of a schedule. A ``KDLoss`` without
+      any temperature gets one from 6 to 1 over the first half of the run.
+    - ``auto_ratio`` (optional): the share, by default 0.5.
 
     Args:
         cfgs (Sequence[dict]): The entries.
-        path (str): Where they stand, for the messages.
+        path (str): Path of the field in the config, for messages.
+
+    Returns:
+        list[Term]: One for each entry, with different keys.
 
     Raises:
-        KeyError, TypeError, ValueError: With the path of what is wrong.
+        KeyError, TypeError, ValueError: The message has the path of the field
+            that is wrong.
+
+    Examples:
+        >>> terms = build_terms([dict(
+        >>>     knowledge=dict(type='FPNFeatures'),
+        >>>     loss=dict(type='PKDLoss', loss_weight=10.))])
     """
     if isinstance(cfgs, dict):
         raise TypeError(f'{path} should be a list of entries, but got a '
@@ -124,12 +137,13 @@ def build_terms(cfgs: Sequence[dict],
 
 
 def refuse_misfit(term: Term) -> None:
-    """Refuse a loss or a temperature that is not for what is transferred.
+    """Refuse a loss or a temperature that does not fit the knowledge.
 
-    Some knowledges know what they give only after their ``check``.
+    Called again after :meth:`Knowledge.bind`, because some knowledge knows
+    only then what it gives.
 
     Raises:
-        ValueError: With what would fit.
+        ValueError: The message names what would fit.
     """
     knowledge, loss = term.knowledge, term.loss
     compares = getattr(loss, 'compares', None)
@@ -190,7 +204,7 @@ def _build_loss(owner: str, cfg: dict):
 
 
 def _refuse_no_loss(name: str, loss: nn.Module) -> None:
-    """Refuse what cannot be called as the distiller calls a loss."""
+    """Refuse a loss that the distiller cannot call."""
     given = dict(weight=None, avg_factor=None, temperature=None)
     try:
         # A module's __call__ takes anything.

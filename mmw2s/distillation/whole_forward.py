@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Whether a teacher's maps are those of the batch, call by call."""
+"""Checks that a teacher's maps are those of the batch, call by call."""
 import copy
 from contextlib import contextmanager
 from typing import (Any, Callable, Dict, Iterator, List, Mapping, Optional,
@@ -19,19 +19,21 @@ Calls = Dict[str, List[Call]]
 
 
 class WholeForward:
-    """Looks at a teacher's forward to its end, for the first batch.
+    """Runs a teacher's forward to its end and checks it, in the first batch.
 
-    In a step the teacher's forward ends with the last call that is asked for,
-    so that what would follow, and what the first calls were made of, is not
-    seen. A teacher that slides a window over the image, augments it, resizes
-    it or first looks at images of its own gives maps that do not belong to
-    the student's. Such a forward is looked at twice: what is done once, such
-    as features of a set of prototypes, is over by then.
+    In other steps the forward ends with the last call that is needed. Then it
+    is not seen whether more calls would follow, or which images the first
+    call was given. But a teacher may slide a window over the image, augment
+    it, resize it, or first look at other images. Its maps are not those of
+    the batch then, and cannot be paired with the student's.
+
+    A forward that fails the check is repeated once, because some models do
+    something in their first forward alone, such as features of prototypes.
 
     Args:
         model (nn.Module): The teacher.
-        name (str): Its name, for messages.
-        recorder (Recorder): Watches its modules.
+        name (str): Name of the teacher, for messages.
+        recorder (Recorder): Records the calls of its modules.
     """
 
     def __init__(self, model: nn.Module, name: str,
@@ -43,18 +45,23 @@ class WholeForward:
         """The calls of the watched modules, in a forward to its end.
 
         Args:
-            forward (Callable): Of inputs and data samples.
-            inputs (Tensor): As the teacher is given them.
-            data_samples (Any): Copied, for a forward to its end changes them.
-            until (Mapping[str, int]): Calls a module of the student.
+            forward (Callable): Takes inputs and data samples.
+            inputs (Tensor): The teacher's inputs, shape (B, C, H, W).
+            data_samples (Any): Data samples. They are copied, because a whole
+                forward changes them.
+            until (Mapping[str, int]): Name of a module -> the number of calls
+                that belong to the student's.
+
+        Returns:
+            dict[str, list[Call]]: Name of a module -> its calls.
 
         Raises:
-            ValueError: If they are not those of the student's, with what the
-                teacher does and what to do.
+            ValueError: If the calls do not belong to the batch. The message
+                says what the teacher does and what to do.
         """
 
         def look(images: Tensor) -> Tuple[Calls, Optional[Tensor]]:
-            # What follows that which is asked for may draw random numbers.
+            # The rest of the forward may draw random numbers.
             with preserved_rng():
                 return self._look(
                     lambda: forward(images, copy.deepcopy(data_samples)),
@@ -84,8 +91,8 @@ class WholeForward:
             except Exception as caught:
                 if is_of_the_machine(caught):
                     raise
-                # Predictions from data samples of training may fail, after
-                # all that is asked for.
+                # With data samples of training, the post-processing may
+                # fail. By then all needed calls have been recorded.
                 error = caught
         calls = self._recorder.close()
         if error is not None and any(
@@ -95,7 +102,7 @@ class WholeForward:
 
 
 def _other_counts(calls: Calls, until: Mapping[str, int]) -> Optional[str]:
-    """What is amiss with how often modules are called."""
+    """What is wrong with the numbers of calls, or None."""
     other = [
         f'calls {name} {len(calls[name])} times in its forward, the student '
         f'its own {count} times' for name, count in until.items()
@@ -106,7 +113,7 @@ def _other_counts(calls: Calls, until: Mapping[str, int]) -> Optional[str]:
 
 def _other_input(first: Optional[Tensor], inputs: Tensor,
                  first_of: Callable[[Tensor], Tensor]) -> Optional[str]:
-    """What is amiss with the first batch that a module is given."""
+    """What is wrong with the first images that a module is given, or None."""
     if first is None or first is inputs:
         return None
     # A grey image may have become one of three channels.
@@ -116,8 +123,8 @@ def _other_input(first: Optional[Tensor], inputs: Tensor,
                 f'given {tuple(inputs.shape)}')
     if first.shape == inputs.shape and torch.equal(first, inputs):
         return None
-    # Another normalization, or other images? Look whether it follows a change
-    # that none takes out again.
+    # Another normalization, or other images? Change the inputs in a way that
+    # no normalization takes out again, and look whether the change is seen.
     followed = first_of(
         inputs + torch.linspace(0, 1, inputs.shape[-1], device=inputs.device))
     if first.shape != followed.shape or \
@@ -125,8 +132,8 @@ def _other_input(first: Optional[Tensor], inputs: Tensor,
         return 'first looks at other images than those that it is given'
     if _is_rescaled(first, inputs):
         return None
-    # Is a change of one corner of one image seen there, and not elsewhere?
-    # Its pixels change their places: what is computed from all stays.
+    # Is a change in one corner of one image seen there, and not elsewhere? The
+    # change flips the corner, so statistics of the whole image stay the same.
     height, width = (size // 2 for size in inputs.shape[-2:])
     corner = torch.zeros_like(inputs[:, 0], dtype=torch.bool)
     corner[0, :height, :width] = True
@@ -157,7 +164,7 @@ def _is_rescaled(first: Tensor, inputs: Tensor) -> bool:
 
 @contextmanager
 def _first_batch(model: nn.Module, dim: int) -> Iterator[List[Tensor]]:
-    """Notes the first tensor of so many dimensions that a child is given."""
+    """Notes the first tensor with ``dim`` dimensions that a child is given."""
     seen: List[Tensor] = []
 
     def note(module: nn.Module, args: tuple, kwargs: dict) -> None:

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""From the fields of the hook to the parts of a distillation, or a refusal."""
+"""Builds the parts of a distillation from the fields of the hook."""
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Union
 
@@ -32,11 +32,11 @@ _HOOK = 'WeakTeacherDistillHook'
 
 @dataclass
 class Fields:
-    """The fields of the hook, as its user gave them; see there.
+    """The fields of ``WeakTeacherDistillHook``, as the user gave them.
 
-    ``distill``, ``schedule`` and ``stop`` are given in full, left out, or in
-    part: ``--cfg-options default_hooks.w2s.schedule.hold=0.3`` alone changes
-    one number of the default.
+    ``distill``, ``schedule`` and ``stop`` may be given in full, in part, or
+    not at all. ``--cfg-options default_hooks.w2s.schedule.hold=0.3``, for
+    example, changes one number of the default.
     """
     teacher: Union[str, dict]
     distill: Optional[Sequence[dict]] = None
@@ -46,11 +46,16 @@ class Fields:
     start: Optional[dict] = None
 
     def check(self) -> None:
-        """Refuse what is wrong before data sets and models are built."""
+        """Refuse wrong fields before data sets and models are built.
+
+        Raises:
+            KeyError, TypeError, ValueError: With the path of the field.
+        """
         check_number(f'{_HOOK}.task_weight', self.task_weight, at_least=0)
         with owned_by(_HOOK):
             FrozenTeacher.check_cfg(self.teacher)
-        # What is given in part is built with the default, before training.
+        # A field in part can only be checked together with its default, which
+        # depends on the models.
         if self.in_full('distill') is not None and not self.starts_alone:
             build_terms(self.distill)
         if self.in_full('schedule') is not None:
@@ -66,15 +71,20 @@ class Fields:
         return self.start is not None and self.distill == []
 
     def in_full(self, name: str) -> Any:
-        """A field that was given in full, else None."""
+        """A field if it was given in full, otherwise None."""
         given = getattr(self, name)
         return None if _is_part(given) else given
 
     def completed(self, name: str, default: Callable[[], Any]) -> Any:
-        """A field, from the default where it or some of it was left out.
+        """A field in full: what was left out is taken from the default.
+
+        Args:
+            name (str): Name of the field.
+            default (Callable): Gives the default; not called if the field was
+                given in full.
 
         Raises:
-            KeyError, TypeError: If the default has no such part.
+            KeyError, TypeError: If the default has none of the given keys.
         """
         given = getattr(self, name)
         if given is not None and not _is_part(given):
@@ -86,7 +96,7 @@ class Fields:
 
 
 def _is_part(given: Any) -> bool:
-    """Whether it is some keys of a field, or some entries of a list."""
+    """Whether only some keys, or some entries of a list, are given."""
     return isinstance(given, dict) and bool(given) and 'type' not in given \
         and 'loss' not in given and 'knowledge' not in given
 
@@ -113,10 +123,10 @@ class Assembly(NamedTuple):
 
 
 def refuse_run(runner: Runner, fields: Fields) -> None:
-    """Refuse a run of a kind that is known not to work, or was never tried.
+    """Refuse kinds of runs that do not work, or were never tried.
 
     Raises:
-        ValueError: With what works instead.
+        ValueError: The message names what works instead.
     """
     strategy = getattr(runner, 'strategy', None)
     # DDP and FSDP descend from it.
@@ -145,12 +155,16 @@ def refuse_run(runner: Runner, fields: Fields) -> None:
 def assemble(fields: Fields,
              runner: Runner,
              stop: Optional[StopRule] = None) -> Assembly:
-    """Build teacher, entries, schedule and stop rule, and let them fit.
+    """Build teacher, entries, schedule and stop rule, and fit them together.
 
     Args:
-        fields (Fields): Those of the hook.
+        fields (Fields): The fields of the hook.
         runner (Runner): The run, about to train.
-        stop (StopRule, optional): One that is built already.
+        stop (StopRule, optional): The rule of a resumed run, if it has been
+            built from the record. Defaults to None.
+
+    Returns:
+        Assembly: The parts, with the teacher not scored yet.
 
     Raises:
         ValueError: If teacher, student and run do not fit.
@@ -199,7 +213,7 @@ def assemble(fields: Fields,
 
 def _refuse_stop(stop: StopRule, runner: Runner,
                  why_not: Optional[str]) -> None:
-    """Refuse a rule that lacks what it decides on."""
+    """Refuse a rule if the run does not give what it decides on."""
     name = type(stop).__name__
     if stop.needs_validation and runner.val_loop is None:
         raise ValueError(

@@ -1,9 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""The one log of a run, and the validation that it may lack.
+"""The log of a run, and the validation that a resumed run may lack.
 
 MMEngine saves the checkpoint of an epoch *before* the validation of that
-epoch, and a resumed run goes on with the next epoch. A run that was cut in
-between therefore lacks one validation, and with it whatever is decided there.
+epoch, and a resumed run goes on with the next epoch. So a run that was cut in
+between lacks one validation, and the decisions that depend on it.
 """
 from bisect import bisect
 from typing import Callable, Optional
@@ -20,10 +20,10 @@ __all__ = ['RunLog', 'refuse_another', 'run_missed_validation']
 class RunLog(Hook):
     """Owns the log of a run, and runs the validation that it lacks.
 
-    There is one in a run, whichever hooks write to the log. It stands last of
-    all, so that every other ``before_train`` has run (``CheckpointHook`` needs
-    that), and it acts in ``before_train``, because a stop decided by the
-    validation must hold before the loop begins another epoch.
+    A run has one, whichever hooks write to the log. It acts in
+    ``before_train``, because a stop that the validation decides must hold
+    before the next epoch begins. It comes last there, because a validation
+    needs hooks that are ready (``CheckpointHook``, for example).
     """
 
     priority = 'LOWEST'
@@ -34,12 +34,12 @@ class RunLog(Hook):
 
     @classmethod
     def of(cls, runner, then: Optional[Callable] = None) -> EventLog:
-        """The log of a run; who asks first, in ``before_run``, makes it.
+        """The log of a run, made by the first call. Call it in ``before_run``.
 
         Args:
             runner (Runner): The run.
             then (Callable, optional): Called with the runner before training,
-                once no validation is missing.
+                after the missed validation. Defaults to None.
         """
         hook = next((h for h in runner.hooks if isinstance(h, cls)), None)
         if hook is None:
@@ -50,7 +50,7 @@ class RunLog(Hook):
         return hook.log
 
     def _close(self, runner) -> None:
-        # What is validated outside of training is not recorded.
+        # A validation outside of training is not recorded.
         self.log.close()
 
     before_run = after_run = _close
@@ -63,7 +63,7 @@ class RunLog(Hook):
 
 
 def refuse_another(runner, hook: Hook) -> None:
-    """Refuse a run with two hooks of a kind, whose records would mix.
+    """Refuse a run with two hooks of one class: their records would mix.
 
     Raises:
         ValueError: If the run has another hook of this one's class.
@@ -92,18 +92,17 @@ def _is_due(runner) -> bool:
 
 
 def run_missed_validation(runner, is_missing: Callable[[int], bool]) -> bool:
-    """Validate now if training stands at a validation nobody has recorded.
+    """Validate before a resumed run trains, if a validation is missing.
 
-    It is called when a resumed run is about to train: if the run was resumed
-    where its loop would have validated, and no validation of that iteration
-    is on record, the validation loop is run, with all hooks as in a run that
-    was never cut.
+    It is missing if the run is resumed where its loop would have validated,
+    and no validation of that iteration is on record. Then the validation loop
+    runs, with all hooks, as in a run that was never cut.
 
     Args:
         runner (Runner): The runner of the training process.
-        is_missing (Callable): Whether there is no record of the validation of
-            an iteration (of completed ones). It must say the same on all
-            ranks.
+        is_missing (Callable): Takes the number of complete iterations, and
+            says whether their validation is not on record. It must give the
+            same on all ranks.
 
     Returns:
         bool: Whether the validation was missing and has been run.

@@ -119,8 +119,8 @@ def _read(path: str) -> Metrics:
     with open(path, encoding='utf-8') as file:
         entry = json.load(file)
     metrics = entry['metrics']
-    if entry != _entry(path, metrics) or not all(
-            map(_is_score, metrics.values())):
+    if entry != _entry(path,
+                       metrics) or not all(map(_is_score, metrics.values())):
         raise ValueError('its content is not what was written')
     return metrics
 

@@ -38,21 +38,22 @@ class Session:
     built.
 
     Args:
-        fields (Fields): Those of the hook.
-        log (EventLog): The run's.
+        fields (Fields): The fields of the hook.
+        log (EventLog): The log of the run.
 
     Attributes:
         distiller (Distiller, optional): None before :meth:`build` and after
             the stop.
         record (RunRecord, optional): What was measured and decided.
-        asks_from (float): The iteration from which :meth:`end_if_due` is to
-            be asked.
-        finite (FiniteLosses, optional): Ends a run that diverges.
+        asks_from (float): The first iteration in which :meth:`end_if_due`
+            may end it.
+        finite (FiniteLosses, optional): Ends a run in which the distillation
+            makes losses infinite or NaN. None before :meth:`build`.
         looks (LossLooks, optional): Compares training losses, for a stop rule
             that decides on them.
-        chosen (dict): All fields but the teacher, with what was left out
-            filled in.
-        until (str): Until when it is on, in words.
+        chosen (dict): All fields but ``teacher``, those that were left out
+            included. Empty before :meth:`build`.
+        until (str): When it will end, in words. Empty before :meth:`build`.
         started (Started, optional): What the student took over.
     """
 
@@ -75,7 +76,7 @@ class Session:
     # -- the beginning -----------------------------------------------------
 
     def resume(self, runner: Runner, saved: dict) -> None:
-        """Take up the record, and decide again what it tells.
+        """Read the record of the run so far, and repeat its decisions.
 
         Args:
             runner (Runner): The resumed run.
@@ -130,7 +131,7 @@ class Session:
             self._start_alone(runner, made)
             return
         teacher = made.teacher
-        # A resumed run goes on against the score that it began with.
+        # A resumed run keeps the teacher's score that it began with.
         known = self.record.of('teacher') if self.record else []
         teacher.check_resumed(known)
         metrics, seconds = known[0]['metrics'] if known else {}, 0.
@@ -177,8 +178,8 @@ class Session:
             metrics=metrics,
             evaluators=evaluator_names(runner),
             seconds=seconds,
-            # A default follows from the teacher, which a resumed run need
-            # not build.
+            # A default depends on the teacher. With it on record, a resumed
+            # run need not build a teacher to know its rule.
             stop=None
             if self._fields.in_full('stop') else made.chosen.get('stop'),
             **teacher.fingerprint)
@@ -221,7 +222,7 @@ class Session:
             self.looks = LossLooks(self.distiller, stop.train_loss_interval)
         self.finite = FiniteLosses()
         self.distiller.attach()
-        # A rule of a user's own may want to be asked in every iteration.
+        # A user's rule with an `at` of its own is asked in every iteration.
         is_fixed = type(stop).at in (StopRule.at, At.at)
         points = (stop.ends_at() if is_fixed else 0,
                   self.distiller.schedule.zero_from())
@@ -246,7 +247,7 @@ class Session:
     # -- decisions ---------------------------------------------------------
 
     def end_if_due(self, runner: Runner) -> None:
-        """End it before an iteration, if its time is over."""
+        """End it before an iteration, if the rule or the schedule says so."""
         if self.distiller is None:
             return
         reason = self._stop.at(runner.iter)
@@ -258,7 +259,7 @@ class Session:
             self.end(runner, reason, runner.iter)
 
     def after_look(self, runner: Runner) -> None:
-        """Decide on the training losses, if they were looked at."""
+        """Record training losses and decide on them, if there are new ones."""
         losses = self.looks.take()
         if losses is not None:
             self.record.append('train', runner.iter + 1, **losses)
@@ -343,7 +344,7 @@ class Session:
         drop_scalars(runner.message_hub)
 
     def tell_step_time(self, runner: Runner) -> None:
-        """Log, once, what a step takes after the stop."""
+        """Log once, some steps after the stop, how long a step takes now."""
         after = self._step_times.after_step(runner)
         if after is not None:
             print_log(
@@ -358,7 +359,7 @@ class Session:
             self._watch.tell_at_the_end()
 
     def state_dict(self) -> dict:
-        """For a checkpoint: what was learned and decided so far."""
+        """What was learned and decided so far, for a checkpoint."""
         if self.record is None:
             return {}
         state = self.distiller.state_dict() if self.distiller else {}
@@ -369,10 +370,10 @@ class Session:
 
 
 def refuse_unreached(runner: Runner) -> None:
-    """End a run whose model is not called as a model.
+    """End a run in which the student's forward hooks are never called.
 
     Raises:
-        RuntimeError: With what its ``train_step`` should do.
+        RuntimeError: Always. The message says what ``train_step`` should do.
     """
     raise RuntimeError(
         f'the forward of {type(unwrap_model(runner.model)).__name__} in loss '

@@ -1,5 +1,8 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""What was measured and decided, so that a resumed run decides the same."""
+"""The log of a run: what was measured and decided.
+
+A resumed run reads it, and so decides the same.
+"""
 import json
 import os
 import os.path as osp
@@ -19,17 +22,17 @@ __all__ = ['EventLog', 'RunRecord']
 class EventLog:
     """All that one run records: its decisions and its history.
 
-    Whoever wants one of the two opens it when training begins. A validation
-    is told to the log once, and goes to each of them that is open.
+    A hook opens the one that it needs when training begins. A validation is
+    written to each of the two that is open.
 
-    ============  ======================  ==================================
-    attribute     file in the work_dir    holds
-    ============  ======================  ==================================
-    `decisions`   ``w2s_record.jsonl``    :class:`RunRecord`: what was
-                                          decided, and on what
-    `history`     ``time_to_target.json`` :class:`~.history.History`: the
-                                          validations and what they had cost
-    ============  ======================  ==================================
+    =============  =======================  ================================
+    attribute      file in the work_dir     holds
+    =============  =======================  ================================
+    ``decisions``  ``w2s_record.jsonl``     :class:`RunRecord`: what was
+                                            decided, and why
+    ``history``    ``time_to_target.json``  :class:`~.history.History`: the
+                                            validations and their costs
+    =============  =======================  ================================
 
     The first rank reads and writes; all ranks hold the same rows.
     """
@@ -48,16 +51,21 @@ class EventLog:
                        iteration: int = 0,
                        checkpoint: Optional[str] = None,
                        saved: Optional[Rows] = None) -> 'RunRecord':
-        """Begin the record of decisions, or take it up where it was left.
+        """Begin the record of decisions, or continue that of a resumed run.
 
         Args:
-            work_dir (str): Of the run.
-            iteration (int): At which it is resumed. Defaults to 0: it is not,
-                and the files of an earlier run get other names.
-            checkpoint (str, optional): From which it is resumed, beside which
-                the record is looked for if the work_dir has none.
-            saved (list[dict], optional): The rows in the checkpoint; None if
-                it was saved without them.
+            work_dir (str): The work_dir of the run.
+            iteration (int): The iteration at which the run is resumed.
+                Defaults to 0: it is a fresh run, and files of an earlier run
+                in the work_dir are renamed.
+            checkpoint (str, optional): The checkpoint from which it is
+                resumed. If the work_dir has no record, the one beside the
+                checkpoint is read. Defaults to None.
+            saved (list[dict], optional): The rows in the checkpoint. None if
+                it was saved without them. Defaults to None.
+
+        Returns:
+            RunRecord: The record, which is also kept as :attr:`decisions`.
         """
         path, rows = osp.join(work_dir, EVENTS), []
         if iteration == 0:
@@ -79,17 +87,18 @@ class EventLog:
                      checkpoint: Optional[str] = None,
                      clocks: Optional[Dict[str, float]] = None,
                      facts: Optional[dict] = None) -> History:
-        """Begin the history of validations, or take it up where it was left.
+        """Begin the history of validations, or continue a resumed run's.
 
         Args:
-            work_dir (str): Of the run.
-            iteration (int): At which it is resumed. Defaults to 0: it is not,
-                and the files of an earlier run get other names.
-            checkpoint (str, optional): From which it is resumed, beside which
-                the history is looked for if the work_dir has none.
+            work_dir, iteration, checkpoint: As in :meth:`open_decisions`.
             clocks (dict, optional): ``train_seconds`` and ``wall_seconds`` of
-                that checkpoint.
-            facts (dict, optional): What has to be known about the run.
+                that checkpoint. Defaults to None: it has none.
+            facts (dict, optional): Facts about the run, such as devices and
+                versions. Defaults to None.
+
+        Returns:
+            History: The history, which is also kept as :attr:`history`. A run
+            that lost its record has ``recorded_from`` among the facts.
         """
         facts, rows = dict(facts or {}), []
         if iteration == 0:
@@ -103,8 +112,10 @@ class EventLog:
         return self.history
 
     def _set_aside(self, work_dir: str) -> None:
-        """Give both files of an earlier run other names, whichever is opened:
-        what is left would be taken for this run's."""
+        """Rename both files of an earlier run, whichever is opened first.
+
+        A file that is left would be taken for this run's.
+        """
         is_first = self.decisions is None and self.history is None
         moved = set_aside(work_dir) if is_first and is_main_process() else []
         if moved:
@@ -118,16 +129,17 @@ class EventLog:
                   epoch: float,
                   metrics: Optional[Dict[str, Any]],
                   cost: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
-        """Record a validation, the first of an iteration.
+        """Record the validation of an iteration.
 
-        Several may tell of the same one, in any order.
+        Several hooks may report the same validation, in any order; it is
+        recorded once. A repeated validation of an iteration is not recorded.
 
         Args:
-            iteration (int): Iterations that were complete.
-            epoch (float): Epochs that were complete.
-            metrics (dict, optional): What the evaluator gave.
-            cost (dict, optional): What the run had spent, for the history;
-                who does not know it leaves that to others.
+            iteration (int): Number of complete iterations.
+            epoch (float): Number of complete epochs.
+            metrics (dict, optional): Result of the evaluator.
+            cost (dict, optional): The cost so far, for the history. A hook
+                that does not know it gives None, the default.
 
         Returns:
             dict: The validation: ``iter``, ``epoch`` and ``metrics``, of
@@ -153,14 +165,17 @@ class EventLog:
         return self._latest
 
     def lacks(self, iteration: int) -> bool:
-        """Whether a validation of an iteration would be recorded."""
+        """Whether a validation of this iteration would be recorded."""
         return any(
             opened is not None and opened.lacks(iteration)
             for opened in (self.decisions, self.history))
 
 
 class RunRecord:
-    """What was decided, and on what: JSON lines, with an event and an iter.
+    """The decisions of a run and their reasons, as JSON lines.
+
+    Each row has an ``event`` and an ``iter``, the number of complete
+    iterations.
 
     ========  ==========================================================
     event     further fields
@@ -173,13 +188,13 @@ class RunRecord:
     stop      epoch, reason, student, teacher, metric, step_ms, teacher_ms
     ========  ==========================================================
 
-    ``iter`` counts the iterations that were complete. A checkpoint holds the
-    rows so far, but MMEngine saves it before the validation that belongs to
-    it; what that validation decides stands here alone.
+    A checkpoint holds the rows so far, too. But MMEngine saves it before the
+    validation of the same iteration; what that validation decides is only in
+    this file.
 
     Args:
-        path (str): The file.
-        rows (list[dict]): The rows it holds already.
+        path (str): Path of the file.
+        rows (list[dict]): The rows that it holds already.
     """
 
     def __init__(self, path: str, rows: Rows) -> None:
@@ -189,8 +204,17 @@ class RunRecord:
 
     def append(self, event: str, iteration: int,
                **fields: Any) -> Dict[str, Any]:
-        """Write a row, at once and for good, and return it."""
-        # As it will be read: plain values, which load anywhere.
+        """Add a row and write it to disk at once.
+
+        Args:
+            event (str): Kind of the row.
+            iteration (int): Number of complete iterations.
+            **fields: Further fields, values that JSON has.
+
+        Returns:
+            dict: The row as it will be read from the file.
+        """
+        # Read back, so that checkpoints hold plain values that load anywhere.
         line = json.dumps(dict(event=event, iter=iteration, **fields))
         row = json.loads(line)
         self.rows.append(row)
@@ -206,20 +230,28 @@ class RunRecord:
         return [row for row in self.rows if row['event'] == event]
 
     def unread(self) -> Iterator[Dict[str, Any]]:
-        """The rows that were not asked for yet: of a record that was taken
-        up all of them, then those that come."""
+        """The rows that this method has not given yet.
+
+        For a record that was continued these are all of its rows at first.
+        """
         while self._read < len(self.rows):
             self._read += 1
             yield self.rows[self._read - 1]
 
     def lacks(self, iteration: int) -> bool:
-        """Whether nothing is stopped and no such validation recorded."""
+        """Whether a validation of this iteration would be recorded.
+
+        Not if there is one already, and not after the stop.
+        """
         return not self.of('stop') and all(row['iter'] != iteration
                                            for row in self.of('val'))
 
 
 def _for_all_ranks(read: Callable, *args: Any) -> Any:
-    """What the first rank reads, on all ranks: they must decide alike."""
+    """Read on the first rank, and give the result to all ranks.
+
+    All ranks must decide alike.
+    """
     box = [read(*args) if is_main_process() else None]
     broadcast_object_list(box)
     return box[0]

@@ -123,16 +123,19 @@ def earlier_decisions(work_dir: str,
                       saved: Optional[Rows] = None) -> Rows:
     """The rows up to ``iteration``, of the record or of the checkpoint.
 
-    Rows beyond it belong to a future that is trained anew. Of the two the
-    longer is taken. A record that is damaged, or is another run's, is set
-    aside with a warning.
+    Later rows are dropped, because their iterations are trained again. The
+    longer of the two lists is taken. A record that is damaged, or is another
+    run's, is renamed, with a warning.
 
     Args:
-        work_dir (str): Of the resumed run.
-        iteration (int): At which it is resumed.
+        work_dir (str): The work_dir of the resumed run.
+        iteration (int): The iteration at which it is resumed.
         checkpoint (str, optional): The file from which it is resumed.
         saved (list[dict], optional): The rows in the checkpoint; None if it
             was saved without them.
+
+    Returns:
+        list[dict]: The rows; none if both are lost, which is warned of.
     """
     path = find_record(EVENTS, work_dir, checkpoint)
     recorded: Rows = []

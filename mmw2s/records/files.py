@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The two files of a run: their names, and how they are read and written.
 
-What may stand in them is told by :mod:`.events` and :mod:`.history`.
+:mod:`.events` and :mod:`.history` check what they hold.
 """
 import json
 import logging
@@ -25,9 +25,9 @@ __all__ = [
     'write_record'
 ]
 
-#: What was measured and decided, of WeakTeacherDistillHook.
+#: What WeakTeacherDistillHook has measured and decided.
 EVENTS = 'w2s_record.jsonl'
-#: The validations with what they had cost, of TimeToTargetHook.
+#: The validations and their costs, written by TimeToTargetHook.
 FILENAME = 'time_to_target.json'
 SCHEMA_VERSION = 1
 
@@ -37,7 +37,8 @@ Rows = List[Dict[str, Any]]
 def read_rows(path: str) -> Rows:
     """Read a JSON-lines file.
 
-    A last line without its end was cut short by a kill, and is left out.
+    A last line that does not end was cut short when the process was killed; it
+    is left out.
 
     Args:
         path (str): Path of the file.
@@ -104,8 +105,8 @@ def read_record(path: str) -> dict:
 def scalar_metrics(metrics: dict) -> Dict[str, Optional[float]]:
     """The scalars among metrics as floats.
 
-    None stands for what is no score: NaN and infinity, which JSON does not
-    have, and the -1 that COCO's evaluation gives without ground truth.
+    A value that is no score becomes None: NaN and infinity, which JSON does
+    not have, and -1, which COCO's evaluation gives without ground truth.
     """
     scalars = {}
     for name, value in metrics.items():
@@ -135,11 +136,11 @@ def set_aside(
 
     Args:
         folder (str): The run's work_dir.
-        names (Sequence[str]): The records; those of one call share the next n
-            that is free. Defaults to both.
+        names (Sequence[str]): The records. All of one call get the same n,
+            the first that is free for both. Defaults to both.
 
     Returns:
-        list[str]: The new paths of those that there were.
+        list[str]: The new paths of the records that existed.
     """
 
     def numbered(name: str, n: int) -> str:
@@ -158,8 +159,11 @@ def set_aside(
 
 
 def find_record(name: str, work_dir: str, checkpoint: Optional[str]) -> str:
-    """Where a record of a resumed run lies: in its work_dir or, if that is
-    another one now, beside the checkpoint."""
+    """Path of a record of a resumed run.
+
+    It is in the work_dir or, if the run has another work_dir now, beside the
+    checkpoint.
+    """
     path = osp.join(work_dir, name)
     if not osp.lexists(path) and checkpoint:
         return osp.join(osp.dirname(checkpoint), name)
@@ -167,7 +171,7 @@ def find_record(name: str, work_dir: str, checkpoint: Optional[str]) -> str:
 
 
 def give_up(path: str, work_dir: str) -> str:
-    """Rename a record that is of no use, if it lies in the work_dir.
+    """Rename a record that cannot be used, if it lies in the work_dir.
 
     Returns:
         str: What was done, for the end of a message.
@@ -180,5 +184,5 @@ def give_up(path: str, work_dir: str) -> str:
 
 
 def warn(text: str) -> None:
-    """Log a warning; the full stop is set here."""
+    """Log a warning. The text has no full stop; it is added here."""
     print_log(f'{text}.', logger='current', level=logging.WARNING)

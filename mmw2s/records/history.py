@@ -28,9 +28,9 @@ class History:
 
     The file holds
 
-    - ``run``: what a speed claim has to state (seed, devices, versions, ...);
-      ``recorded_from`` in it is the iteration that a run was resumed at whose
-      earlier record was lost.
+    - ``run``: what a speed claim has to state (seed, devices, versions, ...).
+      If the record was lost when the run was resumed, ``recorded_from`` is
+      the iteration of that resume.
     - ``history``: for each validation the completed ``epoch`` (a fraction
       where a loop validates inside an epoch), ``iter``, ``samples`` (drawn for
       training, all ranks together; null where that is not known),
@@ -46,9 +46,9 @@ class History:
     - ``finished``: whether training came to its end.
 
     Args:
-        path (str): The file.
-        facts (dict): ``run``.
-        rows (list[dict]): ``history`` so far.
+        path (str): Path of the file.
+        facts (dict): The content of ``run``.
+        rows (list[dict]): The content of ``history`` so far.
     """
 
     def __init__(self, path: str, facts: dict, rows: Rows) -> None:
@@ -64,8 +64,8 @@ class History:
         """Rewrite the file.
 
         Args:
-            targets (list[dict]): ``targets``.
-            finished (bool): ``finished``.
+            targets (list[dict]): The content of ``targets``.
+            finished (bool): Whether training came to its end.
         """
         if is_main_process():
             write_record(
@@ -130,18 +130,19 @@ def earlier_history(
                               float]] = None) -> Tuple[Rows, Optional[int]]:
     """The validations up to ``iteration`` of the run that is resumed.
 
-    A history that is lost, or is another run's, stops nobody.
+    If the history is lost, or is another run's, the run goes on with a
+    warning.
 
     Args:
-        work_dir (str): Of the resumed run.
-        iteration (int): At which it is resumed.
+        work_dir (str): The work_dir of the resumed run.
+        iteration (int): The iteration at which it is resumed.
         checkpoint (str, optional): The file from which it is resumed.
         clocks (dict, optional): ``train_seconds`` and ``wall_seconds`` of
             that checkpoint.
 
     Returns:
         Tuple[list[dict], int or None]: The rows, and the iteration from which
-        on there are rows, None where that is the run's beginning.
+        on there are rows. None means from the beginning of the run.
     """
     path = find_record(FILENAME, work_dir, checkpoint)
     try:

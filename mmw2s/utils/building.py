@@ -47,7 +47,7 @@ def check_config(owner: str, cls: Any, cfg: dict) -> None:
 
 @contextmanager
 def owned_by(owner: str, kind: str = '') -> Iterator[None]:
-    """Say of errors in a config where in it they are.
+    """Add the path in the config to the messages of errors.
 
     "PKDLoss.eps should be ..." becomes "WeakTeacherDistillHook.distill[0].loss
     (PKDLoss).eps should be ...".
@@ -71,7 +71,7 @@ def owned_by(owner: str, kind: str = '') -> Iterator[None]:
             text = owner + text[len(kind):]
         else:
             text = f'{owner}: {text}'
-        # Of some descendants a text alone cannot be made.
+        # Some derived errors cannot be built from a text alone.
         base = next(
             kind for kind in (KeyError, TypeError, ValueError)
             if isinstance(error, kind))

@@ -5,8 +5,12 @@ __all__ = ['is_kind']
 
 
 def is_kind(module: Any, *names: str) -> bool:
-    """Whether an object is of one of these classes, or descends from one.
+    """Whether the class of an object, or one of its bases, has such a name.
 
-    By name, so that the package that has the class need not be installed.
+    Classes are compared by name, so their package need not be installed.
+
+    Examples:
+        >>> is_kind(torch.nn.Conv2d(3, 8, 1), '_ConvNd')
+        True
     """
     return any(cls.__name__ in names for cls in type(module).__mro__)

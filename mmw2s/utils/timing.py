@@ -14,8 +14,8 @@ __all__ = ['Clock', 'Stopwatch']
 class Stopwatch:
     """Context manager that measures the milliseconds spent inside.
 
-    On CUDA it records a pair of events and reads the pair of the step before,
-    which is over by then, so the host never waits.
+    On CUDA it records events, and reads them in the next step. By then they
+    are over, so the host never waits.
 
     Args:
         window (int): Number of measurements of which :attr:`median_ms` is
@@ -25,7 +25,7 @@ class Stopwatch:
     def __init__(self, window: int = 50) -> None:
         self._ms: Deque[float] = deque(maxlen=window)
         self._began: Any = None
-        # Begin and end of all that the latest measurement is made of.
+        # Begin and end of each part of the latest measurement.
         self._pending: List[Tuple[Any, Any]] = []
 
     def __enter__(self) -> 'Stopwatch':
@@ -51,7 +51,7 @@ class Stopwatch:
             spent = [1000 * (end - begin) for begin, end in self._pending]
         elif all(end.query() for _, end in self._pending):
             spent = [begin.elapsed_time(end) for begin, end in self._pending]
-        else:  # the device has not come so far
+        else:  # the device is not done yet
             return
         self._ms.append(sum(spent))
         self._pending = []
@@ -73,7 +73,7 @@ class Clock:
     """Adds up the seconds during which it was running.
 
     Args:
-        seconds (float): What it shows at first.
+        seconds (float): Seconds that it begins with. Defaults to 0.
     """
 
     def __init__(self, seconds: float = 0.) -> None:
@@ -81,12 +81,12 @@ class Clock:
         self._since: Optional[float] = None
 
     def start(self) -> None:
-        """Go on; nothing happens if it is running."""
+        """Start, or go on after a pause; no effect if it is running."""
         if self._since is None:
             self._since = time.perf_counter()
 
     def stop(self) -> None:
-        """Pause; nothing happens if it is not running."""
+        """Pause; no effect if it is not running."""
         if self._since is not None:
             self._total += time.perf_counter() - self._since
             self._since = None
@@ -97,10 +97,12 @@ class Clock:
 
     @property
     def running(self) -> bool:
+        """Whether it is running."""
         return self._since is not None
 
     @property
     def seconds(self) -> float:
+        """Seconds so far."""
         if self._since is None:
             return self._total
         return self._total + time.perf_counter() - self._since

@@ -89,10 +89,10 @@ def assert_same(work_dir: Path, whole: Path) -> None:
 
 
 def assert_same_weights(work_dir: Path, whole: Path) -> None:
-    ours, theirs = weights(work_dir), weights(whole)
-    assert ours.keys() == theirs.keys()
-    for key in ours:
-        assert torch.equal(ours[key], theirs[key]), key
+    resumed, unbroken = weights(work_dir), weights(whole)
+    assert resumed.keys() == unbroken.keys()
+    for key in resumed:
+        assert torch.equal(resumed[key], unbroken[key]), key
 
 
 def die(*_, **__) -> None:

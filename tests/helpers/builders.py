@@ -44,7 +44,7 @@ def teacher_of(cfg: dict, path, seed: int = 1, **fields) -> FrozenTeacher:
 
 
 def batch(count: int = 2, size=(64, 64), seed: int = 0):
-    """Normalized pictures, shape (B, 3, H, W), with one box each."""
+    """Normalized images, shape (B, 3, H, W), with one box each."""
     generator = torch.Generator().manual_seed(seed)
     inputs = torch.randn(count, 3, *size, generator=generator)
     samples = []
@@ -64,8 +64,8 @@ def batch(count: int = 2, size=(64, 64), seed: int = 0):
     return inputs, samples
 
 
-def view_of(teacher, names, until=None, form=(), inputs=None, samples=None):
-    """The teacher's view of a batch of its own."""
+def outputs_of(teacher, names, until=None, form=(), inputs=None, samples=None):
+    """The teacher's outputs of a batch of its own."""
     model = teacher.model
     if inputs is None:
         inputs, samples = batch()
@@ -82,19 +82,19 @@ def view_of(teacher, names, until=None, form=(), inputs=None, samples=None):
 
 
 def pairs_of(knowledge, student, teacher, size=(64, 64)):
-    """The pairs of one batch, with the captured calls and the view."""
+    """Pairs of a batch, the student's calls, and the teacher's outputs."""
     knowledge.check(student, teacher.model)
     knowledge.bind(student, teacher.model)
     inputs, samples = batch(size=size)
-    capture = Recorder(student, [knowledge.module], 'student')
-    capture.open()
+    recorder = Recorder(student, [knowledge.module], 'student')
+    recorder.open()
     student.train().bbox_head(student.extract_feat(inputs))
-    captured = capture.close()
-    view = view_of(
-        teacher, [knowledge.teacher_module], knowledge.calls_needed(captured),
+    recorded = recorder.close()
+    outputs = outputs_of(
+        teacher, [knowledge.teacher_module], knowledge.calls_needed(recorded),
         [knowledge.teacher_module] if knowledge.training_form else [], inputs,
         samples)
-    return knowledge.pairs(captured, view), captured, view
+    return knowledge.pairs(recorded, outputs), recorded, outputs
 
 
 def losses_of(student, inputs, samples):

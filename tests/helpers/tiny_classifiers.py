@@ -1,14 +1,25 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Tiny classifiers, bright and dark pictures, and a run of them, on a CPU."""
+"""Tiny classifiers, bright and dark images, and a run of them, on a CPU."""
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmpretrain.structures import DataSample
+from torch import nn
+
+from mmw2s.distillation import FrozenTeacher
 
 CLASSES = ('cat', 'dog', 'elk')
 NORM = dict(mean=[120., 120., 120.], std=[60., 60., 60.])
+
+VIT = dict(
+    type='VisionTransformer',
+    arch=dict(
+        embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=16),
+    img_size=16,
+    patch_size=4)
+DEIT = dict(VIT, type='DistilledVisionTransformer')
 
 
 def classifier(width: int = 4,
@@ -43,8 +54,19 @@ def build(cfg: dict, seed: int = 0):
         return MODELS.build(cfg)
 
 
+def teacher_of(cfg: dict, path, classes=None, seed: int = 1):
+    """A frozen classifier, whose checkpoint may name its classes."""
+    model = build(cfg, seed)
+    for name, p in model.head.named_parameters():  # some begin at 0
+        nn.init.normal_(p, generator=torch.Generator().manual_seed(seed))
+    meta = dict(dataset_meta=dict(classes=classes)) if classes else {}
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
+    return FrozenTeacher(
+        dict(model=cfg, default_scope='mmpretrain'), str(path))
+
+
 def batch(count: int = 4, size: int = 16, num_classes: int = 3):
-    """Normalized pictures, shape (B, 3, H, W), with one label each."""
+    """Normalized images, shape (B, 3, H, W), with one label each."""
     inputs = torch.randn(
         count, 3, size, size, generator=torch.Generator().manual_seed(0))
     return inputs, [

@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import torch
-from builders import batch, view_of
+from builders import batch, outputs_of
 from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config, ConfigDict
 from mmengine.structures import InstanceData
@@ -14,7 +14,7 @@ from mmw2s.distillation import Recorder
 
 
 def _shrunk(base: str, depth: int, channels: int) -> ConfigDict:
-    """A model of mmdet's base configs for pictures of 64 x 64."""
+    """A model of mmdet's base configs for images of 64 x 64."""
     model = Config.fromstring(f"_base_ = 'mmdet::_base_/models/{base}.py'",
                               '.py').model
     small = retinanet(depth, channels=channels)
@@ -106,7 +106,7 @@ def c4(num_classes: int = 2) -> ConfigDict:
 
 
 def picture_batch(count: int = 2, boxes: int = 3, seed: int = 0):
-    """Normalized pictures of 64 x 64 with boxes of one size and masks."""
+    """Normalized images of 64 x 64 with boxes of one size and masks."""
     inputs, samples = batch(count, seed=seed)
     corners = torch.tensor([[2., 2.], [20., 4.], [8., 26.]])[:boxes]
     for i, sample in enumerate(samples):
@@ -119,20 +119,20 @@ def picture_batch(count: int = 2, boxes: int = 3, seed: int = 0):
 
 
 def pairs_in_training(knowledge, student, teacher, inputs=None, samples=None):
-    """The pairs of a step of the student, its captured calls and the view."""
+    """Pairs of a step, the student's calls, and the teacher's outputs."""
     if inputs is None:
         inputs, samples = picture_batch()
     knowledge.check(student, teacher.model)
     knowledge.bind(student, teacher.model)
-    capture = Recorder(student, knowledge.student_modules, 'student')
-    capture.open()
+    recorder = Recorder(student, knowledge.student_modules, 'student')
+    recorder.open()
     student.train()(inputs, samples, mode='loss')
-    captured = capture.close()
-    capture.remove()
-    view = view_of(
+    recorded = recorder.close()
+    recorder.remove()
+    outputs = outputs_of(
         teacher,
         knowledge.teacher_modules,
-        knowledge.calls_needed(captured), (),
+        knowledge.calls_needed(recorded), (),
         inputs=inputs,
         samples=samples)
-    return knowledge.pairs(captured, view), captured, view
+    return knowledge.pairs(recorded, outputs), recorded, outputs

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""A tiny detector, tiny pictures and a run of them, for tests on a CPU."""
+"""A tiny detector, tiny images and a run of them, for tests on a CPU."""
 import json
 import os.path as osp
 
@@ -15,7 +15,7 @@ def retinanet(depth: int = 18,
               channels: int = 16,
               norm_eval: bool = False,
               **head) -> dict:
-    """A RetinaNet of two levels that takes pictures of 64 x 64."""
+    """A RetinaNet of two levels that takes images of 64 x 64."""
     widths = [8 * 2**i * (4 if depth >= 50 else 1) for i in range(4)]
     return dict(
         type='RetinaNet',

@@ -256,7 +256,7 @@ def test_runs_that_count_iterations_are_compared_by_them(run, tmp_path):
                 [.3], 'acc', 'greater')
 
 
-def test_a_record_of_decisions_belongs_to_a_run_that_distils(run):
+def test_a_record_of_decisions_belongs_to_a_run_that_distills(run):
     folder = run()
     record_of(folder)
     (folder / EVENTS).write_text('{"event": "stop", "iter": 4}\n')

@@ -90,7 +90,7 @@ def test_the_teachers_checkpoint_is_one_that_its_own_schedule_keeps(name):
 
 @pytest.mark.parametrize('name', [n for n in W2S if 'in1k' in n])
 def test_imagenet_configs_add_nothing_but_hooks_to_those_of_the_zoo(name):
-    ours = load(name)
+    cfg = load(name)
     folder = dict(
         resnet50='resnet',
         swin='swin_transformer',
@@ -98,10 +98,11 @@ def test_imagenet_configs_add_nothing_but_hooks_to_those_of_the_zoo(name):
         deit='deit')
     zoo = osp.basename(name)[len('w2s_'):]
     folder = folder[zoo.split('-')[0].split('_')[0]]
-    theirs = Config.fromstring(f"_base_ = 'mmpretrain::{folder}/{zoo}'", '.py')
-    changed = {k for k in ours if theirs.get(k) != ours[k]}
+    zoo_cfg = Config.fromstring(f"_base_ = 'mmpretrain::{folder}/{zoo}'",
+                                '.py')
+    changed = {k for k in cfg if zoo_cfg.get(k) != cfg[k]}
     assert changed == {'default_hooks'}
-    assert theirs.default_hooks.items() <= ours.default_hooks.items()
+    assert zoo_cfg.default_hooks.items() <= cfg.default_hooks.items()
 
 
 @pytest.mark.parametrize('name', SMALL)
@@ -142,7 +143,7 @@ def test_imagenettes_classes_are_those_of_imagenet_under_its_names():
 
 
 @pytest.mark.parametrize('size', [96, 128])
-def test_pictures_of_imagenette_are_found(size):
+def test_images_of_imagenette_are_found(size):
     data = os.environ.get('MMW2S_DATA')
     if not data:
         pytest.skip('MMW2S_DATA is not set')

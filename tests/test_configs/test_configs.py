@@ -144,14 +144,14 @@ def test_schedule_and_stop_fit_the_run(name):
      'faster_rcnn/faster-rcnn_r101_fpn_1x_coco.py'),
 ])
 def test_main_config_adds_nothing_but_hooks_to_the_zoo_config(name, zoo):
-    ours, theirs = load(name), load_zoo(f'mmdet::{zoo}')
+    cfg, zoo_cfg = load(name), load_zoo(f'mmdet::{zoo}')
     added = {
         key: value
-        for key, value in ours.items() if theirs.get(key) != value
+        for key, value in cfg.items() if zoo_cfg.get(key) != value
     }
     assert set(added) == {'default_hooks'}
-    assert set(theirs) <= set(ours)
-    assert theirs.default_hooks.items() <= ours.default_hooks.items()
+    assert set(zoo_cfg) <= set(cfg)
+    assert zoo_cfg.default_hooks.items() <= cfg.default_hooks.items()
 
 
 @pytest.mark.parametrize('name', W2S)
@@ -176,11 +176,11 @@ def test_short_schedule_only_shortens():
 @pytest.mark.parametrize(
     'kind', ['one_stage', 'two_stage', 'classification', 'diffusion'])
 def test_an_old_config_still_inherits_the_hooks_by_position(tmp_path, kind):
-    (tmp_path / 'theirs.py').write_text(
+    (tmp_path / 'base.py').write_text(
         "custom_imports = dict(imports=['json'])\ndefault_hooks = dict()\n")
     path = tmp_path / 'mine.py'
     path.write_text(
-        "_base_ = ['theirs.py',\n"
+        "_base_ = ['base.py',\n"
         f"  __import__('mmw2s').config('_base_/w2s_{kind}.py')]\n"
         'custom_hooks = _base_.custom_hooks\n'
         "custom_hooks[0].teacher = dict(config='t.py', checkpoint='t.pth')\n"
@@ -212,31 +212,31 @@ def types_in(node):
 
 
 @pytest.mark.parametrize('name', EVERY_W2S)
-def test_a_stock_train_script_finds_what_is_ours(name):
+def test_a_stock_train_script_finds_the_hooks_of_mmw2s(name):
     cfg = load(name)
     if 'mmw2s' in cfg.get('custom_imports', {}).get('imports', []):
         return
-    # Then only the hooks are ours, and their types name the package.
+    # Then only the hooks are of mmw2s, and their types name the package.
     rest = cfg.to_dict()
     rest['default_hooks'] = {
         name: hook
         for name, hook in cfg.default_hooks.items()
         if not hook['type'].startswith('mmw2s.')
     }
-    ours = {
+    of_mmw2s = {
         kind
         for registry in (DATASETS, HOOKS, METRICS, MODELS, OPTIM_WRAPPERS)
         for kind, cls in registry.module_dict.items()
         if cls.__module__.startswith('mmw2s.')
     }
-    assert not ours & set(types_in(rest))
+    assert not of_mmw2s & set(types_in(rest))
 
 
 @pytest.mark.parametrize('name, root, images', [
     ('bccd/w2s_retinanet_r50_slim_bccd.py', 'bccd', 87),
     ('coco/w2s_retinanet_r50_coco_subset.py', 'coco', 308),
 ])
-def test_pictures_of_the_real_sets_are_found(name, root, images):
+def test_images_of_the_real_sets_are_found(name, root, images):
     data = os.environ.get('MMW2S_DATA')
     if not data:
         pytest.skip('MMW2S_DATA is not set')

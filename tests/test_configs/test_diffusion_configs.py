@@ -94,9 +94,11 @@ def test_as_many_images_are_generated_as_are_judged(name):
 def test_student_has_one_smaller_teacher_that_fits_it(name):
     student, teacher = load(name), teacher_of(load(name))
     assert not hooks(teacher, 'WeakTeacherDistillHook')
-    (ours, our_size), (theirs, their_size) = map(build, (student, teacher))
-    Denoising().check(ours, theirs)
-    assert their_size < our_size
+    (student_model,
+     student_size), (teacher_model,
+                     teacher_size) = map(build, (student, teacher))
+    Denoising().check(student_model, teacher_model)
+    assert teacher_size < student_size
     assert teacher.val_dataloader == student.val_dataloader
     assert teacher.val_evaluator == student.val_evaluator
 

@@ -112,7 +112,7 @@ def test_a_damaged_image_is_named(tmp_path):
             dataset[i]
 
 
-def test_pictures_of_a_camera_are_upright(tmp_path):
+def test_images_of_a_camera_are_upright(tmp_path):
     pixels = np.zeros((8, 8, 3), np.uint8)
     pixels[:4] = 255
     exif = Image.Exif()

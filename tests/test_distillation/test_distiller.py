@@ -226,7 +226,7 @@ def _interrupt(*_):
     raise Interrupted
 
 
-def test_pictures_of_any_size_are_taken(distill, student):
+def test_images_of_any_size_are_taken(distill, student):
     distiller = distill(FPN, CLS)
     for size in ((64, 64), (96, 64), (32, 32)):
         assert all(
@@ -275,7 +275,7 @@ def test_temperatures_follow_their_schedule(distill, student):
 
 
 @pytest.mark.parametrize('length, is_fine', [(0.5, False), (0.9, True)])
-def test_a_temperature_that_reaches_0_while_it_distils_is_refused(
+def test_a_temperature_that_reaches_0_while_it_distills_is_refused(
         distill, length, is_fine):
     fall = dict(type='Linear', start=4., end=0., length=length, unit='run')
     until_70 = dict(

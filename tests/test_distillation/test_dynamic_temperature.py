@@ -44,7 +44,7 @@ def test_it_takes_its_closed_form():
     for i, (student, teacher) in enumerate(batches):
         d = teacher - student
         s = d / (d + 1)
-        # What is above 2 is ours.
+        # The limit of 2 is not in the paper.
         k = min(s, 2.) if s > 1 else 1.
         cosine = 5 / 2 * (1 + math.cos(math.pi * i / 6))
         now = 0.9 * now + 0.1 * min(max(cosine * k, 1.5), 5.)

@@ -137,7 +137,7 @@ def test_classifiers_are_mapped_too(teacher):
     ({}, {}, False),
     (RGB, CAFFE, False),
 ])
-def test_a_teacher_without_normalisation_is_told_of(capsys, student, teacher,
+def test_a_teacher_without_normalization_is_told_of(capsys, student, teacher,
                                                     warned):
     MMLogger.get_instance('said')
     InputMapping(
@@ -293,7 +293,7 @@ def test_the_probe_draws_no_random_numbers():
     (ClsDataPreprocessor(), torch.rand(2, 3, 8, 8) * 255 - 120),
     (ClsDataPreprocessor(mean=[.5], std=[.5]), torch.rand(2, 3, 8, 8)),
 ])
-def test_images_that_a_data_set_has_normalised_by_itself_are_refused(
+def test_images_that_a_data_set_has_normalized_by_itself_are_refused(
         student, given):
     mapping = InputMapping(student, KINDS['cls']())
     with pytest.raises(ValueError, match='the images that reach the student'):

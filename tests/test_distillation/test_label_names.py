@@ -44,8 +44,8 @@ def test_names_are_told_by_any_sequence(classes):
 
 def test_the_key_that_is_read_counts_and_not_its_older_spelling():
     assert names_in(dict(CLASSES=('a', 'b'))) == ('a', 'b')
-    for both in (dict(classes=['a'], CLASSES=['b']),
-                 dict(CLASSES=['b'], classes=['a'])):
+    for both in (dict(classes=['a'],
+                      CLASSES=['b']), dict(CLASSES=['b'], classes=['a'])):
         assert names_in(both) == ('a', )
 
 

@@ -73,7 +73,7 @@ def seen_by_the_teacher(pictures, folder, monkeypatch, run_by, teacher_by):
 
 
 @pytest.mark.slow
-def test_the_teacher_sees_the_same_whoever_normalises(pictures, tmp_path,
+def test_the_teacher_sees_the_same_whoever_normalizes(pictures, tmp_path,
                                                       monkeypatch):
     of_each = [
         seen_by_the_teacher(pictures, tmp_path / f'{run_by}_{teacher_by}',
@@ -127,7 +127,7 @@ TORCH_CFG = dict(type='torchvision/Normalize', mean=[.5] * 3, std=(.2, ) * 3)
     DataSet(inner=DataSet([SimpleNamespace(transforms=[NORM])])),
     SimpleNamespace(datasets=[DataSet(NORM)]),
 ])
-def test_a_normalisation_is_found_wherever_it_stands(train):
+def test_a_normalization_is_found_wherever_it_stands(train):
     assert [n.name for n in matched(train).pipelines.train] == ['Normalize']
 
 
@@ -192,7 +192,7 @@ def test_what_cannot_be_undone_is_refused_by_name(run, teacher, mean):
         matched(DataSet(run), teacher=teacher, mean=mean)
 
 
-def test_a_validation_that_normalises_otherwise_is_put_right_for_the_score():
+def test_a_validation_that_normalizes_otherwise_is_put_right_for_the_score():
     teacher = matched(DataSet(), DataSet(NORM), mean=[9.])
     raw = torch.arange(12.).view(3, 2, 2)
     batch = dict(inputs=[

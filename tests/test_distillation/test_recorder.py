@@ -25,33 +25,33 @@ class Chain(nn.Module):
 
 def test_calls_are_noted_only_while_it_is_open():
     model, x = Chain(), torch.ones(1, 2)
-    capture = Recorder(model, ['second'], 'student')
+    recorder = Recorder(model, ['second'], 'student')
     model(x)
-    assert capture.close() == {}
-    capture.open()
+    assert recorder.close() == {}
+    recorder.open()
     model(x)
-    assert len(capture.close()['second']) == 1
+    assert len(recorder.close()['second']) == 1
     model(x)
-    assert capture.close() == {}
+    assert recorder.close() == {}
 
 
 def test_opening_anew_forgets_what_an_interrupted_forward_left():
     model, x = Chain(), torch.ones(1, 2)
-    capture = Recorder(model, ['second'], 'student')
-    capture.open()
+    recorder = Recorder(model, ['second'], 'student')
+    recorder.open()
     model(x)
-    capture.open()
+    recorder.open()
     model(2 * x)
-    call, = capture.close()['second']
+    call, = recorder.close()['second']
     assert torch.equal(call.output, model(2 * x))
 
 
 def test_every_call_of_a_module_is_listed_with_inputs_and_output():
     model, x = Chain(), torch.ones(1, 2)
-    capture = Recorder(model, ['first', 'second', 'first'], 'student')
-    capture.open()
+    recorder = Recorder(model, ['first', 'second', 'first'], 'student')
+    recorder.open()
     result = model(x)
-    calls = capture.close()
+    calls = recorder.close()
     assert [len(calls[name]) for name in ('first', 'second')] == [2, 1]
     assert calls['first'][0].inputs[0] is x
     assert calls['first'][0].output is calls['first'][1].inputs[0]
@@ -60,10 +60,10 @@ def test_every_call_of_a_module_is_listed_with_inputs_and_output():
 
 def test_a_module_that_is_not_called_has_an_empty_list():
     model = Chain()
-    capture = Recorder(model, ['first', 'second'], 'student')
-    capture.open()
+    recorder = Recorder(model, ['first', 'second'], 'student')
+    recorder.open()
     model.first(torch.ones(1, 2))
-    assert capture.close()['second'] == []
+    assert recorder.close()['second'] == []
 
 
 @pytest.mark.parametrize('until, first', [({
@@ -76,11 +76,11 @@ def test_a_module_that_is_not_called_has_an_empty_list():
 }, 2)])
 def test_the_forward_ends_right_after_the_last_call_asked_for(until, first):
     model = Chain()
-    capture = Recorder(model, ['first', 'second'], 'teacher')
-    capture.open(until)
+    recorder = Recorder(model, ['first', 'second'], 'teacher')
+    recorder.open(until)
     with pytest.raises(EnoughRecorded):
         model(torch.ones(1, 2))
-    calls = capture.close()
+    calls = recorder.close()
     assert len(calls['first']) == first
     assert len(calls['second']) == until.get('second', 0)
     assert model.reached == 0
@@ -98,20 +98,20 @@ def test_the_forward_ends_where_a_model_goes_on_after_any_error():
             return super().forward(x)
 
     model = Careless()
-    capture = Recorder(model, ['first'], 'teacher')
-    capture.open(until=dict(first=1))
+    recorder = Recorder(model, ['first'], 'teacher')
+    recorder.open(until=dict(first=1))
     with pytest.raises(EnoughRecorded):
         model(torch.ones(1, 2))
-    assert len(capture.close()['first']) == 1
+    assert len(recorder.close()['first']) == 1
 
 
-def test_the_forward_goes_on_once_the_capture_is_closed():
+def test_the_forward_goes_on_once_the_recorder_is_closed():
     model = Chain()
-    capture = Recorder(model, ['first'], 'teacher')
-    capture.open({'first': 1})
-    capture.close()
+    recorder = Recorder(model, ['first'], 'teacher')
+    recorder.open({'first': 1})
+    recorder.close()
     model(torch.ones(1, 2))
-    capture.open()
+    recorder.open()
     model(torch.ones(1, 2))
     assert model.reached == 2
 
@@ -129,7 +129,7 @@ def test_a_name_like_no_other_is_refused_with_the_models_children():
         find_module(Chain(), 'xyz0', 'student')
 
 
-def test_a_capture_that_is_refused_leaves_no_hook_behind():
+def test_a_recorder_that_is_refused_leaves_no_hook_behind():
     model = Chain()
     with pytest.raises(ValueError):
         Recorder(model, ['first', 'nowhere'], 'student')
@@ -138,23 +138,23 @@ def test_a_capture_that_is_refused_leaves_no_hook_behind():
 
 def test_remove_leaves_no_hook_on_the_model():
     model = Chain()
-    capture = Recorder(model, ['first', 'second'], 'student')
+    recorder = Recorder(model, ['first', 'second'], 'student')
     assert model.first._forward_hooks
-    capture.open()
-    capture.remove()
-    capture.remove()
+    recorder.open()
+    recorder.remove()
+    recorder.remove()
     assert not any(m._forward_hooks for m in model.modules())
     model(torch.ones(1, 2))
-    assert capture.close() == {}
+    assert recorder.close() == {}
 
 
 def test_nothing_is_kept_alive_after_close():
     model = Chain()
-    capture = Recorder(model, ['second'], 'student')
-    capture.open({'second': 2})
+    recorder = Recorder(model, ['second'], 'student')
+    recorder.open({'second': 2})
     kept = weakref.ref(model(torch.ones(1, 2)))
     assert kept() is not None
-    capture.close()
+    recorder.close()
     gc.collect()
     assert kept() is None
 
@@ -182,11 +182,11 @@ def test_an_output_is_noted_as_the_module_gave_it(name):
     model, given = InPlace(), []
     model.get_submodule(name).register_forward_hook(
         lambda *args: given.append(args[2].detach().clone()))
-    capture = Recorder(model, [name], 'student')
+    recorder = Recorder(model, [name], 'student')
     for i in range(3):
-        capture.open()
+        recorder.open()
         model(torch.randn(5, 3))
-        call, = capture.close()[name]
+        call, = recorder.close()[name]
         assert torch.equal(call.output, given[i])
         call.output.sum().backward()
     assert model.norm.bias.grad.abs().sum() > 0
@@ -194,29 +194,29 @@ def test_an_output_is_noted_as_the_module_gave_it(name):
 
 def test_only_outputs_that_are_changed_are_copied(monkeypatch):
     model = InPlace()
-    capture = Recorder(model, ['norm', 'relu'], 'student')
+    recorder = Recorder(model, ['norm', 'relu'], 'student')
     copied = []
     monkeypatch.setattr('mmw2s.distillation.recorder._copy',
                         lambda x: copied.append(1) or x.clone())
     for expected in (2, 1, 1):
         copied.clear()
-        capture.open()
+        recorder.open()
         model(torch.randn(5, 3))
-        capture.close()
+        recorder.close()
         assert len(copied) == expected
 
 
 def test_an_output_that_is_changed_later_on_is_refused():
     model = InPlace(always=False)
-    capture = Recorder(model, ['norm'], 'student')
-    capture.open()
+    recorder = Recorder(model, ['norm'], 'student')
+    recorder.open()
     model(torch.randn(5, 3))
-    capture.close()
+    recorder.close()
     model.changes = True
-    capture.open()
+    recorder.open()
     model(torch.randn(5, 3))
     with pytest.raises(RuntimeError, match="student's norm is changed in"):
-        capture.close()
+        recorder.close()
 
 
 def test_a_list_of_maps_is_noted_as_it_was_too():
@@ -227,8 +227,8 @@ def test_a_list_of_maps_is_noted_as_it_was_too():
             return dict(levels=[x + 1, (x + 2, )])
 
     model = nn.Sequential(Levels())
-    capture = Recorder(model, ['0'], 'teacher')
-    capture.open()
+    recorder = Recorder(model, ['0'], 'teacher')
+    recorder.open()
     model(torch.zeros(2))['levels'][1][0].relu_().mul_(7)
-    call, = capture.close()['0']
+    call, = recorder.close()['0']
     assert call.output['levels'][1][0].tolist() == [2., 2.]

@@ -356,7 +356,7 @@ def test_weights_of_another_architecture_are_refused_by_key(tmp_path):
         FrozenTeacher(config(other), path)
 
 
-def test_old_counters_and_normalisation_buffers_may_differ(tmp_path):
+def test_old_counters_and_normalization_buffers_may_differ(tmp_path):
     weights = build(SMALL).state_dict()
     weights = {
         k: v

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from builders import TinyModel, batch, build, teacher_of, view_of
+from builders import TinyModel, batch, build, outputs_of, teacher_of
 from mmengine.config import Config
 from tiny_two_stage import faster_rcnn, picture_batch
 from torch import nn
@@ -31,60 +31,61 @@ def test_nothing_is_computed_before_it_is_asked_for_and_then_only_once(
         teacher):
     neck, head = (
         count(m) for m in (teacher.model.neck, teacher.model.bbox_head))
-    view = view_of(teacher, ['neck', 'bbox_head'])
+    outputs = outputs_of(teacher, ['neck', 'bbox_head'])
     assert not neck
-    assert len(view['neck'][0].output) == 3
-    assert len(view['bbox_head'][0].output) == 2
-    assert view['neck'] is view['neck']
+    assert len(outputs['neck'][0].output) == 3
+    assert len(outputs['bbox_head'][0].output) == 2
+    assert outputs['neck'] is outputs['neck']
     assert len(neck) == len(head) == 1
     assert teacher.stopwatch.ms > 0 or torch.cuda.is_available()
 
 
 def test_the_head_is_not_run_when_only_the_neck_is_asked_for(teacher):
     head = count(teacher.model.bbox_head)
-    view_of(teacher, ['neck'])['neck']
+    outputs_of(teacher, ['neck'])['neck']
     assert not head
 
 
 def test_the_data_samples_are_left_as_they_were(teacher):
     inputs, samples = batch()
-    view_of(
+    outputs_of(
         teacher, ['bbox_head'], inputs=inputs, samples=samples)['bbox_head']
     assert not any('pred_instances' in sample for sample in samples)
 
 
 def test_no_graph_is_kept(teacher):
     inputs, samples = batch()
-    view = view_of(
+    outputs = outputs_of(
         teacher, ['neck'], inputs=inputs.requires_grad_(), samples=samples)
-    assert not any(level.requires_grad for level in view['neck'][0].output)
+    assert not any(level.requires_grad for level in outputs['neck'][0].output)
 
 
 def test_it_computes_what_the_model_computes(teacher):
     inputs, samples = batch()
-    view = view_of(teacher, ['bbox_head'], inputs=inputs, samples=samples)
+    outputs = outputs_of(
+        teacher, ['bbox_head'], inputs=inputs, samples=samples)
     with torch.no_grad():
         expected = teacher.model.bbox_head(teacher.model.extract_feat(inputs))
-    scores = view['bbox_head'][0].output[0]
+    scores = outputs['bbox_head'][0].output[0]
     assert len(scores) == len(expected[0]) == 3
     for found, level in zip(scores, expected[0]):
         assert torch.equal(found, level)
 
 
 def test_a_memo_is_computed_once_for_each_key(teacher):
-    view, calls = view_of(teacher, ['neck']), []
+    outputs, calls = outputs_of(teacher, ['neck']), []
     for key in ('a', 'b', 'a'):
-        view.memo(key, lambda: calls.append(key))
+        outputs.memo(key, lambda: calls.append(key))
     assert calls == ['a', 'b']
 
 
 def test_a_forward_of_ones_own_takes_the_place_of_the_teachers(teacher):
-    view = view_of(teacher, ['neck'])
+    outputs = outputs_of(teacher, ['neck'])
     other = torch.zeros(1, 3, 64, 64)
-    calls = view.through(lambda: teacher.model.extract_feat(other))
+    calls = outputs.through(lambda: teacher.model.extract_feat(other))
     assert len(calls['neck'][0].output[0]) == 1
-    assert view['neck'] is calls['neck']
-    assert view.through(lambda: 1 / 0) is calls
+    assert outputs['neck'] is calls['neck']
+    assert outputs.through(lambda: 1 / 0) is calls
     assert teacher.stopwatch.ms > 0 or torch.cuda.is_available()
 
 
@@ -112,7 +113,7 @@ def test_the_head_gives_what_it_gives_in_training(tmp_path):
     inputs, samples = batch()
     boxes = {
         form:
-        view_of(
+        outputs_of(
             teacher, ['bbox_head'], form=form, inputs=inputs,
             samples=samples)['bbox_head'][0].output[1]
         for form in ((), ('bbox_head', ))
@@ -126,7 +127,7 @@ def test_only_the_head_itself_is_put_into_training_form(teacher):
     head, seen = teacher.model.bbox_head, []
     head.register_forward_pre_hook(lambda *_: seen.extend(
         (name, m.training) for name, m in teacher.model.named_modules()))
-    view_of(teacher, ['bbox_head'], form=['bbox_head'])['bbox_head']
+    outputs_of(teacher, ['bbox_head'], form=['bbox_head'])['bbox_head']
     assert [name for name, training in seen if training] == ['bbox_head']
     assert not any(m.training for m in teacher.model.modules())
 
@@ -146,12 +147,12 @@ def test_an_error_of_the_teacher_is_passed_on_and_nothing_is_left(teacher):
         raise torch.OutOfMemoryError('out of memory')
 
     handle = teacher.model.neck.register_forward_pre_hook(fail)
-    view = view_of(teacher, ['neck', 'bbox_head'], form=['bbox_head'])
+    outputs = outputs_of(teacher, ['neck', 'bbox_head'], form=['bbox_head'])
     with pytest.raises(RuntimeError, match='out of memory'):
-        view['neck']
+        outputs['neck']
     assert not teacher.model.bbox_head.training
     handle.remove()
-    assert len(view['neck']) == 1
+    assert len(outputs['neck']) == 1
 
 
 # -- precision -----------------------------------------------------------
@@ -166,10 +167,10 @@ def test_an_error_of_the_teacher_is_passed_on_and_nothing_is_left(teacher):
 def test_it_computes_in_the_precision_that_was_chosen(tmp_path, precision,
                                                       surrounding, expected):
     teacher = teacher_of(SMALL, tmp_path / 't.pth', precision=precision)
-    view = view_of(teacher, ['bbox_head'])
+    outputs = outputs_of(teacher, ['bbox_head'])
     with torch.autocast(
             'cpu', dtype=surrounding, enabled=surrounding is not None):
-        scores = view['bbox_head'][0].output[0]
+        scores = outputs['bbox_head'][0].output[0]
     assert {level.dtype for level in scores} == {expected}
 
 
@@ -186,14 +187,14 @@ def tiny_teacher(**fields):
 
 
 def test_a_module_called_several_times_gives_as_many_calls():
-    view = view_of(
+    outputs = outputs_of(
         tiny_teacher(head_calls=3), ['head'], {'head': 2},
         inputs=torch.ones(1, 3, 4, 4))
-    assert len(view['head']) == 2
+    assert len(outputs['head']) == 2
 
 
 def test_a_teacher_that_calls_it_less_often_than_the_student_is_refused():
-    view = view_of(
+    outputs = outputs_of(
         tiny_teacher(), ['body', 'head'],
         dict(body=1, head=2),
         inputs=torch.ones(1, 3, 4, 4))
@@ -201,7 +202,7 @@ def test_a_teacher_that_calls_it_less_often_than_the_student_is_refused():
             RuntimeError,
             match='teacher tiny calls head less '
             'often than the student'):
-        view['head']
+        outputs['head']
 
 
 # -- its modules on given inputs -----------------------------------------
@@ -212,18 +213,18 @@ def test_a_teacher_that_calls_it_less_often_than_the_student_is_refused():
 def test_a_function_is_run_in_its_precision_and_without_a_graph(
         tmp_path, precision, expected):
     teacher = teacher_of(SMALL, tmp_path / 't.pth', precision=precision)
-    view = view_of(teacher, ['neck'])
+    outputs = outputs_of(teacher, ['neck'])
     maps = torch.ones(1, 8, 4, 4, requires_grad=True)
-    result = view.run(teacher.model.neck.fpn_convs[0], maps)
+    result = outputs.run(teacher.model.neck.fpn_convs[0], maps)
     assert result.dtype == expected and not result.requires_grad
     assert torch.is_grad_enabled()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='has other clocks')
 def test_the_time_of_a_function_is_part_of_the_teachers(teacher, now):
-    view = view_of(teacher, ['neck'])
-    view['neck']
-    view.run(lambda: now.append(now.pop() + 0.5))
+    outputs = outputs_of(teacher, ['neck'])
+    outputs['neck']
+    outputs.run(lambda: now.append(now.pop() + 0.5))
     assert teacher.stopwatch.ms == 500
 
 
@@ -236,7 +237,7 @@ def test_its_task_loss_is_that_of_the_same_model_in_training(
         tmp_path, cfg, form):
     teacher = teacher_of(cfg, tmp_path / 't.pth')
     inputs, samples = batch()
-    found = view_of(
+    found = outputs_of(
         teacher, ['neck'], form=form, inputs=inputs,
         samples=samples).task_losses()
     found, _ = teacher.model.parse_losses(found)
@@ -256,8 +257,8 @@ def test_the_task_loss_of_a_two_stage_teacher_draws_no_random_numbers(
     teacher = teacher_of(faster_rcnn(sampled=4), tmp_path / 't.pth')
     inputs, samples = picture_batch()
     state = torch.get_rng_state()
-    view = view_of(teacher, ['neck'], inputs=inputs, samples=samples)
-    assert view.task_losses()['loss_cls'] > 0
+    outputs = outputs_of(teacher, ['neck'], inputs=inputs, samples=samples)
+    assert outputs.task_losses()['loss_cls'] > 0
     assert torch.equal(state, torch.get_rng_state())
 
 
@@ -266,7 +267,7 @@ def test_for_its_losses_the_model_itself_is_in_training_form(teacher):
     seen = []
     teacher.model.register_forward_pre_hook(lambda *_: seen.extend(
         n for n, m in teacher.model.named_modules() if m.training))
-    view_of(teacher, ['neck']).task_losses()
+    outputs_of(teacher, ['neck']).task_losses()
     assert seen == ['', 'bbox_head']
     assert not any(m.training for m in teacher.model.modules())
 
@@ -274,9 +275,9 @@ def test_for_its_losses_the_model_itself_is_in_training_form(teacher):
 def test_samples_that_the_student_has_changed_name_another_stop(teacher):
     inputs, samples = batch()
     del samples[0].gt_instances.bboxes
-    view = view_of(teacher, ['neck'], inputs=inputs, samples=samples)
+    outputs = outputs_of(teacher, ['neck'], inputs=inputs, samples=samples)
     with pytest.raises(ValueError, match='AttributeError.*type="At"'):
-        view.task_losses()
+        outputs.task_losses()
 
 
 @pytest.mark.parametrize('error',
@@ -289,7 +290,7 @@ def test_losses_that_fail_for_any_reason_name_another_stop(
 
     monkeypatch.setattr(teacher.model, 'loss', fail)
     with pytest.raises(ValueError, match=f'{error.__name__}: no.*type="At"'):
-        view_of(teacher, ['neck']).task_losses()
+        outputs_of(teacher, ['neck']).task_losses()
 
 
 @pytest.mark.parametrize('error', [torch.OutOfMemoryError, MemoryError])
@@ -300,7 +301,7 @@ def test_full_memory_is_no_fault_of_the_losses(teacher, monkeypatch, error):
 
     monkeypatch.setattr(teacher.model, 'loss', fail)
     with pytest.raises(error, match='full'):
-        view_of(teacher, ['neck']).task_losses()
+        outputs_of(teacher, ['neck']).task_losses()
 
 
 def test_a_failed_forward_is_the_teachers_but_full_memory_is_not():

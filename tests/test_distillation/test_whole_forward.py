@@ -123,9 +123,9 @@ class Failing(Model):
 
 def check(model, samples=None, **until):
     until = until or dict(body=1)
-    capture = Recorder(model, until, 'teacher')
+    recorder = Recorder(model, until, 'teacher')
     with torch.no_grad():
-        found = WholeForward(model, 'weak', capture).calls(
+        found = WholeForward(model, 'weak', recorder).calls(
             lambda x, samples: model(x, samples, mode='predict'),
             torch.randn(2, 3, 8, 8), samples, until)
     assert not any(m._forward_pre_hooks for m in model.modules())

@@ -9,7 +9,7 @@ from mmengine.optim import OptimWrapper
 
 from mmw2s.engine.finite_losses import FiniteLosses, has_loss_scaler
 
-OURS, OWN, GRAD = 'loss_kd_fpn', 'loss_cls', 'grad_norm'
+DISTILLED, OWN, GRAD = 'loss_kd_fpn', 'loss_cls', 'grad_norm'
 NAN = math.nan
 
 
@@ -33,14 +33,15 @@ def look(*steps, scaler=None, loss_is_a_sum=True):
         losses.check(runner, outputs, loss_is_a_sum)
 
 
-FINE = {OURS: 1., OWN: 1., 'loss': 2.}
-ALL_BROKEN = {OURS: NAN, OWN: NAN, 'loss': NAN}
+FINE = {DISTILLED: 1., OWN: 1., 'loss': 2.}
+ALL_BROKEN = {DISTILLED: NAN, OWN: NAN, 'loss': NAN}
 
 
 def test_a_distillation_loss_alone_ends_the_run_with_a_scaler_too():
     for scaler in (None, True):
-        with pytest.raises(FloatingPointError, match=f'{OURS} is not finite'):
-            look({OURS: NAN, OWN: 1., 'loss': NAN}, scaler=scaler)
+        with pytest.raises(
+                FloatingPointError, match=f'{DISTILLED} is not finite'):
+            look({DISTILLED: NAN, OWN: 1., 'loss': NAN}, scaler=scaler)
 
 
 def test_a_gradient_that_is_not_finite_ends_a_run_without_a_scaler():
@@ -81,7 +82,7 @@ def test_without_the_hook_that_brings_losses_to_the_host_nothing_is_read(said):
         iter=0,
         optim_wrapper=optim_wrapper())
     for _ in range(2):
-        losses.check(runner, {OURS: torch.tensor(NAN)}, False)
+        losses.check(runner, {DISTILLED: torch.tensor(NAN)}, False)
     assert len(said) == 1 and 'runtime_info' in said[0]
 
 

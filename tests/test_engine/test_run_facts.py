@@ -15,7 +15,7 @@ def facts_of(toy, cfg) -> dict:
 
 def test_epochs_of_whole_batches(toy):
     facts = facts_of(toy, toy.epoch_based_cfg)
-    assert facts['iters_per_epoch'] == 3  # of 12 pictures
+    assert facts['iters_per_epoch'] == 3  # of 12 images
     assert facts['max_iters'] == 3 * facts['max_epochs']
 
 

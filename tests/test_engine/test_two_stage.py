@@ -48,7 +48,7 @@ def kd(step):
     return [key for key in step if key.startswith('loss_kd_')]
 
 
-def test_a_teacher_alone_distils_features_proposals_and_rois(
+def test_a_teacher_alone_distills_features_proposals_and_rois(
         pictures, teacher_of, tmp_path):
     cfg = student(pictures, tmp_path, teacher_of(faster_rcnn(18)), epochs=2)
     _, seen = train_watched(cfg)
@@ -134,9 +134,8 @@ def test_of_a_teacher_of_another_kind_the_features_are_distilled(
 
 def test_a_teacher_of_other_classes_is_not_scored_and_ends_halfway(
         pictures, teacher_of, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        'mmw2s.engine.session.score_teacher',
-        lambda *args: pytest.fail('scored'))
+    monkeypatch.setattr('mmw2s.engine.session.score_teacher',
+                        lambda *args: pytest.fail('scored'))
     other = teacher_of(faster_rcnn(18, num_classes=5))
     _, seen = train_watched(
         student(pictures, tmp_path / 'default', other, schedule=ON))
@@ -151,9 +150,8 @@ def test_a_teacher_of_other_classes_is_not_scored_and_ends_halfway(
 @pytest.mark.slow
 def test_a_teacher_that_needs_proposals_is_not_scored_without_them(
         pictures, teacher_of, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        'mmw2s.engine.session.score_teacher',
-        lambda *args: pytest.fail('scored'))
+    monkeypatch.setattr('mmw2s.engine.session.score_teacher',
+                        lambda *args: pytest.fail('scored'))
     fast = faster_rcnn(18)
     fast['type'] = 'FastRCNN'
     del fast['rpn_head']

@@ -96,7 +96,7 @@ def test_an_image_that_a_sampler_has_repeated_counts_once():
     (dict(num_samples=1, measures=('kid', )), 'should be 2 images or more'),
     (dict(measures=('is', )), r"name some of fid, kid, but got \('is'"),
     (dict(measures=()), 'some of fid, kid'),
-    (dict(reference=dict(REAL, kind='float')), '8 bits.*leave normalisation'),
+    (dict(reference=dict(REAL, kind='float')), '8 bits.*leave normalization'),
     (dict(reference=dict(REAL, kind='random')), 'leave random transforms'),
     (dict(reference=dict(REAL, kind='mixed')),
      r'\(1, 3, 4\) and \(1, 4, 4\): bring them to that of the generated'),

@@ -120,7 +120,7 @@ def test_a_cache_that_cannot_be_written_does_not_end_the_run(monkeypatch):
 
 
 @pytest.mark.parametrize('kind, message', [
-    ('float', '8 bits.*float32.*normalisation'),
+    ('float', '8 bits.*float32.*normalization'),
     ('random', 'image 0 .* another each time .* random transforms'),
     ('mixed', 'images of one size'),
 ])

@@ -46,7 +46,7 @@ def events(folder):
 
 @pytest.fixture
 def project(tmp_path):
-    """A detection project: a model, a weak one with weights, and pictures."""
+    """A detection project: a model, a weak one with weights, and images."""
     (tmp_path / 'data').mkdir()
     cfg = run_config(write_pictures(tmp_path / 'data'), 'run')
     cfg.pop('custom_hooks')
@@ -92,7 +92,7 @@ def test_the_shown_hook_beside_those_of_a_base_with_imports(project, run):
     assert dumped.custom_imports == base.custom_imports
 
 
-def test_a_text_config_that_inherits_one_of_ours(project, run):
+def test_a_text_config_that_inherits_one_of_mmw2s(project, run):
     tiny = Config.fromfile(project / 'my_retinanet.py').to_dict()
     (project / 'mine.py').write_text('\n'.join([
         "_base_ = [__import__('mmw2s').config('w2s_retinanet_coco.py')]",

@@ -296,6 +296,6 @@ def test_two_processes_train_and_test_on_cpus(run, tmp_path):
     launch('dist_train.sh', run, '2', '--cfg-options', 'log_level=INFO')
     launch('dist_test.sh', run, checkpoint, '2', '--cfg-options',
            'log_level=INFO')
-    # Two processes share the 4 iterations of an epoch of 8 pictures.
+    # Two processes share the 4 iterations of an epoch of 8 images.
     state = torch.load(checkpoint, weights_only=False)
     assert state['meta']['iter'] == 4

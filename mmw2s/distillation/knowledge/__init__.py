@@ -1,9 +1,10 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 from .base import Knowledge, Pair, Recorded
-from .classification import ClassLogits, HiddenFeatures
+from .class_logits import ClassLogits
 from .denoising import Denoising, DenoisingFeatures
 from .dense_head import DenseHeadOutputs
 from .feature_maps import FPNFeatures
+from .hidden_features import HiddenFeatures
 from .roi_head import RoIHeadOutputs
 from .rpn import RPNOutputs
 

@@ -17,9 +17,9 @@ def random_projection(seed: int, channels: int, out_channels: int) -> Tensor:
     """A matrix with entries from N(0, 1 / channels).
 
     Args:
-        seed (int): It follows from this alone.
-        channels (int): Those that it is applied to.
-        out_channels (int): Those that it gives.
+        seed (int): The matrix depends on nothing but this and its shape.
+        channels (int): Number of channels before the projection.
+        out_channels (int): Number of channels after it.
 
     Returns:
         Tensor: The weight of a 1x1 convolution, of shape
@@ -38,17 +38,24 @@ class _Adapter(NamedTuple):
 class ChannelAdapters:
     """1x1 convolutions from the student's channels to the teacher's.
 
-    There is one a level, made when it is first needed. It learns from the
-    distillation loss by an optimizer of its own, Adam with a learning rate of
-    0.001, whose steps do not depend on the loss's scale. In each batch it goes
-    first, on the student's maps without their graph; then the student's loss
-    takes it as a constant. So no adapter is in the student's parameters,
-    optimizer, DDP buckets or ``state_dict``, and none is touched by gradient
-    accumulation, clipping or the scaling of mixed precision. The gradients
-    are averaged over ranks.
+    Each level has one, made when it is first needed. It learns from the
+    distillation loss, with an optimizer of its own: Adam with a learning rate
+    of 0.001, whose steps do not depend on the loss's scale. Its gradients are
+    averaged over ranks.
+
+    In each batch the adapter takes its step first, on the student's maps
+    without their graph. Then it is a constant in the student's loss. So no
+    adapter is in the student's parameters, optimizer, DDP buckets or
+    ``state_dict``, and gradient accumulation, clipping and loss scaling do
+    not touch it.
 
     Args:
-        seed (int): Of the random projections that they begin as.
+        seed (int): Seed of the random projections that the adapters begin
+            with.
+
+    Examples:
+        >>> adapters = ChannelAdapters(seed=0)
+        >>> weight = adapters.weight(0, student_maps, teacher_channels)
     """
 
     def __init__(self, seed: int) -> None:
@@ -60,9 +67,9 @@ class ChannelAdapters:
         """The weight of a level's adapter, shape (channels, C, 1, 1).
 
         Args:
-            level (int): Which one.
-            maps (Tensor): The student's, shape (B, C, H, W).
-            channels (int): The teacher's.
+            level (int): Index of the level.
+            maps (Tensor): The student's maps, shape (B, C, H, W).
+            channels (int): Number of the teacher's channels.
         """
         if level not in self._adapters:
             weight = nn.Parameter(
@@ -78,11 +85,14 @@ class ChannelAdapters:
 
     def fit(self, pairs: Sequence[Pair],
             compare: Callable[[Sequence[Pair]], List[Tensor]]) -> List[Pair]:
-        """Train the adapters a step, and bring the student's maps through.
+        """Train the adapters by one step, then apply them.
 
         Args:
-            pairs (Sequence[Pair]): Those of a batch.
-            compare (Callable): The losses of some pairs, 0-dim.
+            pairs (Sequence[Pair]): All pairs of a batch.
+            compare (Callable): Takes pairs and gives their losses, 0-dim.
+
+        Returns:
+            list[Pair]: The pairs, with the student's maps adapted.
         """
         adapted = [pair for pair in pairs if pair.adapter is not None]
         if adapted:
@@ -101,7 +111,7 @@ class ChannelAdapters:
         grads = torch.autograd.grad(loss, weights, materialize_grads=True)
         all_reduce_params(grads, op='mean')
         for (weight, optimizer), grad in zip(self._adapters.values(), grads):
-            # A batch that overflows, as some do in 16 bits, teaches nothing.
+            # Nothing is learned from gradients that overflow in 16 bits.
             weight.grad = grad.nan_to_num(0., 0., 0.)
             optimizer.step()
             optimizer.zero_grad()
@@ -116,12 +126,12 @@ class ChannelAdapters:
         return dict(adapters={**self._saved, **made})
 
     def load_state_dict(self, state: Dict[str, dict]) -> None:
-        """Take over a state, before the first batch."""
+        """Restore a state. Call it before the first batch."""
         self._saved = dict(state['adapters'])
 
 
 def _through(weight: Tensor, pair: Pair, maps: Tensor) -> Pair:
-    # In float32 as the losses: gradients are not scaled here, and autocast
-    # would keep a copy of the weight from before its step.
+    # In float32 like the losses: these gradients are not scaled, and autocast
+    # would go on using a cached copy of the weight from before its step.
     with torch.autocast(maps.device.type, enabled=False):
         return pair._replace(student=F.conv2d(maps.float(), weight))

@@ -20,10 +20,12 @@ class Pair(NamedTuple):
     Attributes:
         name (str): Where it comes from, for the dry run ("neck[0]").
         student (Tensor): The student's tensor, with gradient.
-        teacher (Tensor): The teacher's, of the same shape, without.
+        teacher (Tensor): The teacher's tensor, of the same shape, without
+            gradient.
         weight (Tensor, optional): How much each element, or each sample,
-            counts.
-        avg_factor (Tensor, optional): What the loss is divided by, 0-dim.
+            counts. The loss documents the shape.
+        avg_factor (Tensor, optional): Divisor of the loss's sum, 0-dim. None:
+            the loss documents what is taken.
         target (Tensor, optional): The labels, for losses that need them:
             class indices (N,), or soft labels (N, C) as mixup gives them.
         adapter (Tensor, optional): The weight, one of the knowledge's
@@ -49,11 +51,25 @@ class Knowledge:
 
     Args:
         module (str): Name of the student's module.
-        teacher_module (str, optional): Name of the teacher's.
-            Defaults to None, which means the same as the student's.
+        teacher_module (str, optional): Name of the teacher's module.
+            Defaults to None: the same name.
+
+    Raises:
+        ValueError: If a name is not a text, or is empty.
+
+    Examples:
+        >>> @KNOWLEDGE.register_module()
+        >>> class StageOutput(Knowledge):
+        >>>     name = 'stage'
+        >>>
+        >>>     def pairs(self, recorded, outputs):
+        >>>         calls = zip(recorded[self.module],
+        >>>                     outputs[self.teacher_module])
+        >>>         return [Pair(self.module, student.output, teacher.output)
+        >>>                 for student, teacher in calls]
     """
 
-    #: Short name, from which the loss's key in the log is made.
+    #: Short name; the log has the loss as ``loss_kd_<name>``.
     name = 'kd'
     #: Whether pairs are formed class by class, so that both models must have
     #: the same classes in the same order.
@@ -64,9 +80,9 @@ class Knowledge:
     gives_target = False
     #: What the pairs are: ``'softmax scores'``, ``'sigmoid scores'``,
     #: ``'feature maps'`` or ``'box deltas'``. A loss that ``compares`` another
-    #: is refused. None, also where only :meth:`bind` finds out, takes any.
+    #: is refused. None takes any loss. :meth:`bind` may set it.
     gives: Optional[str] = None
-    #: Trained adapters, which some pairs name.
+    #: Trained adapters (:class:`ChannelAdapters`), or None.
     adapters = None
 
     def __init__(self,
@@ -107,13 +123,15 @@ class Knowledge:
 
     def match_classes(self, teacher: FrozenTeacher,
                       classes: Optional[Sequence[str]]) -> None:
-        """Bring the teacher to the student's classes, where it knows more.
+        """Reduce a teacher that knows more classes to the student's.
 
-        Called before :meth:`check`; by itself it leaves the teacher as it is.
+        Called before :meth:`check`. The base class changes nothing.
 
         Args:
-            teacher (FrozenTeacher): With its ``classes``, where known.
-            classes (Sequence[str], optional): The student's, where known.
+            teacher (FrozenTeacher): The teacher, with its ``classes`` if they
+                are known.
+            classes (Sequence[str], optional): The student's classes, if they
+                are known.
         """
 
     def check(self, student: nn.Module, teacher: nn.Module) -> None:
@@ -122,14 +140,14 @@ class Knowledge:
         It changes nothing, here or in the models.
 
         Raises:
-            ValueError: With what differs and what to do.
+            ValueError: The message says what differs and what to do.
         """
         self.modules_of(student, teacher)
 
     def bind(self, student: nn.Module, teacher: nn.Module) -> None:
         """Keep what :meth:`pairs` needs of two models that fit.
 
-        Called once, after :meth:`check`; by itself it keeps nothing.
+        Called once, after :meth:`check`. The base class keeps nothing.
         """
 
     def _refuse_difference(self, what: str, student: Any, teacher: Any,
@@ -148,7 +166,13 @@ class Knowledge:
     def calls_needed(self, recorded: Recorded) -> Dict[str, int]:
         """How many calls of which module the teacher's forward must reach.
 
-        It should follow from how often each module was called alone.
+        It should depend on nothing but how often each module was called.
+
+        Args:
+            recorded (Mapping[str, list[Call]]): The student's calls.
+
+        Returns:
+            dict[str, int]: Name of a teacher's module -> number of calls.
         """
         return {self.teacher_module: len(recorded[self.module])}
 
@@ -157,7 +181,12 @@ class Knowledge:
 
         Args:
             recorded (Mapping[str, list[Call]]): The student's calls.
-            outputs (TeacherOutputs): The teacher on the same batch.
+            outputs (TeacherOutputs): The teacher on the same batch;
+                ``outputs[name]`` has the calls of its module ``name``.
+
+        Returns:
+            list[Pair]: What the loss compares, one by one; the results are
+            summed.
         """
         raise NotImplementedError(
             f'{type(self).__name__} should define `pairs`')

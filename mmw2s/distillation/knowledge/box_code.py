@@ -1,14 +1,15 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""What the box deltas of a head stand for."""
+"""The meaning of a head's box deltas, to compare that of two heads."""
 from typing import Any
 
 from torch import nn
 
 __all__ = ['box_code', 'code_size']
 
-# They tell what becomes of a decoded box, not what its deltas stand for.
+# Fields that change decoded boxes, but not the meaning of deltas.
 _OF_DECODING = ('clip_border', 'add_ctr_clamp', 'ctr_clamp', 'use_box_type')
-# In strides or in pixels (FCOS); one delta for all classes (RoI heads).
+# Attributes of heads: deltas in strides or in pixels (FCOS), and one box for
+# all classes (RoI heads).
 _OF_THE_HEAD = ('norm_on_bbox', 'reg_class_agnostic')
 
 
@@ -16,12 +17,12 @@ def box_code(head: nn.Module) -> dict:
     """What two heads must share for their deltas to be comparable.
 
     Args:
-        head (nn.Module): With a ``bbox_coder``, or without one.
+        head (nn.Module): A head, with or without a ``bbox_coder``.
 
     Returns:
-        dict: Class and fields of the coder, numbers in a delta, and what the
-        head says of its deltas. Rotated boxes have fields of their own, such
-        as ``norm_factor``.
+        dict: Class and fields of the coder (those of rotated boxes included,
+        such as ``norm_factor``), the size of a delta, and attributes of the
+        head.
     """
     coder = getattr(head, 'bbox_coder', None)
     fields = vars(coder) if coder is not None else {}
@@ -36,7 +37,7 @@ def box_code(head: nn.Module) -> dict:
 
 
 def code_size(head: nn.Module) -> int:
-    """How many numbers a delta of the head is made of."""
+    """The number of values in a delta of the head."""
     return getattr(getattr(head, 'bbox_coder', None), 'encode_size', 4)
 
 
@@ -44,5 +45,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return tuple(_plain(v) for v in value)
     simple = value is None or isinstance(value, (bool, int, float, str))
-    # The address in an object's text would tell equal ones apart.
+    # The repr of an object has its address, which differs between equal ones.
     return value if simple else type(value).__name__

@@ -22,23 +22,33 @@ __all__ = ['Denoising', 'DenoisingFeatures']
 class Denoising(Knowledge):
     """What a diffusion model's denoiser predicts.
 
-    The teacher's denoiser is given the very noisy images, timesteps and
-    classes that the student's was called with. A pair is of shape
-    (B, C, H, W), and of one kind whatever each of the two predicts (see
+    The teacher's denoiser is given the same noisy images, timesteps and
+    classes as the student's. A pair has the shape (B, C, H, W). If the two
+    models predict different things, both are converted to one kind (see
     :mod:`mmw2s.models.diffusion.prediction_type`).
 
     Args:
-        kind (str): ``'epsilon'``, ``'sample'`` or ``'v_prediction'``: as what
-            the two are compared. ``'auto'``: as what both predict, or as
-            noise if they predict different things. Defaults to ``'auto'``.
+        kind (str): What the two are compared as: ``'epsilon'`` (noise),
+            ``'sample'`` (the image) or ``'v_prediction'``. ``'auto'`` is the
+            kind that both predict, or noise if they predict different
+            things. Defaults to ``'auto'``.
         min_snr_gamma (float, optional): Weight the timesteps by
             :func:`~mmw2s.models.diffusion.min_snr_weight`. Defaults to None:
-            all alike, but 5 where only one of the two predicts the image, as
-            its errors would count thousands of times at the first timesteps.
-            (With infinity all are alike there too.)
+            5 if only one of the two predicts the image, because its errors
+            would count thousands of times at the first timesteps; otherwise
+            equal weights. Infinity always gives equal weights.
         module (str): The student's denoiser. Defaults to ``'denoiser'``.
-        teacher_module (str, optional): The teacher's. Defaults to the same
-            name.
+        teacher_module (str, optional): The teacher's denoiser. Defaults to
+            the same name.
+
+    Raises:
+        ValueError: If a field is out of range; from :meth:`check`,
+            if the models differ in images, classes or noise schedule.
+
+    Examples:
+        >>> distill = [dict(
+        >>>     knowledge=dict(type='Denoising'),
+        >>>     loss=dict(type='MSEKDLoss', loss_weight=1.))]
     """
 
     name = 'denoising'
@@ -104,22 +114,32 @@ class Denoising(Knowledge):
 class DenoisingFeatures(FPNFeatures):
     """Feature maps inside the denoiser of a diffusion model.
 
-    As :class:`FPNFeatures`, but the teacher's denoiser is given what the
-    student's was called with, as in :class:`Denoising`, whose forward it
-    shares. (``FPNFeatures`` itself would pair maps of other noise.)
+    They are paired as in :class:`FPNFeatures`. But the teacher's denoiser is
+    given the inputs of the student's, as in :class:`Denoising`; both share
+    one forward of the teacher. (With ``FPNFeatures`` itself, the two models
+    would see different noise.)
 
     Args:
         module (str): A module of the student that gives maps.
             Defaults to ``'denoiser.mid_block'``; ``'denoiser.up_blocks.0'``
             is the first of a UNet's decoder.
-        teacher_module (str, optional): The teacher's. Defaults to the same
-            name.
+        teacher_module (str, optional): The teacher's module. Defaults to the
+            same name.
         levels (Sequence[int], optional): As in :class:`FPNFeatures`.
             Defaults to None.
-        seed (int): Of the random projections. Defaults to 0.
+        seed (int): Seed of the random projections. Defaults to 0.
         adapter (str): As in :class:`FPNFeatures`. Defaults to ``'fixed'``.
-        denoiser (str): The denoiser, in both models.
-            Defaults to ``'denoiser'``.
+        denoiser (str): Name of the denoiser, in both models. Defaults to
+            ``'denoiser'``.
+
+    Raises:
+        ValueError: As in :class:`FPNFeatures` and
+            :class:`Denoising`.
+
+    Examples:
+        >>> distill = [dict(
+        >>>     knowledge=dict(type='DenoisingFeatures'),
+        >>>     loss=dict(type='PKDLoss', loss_weight=1.))]
     """
 
     name = 'denoising_features'

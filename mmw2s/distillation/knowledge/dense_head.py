@@ -1,5 +1,4 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-import inspect
 from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
@@ -12,19 +11,18 @@ from mmw2s.utils.kinds import is_kind
 from ..teacher_outputs import TeacherOutputs
 from .base import Knowledge, Pair, Recorded
 from .box_code import box_code
+from .dense_head_facts import (activation_of, anchor_counts, anchors_of,
+                               why_unreadable)
 from .feature_modules import feature_knowledge
 
 __all__ = ['DenseHeadOutputs']
 
 # Its forward gives probabilities where the others give logits.
 _GIVES_PROBABILITIES = 'TOODHead'
-# They learn class scores at objects alone: elsewhere these mean nothing
-# without the objectness.
-_SCORES_AT_OBJECTS = ('YOLOXHead', 'AutoAssignHead')
-# There are more positives wherever there are objects; a batch without any
-# still has the sum over all of its anchors.
+# A batch with objects has more positives than one in so many anchors. In a
+# batch without objects, the loss is still summed over all anchors.
 _ANCHORS_A_POSITIVE = 10_000
-# What a teacher gives to anchors of which it is not sure.
+# In the sum of squares no anchor counts as more probable than this.
 _UNSURE = 0.05
 
 
@@ -32,31 +30,48 @@ _UNSURE = 0.05
 class DenseHeadOutputs(Knowledge):
     """Class scores or box deltas of a dense, anchor- or point-based head.
 
-    Read from the head's own forward, so the student's is never run twice.
-    Tensors are views of shape (B, H, W, A, C) a level, C being the classes or
-    the box code, A the anchors a location; nothing is copied.
+    They are read from the head's own forward, so the student's head is never
+    run twice. A pair is a level, a view of shape (B, H, W, A, C): A anchors
+    at each location, C classes or numbers of a box. Nothing is copied.
 
-    Every pair of scores is divided by the teacher's positives, summed over
-    levels and averaged over ranks like the detectors' own ``avg_factor``: the
-    sum of the best class probabilities of the anchors in which this is
-    at least ``positive_thr``. So that a teacher that is sure of nothing does
-    not count for all the others, it is at least the sum of the squares of all
-    these probabilities (each up to 0.05), one an image and one in 10,000
-    anchors. Box deltas are weighted by that probability, and count on
-    positive anchors only.
+    Each pair is divided by the number of the teacher's positives, as the
+    detectors' own losses are by their ``avg_factor``. Let p be the
+    probability that the teacher gives to an anchor's likeliest class, the
+    background aside. The number is the largest of these, each for all levels
+    together:
+
+    - the sum of p over the positive anchors, those with
+      p >= ``positive_thr``, averaged over ranks;
+    - the sum of min(p, 0.05)^2 over all anchors, averaged over ranks;
+    - the number of images;
+    - the number of anchors / 10,000.
+
+    The last three are for a batch in which the teacher is sure of nothing:
+    divided by almost 0, it would outweigh all other batches. Box deltas are
+    weighted by p, and count on positive anchors only.
 
     Args:
         output (str): ``'scores'`` or ``'boxes'``. Defaults to ``'scores'``.
         module (str): The student's dense head. Defaults to ``'bbox_head'``.
-        teacher_module (str, optional): The teacher's. Defaults to the same
-            name.
-        anchors (str or int): ``'all'``, or the number of anchors an image of
-            which the teacher is surest: memory then no longer grows with the
-            image (200,000 anchors x 80 classes an image at full COCO size).
-            Defaults to ``'all'``.
+        teacher_module (str, optional): The teacher's head. Defaults to the
+            same name.
+        anchors (str or int): ``'all'``, or a number: only so many anchors of
+            each image are compared, those with the highest p. Then memory
+            does not grow with the image (an image of COCO at full size has
+            200,000 anchors x 80 classes). Defaults to ``'all'``.
         positive_thr (float): Probability from which on an anchor counts as
             one of the teacher's positives. Defaults to 0.05, mmdet's usual
             ``score_thr``.
+
+    Raises:
+        ValueError: If a field is out of range; from :meth:`check`,
+            if the heads differ in classes, activation, strides, anchors or
+            box code.
+
+    Examples:
+        >>> distill = [dict(
+        >>>     knowledge=dict(type='DenseHeadOutputs'),
+        >>>     loss=dict(type='QualityFocalKDLoss', loss_weight=1.))]
     """
 
     by_class = True
@@ -91,7 +106,7 @@ class DenseHeadOutputs(Knowledge):
         for whose, head in zip(
             (f'student\'s {self.module}', f'teacher\'s {self.teacher_module}'),
                 heads):
-            why_not = _why_unreadable(head)
+            why_not = why_unreadable(head)
             if why_not is not None:
                 raise ValueError(
                     f'the {whose} is a {type(head).__name__}, {why_not}: '
@@ -111,7 +126,7 @@ class DenseHeadOutputs(Knowledge):
               for head in heads),
             'locations are paired level by level. Use a teacher with the '
             'student\'s levels')
-        self._refuse_other_anchors(*map(_anchors, heads))
+        self._refuse_other_anchors(*map(anchors_of, heads))
         if self.output == 'boxes':
             for head in heads:
                 if hasattr(head, 'reg_max'):
@@ -128,8 +143,8 @@ class DenseHeadOutputs(Knowledge):
     def _refuse_other_anchors(self, student: list, teacher: list) -> None:
         why = ('outputs are paired anchor by anchor. Give both heads the same '
                'anchor generator')
-        self._refuse_difference('anchors a location', _counts(student),
-                                _counts(teacher), why)
+        self._refuse_difference('anchors a location', anchor_counts(student),
+                                anchor_counts(teacher), why)
         for level, anchors in enumerate(zip(student, teacher)):
             for i, pair in enumerate(zip(*anchors)):
                 self._refuse_difference(f'as anchor {i} of level {level}',
@@ -154,7 +169,7 @@ class DenseHeadOutputs(Knowledge):
         for i, calls in enumerate(
                 zip(recorded[self.module], outputs[self.teacher_module])):
             student, teacher = (call.output for call in calls)
-            # Scores and boxes of one head share this.
+            # An entry for the scores and one for the boxes share this.
             scores, confidence, avg_factor = outputs.memo(
                 (self.teacher_module, i, self.positive_thr), self._confidence,
                 teacher[0])
@@ -174,7 +189,7 @@ class DenseHeadOutputs(Knowledge):
     def _confidence(
         self, teacher: Sequence[Tensor]
     ) -> Tuple[List[Tensor], List[Tensor], Tensor]:
-        """What the teacher says of each anchor, and how sure it is.
+        """The teacher's scores of each anchor, and how confident they are.
 
         Args:
             teacher (Sequence[Tensor]): Its scores, (B, A * C, H, W) a level.
@@ -247,7 +262,7 @@ class DenseHeadOutputs(Knowledge):
 def _rows(levels: Sequence[Tensor], index: Tensor) -> Tensor:
     """The anchors of an index (B, k) through the levels, shape (B, k, C).
 
-    Taken level by level, so that the levels are not copied.
+    It indexes level by level, because to join the levels would copy them.
     """
     image = torch.arange(len(index), device=index.device)[:, None]
     rows = levels[0].new_zeros(())
@@ -261,48 +276,6 @@ def _rows(levels: Sequence[Tensor], index: Tensor) -> Tensor:
         rows = torch.where(inside[..., None], found, rows)
         index = index - size
     return rows
-
-
-def _why_unreadable(head: nn.Module) -> Optional[str]:
-    """What keeps a module's outputs from being read anchor by anchor."""
-    # YOLOv3 has anchors, but one map for scores and boxes.
-    if not (hasattr(head, 'prior_generator')
-            and hasattr(head, 'cls_out_channels')):
-        return 'not a dense head with a prior_generator and scores apart'
-    if is_kind(head, *_SCORES_AT_OBJECTS):
-        return 'whose class scores mean nothing where there is no object'
-    # GLIP's is given the words too, and has a score for each of them.
-    needed = [
-        name
-        for name, given in inspect.signature(head.forward).parameters.items()
-        if given.default is given.empty and given.kind in (
-            given.POSITIONAL_ONLY, given.POSITIONAL_OR_KEYWORD)
-    ]
-    if len(needed) > 1:
-        return ('whose scores do not follow from the maps alone (its forward '
-                f'is given {", ".join(needed)})')
-    return None
-
-
-def activation_of(head: nn.Module) -> str:
-    """``'sigmoid'`` or ``'softmax'``: what makes a head's scores of logits."""
-    sigmoid = head.use_sigmoid_cls if hasattr(head, 'use_sigmoid_cls') else \
-        getattr(getattr(head, 'loss_cls', None), 'use_sigmoid', True)
-    return 'sigmoid' if sigmoid else 'softmax'
-
-
-def _anchors(head: nn.Module) -> list:
-    """The anchors of each level, as (x1, y1, x2, y2) about a location."""
-    base = getattr(head.prior_generator, 'base_anchors', None)
-    if base is None:
-        return [['a point'] * n for n in head.prior_generator.num_base_priors]
-    return [[tuple(round(v, 3) for v in anchor) for anchor in level.tolist()]
-            for level in base]
-
-
-def _counts(anchors: list) -> Union[int, List[int]]:
-    counts = [len(level) for level in anchors]
-    return counts if len(set(counts)) > 1 else counts[0]
 
 
 def best_probability(levels: Sequence[Tensor], form: str) -> List[Tensor]:

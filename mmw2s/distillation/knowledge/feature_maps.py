@@ -19,32 +19,41 @@ __all__ = ['FPNFeatures']
 class FPNFeatures(Knowledge):
     """Feature maps of a named module, level by level.
 
-    Each level of each call is a pair of maps of shape (B, C, H, W). Levels of
-    one stride, which on the same images are maps of one size, are paired;
-    those that only one model has are left out.
+    Each level of each call gives a pair of maps of shape (B, C, H, W). Levels
+    of equal stride are paired: on the same images, their maps have equal
+    sizes. Levels that only one model has are left out.
 
-    Maps of different channels are compared, by default, in the space of the
-    narrower one: the other is multiplied by a fixed random matrix with
-    entries from N(0, 1 / C), C being its own channels, which keeps angles and
-    distances to a good approximation (`Random projections
-    <https://doi.org/10.1090/conm/026/737400>`_). It has no parameters and
-    follows from a seed, so all ranks and resumed runs have the same one. Or
-    the student's maps are brought to the teacher's channels by a trained
-    convolution, see :class:`~.adapter.ChannelAdapters`.
+    If the numbers of channels differ, the wider map is brought to the
+    channels of the narrower one: it is multiplied by a fixed random matrix
+    with entries from N(0, 1 / C), where C is its own number of channels. This
+    keeps angles and distances to a good approximation (`Random projections
+    <https://doi.org/10.1090/conm/026/737400>`_). The matrix has no parameters
+    and follows from a seed, so all ranks and resumed runs have the same one.
+    With ``adapter='trained'`` a trained convolution brings the student's map
+    to the teacher's channels instead, see
+    :class:`~.adapter.ChannelAdapters`.
 
     Args:
         module (str): The student's module that gives a map or a sequence of
             maps. Defaults to ``'neck'``.
-        teacher_module (str, optional): The teacher's. Defaults to the same
-            name.
-        levels (Sequence[int], optional): Indices of the levels to pair,
-            counted from the finest, in both models; where the sizes differ,
-            the teacher's map is brought to the student's. Defaults to None,
-            which takes all levels of a common stride.
-        seed (int): Of the random projections. Defaults to 0.
-        adapter (str): What makes up for different channels: ``'fixed'``
-            random projections, or ``'trained'`` ones. Defaults to
-            ``'fixed'``.
+        teacher_module (str, optional): The teacher's module. Defaults to the
+            same name.
+        levels (Sequence[int], optional): Indices of the levels to pair, in
+            both models, counted from the finest. If the sizes differ, the
+            teacher's map is resized to the student's. Defaults to None: all
+            levels of a common stride.
+        seed (int): Seed of the random projections. Defaults to 0.
+        adapter (str): ``'fixed'`` random projections for different numbers of
+            channels, or ``'trained'`` convolutions. Defaults to ``'fixed'``.
+
+    Raises:
+        ValueError: If a field is out of range; from :meth:`pairs`,
+            if a module gives no maps, or the two have no level in common.
+
+    Examples:
+        >>> distill = [dict(
+        >>>     knowledge=dict(type='FPNFeatures'),
+        >>>     loss=dict(type='PKDLoss', loss_weight=10.))]
     """
 
     name = 'fpn'
@@ -70,7 +79,7 @@ class FPNFeatures(Knowledge):
         self._told: set = set()
 
     def check(self, student: nn.Module, teacher: nn.Module) -> None:
-        """Refuse diffusion models, of which each draws its own noise."""
+        """Refuse diffusion models: each would draw noise of its own."""
         if hasattr(student, 'alphas_cumprod'):  # DenoisingDiffusion
             raise ValueError(
                 f'{type(self).__name__} would pair the student\'s maps with '
@@ -202,7 +211,7 @@ def _sizes(maps: Sequence[Tensor]) -> str:
 
 
 def _resize(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Average where it shrinks, interpolate where it grows."""
+    """Resize maps: average where they shrink, interpolate where they grow."""
     smaller = [min(a, b) for a, b in zip(maps.shape[2:], size)]
     maps = F.adaptive_avg_pool2d(maps, smaller)
     if list(maps.shape[2:]) == list(size):

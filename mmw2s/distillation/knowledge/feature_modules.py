@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Which module of a model gives maps, for defaults and for messages."""
+"""Finds the module of a model that gives maps, by its name."""
 from typing import Optional
 
 from torch import nn
@@ -12,15 +12,15 @@ __all__ = ['feature_knowledge', 'feature_module']
 def feature_module(model: nn.Module) -> Optional[str]:
     """Name of the module that gives a model's maps: its neck or backbone.
 
-    Of several, as the detectors of a semi-supervised one, the first of the
-    outermost. Maps after the neck are preferred, being what heads look at;
-    that of a classifier pools them away.
+    The neck comes first, because heads look at its maps. The neck of a
+    classifier is left out: it pools the maps. If there are several, as in a
+    semi-supervised detector, the first of the outermost ones is taken.
 
     Args:
-        model (nn.Module): Of any kind.
+        model (nn.Module): A model of any kind.
 
     Returns:
-        str, optional: Its dotted name; None if none is known by its name.
+        str, optional: The dotted name. None if no module has a known name.
     """
     known = ['neck', 'backbone', 'image_encoder']
     if is_kind(model, 'BaseClassifier'):
@@ -37,7 +37,7 @@ def feature_module(model: nn.Module) -> Optional[str]:
 
 
 def feature_knowledge(student: nn.Module, teacher: nn.Module) -> str:
-    """The knowledge to propose instead of another, with its modules."""
+    """A proposal for messages: the knowledge of features and its modules."""
     names = feature_module(student), feature_module(teacher)
     if None in names:
         return 'knowledge FPNFeatures, of modules that give maps'

@@ -18,7 +18,7 @@ __all__ = ['RoIHeadOutputs']
 
 
 class _Branch(NamedTuple):
-    """Where mmdet's RoI heads keep what an output is made of."""
+    """Names of the parts of mmdet's RoI heads that give an output."""
     name: str
     gives: str
     extractor: str  # is given the maps and the RoIs
@@ -38,35 +38,45 @@ _BRANCHES = dict(
 
 @KNOWLEDGE.register_module()
 class RoIHeadOutputs(Knowledge):
-    """What the RoI heads make of the proposals that the student has sampled.
+    """Outputs of the RoI heads on the proposals that the student has sampled.
 
     The RoIs are read from the inputs of the student's RoI extractor; its
-    sampling is untouched. The teacher's RoI head looks at the same RoIs in
-    the teacher's own maps, once for scores and boxes; the teacher proposes
-    nothing itself. With N sampled RoIs a batch, P positive ones among them,
-    and C classes:
+    sampling is untouched. The teacher's RoI head is given the same RoIs and
+    the teacher's own maps, once for scores and boxes; the teacher makes no
+    proposals. With N sampled RoIs in a batch, P positive ones among them, and
+    C classes:
 
     - ``'scores'``: logits (N, C + 1), divided by N. The background is the
       last class and counts like any other, as in the papers of KD, DKD and
-      DIST: it has its place in the softmax, and is the label of an RoI on
-      background.
-    - ``'boxes'``: deltas (N, C, 4), or (N, 1, 4) of a head that gives one box
-      for all classes. Each weighs as much as the teacher believes in that
-      class (in any but the background), so that background counts next to
-      nothing. Divided by the sum of the weights.
+      DIST. It is also the label of an RoI without an object.
+    - ``'boxes'``: deltas (N, C, 4), or (N, 1, 4) for a head that gives one box
+      for all classes. The weight of each is the teacher's probability of its
+      class (of any class, if there is one box for all), so RoIs without an
+      object count next to nothing. Divided by the sum of the weights.
     - ``'masks'``: logits (P, H, W, 1) of the class that each positive RoI is
       labeled with, divided by P x H x W.
 
     Divisors are averaged over ranks. Heads with stages (Cascade R-CNN) are
-    compared stage by stage, weighted as the student weighs them for its own
-    loss; a stage that only the student has, with the teacher's last.
+    compared stage by stage, with the weights that the stages have in the
+    student's own loss. A student's stage that the teacher does not have is
+    compared with the teacher's last one.
 
     Args:
         output (str): ``'scores'``, ``'boxes'`` or ``'masks'``.
             Defaults to ``'scores'``.
         module (str): The student's RoI head. Defaults to ``'roi_head'``.
-        teacher_module (str, optional): The teacher's. Defaults to the same
-            name.
+        teacher_module (str, optional): The teacher's RoI head. Defaults to
+            the same name.
+
+    Raises:
+        ValueError: If a field is out of range; from :meth:`check`,
+            if a head is of an unknown kind, or the two differ in classes or
+            box code.
+
+    Examples:
+        >>> distill = [dict(
+        >>>     knowledge=dict(type='RoIHeadOutputs'),
+        >>>     loss=dict(type='KDLoss', temperature=1., loss_weight=1.))]
     """
 
     by_class = True
@@ -87,7 +97,7 @@ class RoIHeadOutputs(Knowledge):
 
     @property
     def gives_target(self) -> bool:  # type: ignore[override]
-        """Scores have the labels that the student has sampled them with."""
+        """Scores have labels: those that the student's sampling gave them."""
         return self.output == 'scores'
 
     @property
@@ -207,7 +217,7 @@ class RoIHeadOutputs(Knowledge):
         for i, (extractor, head, loss) in enumerate(self._stages):
             if not recorded[head]:
                 break  # no proposal was left for this stage
-            # The last: samplers such as OHEM's use the head before.
+            # The last call: samplers such as OHEM's call the head before.
             given = recorded[head][-1].output
             scores = given if isinstance(given, Tensor) else given[0]
             count = len(scores)
@@ -235,7 +245,8 @@ class RoIHeadOutputs(Knowledge):
         ]
 
     def _over_ranks(self, divisors: Sequence[Tensor]) -> Tensor:
-        # All at once, and as many on each rank: one may lack a stage.
+        # One message with the same number of values on all ranks, because a
+        # rank may lack a stage.
         averaged = divisors[0].new_zeros(len(self._stages))
         averaged[:len(divisors)] = torch.stack(list(divisors))
         all_reduce(averaged, 'mean')
@@ -243,7 +254,7 @@ class RoIHeadOutputs(Knowledge):
 
     def _on_rois(self, maps: Sequence[Tensor], rois: Tensor, stage: int,
                  outputs: TeacherOutputs) -> Dict[str, Tensor]:
-        """What the teacher's RoI head makes of the student's RoIs."""
+        """Outputs of the teacher's RoI head on the student's RoIs."""
         teacher_maps = outputs[self._teacher_maps][0].output
         if len(teacher_maps[0]) != len(maps[0]):
             raise ValueError(

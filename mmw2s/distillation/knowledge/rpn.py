@@ -13,22 +13,30 @@ __all__ = ['RPNOutputs', 'needs_proposals']
 class RPNOutputs(DenseHeadOutputs):
     """Objectness or box deltas of a region proposal network.
 
-    A dense head with the one class "object", which models of any classes
-    have in common. By default its outputs are compared on the anchors that
-    the teacher would propose: an untrained RPN calls each of 200,000 anchors
-    an object with a probability of a half, and all of them together would
-    drown the task in the first steps.
+    The network is a dense head with one class, "object". So student and
+    teacher may know different classes. By default only the anchors that the
+    teacher would propose are compared: an untrained RPN gives each of 200,000
+    anchors a probability of one half, and all of them together would drown
+    the task's loss in the first steps.
 
     Args:
         output (str): ``'scores'`` or ``'boxes'``. Defaults to ``'scores'``.
         module (str): The student's RPN. Defaults to ``'rpn_head'``.
-        teacher_module (str, optional): The teacher's. Defaults to the same
-            name.
-        anchors (str or int): ``'all'``, or the number of anchors an image of
-            which the teacher is surest. Defaults to 2000, as many as mmdet's
-            RPNs take into their NMS.
+        teacher_module (str, optional): The teacher's RPN. Defaults to the
+            same name.
+        anchors (str or int): ``'all'``, or the number of anchors to compare
+            in each image, those of which the teacher is surest. Defaults to
+            2000, as many as mmdet's RPNs take into their NMS.
         positive_thr (float): As in :class:`DenseHeadOutputs`.
             Defaults to 0.05.
+
+    Raises:
+        ValueError: As in :class:`DenseHeadOutputs`.
+
+    Examples:
+        >>> distill = [dict(
+        >>>     knowledge=dict(type='RPNOutputs'),
+        >>>     loss=dict(type='QualityFocalKDLoss', loss_weight=1.))]
     """
 
     by_class = False

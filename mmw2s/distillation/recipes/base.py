@@ -25,12 +25,12 @@ class Recipe:
     do not override is the same for all models.
 
     Attributes:
-        knowledge (tuple[type]): What only models of this kind distill. A
-            model of which it is distilled is taken for one of this kind.
-        warmup, hold, decay (float): Shares of the run in which the strength
-            rises to 1, stays there, and falls to 0.
+        knowledge (tuple[type]): Knowledge that only this kind of model has.
+            If a config distills it, the model is taken for one of this kind.
+        warmup, hold, decay (float): Shares of the run (0 to 1) in which the
+            strength rises to 1, stays there, and falls to 0.
 
-    Example:
+    Examples:
         >>> @RECIPES.register_module()
         ... class SegmentorRecipe(Recipe):
         ...
@@ -44,12 +44,12 @@ class Recipe:
     """
 
     knowledge: Tuple[Type[Knowledge], ...] = ()
-    # Full up to 15 % of the run and 0 at 30 %, for a teacher holds a student
-    # back that comes close to it. See docs/results.md.
+    # Full up to 15 % of the run and 0 at 30 %, because a teacher holds back a
+    # student that is almost as good. See docs/results.md.
     warmup, hold, decay = 0.02, 0.13, 0.15
 
     def matches(self, student: nn.Module) -> bool:
-        """Whether it is for this model, of which wrappers are taken off."""
+        """Whether the recipe is for this model, given without wrappers."""
         raise NotImplementedError
 
     def distill(self,
@@ -79,14 +79,15 @@ class Recipe:
 
 def find_recipe(
     student: nn.Module, terms: Sequence[Any] = ()) -> Optional[Recipe]:
-    """The recipe for a model, None where there is none.
+    """The recipe for a model, or None if there is none.
 
-    Those that were registered last, such as a user's own, are asked first.
+    The recipe that was registered last is asked first, so that a user's own
+    comes before those of the package.
 
     Args:
         student (nn.Module): The inner model.
-        terms (Sequence[Term]): What is distilled, where that is known.
-            Defaults to none.
+        terms (Sequence[Term]): What is distilled, if that is known. A recipe
+            with this ``knowledge`` comes before all others. Defaults to none.
     """
     recipes = [kind() for kind in reversed(RECIPES.module_dict.values())]
     for recipe in recipes:
@@ -102,12 +103,15 @@ def default_distill(student: nn.Module,
 
     Args:
         student (nn.Module): The inner model.
-        teacher (nn.Module): The teacher's. Of a detector, what it cannot be
-            compared with is left out and said in the log, such as the scores
-            of another kind of head or of other classes.
+        teacher (nn.Module): The teacher's inner model. For detectors, what
+            cannot be compared is left out, such as the scores of another
+            kind of head or of other classes. The log says so.
         other_classes (str, optional): How the names of their classes
-            differ, see :func:`~mmw2s.distillation.class_matching.
-            class_difference`. Defaults to None, where they do not.
+            differ, from ``class_matching.class_difference``. Defaults to
+            None: they do not.
+
+    Returns:
+        list[dict]: The entries.
 
     Raises:
         ValueError: If nothing is known about that kind of model, or nothing
@@ -124,14 +128,14 @@ def default_schedule(student: nn.Module, terms: Sequence[Any] = ()) -> dict:
 
     Args:
         student (nn.Module): The inner model.
-        terms (Sequence[Term]): What is distilled. A model whose
-            ``ClassLogits`` are, is a classifier. Defaults to none.
+        terms (Sequence[Term]): What is distilled. If it is ``ClassLogits``,
+            the model is taken for a classifier. Defaults to none.
     """
     return (find_recipe(student, terms) or Recipe()).schedule()
 
 
 def default_temperature() -> dict:
-    """From 6 to 1 over the first half of the run."""
+    """The ``temperature`` of an entry: 6 to 1 over half of the run."""
     return dict(type='Linear', start=6., end=1., length=0.5, unit='run')
 
 
@@ -139,27 +143,29 @@ def default_stop(has_validation: bool,
                  max_iters: int,
                  comparable: bool = True,
                  student: Optional[nn.Module] = None) -> dict:
-    """Surpass the teacher in validation, or in training without one.
+    """The ``stop`` field: surpass the teacher in validation.
+
+    In a run without validation, surpass it in training.
 
     Args:
         has_validation (bool): Whether the run validates.
-        max_iters (int): Its length.
+        max_iters (int): Number of iterations of the run.
         comparable (bool): Whether the teacher can be scored on the run's
-            data, see :func:`why_incomparable`. If it cannot, the middle
-            of the run is the end, which is where the others give up too.
+            data, see :func:`why_incomparable`. If not, the distillation ends
+            in the middle of the run, where the other rules end at the latest.
             Defaults to True.
-        student (nn.Module, optional): The inner model, whose recipe may
-            answer otherwise. Defaults to None.
+        student (nn.Module, optional): The inner model. Its recipe may have
+            another rule. Defaults to None.
     """
     recipe = None if student is None else find_recipe(student)
     return (recipe or Recipe()).stop(has_validation, max_iters, comparable)
 
 
 def nothing_known(student: nn.Module) -> str:
-    """Why there is no default, with a module of the student to begin from."""
+    """The message that there is no default, with a field to begin from."""
     head = getattr(student, 'bbox_head', None) or getattr(
         student, 'head', None)
-    # Without a module of a known name, what there is to choose from.
+    # If no module has a known name, the message lists those to choose from.
     module = feature_module(student) or '<one of ' + ', '.join(
         name for name, _ in student.named_children()) + '>'
     return (
@@ -173,6 +179,12 @@ def nothing_known(student: nn.Module) -> str:
 
 
 def modules(student: str, teacher: str, usual: str) -> dict:
-    """The fields of a knowledge that name modules, where they have to."""
+    """The fields of a knowledge that name its modules, without defaults.
+
+    Args:
+        student (str): Name of the student's module.
+        teacher (str): Name of the teacher's module.
+        usual (str): Default of the field ``module``.
+    """
     named = {} if student == usual else dict(module=student)
     return named if teacher == student else dict(named, teacher_module=teacher)

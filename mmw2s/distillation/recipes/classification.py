@@ -44,12 +44,12 @@ class ClassificationRecipe(Recipe):
 
 
 def _logits_module(model: nn.Module) -> Optional[str]:
-    """What gives the logits of one of mmpretrain's classifiers."""
+    """Name of the module that gives the logits, or None if not known."""
     if is_kind(model, 'TimmClassifier'):
         return 'model'
     head = getattr(model, 'head', None)
-    # Other models have heads of this kind too, and predict without them.
+    # Models that are no classifiers may have such a head for training alone.
     if not is_kind(model, 'BaseClassifier') or not hasattr(head, 'pre_logits'):
         return None
-    # It has two branches, and gives the logits of each.
+    # A ConformerHead gives the logits of two branches; one is taken.
     return 'head.conv_cls_head' if is_kind(head, 'ConformerHead') else 'head'

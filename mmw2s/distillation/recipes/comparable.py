@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""What of a student and a teacher can be compared."""
+"""Finds out what of a student and a teacher can be compared."""
 import logging
 from typing import List, Optional, Sequence
 
@@ -17,7 +17,11 @@ __all__ = ['comparable_entries', 'same_number_of_classes', 'why_incomparable']
 def comparable_entries(entries: Sequence[dict], student: nn.Module,
                        teacher: nn.Module,
                        other_classes: Optional[str]) -> List[dict]:
-    """The entries that the teacher fits; the log says why others do not."""
+    """The entries that fit the teacher; the log says why others do not.
+
+    Raises:
+        ValueError: If none fits.
+    """
     fitting, reasons = [], []
     for entry in entries:
         knowledge = KNOWLEDGE.build(entry['knowledge'])
@@ -26,7 +30,7 @@ def comparable_entries(entries: Sequence[dict], student: nn.Module,
             knowledge.bind(student, teacher)
             if knowledge.by_class and other_classes:
                 raise ValueError(other_classes)
-        except Exception as error:  # heads that are not known lack a lot
+        except Exception as error:  # an unknown head may raise anything
             if is_of_the_machine(error):
                 raise
             bare = '' if is_told(error) else f'{type(error).__name__}: '
@@ -47,13 +51,13 @@ def comparable_entries(entries: Sequence[dict], student: nn.Module,
 def why_incomparable(student: nn.Module,
                      teacher: nn.Module,
                      same_names: bool = True) -> Optional[str]:
-    """What keeps the two from being scored on the same data, or None.
+    """Why the two cannot be scored on the same data, or None.
 
     Args:
         student (nn.Module): The inner model.
-        teacher (nn.Module): The teacher's.
+        teacher (nn.Module): The teacher's inner model.
         same_names (bool): Whether their classes have the same names, as far
-            as is known. Defaults to True.
+            as that is known. Defaults to True.
     """
     if not same_names or not same_number_of_classes(student, teacher):
         return 'knows other classes, or in another order'
@@ -64,7 +68,7 @@ def why_incomparable(student: nn.Module,
 
 
 def same_number_of_classes(student: nn.Module, teacher: nn.Module) -> bool:
-    """Whether two models, as far as they tell, know as many classes."""
+    """Whether two models have equally many classes, or one is not known."""
     counts = {num_classes(_head(model)) for model in (student, teacher)}
     return None in counts or len(counts) == 1
 
@@ -75,5 +79,5 @@ def _head(model: nn.Module) -> Optional[nn.Module]:
         getattr(model, name, None)
         for name in ('bbox_head', 'head', 'mask_head', 'panoptic_head'))
     head = next((head for head in heads if head is not None), None)
-    # The stages of a cascade.
+    # A cascade has a list of them, one for each stage.
     return head[-1] if isinstance(head, nn.ModuleList) else head

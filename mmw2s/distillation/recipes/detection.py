@@ -3,7 +3,7 @@ from typing import List, Optional
 
 from torch import nn
 
-from mmw2s.distillation.knowledge.dense_head import activation_of
+from mmw2s.distillation.knowledge.dense_head_facts import activation_of
 from mmw2s.registry import RECIPES
 from mmw2s.utils.kinds import is_kind
 from .base import Recipe, modules
@@ -15,11 +15,10 @@ __all__ = ['DetectionRecipe']
 
 @RECIPES.register_module()
 class DetectionRecipe(Recipe):
-    """For detectors: features of any, and what its heads give, where it is
-    known."""
+    """For detectors: features, and outputs of the heads that are known."""
 
     def matches(self, student: nn.Module) -> bool:
-        """Whether it finds objects in maps of its neck or backbone."""
+        """Whether it is a detector with a backbone."""
         if not hasattr(student, 'backbone'):
             return False
         heads = ('bbox_head', 'rpn_head', 'roi_head')
@@ -56,7 +55,8 @@ def _entries(student: nn.Module, teacher: nn.Module) -> List[dict]:
 
 
 def _is_rpn(model: nn.Module) -> bool:
-    # mmdet's detector of that name, not a part of a two-stage one.
+    # mmdet's detector `RPN` has its RPNHead as its bbox_head. Two-stage
+    # detectors have an rpn_head.
     return is_kind(getattr(model, 'bbox_head', None), 'RPNHead')
 
 

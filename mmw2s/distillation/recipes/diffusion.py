@@ -11,7 +11,7 @@ __all__ = ['DiffusionRecipe']
 
 @RECIPES.register_module()
 class DiffusionRecipe(Recipe):
-    """For ``DenoisingDiffusion`` and its like: what they predict."""
+    """For ``DenoisingDiffusion`` and similar models: what they predict."""
 
     def matches(self, student: nn.Module) -> bool:
         return hasattr(student, 'alphas_cumprod')

@@ -25,32 +25,39 @@ __all__ = ['TimeToTargetHook']
 class TimeToTargetHook(Hook):
     """Records when each metric reached its targets, in every unit of cost.
 
-    It needs no distillation: give it to the baseline too, and compare the
-    runs with ``mmw2s compare``. After each validation
-    ``time_to_target.json`` in the work_dir is rewritten, which
-    :class:`~mmw2s.records.history.History` describes: the validations with
-    what they had cost in epochs, iterations, samples, training time and wall
-    clock, which of them reached the targets, and the facts of the run.
+    It needs no distillation. Give it to the baseline too, and compare the
+    runs with ``mmw2s compare``. After each validation it rewrites
+    ``time_to_target.json`` in the work_dir. The file holds the validations,
+    their costs (epochs, iterations, samples, training time and wall clock, in
+    seconds), the targets that they reached, and facts about the run; see
+    :class:`~mmw2s.records.history.History`.
 
-    A resumed run goes on with the history and the clocks of the run it
-    resumes, in another work_dir too; seconds lost between the checkpoint and
-    the cut, or in skipping data that were trained on, do not count.
-    A fresh run renames an older file to ``time_to_target.<n>.json``.
+    A resumed run continues the history and the clocks, in another work_dir
+    too. Seconds between the checkpoint and the cut do not count; nor do those
+    for skipping data that were trained on. A fresh run renames an older file
+    to ``time_to_target.<n>.json``.
 
     Args:
-        targets (dict): Values to be reached, by metric, e.g.
-            ``{'coco/bbox_mAP': [0.2, 0.3]}``. Empty: only the history is kept.
-        rule (str, optional): 'greater' or 'less', the better side of all
-            metrics in ``targets``. None: inferred from each name.
-        stop_at_target (bool): End the run at the first validation at which
-            all targets have been reached, with a checkpoint.
+        targets (dict, optional): Metric -> a value to reach, or a list of
+            them. Defaults to None: only the history is kept.
+        rule (str, optional): 'greater' or 'less': which scores are better,
+            for all metrics in ``targets``. Defaults to None: inferred from
+            each name.
+        stop_at_target (bool): Whether to end the run, with a checkpoint, at
+            the first validation at which all targets have been reached.
+            Defaults to False.
 
     Raises:
         ValueError: If the rule of a metric cannot be inferred, or
             ``stop_at_target`` is set without a target.
+
+    Examples:
+        >>> default_hooks = dict(time_to_target=dict(
+        >>>     type='mmw2s.TimeToTargetHook',
+        >>>     targets={'coco/bbox_mAP': [0.2, 0.3]}))
     """
 
-    # First in every stage: the clocks include what other hooks do.
+    # First in every stage, so that the clocks include what other hooks do.
     priority = 'VERY_HIGH'
 
     def __init__(self,
@@ -74,7 +81,7 @@ class TimeToTargetHook(Hook):
         self._data_wait = DataWaitHook()
 
     def before_run(self, runner) -> None:
-        """Take the run's log, which sees to a validation that was missed."""
+        """Get the log of the run, which also runs a missed validation."""
         self._log = RunLog.of(runner)
         if self._data_wait not in runner.hooks:
             runner.register_hook(self._data_wait)
@@ -87,7 +94,7 @@ class TimeToTargetHook(Hook):
         """Save the clocks, as plain floats that load anywhere."""
         checkpoint['time_to_target'] = dict(
             train_seconds=self._train.seconds, wall_seconds=self._wall.seconds)
-        if 'optimizer' in checkpoint:  # not resumable without
+        if 'optimizer' in checkpoint:  # otherwise it cannot be resumed from
             self._saved_iter = checkpoint.get('meta', {}).get('iter')
 
     def before_train(self, runner) -> None:
@@ -125,10 +132,10 @@ class TimeToTargetHook(Hook):
         self._wall.start()
 
     def before_train_epoch(self, runner) -> None:
-        """Start the clock of the training proper."""
+        """Start the clock of the training time."""
         if runner.iter > 0 and (batches_trained(runner) or isinstance(
                 runner.train_loop, IterBasedTrainLoop)):
-            # Resumed, it first reads the data again that it has trained on.
+            # A resumed run first reads again the data that it has trained on.
             self._wall.stop()
         else:
             self._train.start()
@@ -137,7 +144,7 @@ class TimeToTargetHook(Hook):
                           runner,
                           batch_idx: int,
                           data_batch: Any = None) -> None:
-        """Note that the batch is there."""
+        """End the wait for data; start the clocks if data were skipped."""
         if self._train.running:
             self._data_wait.clock.stop()
         else:
@@ -148,7 +155,7 @@ class TimeToTargetHook(Hook):
         """Take the validation out of the training time."""
         self._was_training = self._train.running
         if self._was_training and torch.cuda.is_available():
-            torch.cuda.synchronize()  # once a validation: costs nothing
+            torch.cuda.synchronize()  # only once in a validation
         self._train.stop()
 
     def after_val_epoch(self,
@@ -198,7 +205,7 @@ class TimeToTargetHook(Hook):
         tell_next_command(runner)
 
     def _write(self, finished: bool = False) -> List[dict]:
-        """Rewrite the file; the targets are given back as they stand in it."""
+        """Rewrite the file, and return the targets as it holds them."""
         found = target_results(self.targets, self.history)
         self._log.history.write(found, finished)
         return found

@@ -18,7 +18,7 @@ from .time_to_target_hook import TimeToTargetHook
 
 __all__ = ['WeakTeacherDistillHook']
 
-# Under which a checkpoint holds what was learned and decided.
+# The key of a checkpoint that holds what was learned and decided.
 _KEY = 'w2s'
 
 
@@ -26,14 +26,15 @@ _KEY = 'w2s'
 class WeakTeacherDistillHook(Hook):
     """Lets a frozen weaker teacher speed up the first part of training.
 
-    The student learns from its task and from the teacher until a stop rule
-    says that it has got past it. Then the teacher and every trace of it are
-    removed, and the run goes on as if it had never been there. Method:
-    *Weak-to-Strong Knowledge Distillation Accelerates Visual Learning*
-    (arXiv:2604.15451).
+    The student learns from its task and from the teacher. A stop rule ends
+    this, by default once the student is better than the teacher. Then the
+    hook removes the teacher and every trace of it, and the run goes on as if
+    there had never been a teacher. Method: *Weak-to-Strong Knowledge
+    Distillation Accelerates Visual Learning* (arXiv:2604.15451).
 
-    Only ``teacher`` is needed. What else is left out is chosen by the kind of
-    model and written to the log in full, ready to be pasted into a config.
+    Only ``teacher`` is needed. The hook chooses the other fields by the kind
+    of model, and writes all of them to the log, ready to be pasted into a
+    config.
 
     Args:
         teacher (str or dict): A config (path, ``'mmdet::...'`` or dict with
@@ -42,31 +43,35 @@ class WeakTeacherDistillHook(Hook):
             ``checkpoint``, ``score``, ``precision``, ``cfg_options``,
             ``classes``, ``trust_checkpoint``.
         distill (list[dict], optional): What is transferred and how it is
-            compared, an entry a knowledge: ``knowledge`` and ``loss``
-            (configs), and optionally ``name``, ``temperature`` (config of a
-            schedule) and ``auto_ratio``. Defaults to None: by the kind of
-            model.
-        schedule (dict, optional): Strength over the run, a factor of all
-            distillation losses. Defaults to None: full after a short
-            warm-up, then fading by the middle of the run or earlier.
-        stop (dict, optional): Until when. Defaults to None:
-            ``SurpassTeacher``; ``SurpassOnTrain`` in a run without
-            validation; the middle of the run where the teacher knows other
-            classes.
-        task_weight (float): What the student's own losses are multiplied by
-            at full strength; at lower strength it is that much nearer to 1.
-            Defaults to 1.0.
+            compared. Each entry has a ``knowledge`` and a ``loss`` (configs).
+            It may have a ``name``, a ``temperature`` (config of a schedule)
+            and an ``auto_ratio``. Defaults to None: by the kind of model.
+        schedule (dict, optional): The strength over the run, a factor of all
+            distillation losses. Defaults to None: it rises in a short
+            warm-up, stays full for a while, and is 0 from the middle of the
+            run at the latest.
+        stop (dict, optional): The rule that ends the distillation. Defaults
+            to None: ``SurpassTeacher``; ``SurpassOnTrain`` in a run without
+            validation; the middle of the run if the teacher cannot be scored
+            on its data.
+        task_weight (float): Factor of the student's own losses at full
+            strength. It goes to 1 as the strength goes to 0. Defaults to 1.0.
         start (dict, optional): From where the student starts: weights of the
             teacher that it takes over, such as ``dict(type='Inherit')``.
             Defaults to None: as the run initializes it.
 
     Raises:
-        TypeError: For an unknown field, naming the nearest.
-        ValueError: Before training, for a teacher that does not fit.
+        TypeError: If a field is unknown. The message names the nearest one.
+        ValueError: If a field is out of range; or, before training, if the
+            teacher does not fit the student or the run.
+
+    Examples:
+        >>> default_hooks = dict(w2s=dict(
+        >>>     type='mmw2s.WeakTeacherDistillHook',
+        >>>     teacher='mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'))
     """
 
-    # Its rows belong to a checkpoint saved in the same iteration, and
-    # CheckpointHook comes last.
+    # Before CheckpointHook: a checkpoint holds the rows of its iteration.
     priority = 'NORMAL'
 
     def __init__(self,
@@ -99,7 +104,7 @@ class WeakTeacherDistillHook(Hook):
         return self.session and self.session.record
 
     def before_run(self, runner: Runner) -> None:
-        """Take the run's log, which sees to a validation that was missed."""
+        """Get the log of the run, which also runs a missed validation."""
         self._log = RunLog.of(runner, then=self._build)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -107,7 +112,7 @@ class WeakTeacherDistillHook(Hook):
         self._saved = checkpoint.get(_KEY, {})
 
     def before_train(self, runner: Runner) -> None:
-        """Begin, or take up what a resumed run had decided."""
+        """Begin a session, or continue that of the run that is resumed."""
         refuse_another(runner, self)
         refuse_run(runner, self.fields)
         self.session = Session(self.fields, self._log)
@@ -117,9 +122,9 @@ class WeakTeacherDistillHook(Hook):
     def _build(self, runner: Runner) -> None:
         """Build the teacher and attach, last of all in ``before_train``.
 
-        Not earlier: ``before_run`` fires in validation too, precedes
-        ``init_weights``, and an ``EMAHook`` would copy what hangs on the
-        model.
+        ``before_run`` would be too early: it is also called for a validation,
+        and comes before ``init_weights``. An ``EMAHook`` copies the model
+        there, and would copy the forward hooks with it.
         """
         self.session.build(runner)
 
@@ -174,14 +179,15 @@ class WeakTeacherDistillHook(Hook):
         """Leave the model as it was found."""
         self.session.close(runner)
         self.session.tell_verdict()
-        tell_next_command(runner, unless=TimeToTargetHook)  # that one does
+        # TimeToTargetHook tells the same.
+        tell_next_command(runner, unless=TimeToTargetHook)
 
 
 def _is_finite(runner: Runner, outputs: dict) -> bool:
     """Whether the losses and the gradient of a step are finite.
 
-    As far as MMEngine has brought them to the host: nothing waits for the
-    device.
+    It looks only at numbers that MMEngine has brought to the host already,
+    so nothing waits for the device.
     """
     scalars = runner.message_hub.log_scalars
     grad = getattr(runner.optim_wrapper, 'grad_name', 'grad_norm')

@@ -3,7 +3,7 @@ import copy
 
 import pytest
 import torch
-from builders import build, pairs_of, teacher_of, view_of
+from builders import build, outputs_of, pairs_of, teacher_of
 from mmdet.models import TOODHead
 from tiny_heads import ATSS, FCOS, GFL, RETINA, SOFTMAX, TOOD
 
@@ -45,11 +45,11 @@ def flat(levels, width):
 def test_pairs_are_views_of_the_heads_outputs_in_mmdets_order(
         pair_of, kind, output):
     student, teacher = pair_of(HEADS[kind])
-    pairs, captured, view = pairs_of(
+    pairs, recorded, outputs = pairs_of(
         DenseHeadOutputs(output), student, teacher, size=(64, 96))
     index = 0 if output == 'scores' else 1
     anchors = 3 if kind == 'retinanet' else 1
-    for who, calls in (('student', captured), ('teacher', view)):
+    for who, calls in (('student', recorded), ('teacher', outputs)):
         levels = calls['bbox_head'][0].output[index]
         found = [getattr(pair, who) for pair in pairs]
         width = levels[0].shape[1] // anchors
@@ -69,10 +69,10 @@ def test_pairs_are_views_of_the_heads_outputs_in_mmdets_order(
 
 def test_boxes_are_those_of_the_training_form(pair_of):
     student, teacher = pair_of(FCOS)
-    pairs, _, view = pairs_of(DenseHeadOutputs('boxes'), student, teacher)
+    pairs, _, outputs = pairs_of(DenseHeadOutputs('boxes'), student, teacher)
     with torch.no_grad():
         in_eval = teacher.model.bbox_head(
-            teacher.model.extract_feat(view.inputs))[1]
+            teacher.model.extract_feat(outputs.inputs))[1]
     assert len(pairs) == len(in_eval) == 3
     for stride, pair, decoded in zip((8, 16, 32), pairs, in_eval):
         assert torch.allclose(pair.teacher.flatten() * stride,
@@ -82,9 +82,9 @@ def test_boxes_are_those_of_the_training_form(pair_of):
 # -- normalization and weights -------------------------------------------
 
 
-def probabilities(view, threshold, best=None):
+def probabilities(outputs, threshold, best=None):
     """By hand: the best probability of each anchor, 0 below the threshold."""
-    scores = flat(view['bbox_head'][0].output[0], 2)
+    scores = flat(outputs['bbox_head'][0].output[0], 2)
     best = scores.sigmoid().amax(-1)
     return torch.where(best >= threshold, best, torch.zeros(()))
 
@@ -104,9 +104,9 @@ def confident(pair_of):
 
 @pytest.mark.parametrize('threshold', [0.05, 0.3, 0.])
 def test_scores_are_divided_by_the_teachers_positives(confident, threshold):
-    pairs, _, view = pairs_of(
+    pairs, _, outputs = pairs_of(
         DenseHeadOutputs(positive_thr=threshold), *confident)
-    expected = probabilities(view, threshold).sum()
+    expected = probabilities(outputs, threshold).sum()
     assert expected > 1.5
     for pair in pairs:
         assert pair.avg_factor.shape == () and pair.weight is None
@@ -140,10 +140,10 @@ def test_the_divisor_of_a_sure_teacher_is_that_of_its_positives():
 
 def test_boxes_weigh_as_much_as_the_teacher_is_sure_and_0_on_negatives(
         confident):
-    pairs, _, view = pairs_of(
+    pairs, _, outputs = pairs_of(
         DenseHeadOutputs('boxes', positive_thr=0.1), *confident)
     weights = torch.cat([pair.weight.flatten(1) for pair in pairs], 1)
-    expected = probabilities(view, 0.1)
+    expected = probabilities(outputs, 0.1)
     assert (expected == 0).any() and (expected > 0.1).any()
     assert torch.allclose(weights, expected)
     assert pairs[0].avg_factor.item() == pytest.approx(expected.sum().item())
@@ -151,11 +151,11 @@ def test_boxes_weigh_as_much_as_the_teacher_is_sure_and_0_on_negatives(
 
 def test_scores_and_boxes_share_what_is_made_of_the_teachers_scores(confident):
     scores = DenseHeadOutputs('scores')
-    pairs, captured, view = pairs_of(scores, *confident)
+    pairs, recorded, outputs = pairs_of(scores, *confident)
     boxes = DenseHeadOutputs('boxes')
     boxes.bind(confident[0], confident[1].model)
     boxes._confidence = None  # would be called
-    assert boxes.pairs(captured, view)[0].avg_factor is pairs[0].avg_factor
+    assert boxes.pairs(recorded, outputs)[0].avg_factor is pairs[0].avg_factor
 
 
 # -- the surest anchors --------------------------------------------------
@@ -166,24 +166,24 @@ def test_scores_and_boxes_share_what_is_made_of_the_teachers_scores(confident):
 def test_the_anchors_of_which_the_teacher_is_surest_are_taken(
         confident, output, k):
     threshold = 0.3
-    pairs, captured, view = pairs_of(
+    pairs, recorded, outputs = pairs_of(
         DenseHeadOutputs(output, anchors=k, positive_thr=threshold),
         *confident,
         size=(64, 96))
     pair, = pairs
     assert pair.name == f'bbox_head.{output}[top {k}]'
     # Below the threshold too the surest go first.
-    best = probabilities(view, 0.)
+    best = probabilities(outputs, 0.)
     _, index = best.topk(k, 1)
     level = 0 if output == 'scores' else 1
     width = 2 if output == 'scores' else 4
-    for found, calls in ((pair.student, captured), (pair.teacher, view)):
+    for found, calls in ((pair.student, recorded), (pair.teacher, outputs)):
         every = flat(calls['bbox_head'][0].output[level], width)
         expected = torch.stack([image[i] for image, i in zip(every, index)])
         assert torch.equal(found, expected)
     if output == 'boxes':
         assert torch.equal(pair.weight,
-                           probabilities(view, threshold).gather(1, index))
+                           probabilities(outputs, threshold).gather(1, index))
     else:
         assert pair.weight is None
 
@@ -194,22 +194,23 @@ def test_more_anchors_than_there_are_means_all(confident):
 
 
 def test_gradients_reach_the_surest_anchors_and_no_other(confident):
-    pairs, captured, view = pairs_of(DenseHeadOutputs(anchors=5), *confident)
-    levels = captured['bbox_head'][0].output[0]
+    pairs, recorded, outputs = pairs_of(
+        DenseHeadOutputs(anchors=5), *confident)
+    levels = recorded['bbox_head'][0].output[0]
     grads = torch.autograd.grad(pairs[0].student.sum(), levels)
     found = flat(grads, 2)
-    _, index = probabilities(view, 0.).topk(5, 1)
+    _, index = probabilities(outputs, 0.).topk(5, 1)
     expected = torch.zeros_like(found).scatter_(
         1, index[..., None].expand(-1, -1, 2), 1.)
     assert torch.equal(found, expected)
 
 
 def test_the_surest_anchors_are_taken_without_copying_the_levels(confident):
-    _, captured, view = pairs_of(DenseHeadOutputs(), *confident)
+    _, recorded, outputs = pairs_of(DenseHeadOutputs(), *confident)
     knowledge = DenseHeadOutputs(anchors=4)
     knowledge.check(confident[0], confident[1].model)
     knowledge.bind(confident[0], confident[1].model)
-    largest = captured['bbox_head'][0].output[0][0].numel()
+    largest = recorded['bbox_head'][0].output[0][0].numel()
     made = []
 
     class Watch(torch.utils._python_dispatch.TorchDispatchMode):
@@ -224,7 +225,7 @@ def test_the_surest_anchors_are_taken_without_copying_the_levels(confident):
             return out
 
     with Watch():
-        knowledge.pairs(captured, view)
+        knowledge.pairs(recorded, outputs)
     assert made and max(made) < largest
 
 
@@ -233,13 +234,13 @@ def test_the_surest_anchors_are_taken_without_copying_the_levels(confident):
 
 def test_probabilities_of_tood_are_turned_into_logits(pair_of):
     student, teacher = pair_of(TOOD)
-    pairs, captured, view = pairs_of(DenseHeadOutputs(), student, teacher)
-    for who, calls in (('student', captured), ('teacher', view)):
+    pairs, recorded, outputs = pairs_of(DenseHeadOutputs(), student, teacher)
+    for who, calls in (('student', recorded), ('teacher', outputs)):
         for pair, level in zip(pairs, calls['bbox_head'][0].output[0]):
             given = level.permute(0, 2, 3, 1)[:, :, :, None]
             assert torch.allclose(
                 getattr(pair, who).sigmoid(), given, atol=1e-5)
-    best = flat(view['bbox_head'][0].output[0], 2).amax(-1)
+    best = flat(outputs['bbox_head'][0].output[0], 2).amax(-1)
     expected = best[best >= 0.05].sum().clamp(min=2)
     assert torch.allclose(pairs[0].avg_factor, expected)
 
@@ -268,10 +269,10 @@ def test_logits_of_tood_stay_finite_at_0_and_1():
 
 def test_the_background_of_a_softmax_head_is_no_class(pair_of):
     student, teacher = pair_of(SOFTMAX)
-    pairs, _, view = pairs_of(
+    pairs, _, outputs = pairs_of(
         DenseHeadOutputs(positive_thr=0.), student, teacher)
     assert pairs[0].student.shape[-1] == 3
-    scores = flat(view['bbox_head'][0].output[0], 3)
+    scores = flat(outputs['bbox_head'][0].output[0], 3)
     best = scores.softmax(-1)[..., :2].amax(-1)
     assert torch.allclose(pairs[0].avg_factor, best.sum())
     found, = best_probability([pairs[0].teacher], 'softmax')
@@ -301,8 +302,8 @@ def test_levels_with_different_numbers_of_anchors_are_read():
     knowledge = DenseHeadOutputs()
     knowledge.check(model, model)
     knowledge.bind(model, model)
-    outputs = model.bbox_head([torch.rand(2, 8, s, s) for s in (8, 4, 2)])
-    levels = knowledge._per_anchor(outputs[0])
+    maps = model.bbox_head([torch.rand(2, 8, s, s) for s in (8, 4, 2)])
+    levels = knowledge._per_anchor(maps[0])
     assert [tuple(level.shape[1:]) for level in levels] == [(8, 8, 4, 3),
                                                             (4, 4, 6, 3),
                                                             (2, 2, 4, 3)]
@@ -318,7 +319,7 @@ def test_the_teachers_head_is_run_once_for_scores_and_boxes(pair_of):
     runs = []
     handle = teacher.model.bbox_head.register_forward_hook(
         lambda *_: runs.append(1))
-    view = view_of(teacher, ['bbox_head'], form=['bbox_head'])
-    view['bbox_head'], view['bbox_head']
+    outputs = outputs_of(teacher, ['bbox_head'], form=['bbox_head'])
+    outputs['bbox_head'], outputs['bbox_head']
     handle.remove()
     assert runs == [1]

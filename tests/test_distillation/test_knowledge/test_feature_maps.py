@@ -31,11 +31,11 @@ def other_teacher(tmp_path, outs=3, **fields):
 
 
 def test_every_level_is_a_pair_of_the_two_models_own_maps(student, teacher):
-    pairs, captured, view = pairs_of(FPNFeatures(), student, teacher)
+    pairs, recorded, outputs = pairs_of(FPNFeatures(), student, teacher)
     assert [pair.name for pair in pairs] == ['neck[0]', 'neck[1]', 'neck[2]']
     for i, pair in enumerate(pairs):
-        assert pair.student is captured['neck'][0].output[i]
-        assert pair.teacher is view['neck'][0].output[i]
+        assert pair.student is recorded['neck'][0].output[i]
+        assert pair.teacher is outputs['neck'][0].output[i]
         assert pair.student.requires_grad and not pair.teacher.requires_grad
         assert pair.weight is None and pair.avg_factor is None
 
@@ -64,16 +64,16 @@ def test_a_module_that_gives_one_map_is_a_single_level(student, teacher):
 
 def test_differently_named_modules_are_paired(student, teacher):
     knowledge = FPNFeatures('neck.fpn_convs.0', 'neck.lateral_convs.0')
-    pairs, captured, view = pairs_of(knowledge, student, teacher)
-    assert pairs[0].student is captured['neck.fpn_convs.0'][0].output
-    assert pairs[0].teacher is view['neck.lateral_convs.0'][0].output
+    pairs, recorded, outputs = pairs_of(knowledge, student, teacher)
+    assert pairs[0].student is recorded['neck.fpn_convs.0'][0].output
+    assert pairs[0].teacher is outputs['neck.lateral_convs.0'][0].output
 
 
 def test_a_module_called_several_times_gives_pairs_call_by_call(
         student, teacher):
     knowledge = FPNFeatures('bbox_head.cls_convs.0')
-    pairs, captured, _ = pairs_of(knowledge, student, teacher)
-    assert len(captured['bbox_head.cls_convs.0']) == 3
+    pairs, recorded, _ = pairs_of(knowledge, student, teacher)
+    assert len(recorded['bbox_head.cls_convs.0']) == 3
     assert [pair.student.shape[-1] for pair in pairs] == [8, 4, 2]
 
 
@@ -210,10 +210,10 @@ def test_another_adapter_is_refused():
 def test_what_is_left_out_or_projected_is_logged_once(capsys):
     MMLogger.get_instance('told')
     knowledge = FPNFeatures()
-    captured = dict(neck=[Call((), maps((8, 8), (4, 4)))])
-    view = dict(neck=[Call((), maps((8, 8), channels=9))])
+    recorded = dict(neck=[Call((), maps((8, 8), (4, 4)))])
+    outputs = dict(neck=[Call((), maps((8, 8), channels=9))])
     for _ in range(2):
-        knowledge.pairs(captured, view)
+        knowledge.pairs(recorded, outputs)
     text = capsys.readouterr().out
     assert text.count("maps have 4 channels, the teacher's 9") == 1
     assert text.count('pairs 1 level of a common stride') == 1

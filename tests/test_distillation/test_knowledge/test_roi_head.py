@@ -85,14 +85,14 @@ def test_the_teacher_scores_the_proposals_that_the_student_has_sampled(
     monkeypatch.setattr(
         student.roi_head, 'bbox_loss',
         lambda x, results: sampled.extend(results) or bbox_loss(x, results))
-    (pair, ), captured, view = run(models, kind, output)
+    (pair, ), recorded, outputs = run(models, kind, output)
     rois = bbox2roi([result.priors for result in sampled])
     assert len(rois) > 20
-    scores, deltas = by_hand(teacher.model, view.inputs, rois)
+    scores, deltas = by_hand(teacher.model, outputs.inputs, rois)
     expected = scores if output == 'scores' else deltas.reshape(-1, 2, 4)
     assert torch.allclose(pair.teacher, expected, atol=1e-5)
     assert pair.teacher.std() > 0.1
-    logits = captured['roi_head.bbox_head'][-1].output
+    logits = recorded['roi_head.bbox_head'][-1].output
     assert torch.equal(
         pair.student.flatten(1), logits[0 if output == 'scores' else 1])
     assert pair.name == f'roi_head.bbox_head.{output}'
@@ -140,11 +140,11 @@ def test_the_teacher_proposes_nothing_and_looks_once_for_scores_and_boxes(
         teacher.model.get_submodule(part).register_forward_hook(
             lambda *_, part=part: runs.append(part)) for part in parts
     ]
-    _, captured, view = run(models, 'faster')
+    _, recorded, outputs = run(models, 'faster')
     boxes = RoIHeadOutputs('boxes')
     boxes.check(student, teacher.model)
     boxes.bind(student, teacher.model)
-    boxes.pairs(captured, view)
+    boxes.pairs(recorded, outputs)
     for handle in handles:
         handle.remove()
     assert runs == ['backbone', 'roi_head.bbox_head']
@@ -162,7 +162,7 @@ def test_no_graph_is_kept_of_the_teacher_and_it_stays_in_eval(models):
 def test_gradients_reach_the_students_head_and_maps_and_not_the_teacher(
         models, kind, output, loss):
     student, teacher = models(kind)
-    pairs, captured, _ = run(models, kind, output)
+    pairs, recorded, _ = run(models, kind, output)
     student.zero_grad()
     sum(loss(p.student, p.teacher, p.weight, p.avg_factor)
         for p in pairs).backward()
@@ -177,11 +177,11 @@ def test_gradients_reach_the_students_head_and_maps_and_not_the_teacher(
 
 def test_a_head_without_a_neck_and_with_a_shared_part_is_read(models):
     student, teacher = models('c4')
-    (pair, ), captured, view = run(models, 'c4')
-    rois = captured['roi_head.bbox_roi_extractor'][0].inputs[1]
+    (pair, ), recorded, outputs = run(models, 'c4')
+    rois = recorded['roi_head.bbox_roi_extractor'][0].inputs[1]
     model = teacher.model
     with torch.no_grad():
-        maps = model.extract_feat(view.inputs)
+        maps = model.extract_feat(outputs.inputs)
         x = roi_align(maps[0], rois, 3, 1 / 16, 2)
         expected = model.roi_head.bbox_head(model.roi_head.shared_head(x))[0]
     assert torch.allclose(pair.teacher, expected, atol=1e-5)
@@ -246,14 +246,14 @@ def test_a_teacher_that_sees_background_only_says_next_to_nothing_of_boxes(
 def test_stages_are_compared_one_by_one_and_weighted_as_the_students(
         models, output):
     _, teacher = models('cascade')
-    pairs, captured, view = run(models, 'cascade', output)
+    pairs, recorded, outputs = run(models, 'cascade', output)
     assert [p.name for p in pairs
             ] == [f'roi_head.bbox_head.{i}.{output}' for i in range(3)]
     roi_head = teacher.model.roi_head
     with torch.no_grad():
-        maps = teacher.model.extract_feat(view.inputs)
+        maps = teacher.model.extract_feat(outputs.inputs)
     for i, (pair, weight) in enumerate(zip(pairs, (1., .5, .25))):
-        rois = captured[f'roi_head.bbox_roi_extractor.{i}'][0].inputs[1]
+        rois = recorded[f'roi_head.bbox_roi_extractor.{i}'][0].inputs[1]
         with torch.no_grad():
             features = roi_head.bbox_roi_extractor[i](maps[:2], rois)
             expected = roi_head.bbox_head[i](features)
@@ -267,39 +267,39 @@ def test_stages_are_compared_one_by_one_and_weighted_as_the_students(
 def test_stages_that_only_the_student_has_are_scored_by_the_teachers_last(
         models):
     student, teacher = models('cascade')[0], models('faster')[1]
-    pairs, captured, view = pairs_in_training(RoIHeadOutputs(), student,
-                                              teacher)
+    pairs, recorded, outputs = pairs_in_training(RoIHeadOutputs(), student,
+                                                 teacher)
     assert len(pairs) == 3
     for i, pair in enumerate(pairs):
-        rois = captured[f'roi_head.bbox_roi_extractor.{i}'][0].inputs[1]
-        expected = by_hand(teacher.model, view.inputs, rois)[0]
+        rois = recorded[f'roi_head.bbox_roi_extractor.{i}'][0].inputs[1]
+        expected = by_hand(teacher.model, outputs.inputs, rois)[0]
         assert torch.allclose(pair.teacher, expected, atol=1e-5)
 
 
 def test_a_student_of_one_stage_is_compared_with_the_teachers_first(models):
     student, teacher = models('faster')[0], models('cascade')[1]
-    (pair, ), captured, view = pairs_in_training(RoIHeadOutputs(), student,
-                                                 teacher)
-    rois = captured['roi_head.bbox_roi_extractor'][0].inputs[1]
+    (pair, ), recorded, outputs = pairs_in_training(RoIHeadOutputs(), student,
+                                                    teacher)
+    rois = recorded['roi_head.bbox_roi_extractor'][0].inputs[1]
     with torch.no_grad():
         expected = teacher.model.roi_head._bbox_forward(
-            0, teacher.model.extract_feat(view.inputs), rois)
+            0, teacher.model.extract_feat(outputs.inputs), rois)
     assert torch.allclose(pair.teacher, expected['cls_score'])
 
 
 def test_later_stages_that_had_no_proposals_have_no_pair(models, monkeypatch):
     student, teacher = models('cascade')
-    _, captured, view = run(models, 'cascade')
+    _, recorded, outputs = run(models, 'cascade')
     knowledge = RoIHeadOutputs()
     knowledge.check(student, teacher.model)
     knowledge.bind(student, teacher.model)
-    for name in captured:
+    for name in recorded:
         if '.2' in name:
-            captured[name] = []
+            recorded[name] = []
     exchanged = []
     monkeypatch.setattr(roi_head, 'all_reduce',
                         lambda value, op: exchanged.append(value.tolist()))
-    assert len(knowledge.pairs(captured, view)) == 2
+    assert len(knowledge.pairs(recorded, outputs)) == 2
     # Other ranks, which may have all stages, wait for as many numbers.
     assert exchanged == [[32., 32., 0.]]
 
@@ -309,17 +309,17 @@ def test_later_stages_that_had_no_proposals_have_no_pair(models, monkeypatch):
 
 def test_masks_are_those_of_the_positive_rois_own_classes(models):
     _, teacher = models('mask')
-    (pair, ), captured, view = run(models, 'mask', 'masks')
-    rois = captured['roi_head.mask_roi_extractor'][0].inputs[1]
-    labels = captured['roi_head.mask_head.loss_mask'][0].inputs[2]
+    (pair, ), recorded, outputs = run(models, 'mask', 'masks')
+    rois = recorded['roi_head.mask_roi_extractor'][0].inputs[1]
+    labels = recorded['roi_head.mask_head.loss_mask'][0].inputs[2]
     assert len(rois) == len(labels) >= 6 and set(labels.tolist()) == {0, 1}
     with torch.no_grad():
-        maps = teacher.model.extract_feat(view.inputs)
+        maps = teacher.model.extract_feat(outputs.inputs)
         expected = teacher.model.roi_head._mask_forward(
             maps, rois=rois)['mask_preds']
     for i, label in enumerate(labels):
         assert torch.allclose(pair.teacher[i, ..., 0], expected[i, label])
-        logits = captured['roi_head.mask_head'][0].output[i, label]
+        logits = recorded['roi_head.mask_head'][0].output[i, label]
         assert torch.equal(pair.student[i, ..., 0], logits)
     assert pair.avg_factor.item() == len(rois) * 4 * 4
     loss = QualityFocalKDLoss()(
@@ -333,9 +333,9 @@ def test_masks_are_those_of_the_positive_rois_own_classes(models):
 def test_masks_that_tell_no_classes_are_read(tmp_path):
     cfg = mask_rcnn(class_agnostic=True)
     student, teacher = build(cfg), teacher_of(cfg, tmp_path / 't.pth')
-    (pair, ), captured, _ = pairs_in_training(
+    (pair, ), recorded, _ = pairs_in_training(
         RoIHeadOutputs('masks'), student, teacher)
-    logits = captured['roi_head.mask_head'][0].output
+    logits = recorded['roi_head.mask_head'][0].output
     assert torch.equal(pair.student[..., 0], logits[:, 0])
 
 

@@ -125,27 +125,27 @@ def test_a_student_that_multiplies_its_batch_is_refused(tmp_path):
     knowledge = RoIHeadOutputs()
     student = build(faster_rcnn())
     teacher = teacher_of(faster_rcnn(), tmp_path / 't.pth')
-    _, captured, view = pairs_in_training(knowledge, student, teacher)
-    call, = captured['roi_head.bbox_roi_extractor']
+    _, recorded, outputs = pairs_in_training(knowledge, student, teacher)
+    call, = recorded['roi_head.bbox_roi_extractor']
     maps, rois = call.inputs
-    captured['roi_head.bbox_roi_extractor'] = [
+    recorded['roi_head.bbox_roi_extractor'] = [
         Call((tuple(torch.cat([m] * 3) for m in maps), rois), call.output)
     ]
     with pytest.raises(
             ValueError, match='looks at 6 images, the teacher.* at 2'):
-        knowledge.pairs(captured, view)
+        knowledge.pairs(recorded, outputs)
 
 
 def test_labels_that_are_not_of_the_rois_are_refused(tmp_path):
     knowledge = RoIHeadOutputs()
     teacher = teacher_of(faster_rcnn(), tmp_path / 't.pth')
-    _, captured, view = pairs_in_training(knowledge, build(faster_rcnn()),
-                                          teacher)
+    _, recorded, outputs = pairs_in_training(knowledge, build(faster_rcnn()),
+                                             teacher)
     name = 'roi_head.bbox_head.loss_cls'
-    call, = captured[name]
-    captured[name] = [Call((call.inputs[0], call.inputs[1][:5]), call.output)]
+    call, = recorded[name]
+    recorded[name] = [Call((call.inputs[0], call.inputs[1][:5]), call.output)]
     with pytest.raises(ValueError, match=f'{name} was given no input of 32'):
-        knowledge.pairs(captured, view)
+        knowledge.pairs(recorded, outputs)
 
 
 def test_boxes_of_five_numbers_are_refused_where_boxes_are_distilled():

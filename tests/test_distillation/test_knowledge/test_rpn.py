@@ -26,12 +26,12 @@ def flat(levels, width):
 @pytest.mark.parametrize('output', ['scores', 'boxes'])
 def test_the_anchors_that_the_teacher_would_propose_are_compared(
         models, output):
-    (pair, ), captured, view = pairs_in_training(
+    (pair, ), recorded, outputs = pairs_in_training(
         RPNOutputs(output, anchors=100), *models)
-    objectness = flat(view['rpn_head'][0].output[0], 1)[..., 0].sigmoid()
+    objectness = flat(outputs['rpn_head'][0].output[0], 1)[..., 0].sigmoid()
     surest = objectness.topk(100, 1).indices
     index, width = (0, 1) if output == 'scores' else (1, 4)
-    for found, calls in ((pair.student, captured), (pair.teacher, view)):
+    for found, calls in ((pair.student, recorded), (pair.teacher, outputs)):
         every = flat(calls['rpn_head'][0].output[index], width)
         assert torch.equal(found,
                            torch.stack([e[i] for e, i in zip(every, surest)]))

@@ -335,7 +335,7 @@ def test_that_of_a_classifier_has_faded_at_half_of_the_run():
         assert schedule.zero_from() == 500
 
 
-def test_the_temperature_falls_from_6_to_1_while_it_distils():
+def test_the_temperature_falls_from_6_to_1_while_it_distills():
     schedule = SCHEDULES.build(default_temperature())
     schedule.bind(100, 10)
     assert [schedule.value(i) for i in (0, 25, 50)] == [6., 3.5, 1.]

@@ -67,7 +67,7 @@ def augmented(cfg):
 
 
 @pytest.mark.parametrize('augment', [mixed, augmented])
-def test_the_teacher_sees_the_very_pictures_that_augmentation_made(
+def test_the_teacher_sees_the_very_images_that_augmentation_made(
         teacher, tmp_path, monkeypatch, augment):
     seen, handles = [], []
 
@@ -297,7 +297,7 @@ def test_a_teacher_of_more_classes_is_scored_on_the_students(
 
 
 @pytest.mark.parametrize('own, raises', [(1., True), (float('nan'), False)])
-def test_only_a_loss_of_ours_that_is_not_finite_ends_the_run(
+def test_only_a_distillation_loss_that_is_not_finite_ends_the_run(
         teacher, tmp_path, monkeypatch, own, raises):
     # mmpretrain's heads call their loss as the sum of all is called.
     monkeypatch.setattr('mmw2s.models.losses.KDLoss.compute',

@@ -42,8 +42,8 @@ def load(work_dir, name):
     return torch.load(work_dir / name, weights_only=False)
 
 
-def assert_same(ours, theirs):
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+def assert_same(found, expected):
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
 def test_a_resumed_run_is_the_unbroken_one(teacher, tmp_path):
@@ -61,12 +61,12 @@ def test_the_students_checkpoint_and_optimizer_have_nothing_of_them(
         teacher, tmp_path):
     train(config(tmp_path / 'w2s', teacher))
     train(run_config(tmp_path / 'plain', 3))
-    ours, plain = (
+    distilled, plain = (
         load(tmp_path / name, 'epoch_3.pth') for name in ('w2s', 'plain'))
-    assert ours['state_dict'].keys() == plain['state_dict'].keys()
-    assert ours['optimizer']['param_groups'] == \
+    assert distilled['state_dict'].keys() == plain['state_dict'].keys()
+    assert distilled['optimizer']['param_groups'] == \
         plain['optimizer']['param_groups']
-    assert set(ours) - set(plain) == {'w2s'}
+    assert set(distilled) - set(plain) == {'w2s'}
 
 
 def test_after_the_stop_they_are_gone(teacher, tmp_path):

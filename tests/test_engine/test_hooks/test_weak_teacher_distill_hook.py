@@ -45,8 +45,8 @@ def hook(teacher, **fields):
 # -- the plug-and-play form ---------------------------------------------
 
 
-def test_a_teacher_alone_distils_features_and_scores(pictures, teacher,
-                                                     tmp_path):
+def test_a_teacher_alone_distills_features_and_scores(pictures, teacher,
+                                                      tmp_path):
     _, seen = train_watched(
         run_config(
             pictures,
@@ -183,9 +183,8 @@ def test_a_score_far_from_the_declared_one_ends_the_run(
 
 def test_a_teacher_of_other_classes_is_refused_before_it_is_scored(
         pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        'mmw2s.engine.session.score_teacher',
-        lambda *args: pytest.fail('scored'))
+    monkeypatch.setattr('mmw2s.engine.session.score_teacher',
+                        lambda *args: pytest.fail('scored'))
     other = dict(
         config=dict(default_scope='mmdet', model=retinanet(18, num_classes=5)),
         checkpoint=None)
@@ -247,10 +246,10 @@ def test_a_validation_that_is_repeated_counts_once(pictures, teacher,
     class Again(Hook):
 
         def after_val_epoch(self, runner, metrics=None):
-            ours, = (
+            distill, = (
                 h for h in runner.hooks
                 if isinstance(h, WeakTeacherDistillHook))
-            ours.after_val_epoch(runner, metrics)
+            distill.after_val_epoch(runner, metrics)
 
     stop = dict(
         type='SurpassTeacher',
@@ -406,10 +405,10 @@ def test_a_run_killed_before_a_validation_decides_as_the_unbroken_one(
             resume=True))
     for event, keys in (('val', ('iter', 'metrics')),
                         ('stop', ('iter', 'epoch', 'reason', 'student'))):
-        ours, theirs = (
+        resumed_rows, whole_rows = (
             rows(tmp_path / name, event) for name in ('cut', 'whole'))
-        assert [[r[k] for k in keys] for r in ours] == \
-            [[r[k] for k in keys] for r in theirs]
+        assert [[r[k] for k in keys] for r in resumed_rows] == \
+            [[r[k] for k in keys] for r in whole_rows]
     assert rows(tmp_path / 'cut', 'stop')[0]['iter'] == 8
     assert_same_weights(whole, resumed)
 
@@ -436,9 +435,8 @@ def test_a_run_resumed_after_its_stop_stays_off(pictures, teacher, tmp_path,
                                                 monkeypatch):
     distill = hook(teacher, stop=dict(type='At', epoch=1))
     train(run_config(pictures, tmp_path, epochs=2, hooks=[distill]))
-    monkeypatch.setattr(
-        'mmw2s.engine.assembly.FrozenTeacher.from_cfg',
-        lambda cfg: pytest.fail('a teacher was built'))
+    monkeypatch.setattr('mmw2s.engine.assembly.FrozenTeacher.from_cfg',
+                        lambda cfg: pytest.fail('a teacher was built'))
     _, seen = train_watched(
         run_config(pictures, tmp_path, epochs=3, hooks=[distill],
                    resume=True), lambda runner, outputs:
@@ -630,7 +628,7 @@ def test_the_teacher_is_not_in_the_students_checkpoint(pictures, teacher,
     assert w2s.keys() - plain.keys() == {'w2s'}
 
 
-def test_a_checkpoint_names_nothing_of_ours(pictures, teacher, tmp_path):
+def test_a_checkpoint_names_nothing_of_mmw2s(pictures, teacher, tmp_path):
     auto = [dict(FPN, loss=dict(type='PKDLoss', loss_weight='auto'))]
     hooks = [
         hook(teacher, distill=auto, stop=NEVER),

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""The hook with pictures of many sizes, and mixed ones."""
+"""The hook with images of many sizes, and mixed ones."""
 import pytest
 import torch
 from runs import train_watched
@@ -86,8 +86,8 @@ def mixed_until_the_second_epoch(cfg):
     resized_in_the_preprocessor, resized_in_the_pipeline,
     mixed_until_the_second_epoch
 ])
-def test_the_teacher_sees_the_pictures_of_the_student(pictures, tmp_path,
-                                                      monkeypatch, change):
+def test_the_teacher_sees_the_images_of_the_student(pictures, tmp_path,
+                                                    monkeypatch, change):
     cfg = distilling(pictures, tmp_path / 'run',
                      make_teacher(tmp_path / 'caffe.pth', **CAFFE))
     change(cfg)

@@ -98,9 +98,8 @@ def test_bfloat16_is_refused_for_a_two_stage_student_before_anything_else(
     teacher = dict(
         config=dict(default_scope='mmdet', model=faster_rcnn(18)),
         checkpoint=path)
-    monkeypatch.setattr(
-        'mmw2s.engine.assembly.FrozenTeacher.from_cfg',
-        lambda *args: pytest.fail('built'))
+    monkeypatch.setattr('mmw2s.engine.assembly.FrozenTeacher.from_cfg',
+                        lambda *args: pytest.fail('built'))
     cfg = distilling(pictures, tmp_path, teacher, model=faster_rcnn(50))
     cfg.optim_wrapper.type = 'BF16OptimWrapper'
     with pytest.raises(

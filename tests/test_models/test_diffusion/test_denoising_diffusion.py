@@ -257,8 +257,7 @@ def test_guidance_goes_away_from_what_is_predicted_without_a_class():
     known = model.denoise(noisy, t, torch.tensor([0, 2]))
     free = model.denoise(noisy, t, torch.tensor([3, 3]))
     assert_close(
-        model.guided(noisy, t, torch.tensor([0, 2])),
-        2.5 * known - 1.5 * free)
+        model.guided(noisy, t, torch.tensor([0, 2])), 2.5 * known - 1.5 * free)
     plain = build(conditional()).eval()
     assert plain.sampler_name == 'ddim4'
     assert not torch.equal(model.sample([0, 1]), plain.sample([0, 1]))

@@ -13,6 +13,6 @@ def test_images_lie_in_rows_and_the_rest_is_black():
     assert grid[::4, ::4, 0].tolist() == [[1, 2, 3], [4, 5, 0]]
 
 
-def test_grey_images_become_coloured():
+def test_grey_images_become_colored():
     grid = image_grid(torch.full((1, 1, 4, 4), 7, dtype=torch.uint8))
     assert grid.shape == (6, 6, 3) and (grid[:4, :4] == 7).all()

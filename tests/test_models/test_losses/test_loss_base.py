@@ -79,7 +79,7 @@ def test_the_gradient_is_the_derivative_of_the_value(name):
 
 
 @every_loss
-def test_no_gradient_reaches_teacher_weight_or_normaliser(name):
+def test_no_gradient_reaches_teacher_weight_or_normalizer(name):
     student, teacher = pair(*SHAPE)
     teacher.requires_grad_()
     weight = torch.ones(1, 1, 1, requires_grad=True)

@@ -1,27 +1,19 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 import torch
-from builders import TinyModel, losses_of, view_of
+from builders import TinyModel, losses_of
 from mmpretrain.models import ConformerHead
 from mmpretrain.structures import DataSample
-from tiny_classifiers import CLASSES, batch, build, classifier
+from tiny_classifiers import (CLASSES, DEIT, VIT, batch, build, classifier,
+                              teacher_of)
 from torch import nn
 
-from mmw2s.distillation import FrozenTeacher, Recorder
 from mmw2s.distillation.distiller import Distiller
-from mmw2s.distillation.knowledge import ClassLogits, HiddenFeatures
-from mmw2s.distillation.knowledge.classification import _as_maps
+from mmw2s.distillation.knowledge import ClassLogits
 from mmw2s.distillation.terms import build_terms
 from mmw2s.profiling.dry_run import noted_pairs
 from mmw2s.registry import SCHEDULES
 
-VIT = dict(
-    type='VisionTransformer',
-    arch=dict(
-        embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=16),
-    img_size=16,
-    patch_size=4)
-DEIT = dict(VIT, type='DistilledVisionTransformer')
 CONVNEXT = dict(
     type='ConvNeXt',
     stem_patch_size=2,
@@ -48,17 +40,6 @@ HEADS = dict(
             in_channels=32,
             num_heads=1,
             lam=0.1)))
-
-
-def teacher_of(cfg, path=None, classes=None, seed=1):
-    """A frozen classifier, whose checkpoint may name its classes."""
-    model = build(cfg, seed)
-    for name, p in model.head.named_parameters():  # some begin at 0
-        nn.init.normal_(p, generator=torch.Generator().manual_seed(seed))
-    meta = dict(dataset_meta=dict(classes=classes)) if classes else {}
-    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
-    return FrozenTeacher(
-        dict(model=cfg, default_scope='mmpretrain'), str(path))
 
 
 @pytest.fixture
@@ -420,78 +401,3 @@ def test_a_plain_teacher_is_not_warned_about(distill, capsys):
 
 
 # -- hidden features -----------------------------------------------------
-
-
-@pytest.fixture
-def hidden(tmp_path):
-    """The pairs of one batch of two classifiers."""
-
-    def step(student, teacher, module, teacher_module, size=(16, 16)):
-        knowledge = HiddenFeatures(module, teacher_module)
-        model = build(student).train()
-        teacher = teacher_of(teacher, tmp_path / 'teacher.pth')
-        knowledge.check(model, teacher.model)
-        knowledge.bind(model, teacher.model)
-        inputs = torch.randn(2, 3, *size)
-        capture = Recorder(model, [module], 'student')
-        capture.open()
-        model(inputs, mode='tensor')
-        captured = capture.close()
-        view = view_of(
-            teacher, [teacher_module], inputs=inputs, samples=batch(2)[1])
-        return knowledge.pairs(captured, view), captured[module], view
-
-    return step
-
-
-def test_stages_are_paired_as_they_are(hidden):
-    pairs, captured, view = hidden(HEADS['linear'], HEADS['linear'],
-                                   'backbone.layer3', 'backbone.layer3')
-    assert [pair.name for pair in pairs] == ['backbone.layer3[0]']
-    assert pairs[0].student is captured[0].output
-    assert pairs[0].teacher is view['backbone.layer3'][0].output
-
-
-def test_tokens_become_the_maps_that_they_are_of(hidden):
-    pairs, captured, view = hidden(HEADS['vit'], HEADS['deit'],
-                                   'backbone.layers.0', 'backbone.layers.1')
-    pair, = pairs
-    assert pair.student.shape == pair.teacher.shape == (2, 16, 4, 4)
-    tokens = captured[0].output  # the class token first
-    assert tokens.shape == (2, 17, 16)
-    for row in range(4):
-        for column in range(4):
-            assert torch.equal(pair.student[:, :, row, column],
-                               tokens[:, 1 + 4 * row + column])
-    assert torch.equal(pair.teacher[:, :, 0, 0],
-                       view['backbone.layers.1'][0].output[:, 2])
-    pair.student.sum().backward()
-
-
-def test_other_architectures_are_resized_and_projected(hidden):
-    pairs, _, _ = hidden(HEADS['vit'], HEADS['linear'], 'backbone.layers.1',
-                         'backbone.layer4')
-    assert pairs[0].student.shape == pairs[0].teacher.shape == (2, 16, 4, 4)
-    assert not pairs[0].teacher.requires_grad
-
-
-def test_what_a_block_gives_beside_its_tokens_is_passed_over():
-    tokens = torch.randn(2, 8, 3)
-    maps = _as_maps('stage', (tokens, (2, 4)), (16, 32))
-    assert [m.shape for m in maps] == [(2, 3, 2, 4)]
-
-
-@pytest.mark.parametrize('tokens, size', [(1, (16, 32)), (7, (16, 16)),
-                                          (8, (16, 16))])
-def test_tokens_that_are_no_grid_of_the_pictures_are_refused(tokens, size):
-    with pytest.raises(
-            ValueError, match=f'block gives {tokens} tokens, which are no'):
-        _as_maps('block', torch.zeros(1, tokens, 4), size)
-
-
-def test_a_vector_is_refused_with_the_field_that_helps(hidden):
-    with pytest.raises(
-            ValueError,
-            match=r'backbone gives a tensor of shape \(2, 16\), neither .* '
-            'name a stage or a block'):
-        hidden(HEADS['vit'], HEADS['linear'], 'backbone', 'backbone')
