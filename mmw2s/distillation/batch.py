@@ -1,6 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The forms in which collate functions and preprocessors give a batch."""
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, List, Mapping, Optional, Sequence
 
 import torch
 from mmengine.structures import BaseDataElement
@@ -9,7 +9,10 @@ from torch import Tensor, nn
 
 from mmw2s.utils.kinds import is_kind
 
-__all__ = ['arguments_of', 'images_of', 'refuse_branches', 'samples_of']
+__all__ = ['ARGUMENTS', 'images_of', 'refuse_branches', 'samples_of']
+
+#: Names of the positional arguments of a model's forward.
+ARGUMENTS = ('inputs', 'data_samples', 'mode')
 
 # Under which the metainfo of each image is found.
 _METAINFO = ('metainfo', 'img_metas', 'img_meta')
@@ -30,16 +33,6 @@ def refuse_branches(student: nn.Module) -> None:
             'branches, each with images of its own: a teacher cannot be shown '
             'them all at once. Distill into the detector alone '
             '(model.detector) on labeled images, or leave the hook out')
-
-
-def arguments_of(args: tuple, kwargs: Dict[str, Any]) -> Dict[str, Any]:
-    """The arguments of a model's forward by name, as a forward hook has them.
-
-    Examples:
-        >>> arguments_of((images, ), dict(mode='loss')).get('mode')
-        'loss'
-    """
-    return dict(zip(('inputs', 'data_samples', 'mode'), args), **kwargs)
 
 
 def images_of(inputs: Any) -> Tensor:

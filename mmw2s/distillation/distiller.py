@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .auto_weight import auto_weights, weighted_task
-from .batch import arguments_of, refuse_branches
+from .batch import ARGUMENTS, refuse_branches
 from .failures import retold
 from .gradient_share import DrownedTaskWatch, Share, gradient_shares
 from .input_mapping import InputMapping
@@ -162,13 +162,13 @@ class Distiller:
 
     def _before_forward(self, module: nn.Module, args: tuple,
                         kwargs: dict) -> None:
-        mode = arguments_of(args, kwargs).get('mode')
+        mode = dict(zip(ARGUMENTS, args), **kwargs).get('mode')
         if mode == 'loss' and module.training and self.strength > 0:
             self._recorder.open()
 
     def _after_forward(self, module: nn.Module, args: tuple, kwargs: dict,
                        output: Any) -> Optional[dict]:
-        batch = arguments_of(args, kwargs)
+        batch = dict(zip(ARGUMENTS, args), **kwargs)
         if batch.get('mode') != 'loss' or not module.training:
             return None
         self.is_reached, self.loss_is_a_sum = True, 'loss' not in output

@@ -9,7 +9,7 @@ from mmengine.dist import all_reduce
 from mmengine.logging import print_log
 from torch import nn
 
-from .batch import arguments_of
+from .batch import ARGUMENTS
 from .distiller import Distiller
 
 __all__ = ['LossLooks']
@@ -72,14 +72,14 @@ class LossLooks:
         return self.counts or not self._tried
 
     def _keep(self, module: nn.Module, args: tuple, kwargs: dict) -> None:
-        batch = arguments_of(args, kwargs)
+        batch = dict(zip(ARGUMENTS, args), **kwargs)
         self._kept = None
         if batch.get('mode') == 'loss' and module.training and self.is_due:
             self._kept = copy.deepcopy(batch.get('data_samples'))
 
     def _look(self, module: nn.Module, args: tuple, kwargs: dict,
               output: Any) -> None:
-        batch = arguments_of(args, kwargs)
+        batch = dict(zip(ARGUMENTS, args), **kwargs)
         if batch.get('mode') != 'loss' or not module.training or \
                 not self.is_due:
             return

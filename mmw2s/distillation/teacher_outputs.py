@@ -121,15 +121,21 @@ class TeacherOutputs:
 
     @torch.no_grad()
     def _run(self, forward: Callable[[], Any]) -> Dict[str, List[Call]]:
-        teacher = self._teacher
-        with teacher.stopwatch, self._autocast(), \
-                training_flag_up(teacher.model, self._training_form):
+        teacher, precision = self._teacher, self._autocast()
+        heads = [
+            teacher.model.get_submodule(name) for name in self._training_form
+        ]
+        with teacher.stopwatch, precision:
             self._recorder.open(self._until)
+            for head in heads:
+                head.training = True
             try:
                 forward()
             except EnoughRecorded:
                 pass
             finally:
+                for head in heads:
+                    head.training = False
                 calls = self._recorder.close()
         missing = [
             n for n, count in self._until.items() if len(calls[n]) < count
