@@ -190,17 +190,20 @@ class Session:
     def _describe(self, runner: Runner) -> None:
         self.until = until_when(self.distiller.schedule, self._stop,
                                 runner.max_iters, iters_per_epoch(runner))
-        in_full = Config(
+        print_log(
+            f'Weak-to-strong distillation is on {self.until}. In full:\n'
+            f'{self.in_full()}',
+            logger='current')
+
+    def in_full(self) -> str:
+        """What was given and chosen, as text to be pasted into a config."""
+        return Config(
             dict(
                 default_hooks=dict(
                     w2s=dict(
                         type='mmw2s.WeakTeacherDistillHook',
                         teacher=self._fields.teacher,
-                        **self.chosen))))
-        print_log(
-            f'Weak-to-strong distillation is on {self.until}. In full:\n'
-            f'{in_full.pretty_text}',
-            logger='current')
+                        **self.chosen)))).pretty_text
 
     # -- decisions ---------------------------------------------------------
 
