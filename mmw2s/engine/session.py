@@ -122,7 +122,11 @@ class Session:
         """
         if not self._is_open:
             return
-        made = assemble(self._fields, runner, self._stop)
+        try:
+            made = assemble(self._fields, runner, self._stop)
+        except TypeError as error:
+            # To a TypeError MMEngine would add the address of a hook.
+            raise ValueError(str(error)) from error
         teacher = made.distiller.teacher
         # A resumed run goes on against the score that it began with.
         known = self.record.of('teacher') if self.record else []
