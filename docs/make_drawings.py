@@ -10,7 +10,9 @@ import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.patches import FancyBboxPatch  # noqa: E402
 
 DOCS = Path(__file__).resolve().parent
-STUDENT, TEACHER, GREY = '#0072B2', '#D55E00', '#606060'
+# The colors of the curves that `mmw2s compare` draws.
+BASELINE, STUDENT, TEACHER = '#0072B2', '#D55E00', '#009E73'
+GREY = '#606060'
 # The same file from the same drawing: no random ids, no date.
 plt.rcParams.update({'svg.hashsalt': 'mmw2s', 'font.size': 10})
 
@@ -32,7 +34,7 @@ def draw_run() -> None:
         figsize=(9, 5.2),
         height_ratios=(3, 1.2),
         layout='constrained')
-    for side, color, label in (('baseline', GREY, 'student alone'),
+    for side, color, label in (('baseline', BASELINE, 'student alone'),
                                ('w2s', STUDENT, 'student with the teacher')):
         rows = report['w2s' if side == 'w2s' else 'baselines'][1]['history']
         scores.plot(

@@ -5,6 +5,8 @@ import warnings
 from pathlib import Path
 from typing import Optional
 
+from mmw2s.utils.text import listed
+
 _PACKAGE = Path(__file__).resolve().parent
 # Folders and files that have moved: their old names work for one version.
 _MOVED = {
@@ -70,8 +72,10 @@ def config(name: str) -> str:
         path for path in difflib.get_close_matches(name, known, n=3)
         if path not in nearest
     ]
+    # Those named in the README first, pieces of configs last.
+    known.sort(key=lambda path: ('_base_' in path, path.count('/'), path))
     hint = f'did you mean {" or ".join(nearest)}?' if nearest else \
-        f'there are: {", ".join(known)}'
+        f'there are: {listed(known, 3)}'
     raise FileNotFoundError(f'mmw2s has no config "{name}" in {root}: {hint}')
 
 

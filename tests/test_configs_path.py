@@ -64,10 +64,16 @@ def test_a_forgotten_folder_is_told(root):
         mmw2s.config('digits.py')
 
 
-def test_a_hopeless_name_gets_the_list_of_all(root):
-    with pytest.raises(
-            FileNotFoundError, match='there are: detection/coco/w2s_r50.py'):
+def test_a_hopeless_name_gets_a_short_list(root):
+    for folder in ('_base_', 'classification'):
+        (root / folder).mkdir(exist_ok=True)
+        for number in range(3):
+            (root / folder / f'{number}.py').touch()
+    with pytest.raises(FileNotFoundError) as error:
         mmw2s.config('zzz')
+    listed = str(error.value).split('there are: ')[1]
+    assert listed.startswith('w2s_retinanet_coco.py, classification/0.py')
+    assert listed.endswith(' more') and '_base_' not in listed
 
 
 def test_the_configs_of_this_copy_are_found():

@@ -6,6 +6,7 @@ from typing import List, Sequence, Tuple
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from .comparison import Comparison
 from .run import Run, time_unit
@@ -130,6 +131,8 @@ def plot_curves(result: Comparison,
         curves.draw_switch_off(ax, result.w2s.runs)
         ax.set_xlabel(x_label)
         ax.set_xlim(left=0)
+        ax.xaxis.set_major_locator(
+            MaxNLocator('auto', steps=(1, 2, 5, 10), integer=True))
         ax.spines[['top', 'right']].set_visible(False)
         ax.grid(axis='x', color='0.92')
         ax.set_axisbelow(True)

@@ -37,7 +37,11 @@ def load_config(name: str, cfg_options: Optional[dict] = None) -> Config:
         with warnings.catch_warnings():
             # Shown to whoever has typed the path of a config that has moved.
             warnings.simplefilter('always', DeprecationWarning)
-            name = shipped_config(name)
+            try:
+                name = shipped_config(name)
+            except FileNotFoundError as error:
+                raise FileNotFoundError(f'there is no file "{name}", and '
+                                        f'{error}') from None
     cfg = Config.fromfile(name)
     if cfg_options:
         cfg.merge_from_dict(cfg_options)

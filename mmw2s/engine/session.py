@@ -126,7 +126,11 @@ class Session:
         """
         if not self._is_open:
             return
-        made = assemble(self._fields, runner, self._stop)
+        try:
+            made = assemble(self._fields, runner, self._stop)
+        except TypeError as error:
+            # To a TypeError MMEngine would add the address of a hook.
+            raise ValueError(str(error)) from error
         if made.distiller is None:
             self._start_alone(runner, made)
             return
@@ -232,17 +236,20 @@ class Session:
     def _describe(self, runner: Runner) -> None:
         self.until = until_when(self.distiller.schedule, self._stop,
                                 runner.max_iters, iters_per_epoch(runner))
-        in_full = Config(
+        print_log(
+            f'Weak-to-strong distillation is on {self.until}. In full:\n'
+            f'{self.in_full()}',
+            logger='current')
+
+    def in_full(self) -> str:
+        """What was given and chosen, as text to be pasted into a config."""
+        return Config(
             dict(
                 default_hooks=dict(
                     w2s=dict(
                         type='mmw2s.WeakTeacherDistillHook',
                         teacher=self._fields.teacher,
-                        **self.chosen))))
-        print_log(
-            f'Weak-to-strong distillation is on {self.until}. In full:\n'
-            f'{in_full.pretty_text}',
-            logger='current')
+                        **self.chosen)))).pretty_text
 
     # -- decisions ---------------------------------------------------------
 

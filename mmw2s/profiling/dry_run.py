@@ -137,7 +137,7 @@ def _print_losses(console: Console, rows: Sequence[tuple],
 def _print_fields(console: Console, hook: WeakTeacherDistillHook) -> None:
     console.print(
         f'Distillation would be on {hook.session.until}. In full:\n'
-        f'{Config(hook.session.chosen).pretty_text}',
+        f'{hook.session.in_full()}',
         markup=False,
         highlight=False,
         soft_wrap=True)

@@ -55,6 +55,17 @@ def test_the_median_is_drawn_where_all_seeds_were_validated(write_run):
     assert y == [.3, .5, .5, .5]
 
 
+def test_epochs_are_counted_in_whole_numbers(write_run, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        Figure, 'savefig', lambda self, *_, **__: drawn.append(
+            [float(tick) for tick in self.axes[0].get_xticks()]))
+    rising = [.01 * i for i in range(1, 21)]
+    result = compare([write_run('b', rising)], [write_run('w', rising)])
+    plot_curves(result, str(tmp_path / 'curves.png'), epochs_only=True)
+    assert drawn[0] == [float(int(tick)) for tick in drawn[0]]
+
+
 def test_the_wall_clock_can_be_left_out(write_run, tmp_path):
     result = compare([write_run('b', SLOW)], [write_run('w', FAST)])
     shapes = []

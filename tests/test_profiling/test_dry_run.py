@@ -64,6 +64,18 @@ def test_what_it_says_in_full_is_the_configs_own(data, hook, tmp_path):
     assert "type='Constant'" not in in_full
 
 
+def test_what_it_says_in_full_can_be_pasted_into_a_config(
+        data, hook, tmp_path):
+    text = printed_by(
+        run_config(data, tmp_path / 'run', epochs=50, hooks=[hook]))
+    pasted = {}
+    exec(text.split('In full:')[1].split('\n\n')[0], pasted)
+    w2s = pasted['default_hooks']['w2s']
+    assert w2s['type'] == 'mmw2s.WeakTeacherDistillHook'
+    assert w2s['teacher'] == hook['teacher']
+    assert w2s['stop'] == dict(type='SurpassTeacher', consecutive=2, latest=.5)
+
+
 def test_nothing_but_warnings_is_said_beside_the_results(
         data, hook, tmp_path, capfd):
     hook['stop'] = dict(type='SurpassTeacher', student_best=1000.)

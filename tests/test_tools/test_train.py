@@ -144,7 +144,8 @@ def test_resume_takes_the_newest_whole_checkpoint(tool, config, tmp_path):
 def test_a_missing_config_is_one_line_and_no_stack_trace():
     result = run_train('w2s_retinanet_cocoo.py')
     assert result.returncode == 1
-    assert 'train.py: error: mmw2s has no config' in result.stdout
+    assert ('train.py: error: there is no file "w2s_retinanet_cocoo.py", '
+            'and mmw2s has no config') in result.stdout
     assert 'Traceback' not in result.stdout
 
 

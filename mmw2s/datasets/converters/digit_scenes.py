@@ -5,7 +5,7 @@ import os
 import os.path as osp
 import shutil
 import tempfile
-from typing import List, Optional, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -107,11 +107,19 @@ def _is_written(root: str, recipe: dict) -> bool:
         with open(path, encoding='utf-8') as f:
             found = json.load(f).get('info')
     if found != recipe:
+        wanted, there = '', 'something else'
+        if found and found.get('description') == recipe['description']:
+            differ = [k for k in recipe if found.get(k) != recipe[k]]
+            wanted = ' with ' + _listed(recipe, differ)
+            there = 'some with ' + _listed(found, differ)
         raise FileExistsError(
-            f'{root} should hold the digit scenes of {recipe}, but it holds '
-            f'{"something else" if found is None else found}. Give another '
-            'folder, or remove this one.')
+            f'{root} should hold the digit scenes{wanted}, but it holds '
+            f'{there}. Give another folder, or remove this one.')
     return True
+
+
+def _listed(recipe: dict, keys: Sequence[str]) -> str:
+    return ', '.join(f'{key}={recipe.get(key)!r}' for key in keys)
 
 
 def _write_split(folder: str, split: str, count: int, size: int,

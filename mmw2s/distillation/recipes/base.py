@@ -73,8 +73,10 @@ class Recipe:
         """The field ``stop``, see :func:`default_stop`."""
         if not comparable:
             return dict(type='At', iter=max_iters // 2)
-        return dict(
-            type='SurpassTeacher' if has_validation else 'SurpassOnTrain')
+        # The usual fields in sight, with the rules' own defaults.
+        if not has_validation:
+            return dict(type='SurpassOnTrain', latest=0.5)
+        return dict(type='SurpassTeacher', consecutive=2, latest=0.5)
 
 
 def find_recipe(

@@ -114,7 +114,10 @@ def test_scenes_written_already_are_left_alone(tmp_path):
 
 def test_scenes_of_another_seed_are_not_taken_for_these(tmp_path):
     small(tmp_path / 'a')
-    with pytest.raises(FileExistsError, match='remove this one'):
+    with pytest.raises(
+            FileExistsError,
+            match='scenes with seed=1, but it holds some with seed=0. '
+            'Give another folder, or remove this one'):
         small(tmp_path / 'a', seed=1)
 
 

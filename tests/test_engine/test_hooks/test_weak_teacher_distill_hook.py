@@ -288,6 +288,14 @@ def test_a_rule_on_validations_needs_a_validation(pictures, teacher, tmp_path):
     assert rows(tmp_path, 'stop')[0]['metric'] == 'training loss'
 
 
+def test_an_unknown_field_of_a_part_names_the_nearest_one_and_no_more(
+        pictures, teacher, tmp_path):
+    cfg = run_config(
+        pictures, tmp_path, hooks=[hook(teacher, schedule=dict(hald=0.3))])
+    with pytest.raises(ValueError, match='did you mean "hold"[?]$'):
+        train(cfg)
+
+
 def test_unknown_fields_name_the_nearest_one():
     with pytest.raises(TypeError, match='did you mean "teacher"'):
         HOOKS.build(hook('x', teachr='y'))
