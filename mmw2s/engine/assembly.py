@@ -1,5 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """From the fields of the hook to the parts of a distillation, or a refusal."""
+import copy
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Union
 
@@ -52,6 +53,8 @@ class Fields:
         # What is given in part is built with the default, before training.
         if self.in_full('distill') is not None:
             build_terms(self.distill)
+        else:
+            _check_entries(self.distill)
         if self.in_full('schedule') is not None:
             SCHEDULES.build(self.schedule, owner=f'{_HOOK}.schedule')
         if self.in_full('stop') is not None:
@@ -72,8 +75,10 @@ class Fields:
         if given is not None and not _is_part(given):
             return given
         cfg = Config({name: default()})
+        # Merging takes `_delete_` out of what it is given, and texts for keys.
+        part = copy.deepcopy({str(k): v for k, v in (given or {}).items()})
         with owned_by(_HOOK):
-            cfg.merge_from_dict({name: given or {}})
+            cfg.merge_from_dict({name: part})
         return cfg.to_dict()[name]
 
 
@@ -81,6 +86,16 @@ def _is_part(given: Any) -> bool:
     """Whether it is some keys of a field, or some entries of a list."""
     return isinstance(given, dict) and bool(given) and 'type' not in given \
         and 'loss' not in given and 'knowledge' not in given
+
+
+def _check_entries(part: Optional[dict]) -> None:
+    """Refuse some entries of a list that are none."""
+    for place, entry in (part or {}).items():
+        if not (str(place).isdigit() and isinstance(entry, dict)):
+            raise TypeError(
+                f'{_HOOK}.distill should be a list of entries, or in part '
+                'something like {"0": dict(loss=dict(loss_weight=3.))}, by '
+                f'their places in the default, but got {part!r}')
 
 
 class Assembly(NamedTuple):
@@ -91,10 +106,13 @@ class Assembly(NamedTuple):
         stop (StopRule): Not bound yet, unless it was given.
         chosen (dict): All fields but the teacher, with what was left out
             filled in.
+        default_stop (dict, optional): From which the stop rule was filled
+            in, None if it was given in full.
     """
     distiller: Distiller
     stop: StopRule
     chosen: Dict[str, Any]
+    default_stop: Optional[dict]
 
 
 def refuse_run(runner: Runner) -> None:
@@ -150,9 +168,10 @@ def assemble(fields: Fields,
     same_names = class_matching.check_classes(
         teacher, classes, any(t.knowledge.by_class for t in terms))
     why_not = why_incomparable(student, teacher.model, same_names)
-    stop_cfg = fields.completed(
-        'stop', lambda: default_stop(runner.val_loop is not None, runner.
-                                     max_iters, why_not is None, student))
+    default = None if fields.in_full('stop') else default_stop(
+        runner.val_loop is not None, runner.max_iters, why_not is None,
+        student)
+    stop_cfg = fields.completed('stop', lambda: default)
     stop = stop or STOP_RULES.build(stop_cfg, owner=f'{_HOOK}.stop')
     _refuse_stop(stop, runner, why_not)
     check_validation(runner, classes, stop.needs_validation)
@@ -163,7 +182,7 @@ def assemble(fields: Fields,
             distill=list(distill),
             schedule=schedule,
             stop=stop_cfg,
-            task_weight=fields.task_weight))
+            task_weight=fields.task_weight), default)
 
 
 def _refuse_stop(stop: StopRule, runner: Runner,

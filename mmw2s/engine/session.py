@@ -88,12 +88,17 @@ class Session:
         for row in self.record.of('teacher'):
             # Older records do not name the default that was taken: the rule
             # is then known with the teacher, see `build`.
-            stop_cfg = self._fields.in_full('stop') or row.get('stop')
-            stop = stop_cfg and STOP_RULES.build(stop_cfg)
+            default = row.get('stop')
+            stop_cfg = self._fields.completed('stop', lambda: default) \
+                if default else self._fields.in_full('stop')
+            stop = stop_cfg and STOP_RULES.build(
+                stop_cfg, owner='WeakTeacherDistillHook.stop')
             if stop and (row['metrics'] or not stop.needs_teacher_score):
                 self._bind_stop(runner, stop, row['metrics'])
                 self._watch = self._new_watch(runner)
                 self.decide(runner)
+        if not self.record.rows:  # the teacher's row is the first of all
+            self.build(runner)
 
     def _stay_off(self, runner: Runner) -> None:
         self._is_open = False
@@ -120,7 +125,7 @@ class Session:
         Raises:
             ValueError: If teacher, student and run do not fit.
         """
-        if not self._is_open:
+        if not self._is_open or self.distiller is not None:
             return
         made = assemble(self._fields, runner, self._stop)
         teacher = made.distiller.teacher
@@ -170,7 +175,7 @@ class Session:
             seconds=seconds,
             # A default follows from the teacher, which a resumed run need
             # not build.
-            stop=None if self._fields.in_full('stop') else made.chosen['stop'],
+            stop=made.default_stop,
             **teacher.fingerprint)
 
     def _attach(self, made: Assembly) -> None:

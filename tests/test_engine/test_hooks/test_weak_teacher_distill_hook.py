@@ -21,6 +21,7 @@ from runs import assert_same_weights, rows, train, train_watched
 from toys import retinanet, run_config
 
 from mmw2s.engine import WeakTeacherDistillHook
+from mmw2s.records.events import check_rows
 from mmw2s.records.files import EVENTS
 
 NEVER = dict(type='At', iter=10**6)
@@ -494,6 +495,31 @@ def test_a_hook_added_to_a_resumed_run_scores_its_teacher(
     assert row['iter'] == 4 and row['score'] is not None
     # The validation at which it joined is run for it.
     assert [r['iter'] for r in rows(tmp_path, 'val')] == [4]
+    # In this order alone can it be resumed once more.
+    check_rows(rows(tmp_path), 'the record')
+
+
+def test_a_part_of_the_stop_rule_may_be_another_on_resume(
+        pictures, teacher, tmp_path):
+
+    def distill(**stop):
+        return [hook(teacher, stop=stop)]
+
+    train(
+        run_config(
+            pictures,
+            tmp_path,
+            epochs=1,
+            hooks=distill(consecutive=9, margin=-1., latest=1.)))
+    train(
+        run_config(
+            pictures,
+            tmp_path,
+            epochs=2,
+            hooks=distill(consecutive=1, margin=-1., latest=1.),
+            resume=True))
+    (row, ) = rows(tmp_path, 'stop')
+    assert row['iter'] == 4 and row['reason'].endswith('in 1 validation')
 
 
 def test_a_new_run_keeps_the_record_of_an_older_one(pictures, teacher,
