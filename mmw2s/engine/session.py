@@ -186,7 +186,8 @@ class Session:
         self.finite = FiniteLosses()
         self.distiller.attach()
         # A rule of a user's own may want to be asked in every iteration.
-        is_fixed = type(stop).at in (StopRule.at, At.at)
+        plain = (StopRule.at, StopRule.ends_at), (At.at, At.ends_at)
+        is_fixed = (type(stop).at, type(stop).ends_at) in plain
         points = (stop.ends_at() if is_fixed else 0,
                   self.distiller.schedule.zero_from())
         self.asks_from = min((p for p in points if p is not None),
@@ -247,7 +248,8 @@ class Session:
         for row in self.record.unread():
             reason = self._stop.after(row)
             if reason is not None:
-                self.end(runner, reason, row['iter'])
+                # Another rule than before may decide by an earlier row.
+                self.end(runner, reason, self.record.rows[-1]['iter'])
                 return
 
     # -- the end -----------------------------------------------------------

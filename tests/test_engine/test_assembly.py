@@ -53,16 +53,15 @@ class TestFieldsInPart:
                 'distill', lambda: [dict(loss=dict(type='PKDLoss', eps=1.))])
             assert first['loss'] == dict(type='CWDLoss')
 
-    @pytest.mark.parametrize(
-        'distill', [{
-            'x': dict(loss=dict(loss_weight=3.))
-        }, {
-            '-1': dict(loss=dict(loss_weight=3.))
-        }, {
-            '0': 3.
-        }, {
-            '0': None
-        }])
+    @pytest.mark.parametrize('distill', [{
+        'x': dict(loss=dict(loss_weight=3.))
+    }, {
+        '-1': dict(loss=dict(loss_weight=3.))
+    }, {
+        '0': 3.
+    }, {
+        '0': None
+    }])
     def test_what_is_no_entry_is_refused_before_anything_is_built(
             self, distill):
         with pytest.raises(
