@@ -45,6 +45,14 @@ class Fields:
     stop: Optional[dict] = None
     task_weight: float = 1.0
 
+    def __post_init__(self) -> None:
+        # Left over in a config whose base leaves the field out.
+        for name in ('schedule', 'stop'):
+            given = getattr(self, name)
+            if isinstance(given, dict) and '_delete_' in given:
+                kept = {k: v for k, v in given.items() if k != '_delete_'}
+                setattr(self, name, kept)
+
     def check(self) -> None:
         """Refuse what is wrong before data sets and models are built."""
         check_number(f'{_HOOK}.task_weight', self.task_weight, at_least=0)

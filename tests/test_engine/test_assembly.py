@@ -25,6 +25,13 @@ class TestFieldsInPart:
         assert fields.in_full('schedule') == dict(type='Constant')
         assert fields.completed('schedule', None) == dict(type='Constant')
 
+    def test_a_base_config_need_not_have_what_is_to_be_deleted(self):
+        cfg = dict(_delete_=True, type='Constant', value=1.)
+        fields = Fields('t.py', schedule=cfg)
+        fields.check()
+        assert fields.in_full('schedule') == dict(type='Constant', value=1.)
+        assert '_delete_' in cfg
+
     def test_one_number_of_the_default_is_changed(self):
         fields = Fields('t.py', schedule=dict(hold=0.3))
         assert fields.in_full('schedule') is None
