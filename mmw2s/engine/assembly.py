@@ -1,5 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Builds the parts of a distillation from the fields of the hook."""
+import copy
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Union
 
@@ -45,6 +46,14 @@ class Fields:
     task_weight: float = 1.0
     start: Optional[dict] = None
 
+    def __post_init__(self) -> None:
+        # Left over in a config whose base leaves the field out.
+        for name in ('schedule', 'stop'):
+            given = getattr(self, name)
+            if isinstance(given, dict) and '_delete_' in given:
+                kept = {k: v for k, v in given.items() if k != '_delete_'}
+                setattr(self, name, kept)
+
     def check(self) -> None:
         """Refuse wrong fields before data sets and models are built.
 
@@ -58,6 +67,8 @@ class Fields:
         # depends on the models.
         if self.in_full('distill') is not None and not self.starts_alone:
             build_terms(self.distill)
+        else:
+            _check_entries(self.distill)
         if self.in_full('schedule') is not None:
             SCHEDULES.build(self.schedule, owner=f'{_HOOK}.schedule')
         if self.in_full('stop') is not None:
@@ -90,8 +101,10 @@ class Fields:
         if given is not None and not _is_part(given):
             return given
         cfg = Config({name: default()})
+        # Merging takes `_delete_` out of what it is given, and texts for keys.
+        part = copy.deepcopy({str(k): v for k, v in (given or {}).items()})
         with owned_by(_HOOK):
-            cfg.merge_from_dict({name: given or {}})
+            cfg.merge_from_dict({name: part})
         return cfg.to_dict()[name]
 
 
@@ -99,6 +112,16 @@ def _is_part(given: Any) -> bool:
     """Whether only some keys, or some entries of a list, are given."""
     return isinstance(given, dict) and bool(given) and 'type' not in given \
         and 'loss' not in given and 'knowledge' not in given
+
+
+def _check_entries(part: Optional[dict]) -> None:
+    """Refuse some entries of a list that are none."""
+    for place, entry in (part or {}).items():
+        if not (str(place).isdigit() and isinstance(entry, dict)):
+            raise TypeError(
+                f'{_HOOK}.distill should be a list of entries, or in part '
+                'something like {"0": dict(loss=dict(loss_weight=3.))}, by '
+                f'their places in the default, but got {part!r}')
 
 
 class Assembly(NamedTuple):
@@ -114,12 +137,15 @@ class Assembly(NamedTuple):
             filled in.
         other_classes (str, optional): How the classes of teacher and student
             differ, in words.
+        default_stop (dict, optional): From which the stop rule was filled
+            in, None if it was given in full.
     """
     teacher: FrozenTeacher
     distiller: Optional[Distiller]
     stop: Optional[StopRule]
     chosen: Dict[str, Any]
     other_classes: Optional[str]
+    default_stop: Optional[dict] = None
 
 
 def refuse_run(runner: Runner, fields: Fields) -> None:
@@ -194,9 +220,10 @@ def assemble(fields: Fields,
     same_names = class_matching.check_classes(
         teacher, classes, any(t.knowledge.by_class for t in terms))
     why_not = why_incomparable(student, teacher.model, same_names)
-    stop_cfg = fields.completed(
-        'stop', lambda: default_stop(runner.val_loop is not None, runner.
-                                     max_iters, why_not is None, student))
+    default = None if fields.in_full('stop') else default_stop(
+        runner.val_loop is not None, runner.max_iters, why_not is None,
+        student)
+    stop_cfg = fields.completed('stop', lambda: default)
     stop = stop or STOP_RULES.build(stop_cfg, owner=f'{_HOOK}.stop')
     _refuse_stop(stop, runner, why_not)
     check_validation(runner, classes, stop.needs_validation)
@@ -208,7 +235,7 @@ def assemble(fields: Fields,
             schedule=schedule,
             stop=stop_cfg,
             task_weight=fields.task_weight,
-            start=fields.start), other_classes)
+            start=fields.start), other_classes, default)
 
 
 def _refuse_stop(stop: StopRule, runner: Runner,

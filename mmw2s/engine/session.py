@@ -92,12 +92,17 @@ class Session:
         for row in self.record.of('teacher'):
             # Older records do not name the default that was taken: the rule
             # is then known with the teacher, see `build`.
-            stop_cfg = self._fields.in_full('stop') or row.get('stop')
-            stop = stop_cfg and STOP_RULES.build(stop_cfg)
+            default = row.get('stop')
+            stop_cfg = self._fields.completed('stop', lambda: default) \
+                if default else self._fields.in_full('stop')
+            stop = stop_cfg and STOP_RULES.build(
+                stop_cfg, owner='WeakTeacherDistillHook.stop')
             if stop and (row['metrics'] or not stop.needs_teacher_score):
                 self._bind_stop(runner, stop, row['metrics'])
                 self._watch = self._new_watch(runner)
                 self.decide(runner)
+        if not self.record.rows:  # the teacher's row is the first of all
+            self.build(runner)
 
     def _stay_off(self, runner: Runner) -> None:
         self._is_open = False
@@ -124,7 +129,7 @@ class Session:
         Raises:
             ValueError: If teacher, student and run do not fit.
         """
-        if not self._is_open:
+        if not self._is_open or self.distiller is not None:
             return
         try:
             made = assemble(self._fields, runner, self._stop)
@@ -184,8 +189,7 @@ class Session:
             seconds=seconds,
             # A default depends on the teacher. With it on record, a resumed
             # run need not build a teacher to know its rule.
-            stop=None
-            if self._fields.in_full('stop') else made.chosen.get('stop'),
+            stop=made.default_stop,
             **teacher.fingerprint)
 
     def _start(self, runner: Runner, made: Assembly) -> None:
@@ -206,6 +210,7 @@ class Session:
         """Take the teacher's weights, and let it go."""
         if self.record is None:
             self.record = self._log.open_decisions(runner.work_dir)
+        if not self.record.of('teacher'):
             self._note_teacher(runner, made, {}, 0.)
         if runner.iter == 0:
             self._start(runner, made)
@@ -226,8 +231,9 @@ class Session:
             self.looks = LossLooks(self.distiller, stop.train_loss_interval)
         self.finite = FiniteLosses()
         self.distiller.attach()
-        # A user's rule with an `at` of its own is asked in every iteration.
-        is_fixed = type(stop).at in (StopRule.at, At.at)
+        # A user's rule may want to be asked in every iteration.
+        plain = (StopRule.at, StopRule.ends_at), (At.at, At.ends_at)
+        is_fixed = (type(stop).at, type(stop).ends_at) in plain
         points = (stop.ends_at() if is_fixed else 0,
                   self.distiller.schedule.zero_from())
         self.asks_from = min((p for p in points if p is not None),
@@ -291,7 +297,8 @@ class Session:
         for row in self.record.unread():
             reason = self._stop.after(row)
             if reason is not None:
-                self.end(runner, reason, row['iter'])
+                # Another rule than before may decide by an earlier row.
+                self.end(runner, reason, self.record.rows[-1]['iter'])
                 return
 
     # -- the end -----------------------------------------------------------

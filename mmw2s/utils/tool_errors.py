@@ -4,12 +4,15 @@
 argparse ends it with 2 for a wrong command line, :func:`fail` with 1 for all
 else, both with a line ``NAME: error: MESSAGE``. Ctrl-C ends it with 130.
 """
+import re
 import sys
 from contextlib import contextmanager
 from typing import Any, Iterator, NoReturn, Type
 
 __all__ = ['errors_in_one_line', 'fail']
 
+# MMEngine adds to a TypeError the hook in which it was raised.
+_HOOK = re.compile(r' in <\S+ object at 0x\w+>$')
 _OF_THE_USER = (ImportError, KeyError, OSError, TypeError, ValueError)
 
 
@@ -45,6 +48,7 @@ def errors_in_one_line(tool: str, *others: Type[Exception]) -> Iterator[None]:
         yield
     except (*_OF_THE_USER, *others) as error:
         # A KeyError would show its message in quotes, line ends escaped.
-        fail(tool, error.args[0] if isinstance(error, KeyError) else error)
+        text = error.args[0] if isinstance(error, KeyError) else error
+        fail(tool, _HOOK.sub('', str(text)))
     except KeyboardInterrupt:
         sys.exit(130)

@@ -25,6 +25,13 @@ class TestFieldsInPart:
         assert fields.in_full('schedule') == dict(type='Constant')
         assert fields.completed('schedule', None) == dict(type='Constant')
 
+    def test_a_base_config_need_not_have_what_is_to_be_deleted(self):
+        cfg = dict(_delete_=True, type='Constant', value=1.)
+        fields = Fields('t.py', schedule=cfg)
+        fields.check()
+        assert fields.in_full('schedule') == dict(type='Constant', value=1.)
+        assert '_delete_' in cfg
+
     def test_one_number_of_the_default_is_changed(self):
         fields = Fields('t.py', schedule=dict(hold=0.3))
         assert fields.in_full('schedule') is None
@@ -38,6 +45,35 @@ class TestFieldsInPart:
         assert first == DISTILL[0]
         assert second['loss'] == dict(
             type='QualityFocalKDLoss', loss_weight=8.)
+
+    def test_places_may_be_numbers(self):
+        fields = Fields('t.py', distill={1: dict(loss=dict(loss_weight=8.))})
+        fields.check()
+        _, second = fields.completed('distill', lambda: DISTILL)
+        assert second['loss']['loss_weight'] == 8.
+
+    def test_it_may_be_completed_twice(self):
+        loss = dict(_delete_=True, type='CWDLoss')
+        fields = Fields('t.py', distill={'0': dict(loss=loss)})
+        for _ in range(2):
+            (first, ) = fields.completed(
+                'distill', lambda: [dict(loss=dict(type='PKDLoss', eps=1.))])
+            assert first['loss'] == dict(type='CWDLoss')
+
+    @pytest.mark.parametrize('distill', [{
+        'x': dict(loss=dict(loss_weight=3.))
+    }, {
+        '-1': dict(loss=dict(loss_weight=3.))
+    }, {
+        '0': 3.
+    }, {
+        '0': None
+    }])
+    def test_what_is_no_entry_is_refused_before_anything_is_built(
+            self, distill):
+        with pytest.raises(
+                TypeError, match=r'distill should be a list .* in part'):
+            Fields('t.py', distill=distill).check()
 
     def test_an_entry_that_the_default_lacks_is_refused(self):
         fields = Fields('t.py', distill={'2': dict(loss=dict(loss_weight=8.))})

@@ -8,6 +8,7 @@ from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 
 from mmw2s.engine.finite_losses import FiniteLosses, has_loss_scaler
+from mmw2s.engine.hooks import weak_teacher_distill_hook
 
 DISTILLED, OWN, GRAD = 'loss_kd_fpn', 'loss_cls', 'grad_norm'
 NAN = math.nan
@@ -84,6 +85,15 @@ def test_without_the_hook_that_brings_losses_to_the_host_nothing_is_read(said):
     for _ in range(2):
         losses.check(runner, {DISTILLED: torch.tensor(NAN)}, False)
     assert len(said) == 1 and 'runtime_info' in said[0]
+
+
+def test_a_finite_gradient_alone_does_not_stand_for_the_losses():
+    hub = MessageHub.get_instance('gradient alone')
+    hub.update_scalar(f'train/{GRAD}', 1.)
+    runner = SimpleNamespace(message_hub=hub, optim_wrapper=optim_wrapper())
+    assert not weak_teacher_distill_hook._is_finite(runner, {OWN: NAN})
+    hub.update_scalar(f'train/{OWN}', 1.)
+    assert weak_teacher_distill_hook._is_finite(runner, {OWN: 1.})
 
 
 def test_a_scaler_is_one_that_is_enabled():

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize('error, line', [
     (KeyError('no Nix in the\nregistry'), 'no Nix in the\nregistry'),
     (TypeError('no field x'), 'no field x'),
+    (TypeError('no field x in <a.hook.Hook object at 0x7f91>'), 'no field x'),
     (FileNotFoundError(2, 'No such file', 't.pth'), r".*'t\.pth'"),
 ])
 def test_what_is_wrong_with_a_config_is_one_line(error, line):

@@ -192,6 +192,8 @@ def _is_finite(runner: Runner, outputs: dict) -> bool:
     scalars = runner.message_hub.log_scalars
     grad = getattr(runner.optim_wrapper, 'grad_name', 'grad_norm')
     names = [f'train/{key}' for key in outputs if 'loss' in key]
-    names.append(f'train/{grad}')
-    shown = [scalars[name].current() for name in names if name in scalars]
-    return bool(shown) and all(map(math.isfinite, shown))
+    if not all(name in scalars for name in names):
+        return False
+    if f'train/{grad}' in scalars:
+        names.append(f'train/{grad}')
+    return all(math.isfinite(scalars[name].current()) for name in names)

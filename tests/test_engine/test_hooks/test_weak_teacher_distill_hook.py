@@ -20,8 +20,11 @@ from mmengine.runner import Runner
 from runs import assert_same_weights, rows, train, train_watched
 from toys import retinanet, run_config
 
+from mmw2s.distillation.stop_rules import At
 from mmw2s.engine import WeakTeacherDistillHook
+from mmw2s.records.events import check_rows
 from mmw2s.records.files import EVENTS
+from mmw2s.registry import STOP_RULES
 
 NEVER = dict(type='At', iter=10**6)
 
@@ -500,6 +503,33 @@ def test_a_hook_added_to_a_resumed_run_scores_its_teacher(
     assert row['iter'] == 4 and row['score'] is not None
     # The validation at which it joined is run for it.
     assert [r['iter'] for r in rows(tmp_path, 'val')] == [4]
+    # In this order alone can it be resumed once more.
+    check_rows(rows(tmp_path), 'the record')
+
+
+def test_a_part_of_the_stop_rule_may_be_another_on_resume(
+        pictures, teacher, tmp_path):
+
+    def distill(**stop):
+        return [hook(teacher, stop=stop)]
+
+    train(
+        run_config(
+            pictures,
+            tmp_path,
+            epochs=2,
+            hooks=distill(consecutive=9, margin=-1., latest=1.)))
+    train(
+        run_config(
+            pictures,
+            tmp_path,
+            epochs=3,
+            hooks=distill(consecutive=1, margin=-1., latest=1.),
+            resume=True))
+    (row, ) = rows(tmp_path, 'stop')
+    assert row['iter'] == 8 and row['reason'].endswith('in 1 validation')
+    # The first validation decided, but the teacher stayed until the second.
+    check_rows(rows(tmp_path), 'the record')
 
 
 def test_a_new_run_keeps_the_record_of_an_older_one(pictures, teacher,
@@ -666,6 +696,23 @@ def test_an_ema_copy_does_not_hold_the_teacher(pictures, teacher, tmp_path):
 
 
 # -- other loops, other sets ----------------------------------------------
+
+
+@STOP_RULES.register_module()
+class AtWithoutAnEnd(At):
+    """A rule of a user's own that does not say when it ends."""
+
+    def ends_at(self):
+        return None
+
+
+def test_a_rule_that_does_not_tell_its_end_is_asked_in_every_iteration(
+        pictures, teacher, tmp_path):
+    stop = dict(type='AtWithoutAnEnd', iter=2)
+    train(
+        run_config(
+            pictures, tmp_path, epochs=1, hooks=[hook(teacher, stop=stop)]))
+    assert [r['iter'] for r in rows(tmp_path, 'stop')] == [2]
 
 
 def test_iteration_based_loops_stop_and_resume_alike(pictures, teacher,
