@@ -122,7 +122,7 @@ def test_what_the_hook_chooses_is_what_was_measured_and_fits_the_run(name):
     metrics = metrics if isinstance(metrics, list) else [metrics]
     kinds = {metric.type for metric in metrics}
     # By the error, also where it would take an FID by itself.
-    assert kinds == {'DenoisingLoss'} or \
+    assert kinds == {'DenoisingError'} or \
         stop.metric == 'diffusion/denoising_mse'
     last = teacher_of(cfg).train_cfg.max_iters
     assert hook.teacher.checkpoint == (
