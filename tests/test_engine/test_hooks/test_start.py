@@ -7,6 +7,7 @@ import pytest
 import torch
 from builders import build, save, teacher_field
 from mmengine.hooks import Hook
+from ranks import run_ranks
 from runs import assert_same_weights, find, rows, train
 from toys import retinanet, run_config
 
@@ -185,3 +186,54 @@ class TestAlone:
         cfg = alone(start=None)
         with pytest.raises(ValueError, match='at least one knowledge'):
             train(cfg)
+
+
+@pytest.mark.slow
+def test_two_ranks_begin_with_the_same_weights(config, tmp_path):
+    cfg = config()
+    cfg.launcher = 'pytorch'
+    cfg.env_cfg = dict(dist_cfg=dict(backend='gloo'))
+    cfg.model_wrapper_cfg = dict(
+        type='MMDistributedDataParallel', device_ids=None)
+    cfg.custom_hooks.append(dict(type='Save'))
+    cfg.dump(tmp_path / 'cfg.py')
+    script = '''
+import sys
+import torch
+import torch.distributed as dist
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+import mmw2s
+
+@HOOKS.register_module()
+class Save(Hook):
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if batch_idx == 0:
+            torch.save(runner.model.module.state_dict(),
+                       f'{sys.argv[2]}_{dist.get_rank()}.pth')
+
+dist.init_process_group('gloo')
+cfg = Config.fromfile(sys.argv[1])
+Runner.from_cfg(cfg).train()
+dist.destroy_process_group()
+'''
+    for code, text in run_ranks(script, str(tmp_path / 'cfg.py'),
+                                str(tmp_path / 'rank')):
+        assert code == 0, text[-3000:]
+    given = weights_of(cfg)
+    one, other = (
+        torch.load(tmp_path / f'rank_{i}.pth', weights_only=True)
+        for i in range(2))
+    assert torch.equal(one[HEAD], given[HEAD])
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_compiled_student_begins_with_them_too(config):
+    cfg, seen = config(compile=dict(backend='eager')), FirstWeights()
+    train(cfg, seen)
+    given = weights_of(cfg)
+    assert any(torch.equal(w, given[HEAD]) for w in seen.weights.values())
