@@ -1,6 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The frozen teacher: how it is built, loaded and checked."""
-import copy
 import hashlib
 import inspect
 import json
@@ -11,7 +10,6 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Union
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from mmw2s.records.metric_names import scale_warning
@@ -25,8 +23,8 @@ from .adapters import with_base_weights
 from .label_names import Names, names_in
 from .pipelines import Pipelines
 from .strict_loading import load_strictly
-from .teacher_config import (found_beside, load_config, resolve_checkpoint,
-                             without_downloads)
+from .teacher_config import (build_model, found_beside, load_config,
+                             resolve_checkpoint, without_downloads)
 from .teacher_fields import PRECISIONS, check_teacher_fields, merge_options
 
 __all__ = ['FrozenTeacher']
@@ -107,7 +105,7 @@ class FrozenTeacher:
         self._model_cfg, inits = self.cfg.model, []
         if self.checkpoint is not None:
             self._model_cfg, inits = without_downloads(self.cfg.model)
-        self.model = self._build()
+        self.model = build_model(self.cfg, self._model_cfg)
         if self.checkpoint is None:
             print_log(
                 f'The teacher {self.name} is given no checkpoint: its weights '
@@ -167,17 +165,6 @@ class FrozenTeacher:
             raise ValueError('teacher should be a config, or a dict with the '
                              f'key "config", but got {cfg!r}')
         check_teacher_fields(**cfg)
-
-    def _build(self) -> nn.Module:
-        # Some detectors write into the nested dicts that they are built from.
-        model_cfg = copy.deepcopy(self._model_cfg)
-        # mmpretrain's configs keep the preprocessor beside the model.
-        if 'data_preprocessor' in self.cfg:
-            model_cfg.setdefault('data_preprocessor',
-                                 copy.deepcopy(self.cfg.data_preprocessor))
-        scope = self.cfg.get('default_scope')
-        with DefaultScope.overwrite_default_scope(scope):
-            return MODELS.build(model_cfg)
 
     def _freeze(self) -> None:
         self.model.requires_grad_(False)

@@ -10,9 +10,12 @@ from typing import Any, Iterator, List, Optional, Tuple, Union
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.logging import print_log
+from mmengine.registry import MODELS, DefaultScope
+from torch import nn
 
 __all__ = [
-    'found_beside', 'load_config', 'resolve_checkpoint', 'without_downloads'
+    'build_model', 'found_beside', 'load_config', 'resolve_checkpoint',
+    'without_downloads'
 ]
 
 
@@ -68,6 +71,23 @@ def load_config(config: Union[str, dict]) -> Config:
         raise ValueError('teacher.config should have the key "model", but has '
                          f'{", ".join(cfg) or "none"}')
     return cfg
+
+
+def build_model(cfg: Config, model_cfg: Optional[dict] = None) -> nn.Module:
+    """Build the model of a config, in the config's own scope.
+
+    Args:
+        cfg (Config): A config with the key ``model``.
+        model_cfg (dict, optional): Replaces its ``model``. Defaults to None.
+    """
+    # Some detectors write into the nested dicts that they are built from.
+    model_cfg = copy.deepcopy(cfg.model if model_cfg is None else model_cfg)
+    # mmpretrain's configs keep the preprocessor beside the model.
+    if 'data_preprocessor' in cfg:
+        model_cfg.setdefault('data_preprocessor',
+                             copy.deepcopy(cfg.data_preprocessor))
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        return MODELS.build(model_cfg)
 
 
 def resolve_checkpoint(config: Union[str, dict], checkpoint: Optional[str],

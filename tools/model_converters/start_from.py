@@ -2,16 +2,14 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Write a checkpoint of a student that starts from its teacher's weights."""
 import argparse
-import copy
 from typing import Optional, Sequence
 
 import torch
-from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from mmw2s.distillation import FrozenTeacher
 from mmw2s.distillation.starts import Inherit
-from mmw2s.distillation.teacher_config import load_config
+from mmw2s.distillation.teacher_config import build_model, load_config
 from mmw2s.utils.files import atomic_write
 from mmw2s.utils.tool_errors import errors_in_one_line
 
@@ -40,14 +38,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def build_student(config: str, seed: int) -> nn.Module:
-    cfg = load_config(config)
-    model_cfg = copy.deepcopy(cfg.model)
-    # mmpretrain's configs keep it beside the model.
-    if 'data_preprocessor' in cfg:
-        model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
     torch.manual_seed(seed)
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-        student = MODELS.build(model_cfg)
+    student = build_model(load_config(config))
     student.init_weights()
     return student
 
