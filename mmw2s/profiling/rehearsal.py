@@ -83,7 +83,11 @@ class Rehearsal:
                           if isinstance(h, WeakTeacherDistillHook)), None)
 
     def begin(self) -> None:
-        """Do everything that comes before the first step."""
+        """Do everything that comes before the first step.
+
+        Raises:
+            ValueError: If the run has a teacher, but distills nothing.
+        """
         self.runner.register_hook(_LeaveHook())
         try:
             # Hides what pycocotools and others print. Logs and warnings do
@@ -92,6 +96,10 @@ class Rehearsal:
                 self.runner.train()
         except _Ready:
             self.runner.model.train()
+        if self.hook is not None and self.hook.distiller is None:
+            raise ValueError(
+                'there is no step with a teacher to show: nothing is '
+                f'distilled (distill=[]). {self.hook.session.started}')
 
     def batches(self, count: int) -> List[Any]:
         """The first ``count`` training batches, repeated if there are fewer.

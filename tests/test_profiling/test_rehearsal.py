@@ -4,6 +4,7 @@ import os
 
 import pytest
 import torch
+from builders import teacher_field
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from toys import retinanet, run_config, write_pictures
@@ -112,3 +113,16 @@ def test_no_backend_of_the_visualizer_hears_of_it(cfg, tmp_path):
 def test_two_of_them_share_no_message_hub(cfg, rehearsal, tmp_path):
     other = Rehearsal(cfg, str(tmp_path / 'other'))
     assert other.runner.message_hub is not rehearsal.runner.message_hub
+
+
+def test_a_start_alone_has_no_step_to_show_and_says_what_was_taken(
+        cfg, tmp_path):
+    cfg.custom_hooks.append(
+        dict(
+            type='WeakTeacherDistillHook',
+            teacher=teacher_field(retinanet(18), tmp_path / 't.pth'),
+            start=dict(type='Inherit'),
+            distill=[]))
+    run = Rehearsal(cfg, str(tmp_path / 'thrown_away'))
+    with pytest.raises(ValueError, match='nothing is distilled.*100.0% of'):
+        run.begin()
