@@ -98,11 +98,13 @@ class Fields:
             KeyError, TypeError: If the default has none of the given keys.
         """
         given = getattr(self, name)
-        if given is not None and not _is_part(given):
+        if given is None:
+            return default()
+        if not _is_part(given):
             return given
         cfg = Config({name: default()})
         # Merging takes `_delete_` out of what it is given, and texts for keys.
-        part = copy.deepcopy({str(k): v for k, v in (given or {}).items()})
+        part = copy.deepcopy({str(k): v for k, v in given.items()})
         with owned_by(_HOOK):
             cfg.merge_from_dict({name: part})
         return cfg.to_dict()[name]
@@ -134,7 +136,7 @@ class Assembly(NamedTuple):
         stop (StopRule, optional): Not bound yet, unless it was given. None if
             nothing is distilled.
         chosen (dict): All fields but the teacher, with what was left out
-            filled in.
+            filled in. Empty if nothing is distilled.
         other_classes (str, optional): How the classes of teacher and student
             differ, in words.
         default_stop (dict, optional): From which the stop rule was filled
@@ -203,8 +205,7 @@ def assemble(fields: Fields,
     classes = student_classes(runner, student)
     other_classes = class_matching.class_difference(teacher, classes)
     if fields.starts_alone:
-        chosen = dict(distill=[], start=fields.start)
-        return Assembly(teacher, None, None, chosen, other_classes)
+        return Assembly(teacher, None, None, {}, other_classes)
     distill = fields.completed(
         'distill',
         lambda: default_distill(student, teacher.model, other_classes))
