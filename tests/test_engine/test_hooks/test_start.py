@@ -207,6 +207,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 import mmw2s
+from mmw2s.engine.launch import shut_down_processes
 
 @HOOKS.register_module()
 class Save(Hook):
@@ -219,7 +220,7 @@ class Save(Hook):
 dist.init_process_group('gloo')
 cfg = Config.fromfile(sys.argv[1])
 Runner.from_cfg(cfg).train()
-dist.destroy_process_group()
+shut_down_processes()
 '''
     for code, text in run_ranks(script, str(tmp_path / 'cfg.py'),
                                 str(tmp_path / 'rank')):
