@@ -1,0 +1,131 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""A layer of more channels that computes what the narrow one computes.
+
+Each channel becomes ``k`` copies beside each other: ``c0 c0 c1 c1`` for
+``k = 2``. In that order the groups of a ``GroupNorm`` and of a grouped
+convolution keep their channels. The next layer reads the copies with weights
+that sum to the narrow one's: ``w (1 / k + e_j)``, where the ``e_j`` sum to 0
+(`Net2Net <https://arxiv.org/abs/1511.05641>`_). Without the ``e_j`` the copies
+would get the same gradients and stay equal for ever.
+"""
+from typing import Optional
+
+import torch
+from torch import Tensor, nn
+
+from mmw2s.utils.kinds import is_kind
+from .rules import CannotGrow, State
+
+__all__ = ['NOISE', 'copied', 'factor', 'grow_layer', 'split']
+
+#: How far the parts of a weight may be from equal ones, as a share of these.
+NOISE = 0.5
+# What has to be the same in two layers, where they have it.
+_SETTINGS = ('kernel_size', 'stride', 'padding', 'dilation', 'padding_mode',
+             'num_groups', 'eps')
+
+
+def factor(wide: int, narrow: int, what: str) -> int:
+    """How often ``narrow`` is in ``wide``.
+
+    Raises:
+        CannotGrow: If that is no whole number.
+    """
+    if narrow == 0 or wide % narrow:
+        raise CannotGrow(
+            f'the student has {wide} {what}, the teacher {narrow}: make it '
+            'the same number, or a whole multiple')
+    return wide // narrow
+
+
+def copied(tensor: Tensor, k: int, dim: int = 0) -> Tensor:
+    """Each entry along ``dim`` ``k`` times: ``c0 c0 c1 c1``."""
+    return tensor.repeat_interleave(k, dim)
+
+
+def split(weight: Tensor, k: int, dim: int = 1) -> Tensor:
+    """Weights of ``k`` copies of each input, which sum to the given ones.
+
+    Args:
+        weight (Tensor): Of the narrow layer.
+        k (int): Copies of each input.
+        dim (int): That of the inputs. Defaults to 1.
+
+    Returns:
+        Tensor: ``k`` times as long along ``dim``, of the same dtype.
+    """
+    if k == 1:
+        return weight.clone()
+    dim %= weight.dim()
+    shape = (*weight.shape[:dim + 1], k, *weight.shape[dim + 1:])
+    # On the CPU, so that each rank draws the same on whatever device.
+    noise = torch.rand(shape, dtype=torch.float64) * 2 - 1
+    parts = (1 + NOISE * (noise - noise.mean(dim + 1, keepdim=True))) / k
+    wide = weight.double().unsqueeze(dim + 1) * parts.to(weight.device)
+    return wide.flatten(dim, dim + 1).to(weight.dtype)
+
+
+def grow_layer(student: nn.Module, teacher: nn.Module) -> Optional[State]:
+    """Grow a convolution, linear layer or norm by whole factors.
+
+    Its inputs are taken for copies of the teacher's (:func:`copied`) wherever
+    it has more of them, and its outputs become such copies.
+
+    Args:
+        student (nn.Module): The wide layer, without children.
+        teacher (nn.Module): The narrow one.
+
+    Returns:
+        dict[str, Tensor], optional: Its tensors. None for other layers.
+
+    Raises:
+        CannotGrow: If the two differ in more than their width.
+    """
+    if type(student) is not type(teacher):
+        raise CannotGrow(f'it is a {type(student).__name__}, the teacher\'s '
+                         f'a {type(teacher).__name__}')
+    for name in _SETTINGS:
+        ours, theirs = (getattr(m, name, None) for m in (student, teacher))
+        if ours != theirs:
+            raise CannotGrow(f'its {name} is {ours}, the teacher\'s {theirs}')
+    if is_kind(student, '_ConvTransposeNd'):
+        return None
+    if is_kind(student, '_ConvNd', 'Linear'):
+        return _grow_weighted(student, teacher)
+    if is_kind(student, '_NormBase', 'GroupNorm', 'LayerNorm'):
+        return _grow_norm(student, teacher)
+    return None
+
+
+def _grow_weighted(student: nn.Module, teacher: nn.Module) -> State:
+    groups = [getattr(module, 'groups', 1) for module in (student, teacher)]
+    is_depthwise = all(
+        module.weight.shape[1] == 1 and module.in_channels == count
+        for module, count in zip((student, teacher), groups) if count > 1)
+    if groups[0] != groups[1] and not (is_depthwise and min(groups) > 1):
+        raise CannotGrow(f'it has {groups[0]} groups, the teacher\'s '
+                         f'{groups[1]}: make it the same number')
+    wide, narrow = student.weight.shape, teacher.weight.shape
+    outs = factor(wide[0], narrow[0], 'outputs')
+    ins = factor(wide[1], narrow[1],
+                 'inputs' if groups[0] == 1 else 'inputs a group')
+    state = {'weight': copied(split(teacher.weight, ins), outs)}
+    if (student.bias is None) != (teacher.bias is None):
+        raise CannotGrow('only one of the two has a bias')
+    if teacher.bias is not None:
+        state['bias'] = copied(teacher.bias, outs)
+    return state
+
+
+def _grow_norm(student: nn.Module, teacher: nn.Module) -> State:
+    ours, theirs = student.state_dict(), teacher.state_dict()
+    if set(ours) != set(theirs):
+        raise CannotGrow('its norm has other tensors than the teacher\'s')
+    state = {}
+    for name, tensor in theirs.items():
+        if ours[name].dim() != tensor.dim() or tensor.dim() > 1:
+            raise CannotGrow(f'its {name} has other dimensions')
+        k = factor(len(ours[name]), len(tensor), 'channels') \
+            if tensor.dim() else 1
+        state[name] = copied(tensor, k) if tensor.dim() else tensor.clone()
+    return state
