@@ -1,4 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from . import dit, unet2d, vit  # noqa: F401, they register their rules
 from .rules import (CannotGrow, GrowthRule, State, families, find_rule,
                     growth_rule)
 from .walk import grow_children, grow_module
