@@ -1,11 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from .resnet import grow_resnet
 from .rules import (CannotGrow, GrowthRule, State, families, find_rule,
-                    growth_rule)
+                    growth_rule, refuse_other_class)
 from .walk import grow_children, grow_module
 from .widths import copied, factor, grow_layer, split
 
 __all__ = [
     'CannotGrow', 'GrowthRule', 'State', 'copied', 'factor', 'families',
-    'find_rule', 'grow_children', 'grow_layer', 'grow_module', 'growth_rule',
-    'split'
+    'find_rule', 'grow_children', 'grow_layer', 'grow_module', 'grow_resnet',
+    'growth_rule', 'refuse_other_class', 'split'
 ]
