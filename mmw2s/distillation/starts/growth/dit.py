@@ -1,29 +1,29 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""How the ``DiTTransformer2DModel`` of diffusers grows: deeper.
-
-A block adds its two branches times gates, which a linear layer computes from
-timestep and class (adaLN-Zero of `DiT <https://arxiv.org/abs/2212.09748>`_). A
-new block begins with gates of 0, as the blocks of a new DiT do.
-
-There is no rule for the width: the sines and cosines that tell a wider model
-where a patch is are fixed, and no copies of the teacher's.
-"""
-import torch
+"""The ``DiTTransformer2DModel`` of diffusers, of more blocks."""
 from torch import nn
 
-from .depth import spread_blocks
-from .rules import CannotGrow, State, growth_rule
-from .walk import grow_children
+from .parts import part, refuse_other_settings, spread_blocks, zeros
+from .rules import CannotGrow, State, growth_rule, refuse_other_class
+from .walk import grow_children, tensors_of
 
 __all__ = ['grow_dit']
 
-# Fields in which student and teacher may differ.
-_FREE = {'num_layers', 'dropout'}
+# The widths have a message of their own.
+_WIDTHS = ('num_attention_heads', 'attention_head_dim')
+_FREE = {'num_layers', 'dropout', *_WIDTHS}
 
 
 @growth_rule('DiTTransformer2DModel')
 def grow_dit(student: nn.Module, teacher: nn.Module) -> State:
     """Grow a diffusion transformer.
+
+    A block adds its two branches times gates, which a linear layer computes
+    from the timestep and the class (adaLN-Zero of `DiT
+    <https://arxiv.org/abs/2212.09748>`_). A new block begins with gates of 0,
+    as all the blocks of a new DiT do.
+
+    There is no rule for the width: the sines and cosines that tell where a
+    patch is are fixed for each width, and no copies of the teacher's.
 
     Args:
         student (nn.Module): Has as many blocks as the teacher or more.
@@ -32,29 +32,24 @@ def grow_dit(student: nn.Module, teacher: nn.Module) -> State:
     Raises:
         CannotGrow: If they differ in more than the number of blocks.
     """
-    ours, theirs = student.config, getattr(teacher, 'config', {})
-    for key in sorted({*ours, *theirs} - _FREE):
-        if key[0] != '_' and ours.get(key) != theirs.get(key):
+    refuse_other_class(student, teacher)
+    refuse_other_settings(student, teacher, _FREE)
+    for key in _WIDTHS:
+        if student.config[key] != teacher.config[key]:
             raise CannotGrow(
-                f'its {key} is {ours.get(key)}, the teacher\'s '
-                f'{theirs.get(key)}: make it the same. Of a DiT only the '
-                'number of blocks can grow (num_layers), because its sines '
-                'and cosines of the place fit one width')
-    names = [n for n, _ in student.named_children()
-             if n != 'transformer_blocks']
-    state = grow_children(student, teacher, names)
-    # The first block stays the first: its embeddings of timestep and class are
+                f'its {key} is {student.config[key]}, the teacher\'s '
+                f'{teacher.config[key]}: a DiT can only become deeper '
+                '(num_layers), because each width has other sines and cosines '
+                'of the places. Make it the same')
+    state = grow_children(student, teacher, leave=['transformer_blocks'])
+    ours, theirs = student.transformer_blocks, teacher.transformer_blocks
+    # The first block stays the first: its embedding of timestep and class is
     # used behind the last one too.
-    blocks = spread_blocks(ours['num_layers'], theirs['num_layers'])
-    for i, j in enumerate(blocks):
-        place = f'transformer_blocks.{i}'
+    for i, j in enumerate(spread_blocks(len(ours), len(theirs))):
         if j is None:
-            gates = student.transformer_blocks[i].norm1.linear.state_dict()
-            grown = {
-                f'norm1.linear.{name}': torch.zeros_like(tensor)
-                for name, tensor in gates.items()
-            }
+            state.update(part(f'transformer_blocks.{i}.norm1.linear', zeros,
+                              ours[i].norm1.linear))
         else:
-            grown = teacher.transformer_blocks[j].state_dict()
-        state.update({f'{place}.{name}': t for name, t in grown.items()})
+            state.update(part(f'transformer_blocks.{i}', tensors_of,
+                              theirs[j]))
     return state

@@ -4,8 +4,11 @@ from typing import Callable, Dict, List, Optional
 
 from torch import Tensor, nn
 
+from mmw2s.utils.kinds import is_kind
+
 __all__ = [
-    'CannotGrow', 'GrowthRule', 'State', 'families', 'find_rule', 'growth_rule'
+    'CannotGrow', 'GrowthRule', 'State', 'families', 'find_rule',
+    'growth_rule', 'refuse_other_class'
 ]
 
 #: Tensors by their names in a module's state dict.
@@ -75,3 +78,21 @@ def find_rule(module: nn.Module) -> Optional[GrowthRule]:
 def families() -> List[str]:
     """Names of the classes that have a rule."""
     return sorted(_RULES)
+
+
+def refuse_other_class(student: nn.Module, teacher: nn.Module) -> None:
+    """Refuse two modules of classes of different names.
+
+    Batch norms are of one class here: over several processes or not.
+
+    Raises:
+        CannotGrow: If they differ.
+    """
+    names = [
+        '_BatchNorm'
+        if is_kind(module, '_BatchNorm') else type(module).__name__
+        for module in (student, teacher)
+    ]
+    if names[0] != names[1]:
+        raise CannotGrow(f'it is a {type(student).__name__}, the teacher\'s '
+                         f'a {type(teacher).__name__}')

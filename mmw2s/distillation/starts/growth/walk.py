@@ -1,13 +1,13 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Grows a model module by module."""
-from typing import Iterable, Optional
+from typing import Sequence
 
 from torch import Tensor, nn
 
-from .rules import CannotGrow, State, find_rule
+from .rules import CannotGrow, State, find_rule, refuse_other_class
 from .widths import grow_layer
 
-__all__ = ['grow_children', 'grow_module']
+__all__ = ['grow_children', 'grow_module', 'tensors_of']
 
 
 def grow_module(student: nn.Module,
@@ -42,10 +42,8 @@ def grow_module(student: nn.Module,
             raise CannotGrow(str(error)) from error
         if grown is not None:
             return grown
-    if type(student).__name__ != type(teacher).__name__:
-        raise CannotGrow(f'it is a {type(student).__name__}, the teacher\'s '
-                         f'a {type(teacher).__name__}')
-    ours, theirs = _tensors(student), _tensors(teacher)
+    refuse_other_class(student, teacher)
+    ours, theirs = tensors_of(student), tensors_of(teacher)
     if _shapes(ours) == _shapes(theirs):
         return theirs
     if any(True for _ in student.children()):
@@ -59,42 +57,44 @@ def grow_module(student: nn.Module,
 
 def grow_children(student: nn.Module,
                   teacher: nn.Module,
-                  names: Optional[Iterable[str]] = None,
+                  leave: Sequence[str] = (),
                   widen: bool = False) -> State:
-    """Grow the children of a module, and copy its own tensors.
+    """Grow the children of a module one by one, and copy its own tensors.
 
     Args:
         student (nn.Module): A module of the student.
         teacher (nn.Module): The one of that name of the teacher.
-        names (Iterable[str], optional): The children to grow. Defaults to
-            None: all of them.
+        leave (Sequence[str]): Children that are left to the caller. Defaults
+            to none.
         widen (bool): See :func:`grow_module`.
 
     Raises:
         CannotGrow: If there is no way, or only one of the two has a child or
             tensor.
     """
-    ours, theirs = (dict(m.named_children()) for m in (student, teacher))
-    state = {}
-    for name in ours if names is None else names:
+    # Those without tensors, such as an activation, are left to the check of
+    # the outputs.
+    ours, theirs = ({
+        name: child
+        for name, child in module.named_children()
+        if name not in leave and tensors_of(child)
+    } for module in (student, teacher))
+    state = _own_tensors(student, teacher)
+    for name in {**ours, **theirs}:
         _refuse_missing(name, name in ours, name in theirs)
         try:
             grown = grow_module(ours[name], theirs[name], widen)
         except CannotGrow as error:
             raise error.inside(name) from error
         state.update({f'{name}.{key}': value for key, value in grown.items()})
-    if names is None:
-        for name, child in theirs.items():
-            if _tensors(child):
-                _refuse_missing(name, name in ours, True)
-    return {**_own_tensors(student, teacher), **state}
+    return state
 
 
 def _own_tensors(student: nn.Module, teacher: nn.Module) -> State:
     """Tensors of a module itself, none of its children's."""
     ours, theirs = ({
         k: v
-        for k, v in _tensors(module).items() if '.' not in k
+        for k, v in tensors_of(module).items() if '.' not in k
     } for module in (student, teacher))
     for name in {**ours, **theirs}:
         _refuse_missing(name, name in ours, name in theirs)
@@ -112,7 +112,8 @@ def _refuse_missing(name: str, is_ours: bool, is_theirs: bool) -> None:
             name)
 
 
-def _tensors(module: nn.Module) -> State:
+def tensors_of(module: nn.Module) -> State:
+    """Parameters and buffers by their names in the state dict."""
     return {
         name: tensor
         for name, tensor in module.state_dict().items()

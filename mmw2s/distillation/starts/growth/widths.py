@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mmw2s.utils.kinds import is_kind
-from .rules import CannotGrow, State
+from .rules import CannotGrow, State, refuse_other_class
 
 __all__ = ['NOISE', 'copied', 'factor', 'grow_layer', 'split']
 
@@ -81,9 +81,7 @@ def grow_layer(student: nn.Module, teacher: nn.Module) -> Optional[State]:
     Raises:
         CannotGrow: If the two differ in more than their width.
     """
-    if type(student) is not type(teacher):
-        raise CannotGrow(f'it is a {type(student).__name__}, the teacher\'s '
-                         f'a {type(teacher).__name__}')
+    refuse_other_class(student, teacher)
     for name in _SETTINGS:
         ours, theirs = (getattr(m, name, None) for m in (student, teacher))
         if ours != theirs:

@@ -1,0 +1,133 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from typing import Dict, List, Optional, Tuple
+
+import torch
+from torch import Tensor, nn
+
+from mmw2s.registry import STARTS
+from ..teacher import FrozenTeacher
+from .base import Start, Started
+from .growth import CannotGrow, refuse_other_class
+from .growth.walk import tensors_of
+from .inherit import _STAGE, _is_by_class, _is_pretrained, _same_input
+
+__all__ = ['Corner']
+
+# A tensor of the teacher, or why none is taken.
+Source = Tuple[Optional[Tensor], str]
+
+
+@STARTS.register_module()
+class Corner(Start):
+    """The teacher's weights become the leading corner of the student's.
+
+    For any two models of one family, wider, deeper or both. Each tensor of
+    the student takes the teacher's tensor of the same name and number of
+    dimensions as its first entries in every dimension; its other entries
+    keep their initialization. Of ``n`` numbered blocks, block ``i`` takes
+    those of the teacher's block ``i * m // n`` of ``m``: with twice the
+    blocks, each of the teacher's goes to two neighbours.
+
+    The student does not compute what the teacher computes, see :class:`Grow`.
+    Left as they are: tensors that are larger in the teacher, kernels of
+    another size, modules of another class, what depends on classes where
+    these are others, a stem for other pixels, and a backbone with weights of
+    its own (``init_cfg`` of type ``Pretrained``).
+
+    The way of `CoM-PT <https://arxiv.org/abs/2604.12391>`_.
+
+    Raises:
+        ValueError: If nothing can be taken over.
+
+    Example:
+        >>> start = dict(type='Corner')
+    """
+
+    def apply(self, student: nn.Module, teacher: FrozenTeacher,
+              other_classes: Optional[str]) -> Started:
+        own_backbone = any(
+            _is_pretrained(module)
+            for module in (student, getattr(student, 'backbone', student)))
+        same_input = _same_input(student, teacher)
+        taken: Dict[str, Tensor] = {}
+        left: Dict[str, List[str]] = {}
+        for name, tensor in tensors_of(student).items():
+            source, reason = _source(name, student, teacher.model)
+            if source is not None:
+                reason = _why_not(tensor, source)
+            if not reason and _is_by_class(name, tensor, student) and (
+                    other_classes or tensor.shape[0] != source.shape[0]):
+                reason = 'the classes are others'
+            if not reason and name.startswith('backbone.'):
+                if own_backbone:
+                    reason = 'the backbone has weights of its own (init_cfg)'
+                elif not same_input and _is_in_stem(name):
+                    reason = 'the two normalize images differently'
+            if reason:
+                left.setdefault(reason, []).append(name)
+            else:
+                taken[name] = source
+        if not taken:
+            raise ValueError(
+                'start=Corner: the student can take over no weight of the '
+                f'teacher {teacher.name}. ' +
+                '; '.join(f'{len(names)} tensors: {reason}'
+                          for reason, names in left.items()) +
+                '. Take a teacher of the student\'s family, or leave start '
+                'out')
+        return Started(list(taken), _fill(student, taken), left)
+
+
+def _source(name: str, student: nn.Module, teacher: nn.Module) -> Source:
+    """The teacher's tensor for one of the student."""
+    *path, last = name.split('.')
+    for step in path:
+        children = dict(teacher.named_children())
+        if isinstance(student, (nn.Sequential, nn.ModuleList)) and \
+                isinstance(teacher, (nn.Sequential, nn.ModuleList)):
+            place = list(student._modules).index(step)
+            key = list(teacher._modules)[place * len(teacher) // len(student)]
+        else:
+            key = step
+        if key not in children:
+            return None, 'the teacher has none of that name'
+        student, teacher = student.get_submodule(step), children[key]
+        try:
+            refuse_other_class(student, teacher)
+        except CannotGrow as error:
+            return None, error.why
+    source = tensors_of(teacher).get(last)
+    if source is None:
+        return None, 'the teacher has none of that name'
+    return source, ''
+
+
+def _why_not(tensor: Tensor, source: Tensor) -> str:
+    """Why a tensor is no corner of another. Empty if it is one."""
+    if tensor.dim() != source.dim():
+        return 'the teacher\'s has other dimensions'
+    if any(ours < theirs for ours, theirs in zip(tensor.shape, source.shape)):
+        return 'the teacher\'s is larger'
+    if tensor.dim() > 3 and tensor.shape[2:] != source.shape[2:]:
+        return 'its kernel has another size'
+    return ''
+
+
+def _is_in_stem(name: str) -> bool:
+    """Whether a tensor of a backbone is in none of its stages."""
+    path = name.split('.')[1:]
+    return not any(
+        _STAGE.fullmatch('.'.join(path[:end]))
+        for end in range(1, len(path)))
+
+
+def _fill(student: nn.Module, taken: Dict[str, Tensor]) -> float:
+    """Write the corners. Returns their share of the parameters."""
+    numbers, tensors = dict(student.named_parameters()), tensors_of(student)
+    count = 0
+    with torch.no_grad():
+        for name, source in taken.items():
+            corner = tuple(slice(length) for length in source.shape)
+            tensors[name][corner].copy_(source)
+            count += source.numel() if name in numbers else 0
+    return count / sum(p.numel() for p in numbers.values())

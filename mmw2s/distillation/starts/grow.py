@@ -1,0 +1,118 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from typing import Optional
+
+import torch
+from torch import nn
+
+from mmw2s.registry import STARTS
+from ..teacher import FrozenTeacher
+from .base import Start, Started
+from .growth import CannotGrow, State, families, find_rule, grow_module
+from .growth.walk import tensors_of
+from .inherit import _same_input
+from .same_outputs import refuse_other_outputs, seeded
+
+__all__ = ['Grow']
+
+
+@STARTS.register_module()
+class Grow(Start):
+    """The student begins as its whole teacher, grown to its own size.
+
+    At first it computes exactly what the teacher computes. It may be deeper,
+    with more blocks in a stage, and wider, with a whole multiple of the
+    channels:
+
+    - New blocks come last and begin as the identity: the last norm of their
+      residual branch is 0.
+    - Channels are copied, and the weights that read the copies sum to the
+      old ones: ``w (1 / k + e_j)``, where the random ``e_j`` sum to 0.
+
+    Before training both models are run on two random images. If their outputs
+    differ by more than 1e-4 of the spread of the teacher's, the student gets
+    its weights back and the run ends.
+
+    The way of `Net2Net <https://arxiv.org/abs/1511.05641>`_, with residual
+    blocks that begin as 0. Which families of models have rules:
+    :mod:`mmw2s.distillation.starts.growth`.
+
+    Raises:
+        ValueError: If no rule makes the student compute what the teacher
+            computes, the classes or the normalization of images differ, or
+            the outputs do.
+
+    Example:
+        >>> start = dict(type='Grow')
+    """
+
+    def apply(self, student: nn.Module, teacher: FrozenTeacher,
+              other_classes: Optional[str]) -> Started:
+        before = {k: v.clone() for k, v in tensors_of(student).items()}
+        try:
+            _refuse_other_task(student, teacher, other_classes)
+            # A multiple of the outputs, say, is no wider layer unless a
+            # family's rule has made its inputs wider.
+            widen = any(find_rule(module) for module in student.modules())
+            with seeded(), torch.no_grad():
+                grown = grow_module(student, teacher.model, widen)
+            _load(student, grown)
+            refuse_other_outputs(student, teacher.model)
+        except ValueError as error:
+            _load(student, before)
+            advice = '' if 'start=' in str(error) else (
+                ': use start=dict(type="Inherit") or dict(type="Corner"), '
+                'which ask for less')
+            raise ValueError(
+                'start=Grow: the student cannot begin as the teacher '
+                f'{teacher.name}: {error}{advice} (it grows models made of '
+                f'{", ".join(families())})') from error
+        return _started(student, grown)
+
+
+def _refuse_other_task(student: nn.Module, teacher: FrozenTeacher,
+                       other_classes: Optional[str]) -> None:
+    """Refuse models that should not compute the same.
+
+    Raises:
+        CannotGrow: With advice.
+    """
+    advice = 'use start=dict(type="Inherit"), which leaves '
+    if other_classes:
+        raise CannotGrow(f'its classes are others ({other_classes}): '
+                         f'{advice}what depends on them')
+    modules = dict(teacher.model.named_modules())
+    for name, module in student.named_modules():
+        counts = [
+            getattr(m, 'num_classes', None)
+            for m in (module, modules.get(name))
+        ]
+        if all(isinstance(n, int) for n in counts) and counts[0] != counts[1]:
+            raise CannotGrow(
+                f'it has {counts[0]} classes, the teacher {counts[1]}: '
+                f'{advice}what depends on them', name)
+    if not _same_input(student, teacher):
+        raise CannotGrow(
+            'the two normalize images differently: give the student the '
+            f'teacher\'s data_preprocessor, or {advice}the stem')
+
+
+def _load(model: nn.Module, state: State) -> None:
+    """Change tensors in place: the optimizer knows them."""
+    tensors = tensors_of(model)
+    for name, tensor in state.items():
+        if tensors[name].shape != tensor.shape:
+            raise CannotGrow(
+                f'its rule gives {tuple(tensor.shape)}, but it is '
+                f'{tuple(tensors[name].shape)}', name)
+    with torch.no_grad():
+        for name, tensor in state.items():
+            tensors[name].copy_(tensor)
+
+
+def _started(student: nn.Module, grown: State) -> Started:
+    numbers = dict(student.named_parameters())
+    count = sum(p.numel() for name, p in numbers.items() if name in grown)
+    new = [name for name in tensors_of(student) if name not in grown]
+    return Started(
+        list(grown), count / sum(p.numel() for p in numbers.values()),
+        {'they are new, and without effect at first': new} if new else {})

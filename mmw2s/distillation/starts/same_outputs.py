@@ -1,0 +1,178 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Whether two models give the same outputs for the same images."""
+from contextlib import contextmanager
+from typing import Any, Iterator, List, Sequence, Tuple
+
+import torch
+from mmengine.structures import BaseDataElement, InstanceData
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten
+
+from mmw2s.utils.kinds import is_kind
+from mmw2s.utils.rng import preserved_rng
+
+__all__ = ['refuse_other_outputs', 'seeded']
+
+# Largest difference, as a share of how far the teacher's outputs are spread,
+# and, for rounding, of how large they are.
+_TOLERANCE, _ROUNDING = 1e-4, 1e-6
+# Side of an image where no module names one (`img_size`).
+_SIZE = 64
+
+
+@contextmanager
+def seeded(seed: int = 0) -> Iterator[None]:
+    """Random numbers of a seed, after which the run's own go on."""
+    with preserved_rng():
+        # `torch.manual_seed` would seed devices that are not in use yet too,
+        # which could not be taken back.
+        torch.default_generator.manual_seed(seed)
+        if torch.cuda.is_initialized():
+            torch.cuda.manual_seed(seed)
+        yield
+
+
+@torch.no_grad()
+def refuse_other_outputs(student: nn.Module, teacher: nn.Module) -> None:
+    """Compare the outputs of two random images, in eval mode.
+
+    Modes of modules and the state of random numbers stay as they were.
+
+    Args:
+        student (nn.Module): The student, without a wrapper.
+        teacher (nn.Module): The teacher, on the same device.
+
+    Raises:
+        ValueError: If an output differs by more than 1e-4 of the spread of
+            the teacher's, or the models cannot be run.
+    """
+    with seeded(), _evaluating(student), _full_precision():
+        batch = _batch(student)
+        found = []
+        for whose, model in (('student', student), ('teacher', teacher)):
+            try:
+                with seeded():  # a diffusion model draws its noise
+                    found.append(_outputs(model, *batch))
+            except Exception as error:
+                raise ValueError(
+                    f'the {whose} cannot be run on {_told([batch[0]])}, '
+                    f'random images, to see whether the two agree: '
+                    f'{type(error).__name__}: {error}') from error
+    ours, theirs = found
+    if [x.shape for x in ours] != [x.shape for x in theirs]:
+        raise ValueError(f'the student gives {_told(ours)}, the teacher '
+                         f'{_told(theirs)}')
+    for place, (our, their) in enumerate(zip(ours, theirs)):
+        if not their.isfinite().all():
+            raise ValueError('the teacher\'s outputs for random images are '
+                             'not finite')
+        gap, allowed = _gap(our, their)
+        if not gap <= allowed:
+            raise ValueError(
+                f'output {place} of {len(ours)} ({_told([our])}) differs by '
+                f'up to {gap:.2g}, where rounding would allow {allowed:.2g}')
+
+
+def _gap(ours: Tensor, theirs: Tensor) -> Tuple[float, float]:
+    if ours.numel() == 0:
+        return 0., 0.
+    ours, theirs = ours.double(), theirs.double()
+    spread = (theirs - theirs.mean()).abs().max()
+    return (ours - theirs).abs().max().item(), (
+        _TOLERANCE * spread + _ROUNDING * theirs.abs().max()).item()
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    # Not by `eval()`: a model's own `train()` may do more, and both would
+    # forget which modules are in which mode.
+    modes = {module: module.training for module in model.modules()}
+    try:
+        for module in modes:
+            module.training = False
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    """Without TF32, whose rounding is larger than what is allowed."""
+    matmul = torch.backends.cuda.matmul.allow_tf32
+    convolution = torch.backends.cudnn.allow_tf32
+    try:
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = matmul
+        torch.backends.cudnn.allow_tf32 = convolution
+
+
+def _batch(model: nn.Module) -> Tuple[Tensor, List[BaseDataElement]]:
+    """Two random images that fit the model, and what is known of them."""
+    device = next(model.parameters()).device
+    shape = _image_shape(model)
+    inputs = torch.randn(2, *shape).to(device)
+    size = tuple(shape[1:])
+    # A copy for each image: models write into them.
+    return inputs, [
+        BaseDataElement(
+            metainfo=dict(
+                img_id=i,
+                img_shape=size,
+                ori_shape=size,
+                pad_shape=size,
+                batch_input_shape=size,
+                scale_factor=(1., 1.)),
+            gt_label=torch.zeros(1, dtype=torch.long, device=device))
+        for i in range(2)
+    ]
+
+
+def _image_shape(model: nn.Module) -> Sequence[int]:
+    if hasattr(model, 'image_shape'):  # a diffusion model
+        return model.image_shape
+    size: Any = None
+    channels = 3
+    for module in reversed(list(model.modules())):
+        size = getattr(module, 'img_size', None) or size
+        if is_kind(module, '_ConvNd'):
+            channels = module.in_channels
+    size = size or _SIZE
+    return (channels, *((size, size) if isinstance(size, int) else size))
+
+
+def _outputs(model: nn.Module, inputs: Tensor,
+             samples: List[BaseDataElement]) -> List[Tensor]:
+    if is_kind(getattr(model, 'rpn_head', None), 'RPNHead') and \
+            hasattr(model, 'roi_head'):
+        # Its own forward sorts proposals by score: a rounding error would
+        # exchange two of them.
+        features = model.extract_feat(inputs)
+        output = [
+            model.rpn_head(features),
+            model.roi_head.forward(features, _proposals(inputs), samples)
+        ]
+    else:
+        # Of the class, not of the object: there it may be compiled, for
+        # training, and would be compiled anew.
+        output = type(model).forward(model, inputs, samples, mode='tensor')
+    return [x for x in tree_flatten(output)[0] if isinstance(x, Tensor)]
+
+
+def _proposals(inputs: Tensor) -> List[InstanceData]:
+    """Eight boxes an image."""
+    height, width = inputs.shape[2:]
+    scale = inputs.new_tensor([width, height, width, height])
+    corners = torch.rand(len(inputs), 8, 2).to(inputs) / 2
+    boxes = torch.cat([corners, corners + 0.4], 2) * scale
+    return [
+        InstanceData(bboxes=ones, scores=torch.ones_like(ones[:, 0]))
+        for ones in boxes
+    ]
+
+
+def _told(tensors: Sequence[Tensor]) -> str:
+    return ', '.join(' x '.join(map(str, x.shape)) for x in tensors)
