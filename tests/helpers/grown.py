@@ -18,7 +18,7 @@ def grow(student, teacher):
     """The student after it has grown; it keeps what the rules leave out."""
     torch.manual_seed(0)
     missing, unknown = student.load_state_dict(
-        grow_module(student, teacher), strict=False)
+        grow_module(student, teacher, widen=True), strict=False)
     assert not unknown, unknown
     return student
 
