@@ -134,8 +134,11 @@ def test_a_student_does_not_shrink():
 @pytest.mark.parametrize('fields, message', [
     (dict(base_channels=12, stem_channels=12), 'conv1: the student has 12 '),
     (dict(base_channels=16), 'layer1.0.downsample: only the student has it'),
-    (dict(num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1),
-          out_indices=(0, 1, 2)), 'it has 3 stages, the teacher\'s 4'),
+    (dict(
+        num_stages=3,
+        strides=(1, 2, 2),
+        dilations=(1, 1, 1),
+        out_indices=(0, 1, 2)), 'it has 3 stages, the teacher\'s 4'),
     (dict(deep_stem=True), '(stem|conv1): only the (student|teacher) has it'),
     (dict(norm_cfg=dict(type='GN', num_groups=4)), 'gn1: only the student'),
 ])
