@@ -117,8 +117,7 @@ def _is_in_stem(name: str) -> bool:
     """Whether a tensor of a backbone is in none of its stages."""
     path = name.split('.')[1:]
     return not any(
-        _STAGE.fullmatch('.'.join(path[:end]))
-        for end in range(1, len(path)))
+        _STAGE.fullmatch('.'.join(path[:end])) for end in range(1, len(path)))
 
 
 def _fill(student: nn.Module, taken: Dict[str, Tensor]) -> float:

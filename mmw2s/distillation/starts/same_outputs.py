@@ -46,7 +46,8 @@ def refuse_other_outputs(student: nn.Module, teacher: nn.Module) -> None:
         ValueError: If an output differs by more than 1e-4 of the spread of
             the teacher's, or the models cannot be run.
     """
-    with seeded(), _evaluating(student), _full_precision():
+    with seeded(), _evaluating(student), _evaluating(teacher), \
+            _full_precision():
         batch = _batch(student)
         found = []
         for whose, model in (('student', student), ('teacher', teacher)):
@@ -55,8 +56,8 @@ def refuse_other_outputs(student: nn.Module, teacher: nn.Module) -> None:
                     found.append(_outputs(model, *batch))
             except Exception as error:
                 raise ValueError(
-                    f'the {whose} cannot be run on {_told([batch[0]])}, '
-                    f'random images, to see whether the two agree: '
+                    f'the {whose} cannot be run on random images '
+                    f'({_told([batch[0]])}), to see whether the two agree: '
                     f'{type(error).__name__}: {error}') from error
     ours, theirs = found
     if [x.shape for x in ours] != [x.shape for x in theirs]:
