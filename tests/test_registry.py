@@ -8,6 +8,8 @@ from mmw2s.registry import KNOWLEDGE, SCHEDULES, STARTS, STOP_RULES
                                             (KNOWLEDGE, 'DenseHeadOutputs'),
                                             (SCHEDULES, 'Linear'),
                                             (STARTS, 'Inherit'),
+                                            (STARTS, 'Grow'),
+                                            (STARTS, 'Corner'),
                                             (STOP_RULES, 'SurpassTeacher')])
 def test_the_parts_are_found_by_their_bare_name(registry, name):
     assert registry.get(name).__name__ == name

@@ -56,3 +56,28 @@ def test_two_runs_write_the_same(files):
 def test_what_is_wrong_is_told_in_a_line(files):
     with pytest.raises(SystemExit, match='error: .*no module "nek"'):
         main(['start-from', *files, '--modules', 'nek'])
+
+
+def test_the_whole_teacher_can_be_grown(files, tmp_path, capsys):
+    Config(dict(default_scope='mmdet',
+                model=retinanet(34))).dump(tmp_path / 'strong.py')
+    main(['start-from', *files, '--type', 'Grow'])
+    given, written = weights(files[1]), weights(files[3])
+    assert all(torch.equal(written[name], w) for name, w in given.items())
+    assert written['backbone.layer1.2.bn2.weight'].abs().max() == 0
+    assert 'they are new, and without effect' in capsys.readouterr().out
+
+
+def test_a_corner_can_be_taken(files):
+    main(['start-from', *files, '--type', 'Corner'])
+    given, written = weights(files[1]), weights(files[3])
+    name = 'neck.lateral_convs.0.conv.weight'
+    width = given[name].shape[1]
+    assert torch.equal(written[name][:, :width], given[name])
+
+
+def test_what_does_not_fit_the_type_is_told_in_a_line(files):
+    with pytest.raises(SystemExit, match='error: Corner has no field "mod'):
+        main(['start-from', *files, '--type', 'Corner', '--modules', 'neck'])
+    with pytest.raises(SystemExit, match='error: start=Grow: .*BasicBlock'):
+        main(['start-from', *files, '--type', 'Grow'])

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from mmw2s.distillation import FrozenTeacher
-from mmw2s.distillation.starts import Inherit
 from mmw2s.distillation.teacher_config import build_model, load_config
+from mmw2s.registry import STARTS
 from mmw2s.utils.files import atomic_write
 from mmw2s.utils.tool_errors import errors_in_one_line
 
@@ -24,9 +24,15 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('student', help='config of the student')
     parser.add_argument('out', help='file to write')
     parser.add_argument(
+        '--type',
+        default='Inherit',
+        choices=('Inherit', 'Grow', 'Corner'),
+        help='the start (default: Inherit)')
+    parser.add_argument(
         '--modules',
         nargs='+',
-        help='modules to take over (default: neck, heads, stem, equal stages)')
+        help='of Inherit, modules to take over (default: neck, heads, stem, '
+        'equal stages)')
     parser.add_argument(
         '--other-classes',
         action='store_true',
@@ -46,10 +52,12 @@ def build_student(config: str, seed: int) -> nn.Module:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
+    fields = dict(modules=args.modules) if args.modules else {}
     with errors_in_one_line('start_from.py', RuntimeError):
         teacher = FrozenTeacher(args.teacher, args.checkpoint)
         student = build_student(args.student, args.seed)
-        started = Inherit(args.modules).apply(
+        start = STARTS.build(dict(type=args.type, **fields))
+        started = start.apply(
             student, teacher,
             'they are said to be' if args.other_classes else None)
         with atomic_write(args.out, binary=True) as file:

@@ -57,7 +57,8 @@ class WeakTeacherDistillHook(Hook):
         task_weight (float): Factor of the student's own losses at full
             strength. It goes to 1 as the strength goes to 0. Defaults to 1.0.
         start (dict, optional): From where the student starts: weights of the
-            teacher that it takes over, such as ``dict(type='Inherit')``.
+            teacher that it takes over, ``dict(type='Inherit')``, ``'Corner'``
+            or ``'Grow'``.
             Defaults to None: as the run initializes it.
 
     Raises:
