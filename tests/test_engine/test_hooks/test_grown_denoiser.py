@@ -67,10 +67,12 @@ def loss_of(model, step):
     return model(**data, mode='loss')['loss_denoising'].detach()
 
 
-@pytest.mark.parametrize('student, teacher', [(STRONG, WEAK), (dit(3), dit(2))])
+@pytest.mark.parametrize('student, teacher', [(STRONG, WEAK),
+                                              (dit(3), dit(2))])
 def test_the_first_loss_is_the_teachers_own(run, tmp_path, student, teacher):
     model, step = run(student, teacher, distill=[])
-    torch.testing.assert_close(step.loss, loss_of(model, step), rtol=1e-5, atol=0)
+    torch.testing.assert_close(
+        step.loss, loss_of(model, step), rtol=1e-5, atol=0)
     fresh = loss_of(build(student), step)
     assert abs(fresh - step.loss) > 0.01 * step.loss
     row, = rows(tmp_path / 'run', 'start')
@@ -79,11 +81,13 @@ def test_the_first_loss_is_the_teachers_own(run, tmp_path, student, teacher):
 
 def test_it_is_distilled_from_then_on(run, tmp_path):
     model, step = run(STRONG, WEAK, 4)
-    torch.testing.assert_close(step.loss, loss_of(model, step), rtol=1e-5, atol=0)
+    torch.testing.assert_close(
+        step.loss, loss_of(model, step), rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize('student, message', [
-    (diffusion(12), r'denoiser: the student has 12 channels .*, the teacher 8'),
+    (diffusion(12),
+     r'denoiser: the student has 12 channels .*, the teacher 8'),
     (diffusion(8, kind='v_prediction'), 'prediction_type is v_prediction'),
     (diffusion(8, schedule=dict(beta_end=0.1)), 'its noise schedule is not'),
     (diffusion(8, classes=10), 'its num_classes is 10, the teacher\'s None'),

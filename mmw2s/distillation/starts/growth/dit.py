@@ -47,9 +47,10 @@ def grow_dit(student: nn.Module, teacher: nn.Module) -> State:
     # used behind the last one too.
     for i, j in enumerate(spread_blocks(len(ours), len(theirs))):
         if j is None:
-            state.update(part(f'transformer_blocks.{i}.norm1.linear', zeros,
-                              ours[i].norm1.linear))
+            state.update(
+                part(f'transformer_blocks.{i}.norm1.linear', zeros,
+                     ours[i].norm1.linear))
         else:
-            state.update(part(f'transformer_blocks.{i}', tensors_of,
-                              theirs[j]))
+            state.update(
+                part(f'transformer_blocks.{i}', tensors_of, theirs[j]))
     return state

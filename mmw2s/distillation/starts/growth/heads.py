@@ -74,5 +74,3 @@ class Heads(NamedTuple):
         """
         each = weight.unflatten(1, (self.count, -1))
         return split(split(each, self.more), self.wider, 2).flatten(1, 2)
-
-

@@ -56,8 +56,9 @@ def grow_unet2d(student: nn.Module, teacher: nn.Module) -> State:
                 zip(getattr(student, name), getattr(teacher, name))):
             state.update(part(f'{name}.{i}', _grow_level, ours, theirs))
     if student.mid_block is not None:
-        state.update(part('mid_block', _grow_level, student.mid_block,
-                          teacher.mid_block))
+        state.update(
+            part('mid_block', _grow_level, student.mid_block,
+                 teacher.mid_block))
     state.update(part('time_proj', _time_proj, teacher, width))
     for name in embeddings[1:]:
         if getattr(teacher, name) is not None:
@@ -96,10 +97,9 @@ def _origins(student: nn.Module, teacher: nn.Module) -> List[Optional[int]]:
         return [0, *[None] * (new - old), *range(1, old)]
     if is_kind(student, 'UNetMidBlock2D') and new == old:
         return [*range(old)]
-    raise CannotGrow(
-        f'a {type(student).__name__} cannot grow out of a '
-        f'{type(teacher).__name__}, only '
-        f'{", ".join((*_DOWN, *_UP))} and UNetMidBlock2D can')
+    raise CannotGrow(f'a {type(student).__name__} cannot grow out of a '
+                     f'{type(teacher).__name__}, only '
+                     f'{", ".join((*_DOWN, *_UP))} and UNetMidBlock2D can')
 
 
 def _grow_level(student: nn.Module, teacher: nn.Module) -> State:
@@ -151,10 +151,7 @@ def _attention(student: Optional[nn.Module],
                      teacher.inner_dim)
     width = factor(student.query_dim, teacher.query_dim, 'channels')
     state = grow_children(
-        student,
-        teacher,
-        leave=['to_q', 'to_k', 'to_v', 'to_out'],
-        widen=True)
+        student, teacher, leave=['to_q', 'to_k', 'to_v', 'to_out'], widen=True)
     for name in ('to_q', 'to_k', 'to_v'):
         scale = heads.query_scale if name == 'to_q' else 1
         for key, tensor in tensors_of(getattr(teacher, name)).items():

@@ -43,8 +43,8 @@ def grow_vit(student: nn.Module, teacher: nn.Module) -> State:
     }
     for name, child in student.named_children():
         if name != 'layers' and tensors_of(child):
-            state.update(part(name, grow_module, child,
-                              getattr(teacher, name), True))
+            state.update(
+                part(name, grow_module, child, getattr(teacher, name), True))
     blocks = spread_blocks(len(student.layers), len(teacher.layers))
     for i, j in enumerate(blocks):
         layer = student.layers[i]
@@ -105,8 +105,7 @@ def _attention(student: nn.Module, teacher: nn.Module) -> State:
     heads = Heads.of(student.num_heads, teacher.num_heads, student.embed_dims,
                      teacher.embed_dims)
     width = factor(student.embed_dims, teacher.embed_dims, 'channels')
-    state = grow_children(
-        student, teacher, leave=['qkv', 'proj'], widen=True)
+    state = grow_children(student, teacher, leave=['qkv', 'proj'], widen=True)
     for key, tensor in tensors_of(teacher.qkv).items():
         if key == 'weight':
             tensor = split(tensor, width)

@@ -27,8 +27,10 @@ def output(model):
     for module in model.modules():  # as in a DenoisingDiffusion
         if hasattr(module, 'dropout_prob'):
             module.dropout_prob = 0.
-    return model(images, torch.tensor([0, 50, 99]),
-                 class_labels=torch.tensor([0, 1, 2])).sample
+    return model(
+        images,
+        torch.tensor([0, 50, 99]),
+        class_labels=torch.tensor([0, 1, 2])).sample
 
 
 @pytest.mark.parametrize('depth', [3, 5])

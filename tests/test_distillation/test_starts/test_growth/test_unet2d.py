@@ -39,9 +39,10 @@ def build(fields: dict, **both):
 @pytest.mark.parametrize('fields, both', [
     (WIDE, {}),
     (dict(layers_per_block=3), {}),
-    (dict(WIDE, layers_per_block=3), dict(resnet_time_scale_shift='scale_shift')),
-    (dict(block_out_channels=(24, 48), layers_per_block=3),
-     dict(layers_per_block=2)),
+    (dict(WIDE,
+          layers_per_block=3), dict(resnet_time_scale_shift='scale_shift')),
+    (dict(block_out_channels=(24, 48),
+          layers_per_block=3), dict(layers_per_block=2)),
     (dict(WIDE, attention_head_dim=8), {}),
     (dict(WIDE, attention_head_dim=None), dict(attention_head_dim=16)),
     (dict(WIDE, time_embedding_dim=96), {}),
@@ -103,8 +104,8 @@ def test_new_blocks_learn_at_once():
     output(grow(student, teacher)).square().sum().backward()
     for block in (student.down_blocks[1], student.up_blocks[0]):
         for layer in (block.resnets[1].conv2, block.attentions[1].to_out[0]):
-            assert layer.weight.abs().max() == 0 < layer.weight.grad.abs(
-            ).max()
+            assert layer.weight.abs().max() == 0 < layer.weight.grad.abs().max(
+            )
 
 
 def test_new_frequencies_of_the_time_learn_at_once():

@@ -3,8 +3,9 @@
 import pytest
 import torch
 from grown import equal_copies, gap, grow, with_noise
-from tiny_classifiers import batch, build, classifier
+from tiny_classifiers import batch, build, classifier, teacher_of
 
+from mmw2s.distillation.starts import Grow
 from mmw2s.distillation.starts.growth import CannotGrow, widths
 
 # A SwiGLU takes two thirds of these channels, rounded up to a multiple of 8: 32
@@ -12,25 +13,22 @@ from mmw2s.distillation.starts.growth import CannotGrow, widths
 WIDE = dict(embed_dims=32, num_heads=4, feedforward_channels=48)
 
 
-def model(arch=dict(), head=dict(), **fields):
-    arch = {
-        **dict(
-            embed_dims=16,
-            num_layers=2,
-            num_heads=2,
-            feedforward_channels=16),
-        **arch
-    }
-    backbone = {
-        **dict(
-            type='VisionTransformer', img_size=16, patch_size=4, arch=arch),
-        **fields
-    }
-    head = dict(
+def config(arch=dict(), head=dict(), **fields):
+    arch = dict(
         dict(
-            type='VisionTransformerClsHead',
-            in_channels=arch['embed_dims']), **head)
-    return build(classifier(backbone=backbone, neck=None, **head))
+            embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=16),
+        **arch)
+    backbone = dict(
+        dict(type='VisionTransformer', img_size=16, patch_size=4, arch=arch),
+        **fields)
+    head = dict(
+        dict(type='VisionTransformerClsHead', in_channels=arch['embed_dims']),
+        **head)
+    return classifier(backbone=backbone, neck=None, **head)
+
+
+def model(*args, **fields):
+    return build(config(*args, **fields))
 
 
 def scores(model):
@@ -77,6 +75,22 @@ def test_heads_become_more_or_wider(arch):
     assert gap(scores(grow(student, teacher)), scores(teacher)) < 1e-5
 
 
+def test_the_start_agrees_that_the_two_are_equal(tmp_path):
+    student, fresh = (model(dict(WIDE, num_layers=3)) for _ in range(2))
+    teacher = teacher_of(config(), tmp_path / 'teacher.pth')
+    Grow().apply(student, teacher, None)
+    assert gap(scores(student), scores(teacher.model)) < 1e-5
+    added = 'backbone.layers.1.attn.qkv.weight'  # of a new layer
+    assert torch.equal(student.state_dict()[added], fresh.state_dict()[added])
+
+
+def test_other_classes_are_refused(tmp_path):
+    teacher = teacher_of(config(), tmp_path / 'teacher.pth')
+    student = model(WIDE, head=dict(num_classes=6))
+    with pytest.raises(ValueError, match='head: it has 6 classes.* 3'):
+        Grow().apply(student, teacher, None)
+
+
 def test_new_layers_stand_between_the_others():
     student, teacher = pair(dict(num_layers=4))
     grow(student, teacher)
@@ -112,8 +126,8 @@ def test_new_layers_learn_at_once():
     (dict(embed_dims=24), {},
      r'backbone: the student has 24 channels \(embed_dims\), the teacher 16'),
     (dict(feedforward_channels=24), {}, 'layers.0.ffn.*24.*16'),
-    (dict(embed_dims=48, num_heads=3), {},
-     'layers.0.attn: the student has 3 heads'),
+    (dict(embed_dims=48,
+          num_heads=3), {}, 'layers.0.attn: the student has 3 heads'),
     (dict(num_layers=1), {}, 'the student has 1 blocks, the teacher 2'),
     ({}, dict(patch_size=8), '2 x 2 patches of 8 x 8.*4 x 4 patches of 4 x 4'),
     ({}, dict(img_size=32), '8 x 8 patches of 4 x 4.*img_size'),
