@@ -23,8 +23,8 @@ class Grow(Start):
     with more blocks in a stage, and wider, with a whole multiple of the
     channels:
 
-    - New blocks come last and begin as the identity: the last norm of their
-      residual branch is 0.
+    - New blocks begin as the identity: the last layer of their residual
+      branch is 0.
     - Channels are copied, and the weights that read the copies sum to the
       old ones: ``w (1 / k + e_j)``, where the random ``e_j`` sum to 0.
 

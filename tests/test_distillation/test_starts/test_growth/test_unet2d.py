@@ -3,8 +3,13 @@
 import pytest
 import torch
 from grown import equal_copies, gap, grow, with_noise
+from mmengine.config import Config
+from tiny_diffusion import build as build_model
 from tiny_diffusion import unet
 
+from mmw2s.configs_path import configs_root
+from mmw2s.distillation import FrozenTeacher
+from mmw2s.distillation.starts import Grow
 from mmw2s.distillation.starts.growth import CannotGrow, widths
 
 diffusers = pytest.importorskip('diffusers')
@@ -83,6 +88,17 @@ def test_the_pair_of_the_configs():
     student = model(
         block_out_channels=(16, 32, 32, 32), layers_per_block=3, **levels)
     assert gap(output(grow(student, teacher)), output(teacher)) < 1e-5
+
+
+@pytest.mark.parametrize('name', ['digits', 'slim_cifar10'])
+def test_the_slim_pairs_of_the_configs(name):
+    configs = configs_root() / 'diffusion'
+    student, teacher = (
+        Config.fromfile(configs / f'{prefix}ddpm_{name}.py').model
+        for prefix in ('w2s_', ''))
+    frozen = FrozenTeacher(dict(model=teacher), checkpoint=None)
+    started = Grow().apply(build_model(student), frozen, None)
+    assert 0.5 < started.share < 1
 
 
 def gradients(student):

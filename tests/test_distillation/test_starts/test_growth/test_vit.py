@@ -8,8 +8,8 @@ from tiny_classifiers import batch, build, classifier, teacher_of
 from mmw2s.distillation.starts import Grow
 from mmw2s.distillation.starts.growth import CannotGrow, widths
 
-# A SwiGLU takes two thirds of these channels, rounded up to a multiple of 8: 32
-# of 48, and 16 of the teacher's 16.
+# A SwiGLU takes two thirds of these channels, rounded up to a multiple of 8:
+# 32 of 48, and 16 of the teacher's 16.
 WIDE = dict(embed_dims=32, num_heads=4, feedforward_channels=48)
 
 
@@ -87,7 +87,7 @@ def test_the_start_agrees_that_the_two_are_equal(tmp_path):
 def test_other_classes_are_refused(tmp_path):
     teacher = teacher_of(config(), tmp_path / 'teacher.pth')
     student = model(WIDE, head=dict(num_classes=6))
-    with pytest.raises(ValueError, match='head: it has 6 classes.* 3'):
+    with pytest.raises(ValueError, match='it has 6 classes.* 3'):
         Grow().apply(student, teacher, None)
 
 
@@ -107,6 +107,10 @@ def gradients(student):
 def test_copies_learn_different_things(monkeypatch):
     student, teacher = pair(WIDE)
     assert gradients(grow(student, teacher)) == []
+    # Two copies of each of two heads, of 8 queries, keys and values each.
+    qkv = student.backbone.layers[0].attn.qkv.weight.grad
+    one, other = qkv.unflatten(0, (3, 2, 2, 8)).unbind(2)
+    assert gap(one, other) > 0.01
     # Without noise they would not.
     monkeypatch.setattr(widths, 'NOISE', 0)
     student, teacher = pair(WIDE)
