@@ -137,8 +137,8 @@ class Assembly(NamedTuple):
             nothing is distilled.
         chosen (dict): All fields but the teacher, with what was left out
             filled in. Empty if nothing is distilled.
-        other_classes (str, optional): How the classes of teacher and student
-            differ, in words.
+        other_classes (OtherClasses, optional): How the classes of teacher
+            and student differ, if they do.
         default_stop (dict, optional): From which the stop rule was filled
             in, None if it was given in full.
     """
@@ -146,7 +146,7 @@ class Assembly(NamedTuple):
     distiller: Optional[Distiller]
     stop: Optional[StopRule]
     chosen: Dict[str, Any]
-    other_classes: Optional[str]
+    other_classes: Optional[class_matching.OtherClasses]
     default_stop: Optional[dict] = None
 
 
@@ -203,12 +203,13 @@ def assemble(fields: Fields,
         teacher.follow(student)
         match_pipelines(teacher, runner, student.data_preprocessor)
     classes = student_classes(runner, student)
-    other_classes = class_matching.class_difference(teacher, classes)
+    other_classes = class_matching.other_classes(teacher, classes)
     if fields.starts_alone:
         return Assembly(teacher, None, None, {}, other_classes)
     distill = fields.completed(
         'distill',
-        lambda: default_distill(student, teacher.model, other_classes))
+        lambda: default_distill(student, teacher.model, other_classes and
+                                other_classes.words))
     terms = build_terms(distill)
     for term in terms:
         term.knowledge.match_classes(teacher, classes)

@@ -202,7 +202,8 @@ class Session:
             runner.iter,
             type=type(start).__name__,
             tensors=len(self.started.taken),
-            share=self.started.share)
+            share=self.started.share,
+            rows=self.started.rows)
         print_log(
             f'start={type(start).__name__}: {self.started}.', logger='current')
 
