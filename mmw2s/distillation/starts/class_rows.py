@@ -76,7 +76,7 @@ def is_by_class(name: str, tensor: Tensor, student: nn.Module) -> bool:
     so many rows count as such too.
     """
     head = _head_of(name, student)
-    if head is None or tensor.dim() == 0:
+    if head is None or tensor.dim() == 0 or _is_for_all(name, head, student):
         return False
     times = _anchors(head) or {4}
     rows = {
@@ -84,6 +84,21 @@ def is_by_class(name: str, tensor: Tensor, student: nn.Module) -> bool:
         for n in (head.num_classes, head.num_classes + 1) for k in times | {1}
     }
     return tensor.shape[0] in rows
+
+
+def _is_for_all(name: str, head: nn.Module, model: nn.Module) -> bool:
+    """Whether a layer is known to have nothing to do with the classes."""
+    layer = name.rpartition('.')[0]
+    if getattr(_around(layer, model), 'with_activation', False):  # ConvModule
+        return True
+    if layer.endswith('_reg'):
+        return getattr(head, 'reg_class_agnostic', True)
+    return is_kind(head, 'BBoxHead') and ('_convs.' in layer
+                                          or '_fcs.' in layer)
+
+
+def _around(layer: str, model: nn.Module) -> nn.Module:
+    return model.get_submodule(layer.rpartition('.')[0])
 
 
 def _head_of(name: str, model: nn.Module) -> Optional[nn.Module]:
@@ -129,8 +144,7 @@ def _layout(name: str, rows: int, model: nn.Module,
 
 def _gives_scores(layer: str, model: nn.Module) -> bool:
     """Whether a layer of a head is its last one, for scores, by its name."""
-    around = model.get_submodule(layer.rpartition('.')[0])
-    if is_kind(around, 'ConvModule'):  # one of the tower, not the last
+    if is_kind(_around(layer, model), 'ConvModule'):  # not the last
         return False
     is_classifier = layer.split('.')[0] == 'head'
     return is_classifier or 'cls' in layer or 'logits' in layer
