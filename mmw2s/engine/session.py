@@ -13,7 +13,8 @@ from mmw2s.distillation.announce import until_when
 from mmw2s.distillation.distiller import Distiller
 from mmw2s.distillation.loss_looks import LossLooks
 from mmw2s.distillation.plausibility import warn_of_odd_settings
-from mmw2s.distillation.starts import Started, warn_of_free_scale
+from mmw2s.distillation.starts import Started
+from mmw2s.distillation.starts.free_scale import warn_of_free_scale
 from mmw2s.distillation.stop_rules import At, StopRule
 from mmw2s.distillation.teacher_watch import TeacherWatch
 from mmw2s.engine.scoring import score_teacher

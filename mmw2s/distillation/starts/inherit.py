@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from mmw2s.registry import STARTS
+from mmw2s.utils.text import plural
 from ..class_matching import OtherClasses
 from ..recorder import find_module
 from ..teacher import FrozenTeacher
@@ -22,7 +23,7 @@ _AFTER_BACKBONE = ('neck', 'rpn_head', 'roi_head', 'bbox_head', 'mask_head',
 
 @STARTS.register_module()
 class Inherit(Start):
-    """The student begins with those weights of the teacher that it can use.
+    r"""The student begins with those weights of the teacher that it can use.
 
     A layer is taken over if its tensors have the same names and shapes in both
     models and the same role: every module around them, from the outermost to
@@ -38,13 +39,17 @@ class Inherit(Start):
       type ``Pretrained``).
 
     Of a head of other classes it takes the rows of those classes whose names
-    the teacher knows, and what does not depend on the classes. See
-    :func:`~.class_rows.class_rows`.
+    the teacher knows, and what does not depend on the classes.
 
     Where the two normalize images differently, the first convolution of the
-    stem is changed, so that it gives for the student's images what it gave for
-    the teacher's. See :func:`~.stem.fold_stem`. The stem is left if that is
-    not possible.
+    stem is changed to give for the student's images what it gave for the
+    teacher's (also where the stem is named in ``modules``). With the
+    teacher's image :math:`t_c = a_c s_{o(c)} + b_c`, the scale :math:`a` and
+    the order :math:`o` of the channels go into the weights, and the constant
+    that comes of :math:`b` into the bias, or into the running mean of the
+    BatchNorm that follows. Exact but where it sees zeros beside the image,
+    and there too if the means are equal. The stem is left if this is not
+    possible.
 
     The way of `FGD <https://arxiv.org/abs/2111.11837>`_ and `MGD
     <https://arxiv.org/abs/2205.01529>`_, whose ``init_student`` takes neck
@@ -237,9 +242,9 @@ class _Taking:
                      for name, rows in self._rows.items())
         if self._rows:
             self.adapted[
-                f'in the {sum(self._rows.values())} rows of the '
-                f'{self._others.shared} classes (and the background) that '
-                'both know'] = list(self._rows)
+                f'in {plural(sum(self._rows.values()), "row")} of the '
+                f'{plural(self._others.shared, "class")} (and the '
+                'background) that both know'] = list(self._rows)
         changed = {name for names in self.adapted.values() for name in names}
         return Started([name for name in self.values if name not in changed],
                        count / sum(p.numel() for p in numbers.values()),

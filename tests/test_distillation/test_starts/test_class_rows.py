@@ -82,7 +82,7 @@ def test_other_classes_keep_their_own_initialization():
         assert torch.equal(after[:, [1, 3]], own[:, [1, 3]])
         assert torch.equal(after[:, [0, 2]], given[:, [2, 0]])
     assert started.rows == 2 * 3 * 2  # weight and bias
-    assert '2 of them in the 12 rows of the 2 classes' in str(started)
+    assert '2 of them in 12 rows of the 2 classes' in str(started)
     assert not [n for n in started.taken if 'retina_cls' in n]
     assert 'bbox_head.retina_reg.weight' in started.taken
 

@@ -5,7 +5,8 @@ from builders import build
 from tiny_two_stage import faster_rcnn
 from toys import retinanet
 
-from mmw2s.distillation.starts import Started, warn_of_free_scale
+from mmw2s.distillation.starts import Started
+from mmw2s.distillation.starts.free_scale import warn_of_free_scale
 from mmw2s.distillation.terms import build_terms
 
 HEAD = Started(['bbox_head.retina_cls.weight'], 0.1, {})

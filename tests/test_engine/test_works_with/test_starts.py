@@ -50,7 +50,7 @@ def test_shared_classes_are_on_record_and_a_free_scale_is_told(
     row, = rows(tmp_path / 'run', 'start')
     assert row['class_rows'] == 2 * 3 * 2  # weight and bias
     started = find(runner, WeakTeacherDistillHook).session.started
-    assert 'in the 12 rows of the 2 classes' in str(started)
+    assert 'in 12 rows of the 2 classes' in str(started)
     assert 'PKDLoss leaves the mean and scale' in capsys.readouterr().out
 
 
@@ -73,7 +73,7 @@ def test_a_student_that_is_tuned_by_lora_is_refused(tmp_path):
         in_channels=16)
     hook = dict(
         type='mmw2s.WeakTeacherDistillHook',
-        teacher=dict(config=vit, checkpoint=None),
+        teacher=dict(config=dict(model=vit), checkpoint=None),
         **START)
     model = dict(
         type='LoRAModel', module=vit, rank=2, targets=[dict(type='.*qkv')])
