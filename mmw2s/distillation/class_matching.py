@@ -100,8 +100,7 @@ def other_classes(teacher: Any, student: Names) -> Optional[OtherClasses]:
     # A column that several classes lay claim to is given to none of them.
     claims = places_of([places[0] for places in found if len(places) == 1])
     columns = (
-        places[0]
-        if len(places) == 1 and len(claims[places[0]]) == 1 else None
+        places[0] if len(places) == 1 and len(claims[places[0]]) == 1 else None
         for places in found)
     return OtherClasses(words, tuple(columns), len(teacher.classes))
 

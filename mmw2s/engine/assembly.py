@@ -229,9 +229,8 @@ def assemble(fields: Fields,
     if fields.starts_alone:
         return Assembly(teacher, None, None, {}, other_classes)
     distill = fields.completed(
-        'distill',
-        lambda: default_distill(student, teacher.model, other_classes and
-                                other_classes.words))
+        'distill', lambda: default_distill(
+            student, teacher.model, other_classes and other_classes.words))
     terms = build_terms(distill)
     for term in terms:
         term.knowledge.match_classes(teacher, classes)

@@ -81,7 +81,8 @@ def is_by_class(name: str, tensor: Tensor, student: nn.Module) -> bool:
     times = _anchors(head) or {4}
     rows = {
         k * n
-        for n in (head.num_classes, head.num_classes + 1) for k in times | {1}
+        for n in (head.num_classes, head.num_classes + 1)
+        for k in times | {1}
     }
     return tensor.shape[0] in rows
 

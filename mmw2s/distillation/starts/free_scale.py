@@ -34,8 +34,8 @@ def warn_of_free_scale(student: nn.Module, started: Started,
     """
     names = set(started.taken).union(*started.adapted.values())
     heads = [
-        head for head in _HEADS
-        if any(name.startswith(f'{head}.') for name in names)
+        head for head in _HEADS if any(
+            name.startswith(f'{head}.') for name in names)
     ]
     held = {t.knowledge.module for t in terms if _holds(t)}
     for term in terms:

@@ -39,7 +39,8 @@ class Inherit(Start):
       type ``Pretrained``).
 
     Of a head of other classes it takes the rows of those classes whose names
-    the teacher knows, and what does not depend on the classes.
+    the teacher knows, those of the background, and what does not depend on
+    the classes.
 
     Where the two normalize images differently, the first convolution of the
     stem is changed to give for the student's images what it gave for the
@@ -243,8 +244,8 @@ class _Taking:
         if self._rows:
             self.adapted[
                 f'in {plural(sum(self._rows.values()), "row")} of the '
-                f'{plural(self._others.shared, "class")} (and the '
-                'background) that both know'] = list(self._rows)
+                f'{plural(self._others.shared, "class")} that both '
+                'know'] = list(self._rows)
         changed = {name for names in self.adapted.values() for name in names}
         return Started([name for name in self.values if name not in changed],
                        count / sum(p.numel() for p in numbers.values()),

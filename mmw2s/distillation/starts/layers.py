@@ -56,9 +56,10 @@ def _same_class(one: nn.Module, other: nn.Module) -> bool:
         return True
     # BN, SyncBN and what MMEngine makes of them on one device. mmcv's MMSyncBN
     # is no subclass of torch's.
-    if all(is_kind(module, '_BatchNorm', 'SyncBatchNorm')
-           for module in (one, other)):
+    if all(
+            is_kind(module, '_BatchNorm', 'SyncBatchNorm')
+            for module in (one, other)):
         return True
     # mmcv wraps some layers of torch under their own names ('Conv2d').
-    return kinds[0].__name__ == kinds[1].__name__ and (issubclass(
-        *kinds) or issubclass(*kinds[::-1]))
+    return kinds[0].__name__ == kinds[1].__name__ and (
+        issubclass(*kinds) or issubclass(*kinds[::-1]))

@@ -117,8 +117,8 @@ def _first_convolution(student: nn.Module, channels: int) -> Optional[str]:
         name for name, module in student.named_modules()
         if name.startswith('backbone.') and not name.startswith(in_stages)
         # Subclasses may change the weights, or pad, in their forward.
-        and type(module).__name__ == 'Conv2d'
-        and module.in_channels == channels and module.groups == 1
+        and type(module).__name__ == 'Conv2d' and
+        module.in_channels == channels and module.groups == 1
     ]
     return found[0] if len(found) == 1 else None
 
@@ -132,6 +132,7 @@ def _place_of_constant(student: nn.Module, name: str) -> Optional[str]:
         if not any(True for _ in module.children())
     ]
     behind = leaves[leaves.index(name) + 1:][:1]
-    return next((f'{at}.running_mean' for at in behind
-                 if is_kind(student.get_submodule(at), '_BatchNorm',
-                            'SyncBatchNorm')), None)
+    return next(
+        (f'{at}.running_mean' for at in behind
+         if is_kind(student.get_submodule(at), '_BatchNorm', 'SyncBatchNorm')),
+        None)

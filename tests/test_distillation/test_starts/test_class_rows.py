@@ -37,9 +37,8 @@ def detector(cfg, classes, build=build, seed=0):
 
 def inherited(cfg, own=OWN, given=GIVEN, build=build, make=detector):
     """Student and teacher after the start, and the account."""
-    student, model = (
-        make(cfg, classes, build, seed)
-        for seed, classes in enumerate((own, given)))
+    student, model = (make(cfg, classes, build, seed)
+                      for seed, classes in enumerate((own, given)))
     teacher = SimpleNamespace(
         model=model, name='t', classes=given, pipelines=Pipelines())
     before = copy.deepcopy(student.state_dict())
@@ -59,8 +58,9 @@ def test_a_dense_head_scores_the_shared_classes_as_the_teacher_does(
     student, teacher, _, started = inherited(cfg)
     inputs = batch()[0]
     scores = [
-        by_class(model.bbox_head(model.extract_feat(inputs))[0][0], classes,
-                 background)
+        by_class(
+            model.bbox_head(model.extract_feat(inputs))[0][0], classes,
+            background)
         for model, classes in ((student, OWN), (teacher, GIVEN))
     ]
     for i, column in enumerate(COLUMNS):
@@ -77,8 +77,8 @@ def test_other_classes_keep_their_own_initialization():
         after, own = (
             weights[f'bbox_head.retina_cls.{name}'].unflatten(0, (3, 4))
             for weights in (student.state_dict(), before))
-        given = teacher.state_dict()[
-            f'bbox_head.retina_cls.{name}'].unflatten(0, (3, 3))
+        given = teacher.state_dict()[f'bbox_head.retina_cls.{name}'].unflatten(
+            0, (3, 3))
         assert torch.equal(after[:, [1, 3]], own[:, [1, 3]])
         assert torch.equal(after[:, [0, 2]], given[:, [2, 0]])
     assert started.rows == 2 * 3 * 2  # weight and bias
@@ -96,8 +96,8 @@ def test_the_share_counts_rows_and_not_whole_tensors():
 
 
 def test_classes_in_another_order_are_all_taken():
-    student, teacher, _, started = inherited(
-        RETINA, ('a', 'b', 'c', 'd'), ('d', 'c', 'b', 'a'))
+    student, teacher, _, started = inherited(RETINA, ('a', 'b', 'c', 'd'),
+                                             ('d', 'c', 'b', 'a'))
     after, given = (
         model.bbox_head.retina_cls.weight.unflatten(0, (3, 4))
         for model in (student, teacher))
@@ -182,8 +182,7 @@ def test_a_tower_of_as_many_channels_as_scores_is_not_reordered():
     names = [f'class {i}' for i in range(8)]  # 8 channels
     student, teacher, _, started = inherited(cfg, names, names[::-1])
     name = 'bbox_head.cls_convs.0.conv.weight'
-    assert torch.equal(student.state_dict()[name],
-                       teacher.state_dict()[name])
+    assert torch.equal(student.state_dict()[name], teacher.state_dict()[name])
     assert name in started.taken
     assert torch.equal(student.bbox_head.conv_cls.weight,
                        teacher.bbox_head.conv_cls.weight.flip(0))

@@ -80,7 +80,6 @@ def test_maps_with_a_norm_behind_them_in_the_backbone_are_harmless(warned):
 
 def test_both_heads_of_a_two_stage_detector_are_named(warned):
     taken = ['rpn_head.rpn_cls.weight', 'roi_head.bbox_head.fc_cls.weight']
-    warn(
-        maps(), model=build(faster_rcnn()), started=Started(taken, 0.1, {}))
+    warn(maps(), model=build(faster_rcnn()), started=Started(taken, 0.1, {}))
     text, = warned
     assert 'but rpn_head and roi_head began' in text

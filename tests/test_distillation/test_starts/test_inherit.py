@@ -179,9 +179,9 @@ def test_a_transformer_of_more_layers_takes_what_stands_before_them():
     student, teacher = build_classifier(vit(3)), _classifier_of(vit(2))
     started = Inherit().apply(student, teacher, None)
     taken = parts(started.taken)
-    assert {'backbone.cls_token', 'backbone.pos_embed',
-            'backbone.patch_embed'} <= taken
+    assert {
+        'backbone.cls_token', 'backbone.pos_embed', 'backbone.patch_embed'
+    } <= taken
     # The third layer is not the teacher's last one.
-    assert parts(started.left['the stage is another'], 3) == {
-        'backbone.layers.2'
-    }
+    assert parts(started.left['the stage is another'],
+                 3) == {'backbone.layers.2'}

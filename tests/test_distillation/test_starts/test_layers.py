@@ -21,7 +21,8 @@ def detector(depth=18, norm='BN', conv=None):
 def test_the_tensors_of_a_layer_are_together():
     model = detector()
     found = [list(layer) for layer in layers_in(model, 'bbox_head')]
-    assert ['bbox_head.retina_cls.weight', 'bbox_head.retina_cls.bias'] in found
+    assert ['bbox_head.retina_cls.weight',
+            'bbox_head.retina_cls.bias'] in found
     names = [name for layer in found for name in layer]
     assert names == [name for name, _ in tensors_in(model, 'bbox_head')]
 
@@ -53,8 +54,9 @@ def test_a_convolution_of_torch_and_mmcvs_of_that_name_have_one_role():
 ])
 def test_a_convolution_that_does_something_else_has_another_role(kind, name):
     plain, other = detector(), detector(conv=dict(type=kind))
-    assert other_role(TOWER, plain, other) == (
-        f'it is of a Conv2d, the teacher\'s of a {name}')
+    assert other_role(
+        TOWER, plain,
+        other) == (f'it is of a Conv2d, the teacher\'s of a {name}')
 
 
 def test_blocks_of_other_classes_do_not_agree():

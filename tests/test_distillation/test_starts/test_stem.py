@@ -9,8 +9,8 @@ from builders import build
 from tiny_classifiers import DEIT, VIT
 from tiny_classifiers import build as build_classifier
 from tiny_classifiers import classifier
-from toys import retinanet
 from torch import nn
+from toys import retinanet
 
 from mmw2s.distillation.pipelines import Pipelines
 from mmw2s.distillation.starts import Inherit
@@ -110,8 +110,8 @@ def test_patches_of_a_transformer_are_exact(backbone):
     teacher = vit([0.] * 3, [255., 200., 100.], 1, backbone)
     nn.init.normal_(teacher.backbone.patch_embed.projection.bias)
     started = start(student, teacher)
-    own, given = (m.backbone.patch_embed(seen(m, 16))[0]
-                  for m in (student, teacher))
+    own, given = (
+        m.backbone.patch_embed(seen(m, 16))[0] for m in (student, teacher))
     assert torch.allclose(own, given, atol=1e-5)
     assert [n for names in started.adapted.values() for n in names] == [
         'backbone.patch_embed.projection.weight',

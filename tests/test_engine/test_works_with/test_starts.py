@@ -60,8 +60,8 @@ def test_frozen_stages_take_weights_and_stay_frozen(begin):
     runner, given = begin(model, distill=[], stop=None)
     for name, weights in runner.model.named_parameters():
         assert torch.equal(weights, given[name]), name
-        frozen = name.startswith(('backbone.conv1', 'backbone.bn1',
-                                  'backbone.layer1'))
+        frozen = name.startswith(
+            ('backbone.conv1', 'backbone.bn1', 'backbone.layer1'))
         assert weights.requires_grad != frozen, name
 
 
