@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Maps whose scale no loss holds, before a head of the teacher's."""
 import logging
-from typing import List, Sequence, Set
+from typing import Sequence, Set
 
 from mmengine.logging import print_log
 from torch import nn
@@ -37,11 +37,15 @@ def warn_of_free_scale(student: nn.Module, started: Started,
         head for head in _HEADS if any(
             name.startswith(f'{head}.') for name in names)
     ]
-    held = {t.knowledge.module for t in terms if _holds(t)}
-    for term in terms:
-        free = getattr(term.loss, 'leaves_free', None)
-        module = term.knowledge.module
-        if free is None or not term.loss.loss_weight or module in held:
+    on_maps = [
+        term for term in terms if term.knowledge.gives == 'feature maps'
+        and getattr(term.loss, 'loss_weight', 1)
+    ]
+    free_of = {t.key: getattr(t.loss, 'leaves_free', None) for t in on_maps}
+    held = {t.knowledge.module for t in on_maps if free_of[t.key] is None}
+    for term in on_maps:
+        free, module = free_of[term.key], term.knowledge.module
+        if free is None or module in held:
             continue
         bare = [
             head for head in heads
@@ -60,28 +64,21 @@ def warn_of_free_scale(student: nn.Module, started: Started,
                 level=logging.WARNING)
 
 
-def _holds(term: Term) -> bool:
-    """Whether an entry compares the values of maps themselves."""
-    return term.knowledge.gives == 'feature maps' and \
-        getattr(term.loss, 'leaves_free', None) is None
-
-
 def _norms_behind(student: nn.Module, module: str) -> Set[str]:
     """The heads with a norm; '' if there is one before all of them.
 
     Norms in the backbone count from ``module`` on; those of a neck, and of a
     head, wherever they are.
     """
-    order: List[str] = [name for name, _ in student.named_modules()]
-    start = order.index(module) if module in order else 0
-    found = set()
-    for i, (name, part) in enumerate(student.named_modules()):
+    found, is_behind = set(), False
+    for name, part in student.named_modules():
+        root = name.split('.')[0]
+        is_behind = is_behind or name == module
         if not is_kind(part, *_NORMS):
             continue
-        root = name.split('.')[0]
         if root in _HEADS:
             found.add(root)
-        elif root == 'neck' or (i > start
+        elif root == 'neck' or (is_behind
                                 and not name.startswith(f'{module}.')):
             found.add('')
     return found

@@ -60,6 +60,11 @@ def test_so_does_a_loss_of_the_values_themselves(warned, entries):
     assert warned == []
 
 
+def test_a_loss_of_no_weight_holds_nothing(warned):
+    warn(maps(), maps('MSEKDLoss', loss_weight=0.))
+    assert len(warned) == 1
+
+
 def test_a_head_of_the_students_own_is_no_matter(warned):
     warn(maps(), started=Started(['neck.fpn_convs.0.conv.weight'], 0.1, {}))
     assert warned == []
