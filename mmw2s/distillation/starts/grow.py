@@ -5,12 +5,13 @@ import torch
 from torch import nn
 
 from mmw2s.registry import STARTS
+from ..class_matching import OtherClasses
 from ..teacher import FrozenTeacher
 from .base import Start, Started
 from .growth import CannotGrow, State, families, find_rule, grow_module
 from .growth.walk import tensors_of
-from .inherit import _same_input
 from .same_outputs import refuse_other_outputs, seeded
+from .stem import pixel_way
 
 __all__ = ['Grow']
 
@@ -46,7 +47,7 @@ class Grow(Start):
     """
 
     def apply(self, student: nn.Module, teacher: FrozenTeacher,
-              other_classes: Optional[str]) -> Started:
+              other_classes: Optional[OtherClasses]) -> Started:
         before = {k: v.clone() for k, v in tensors_of(student).items()}
         try:
             _refuse_other_task(student, teacher, other_classes)
@@ -70,7 +71,7 @@ class Grow(Start):
 
 
 def _refuse_other_task(student: nn.Module, teacher: FrozenTeacher,
-                       other_classes: Optional[str]) -> None:
+                       other_classes: Optional[OtherClasses]) -> None:
     """Refuse models that should not compute the same.
 
     Raises:
@@ -90,7 +91,7 @@ def _refuse_other_task(student: nn.Module, teacher: FrozenTeacher,
             raise CannotGrow(
                 f'it has {counts[0]} classes, the teacher {counts[1]}: '
                 f'{advice}what depends on them', name)
-    if not _same_input(student, teacher):
+    if pixel_way(student, teacher) is not None:
         raise CannotGrow(
             'the two normalize images differently: give the student the '
             f'teacher\'s data_preprocessor, or {advice}the stem')

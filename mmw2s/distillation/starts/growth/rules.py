@@ -4,7 +4,7 @@ from typing import Callable, Dict, List, Optional
 
 from torch import Tensor, nn
 
-from mmw2s.utils.kinds import is_kind
+from ..layers import same_class
 
 __all__ = [
     'CannotGrow', 'GrowthRule', 'State', 'families', 'find_rule',
@@ -81,18 +81,13 @@ def families() -> List[str]:
 
 
 def refuse_other_class(student: nn.Module, teacher: nn.Module) -> None:
-    """Refuse two modules of classes of different names.
+    """Refuse two modules of different classes.
 
     Batch norms are of one class here: over several processes or not.
 
     Raises:
         CannotGrow: If they differ.
     """
-    names = [
-        '_BatchNorm'
-        if is_kind(module, '_BatchNorm') else type(module).__name__
-        for module in (student, teacher)
-    ]
-    if names[0] != names[1]:
+    if not same_class(student, teacher):
         raise CannotGrow(f'it is a {type(student).__name__}, the teacher\'s '
                          f'a {type(teacher).__name__}')
