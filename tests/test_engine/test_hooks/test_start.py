@@ -1,6 +1,8 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """A student that begins with weights of its teacher, in a run."""
 import gc
+import json
+import os
 import weakref
 
 import pytest
@@ -13,6 +15,8 @@ from toys import retinanet, run_config
 
 from mmw2s.distillation import FrozenTeacher
 from mmw2s.engine import WeakTeacherDistillHook
+from mmw2s.records.events import check_rows
+from mmw2s.records.files import FILENAME
 
 TEACHER = retinanet(18, channels=8)
 STUDENT = retinanet(50, channels=8)
@@ -186,6 +190,99 @@ class TestAlone:
         cfg = alone(start=None)
         with pytest.raises(ValueError, match='at least one knowledge'):
             train(cfg)
+
+
+class TestBesideItsBaseline:
+    """The first validation after a start, and the baseline's on record."""
+
+    @pytest.fixture
+    def beside(self, config, pictures, tmp_path):
+        """A started run beside a baseline of a given score."""
+
+        def make(score, **fields):
+            cfg = config(hooks=[dict(type='TimeToTargetHook')], **fields)
+            write_baseline(f'{cfg.work_dir}_baseline', score)
+            return cfg
+
+        return make
+
+    def test_a_start_that_harms_is_told_of_once(self, beside, tmp_path,
+                                                warned):
+        train(beside(.9, epochs=2))
+        told = [text for text in warned if 'The start seems' in text]
+        assert len(told) == 1 and 'its baseline had 0.9' in told[0]
+        row, = rows(tmp_path / 'run', 'baseline')
+        validation = rows(tmp_path / 'run', 'val')[0]
+        assert row['iter'] == validation['iter'] == 4
+        assert row['student'] == validation['metrics']['coco/bbox_mAP']
+        assert row['baseline'] == .9
+
+    def test_one_that_does_not_is_not(self, beside, tmp_path, warned):
+        train(beside(0.))
+        assert rows(tmp_path / 'run', 'baseline')[0]['baseline'] == 0.
+        assert not [text for text in warned if 'The start' in text]
+
+    @pytest.mark.parametrize('fields', [{}, dict(distill=[], stop=None)])
+    def test_a_resumed_run_does_not_tell_again(self, beside, tmp_path, warned,
+                                               fields):
+
+        def run(**more):
+            cfg = beside(.9, **more)
+            cfg.custom_hooks[0].update(fields)
+            train(cfg)
+
+        run()
+        run(epochs=3, resume=True)
+        assert len([t for t in warned if 'The start seems' in t]) == 1
+        found = rows(tmp_path / 'run')
+        assert [row['iter'] for row in found
+                if row['event'] == 'baseline'] == [4]
+        # The record is still one that a run can have written.
+        check_rows(found, 'the record')
+
+    @pytest.mark.parametrize('fields', [{}, dict(distill=[], stop=None)])
+    def test_a_run_cut_before_its_first_validation_tells_on_resume(
+            self, beside, tmp_path, warned, fields):
+
+        def run(**more):
+            cfg = beside(.9, **more)
+            cfg.custom_hooks[0].update(fields)
+            return train(cfg)
+
+        with pytest.raises(KeyboardInterrupt):
+            cfg = beside(.9)
+            cfg.custom_hooks[0].update(fields)
+            train(cfg, CutBeforeValidation())
+        assert rows(tmp_path / 'run', 'baseline') == []
+        run(epochs=2, resume=True)
+        row, = rows(tmp_path / 'run', 'baseline')
+        assert row['iter'] == 4
+
+    def test_without_a_start_nothing_is_compared(self, beside, tmp_path, said):
+        train(beside(.9, start=None))
+        assert rows(tmp_path / 'run', 'baseline') == []
+        assert not [text for text in said if 'baseline had' in text]
+
+
+class CutBeforeValidation(Hook):
+    """The process ends between a checkpoint and its validation."""
+
+    priority = 'VERY_HIGH'
+
+    def before_val(self, runner):
+        raise KeyboardInterrupt
+
+
+def write_baseline(folder, score):
+    os.makedirs(folder, exist_ok=True)
+    row = dict(
+        epoch=1.,
+        iter=4,
+        train_seconds=1.,
+        wall_seconds=1.,
+        metrics={'coco/bbox_mAP': score})
+    with open(os.path.join(folder, FILENAME), 'w') as file:
+        json.dump(dict(schema_version=1, history=[row]), file)
 
 
 @pytest.mark.slow
