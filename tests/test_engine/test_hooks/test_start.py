@@ -196,72 +196,67 @@ class TestBesideItsBaseline:
     """The first validation after a start, and the baseline's on record."""
 
     @pytest.fixture
-    def beside(self, config, pictures, tmp_path):
-        """A started run beside a baseline of a given score."""
+    def told(self, monkeypatch):
+        """What is told of the comparison: each run has a logger of its own."""
+        texts = []
+        monkeypatch.setattr('mmw2s.distillation.start_watch.print_log',
+                            lambda text, **_: texts.append(text))
+        return texts
 
-        def make(score, **fields):
+    @pytest.fixture
+    def beside(self, config, pictures):
+        """Trains a started run beside a baseline of a given score."""
+
+        def run(score, *hooks, alone=False, **fields):
             cfg = config(hooks=[dict(type='TimeToTargetHook')], **fields)
+            # Distilled to the end, or not at all.
+            cfg.custom_hooks[0].update(
+                dict(distill=[], stop=None) if alone else dict(
+                    schedule=dict(type='Constant', value=1.)))
             write_baseline(f'{cfg.work_dir}_baseline', score)
-            return cfg
+            return train(cfg, *hooks)
 
-        return make
+        return run
 
-    def test_a_start_that_harms_is_told_of_once(self, beside, tmp_path,
-                                                warned):
-        train(beside(.9, epochs=2))
-        told = [text for text in warned if 'The start seems' in text]
-        assert len(told) == 1 and 'its baseline had 0.9' in told[0]
+    def test_a_start_that_harms_is_told_of_once(self, beside, tmp_path, told):
+        beside(.9, epochs=2)
+        text, = told
+        assert 'start seems to harm' in text and 'had 0.9' in text
         row, = rows(tmp_path / 'run', 'baseline')
         validation = rows(tmp_path / 'run', 'val')[0]
         assert row['iter'] == validation['iter'] == 4
         assert row['student'] == validation['metrics']['coco/bbox_mAP']
         assert row['baseline'] == .9
 
-    def test_one_that_does_not_is_not(self, beside, tmp_path, warned):
-        train(beside(0.))
+    def test_one_that_does_not_is_on_record_too(self, beside, tmp_path, told):
+        beside(0.)
         assert rows(tmp_path / 'run', 'baseline')[0]['baseline'] == 0.
-        assert not [text for text in warned if 'The start' in text]
+        assert 'harm' not in told[0]
 
-    @pytest.mark.parametrize('fields', [{}, dict(distill=[], stop=None)])
-    def test_a_resumed_run_does_not_tell_again(self, beside, tmp_path, warned,
-                                               fields):
-
-        def run(**more):
-            cfg = beside(.9, **more)
-            cfg.custom_hooks[0].update(fields)
-            train(cfg)
-
-        run()
-        run(epochs=3, resume=True)
-        assert len([t for t in warned if 'The start seems' in t]) == 1
+    @pytest.mark.parametrize('alone', [False, True])
+    def test_a_resumed_run_does_not_tell_again(self, beside, tmp_path, told,
+                                               alone):
+        beside(.9, alone=alone)
+        beside(.9, alone=alone, epochs=3, resume=True)
+        assert len(told) == 1
         found = rows(tmp_path / 'run')
-        assert [row['iter'] for row in found
-                if row['event'] == 'baseline'] == [4]
-        # The record is still one that a run can have written.
+        assert [r['iter'] for r in found if r['event'] == 'baseline'] == [4]
+        # It still is a record that a run can have written.
         check_rows(found, 'the record')
 
-    @pytest.mark.parametrize('fields', [{}, dict(distill=[], stop=None)])
-    def test_a_run_cut_before_its_first_validation_tells_on_resume(
-            self, beside, tmp_path, warned, fields):
-
-        def run(**more):
-            cfg = beside(.9, **more)
-            cfg.custom_hooks[0].update(fields)
-            return train(cfg)
-
+    @pytest.mark.parametrize('alone', [False, True])
+    def test_a_run_cut_before_its_first_validation_tells_once_resumed(
+            self, beside, tmp_path, told, alone):
         with pytest.raises(KeyboardInterrupt):
-            cfg = beside(.9)
-            cfg.custom_hooks[0].update(fields)
-            train(cfg, CutBeforeValidation())
-        assert rows(tmp_path / 'run', 'baseline') == []
-        run(epochs=2, resume=True)
+            beside(.9, CutBeforeValidation(), alone=alone)
+        assert told == []
+        beside(.9, alone=alone, epochs=2, resume=True)
         row, = rows(tmp_path / 'run', 'baseline')
-        assert row['iter'] == 4
+        assert row['iter'] == 4 and len(told) == 1
 
-    def test_without_a_start_nothing_is_compared(self, beside, tmp_path, said):
-        train(beside(.9, start=None))
-        assert rows(tmp_path / 'run', 'baseline') == []
-        assert not [text for text in said if 'baseline had' in text]
+    def test_without_a_start_nothing_is_compared(self, beside, tmp_path, told):
+        beside(.9, start=None)
+        assert rows(tmp_path / 'run', 'baseline') == [] and told == []
 
 
 class CutBeforeValidation(Hook):
