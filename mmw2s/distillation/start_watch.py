@@ -45,11 +45,11 @@ def find_baseline(work_dir: str) -> Optional[str]:
     return None
 
 
-def compare_with_baseline(work_dir: str,
-                          validation: Dict[str, Any],
-                          metric: Optional[str] = None,
-                          rule: Optional[str] = None
-                          ) -> Optional[Dict[str, Any]]:
+def compare_with_baseline(
+        work_dir: str,
+        validation: Dict[str, Any],
+        metric: Optional[str] = None,
+        rule: Optional[str] = None) -> Optional[Dict[str, Any]]:
     """Compare a validation with the baseline's of that epoch, and log it.
 
     If the baseline did not validate then, its last validation before is

@@ -41,7 +41,8 @@ def length(cfg):
 
 
 def test_there_is_one_for_each_task():
-    assert {name.split('/')[0] for name in STARTED
+    assert {name.split('/')[0]
+            for name in STARTED
             } == {'classification', 'detection', 'diffusion'}
 
 
@@ -112,8 +113,8 @@ def data(tmp_path):
     folder = tmp_path / 'cifar10' / 'cifar-10-batches-py'
     folder.mkdir(parents=True)
     batch = dict(
-        data=np.random.RandomState(0).randint(
-            0, 255, (32, 3072)).astype(np.uint8),
+        data=np.random.RandomState(0).randint(0, 255,
+                                              (32, 3072)).astype(np.uint8),
         labels=[i % 10 for i in range(32)])
     names = [f'data_batch_{i}' for i in range(1, 6)] + ['test_batch']
     for name in names:

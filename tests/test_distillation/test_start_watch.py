@@ -3,8 +3,7 @@ import json
 
 import pytest
 
-from mmw2s.distillation.start_watch import (compare_with_baseline,
-                                            find_baseline)
+from mmw2s.distillation.start_watch import compare_with_baseline, find_baseline
 from mmw2s.records.files import EVENTS, FILENAME
 
 
@@ -29,8 +28,10 @@ def validation(epoch, **metrics):
     return dict(
         iter=round(8 * epoch),
         epoch=epoch,
-        metrics={key.replace('__', '/'): v
-                 for key, v in metrics.items()})
+        metrics={
+            key.replace('__', '/'): v
+            for key, v in metrics.items()
+        })
 
 
 @pytest.fixture
@@ -43,10 +44,11 @@ def compare(tmp_path):
 
 
 def test_a_student_behind_its_baseline_is_warned_of(compare, tmp_path, warned):
-    path = write(tmp_path / 'run_baseline', (1., {'coco/bbox_mAP': .2}),
-                 (2., {
-                     'coco/bbox_mAP': .3
-                 }))
+    path = write(tmp_path / 'run_baseline', (1., {
+        'coco/bbox_mAP': .2
+    }), (2., {
+        'coco/bbox_mAP': .3
+    }))
     found = compare(validation(1., coco__bbox_mAP=.1))
     assert found == dict(
         metric='coco/bbox_mAP',

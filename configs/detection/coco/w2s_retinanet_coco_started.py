@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 # The student begins with neck and head of its teacher (its backbone keeps the
-# weights of ImageNet), and is trained for 8 epochs instead of 12: milestones at
-# the same shares of the run, a quarter of the warm-up. The full baseline is
+# weights of ImageNet), and is trained for 8 epochs instead of 12: milestones
+# at the same shares of the run, a quarter of the warm-up. The full baseline is
 # w2s_retinanet_coco.py with tools/train.py --no-distill. It was not run.
 _base_ = 'w2s_retinanet_coco_short.py'
 
