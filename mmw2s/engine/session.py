@@ -13,6 +13,7 @@ from mmw2s.distillation.announce import until_when
 from mmw2s.distillation.distiller import Distiller
 from mmw2s.distillation.loss_looks import LossLooks
 from mmw2s.distillation.plausibility import warn_of_odd_settings
+from mmw2s.distillation.start_watch import compare_with_baseline
 from mmw2s.distillation.starts import Started
 from mmw2s.distillation.starts.free_scale import warn_of_free_scale
 from mmw2s.distillation.stop_rules import At, StopRule
@@ -69,6 +70,7 @@ class Session:
         self.until = ''
         self.started: Optional[Started] = None
         self._is_open = True
+        self._watches_start = False
         self._saved: dict = {}
         self._stop: Optional[StopRule] = None
         self._watch: Optional[TeacherWatch] = None
@@ -87,6 +89,8 @@ class Session:
         self.record = self._log.open_decisions(runner.work_dir, runner.iter,
                                                runner._load_from,
                                                saved.get('rows'))
+        self._watches_start = bool(saved.get('watches_start')) and \
+            not self.record.of('baseline')
         if self.record.of('stop'):
             self._stay_off(runner)
             return
@@ -205,6 +209,7 @@ class Session:
             tensors=len(self.started.taken),
             share=self.started.share,
             class_rows=self.started.rows)
+        self._watches_start = True
         print_log(
             f'start={type(start).__name__}: {self.started}.', logger='current')
         if made.distiller is not None:
@@ -228,6 +233,16 @@ class Session:
         print_log(
             'The teacher is gone again: nothing is distilled (distill=[]).',
             logger='current')
+
+    def _compare_start(self, runner: Runner, validation: dict) -> None:
+        """Compare the first score after a start with the baseline's."""
+        self._watches_start = False
+        teacher, = self.record.of('teacher')
+        compared = compare_with_baseline(runner.work_dir, validation,
+                                         teacher.get('metric'),
+                                         getattr(self._stop, 'rule', None))
+        if compared is not None:
+            self.record.append('baseline', runner.iter, **compared)
 
     def _attach(self, made: Assembly) -> None:
         self.distiller, self.chosen = made.distiller, made.chosen
@@ -291,6 +306,8 @@ class Session:
         validation = self._log.validated(runner.iter,
                                          runner.iter / iters_per_epoch(runner),
                                          metrics)
+        if self._watches_start:
+            self._compare_start(runner, validation)
         if self._watch is not None:
             self._watch.tell(validation)
         self.decide(runner)
@@ -385,6 +402,7 @@ class Session:
         return dict(
             state,
             rows=list(self.record.rows),
+            watches_start=self._watches_start,
             student_best=self._watch and self._watch.student_best)
 
 

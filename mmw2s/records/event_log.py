@@ -186,6 +186,9 @@ class RunRecord:
     val       epoch, metrics
     train     student, teacher: task losses on one training batch
     stop      epoch, reason, student, teacher, metric, step_ms, teacher_ms
+    baseline  metric, student, baseline, epoch, baseline_epoch, path: the
+              first score after a start, and the baseline's. It may come
+              after the stop.
     ========  ==========================================================
 
     A checkpoint holds the rows so far, too. But MMEngine saves it before the

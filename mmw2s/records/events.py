@@ -30,7 +30,8 @@ _FIELDS = dict(
         epoch=NUMBER,
         metric=MAYBE_TEXT,
         step_ms=MAYBE_NUMBER,
-        teacher_ms=MAYBE_NUMBER))
+        teacher_ms=MAYBE_NUMBER),
+    baseline=dict(metric=TEXT, student=NUMBER, baseline=NUMBER, epoch=NUMBER))
 # Fields that no decision depends on; they may be missing.
 _OPTIONAL = ('name', 'checkpoint', 'metric', 'score', 'seconds', 'epoch',
              'step_ms', 'teacher_ms')
@@ -79,8 +80,9 @@ def _misplaced(row: dict, before: Rows) -> Optional[str]:
     if row['iter'] < before[-1]['iter']:
         return (f'its iter is {row["iter"]}, that of the line before '
                 f'{before[-1]["iter"]}')
-    if before[-1]['event'] == 'stop':
-        return 'nothing should come after the event "stop"'
+    if row['event'] != 'baseline' and any(r['event'] == 'stop'
+                                          for r in before):
+        return 'nothing but "baseline" should come after the event "stop"'
     for earlier in reversed(before):
         if earlier['iter'] < row['iter']:
             break

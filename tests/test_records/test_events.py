@@ -8,6 +8,8 @@ TEACHER = dict(event='teacher', iter=0, metrics={'acc': 0.3}, score=0.3)
 VAL = dict(event='val', iter=4, epoch=1.0, metrics={'acc': 0.1, 'bad': None})
 TRAIN = dict(event='train', iter=5, student=float('nan'), teacher=1.0)
 STOP = dict(event='stop', iter=8, reason='why')
+BASELINE = dict(
+    event='baseline', iter=9, metric='acc', student=.1, baseline=.2, epoch=2.)
 
 
 def test_a_file_that_is_not_there_has_no_rows(tmp_path):
@@ -37,6 +39,7 @@ def test_rows_of_a_run_pass_with_fields_of_later_versions():
     check_rows(
         [dict(TEACHER, weights='abc'), VAL, TRAIN,
          dict(TRAIN, iter=6), STOP], 'x')
+    check_rows([TEACHER, STOP, BASELINE], 'x')
     check_rows([], 'x')
 
 
@@ -59,7 +62,9 @@ def test_rows_of_a_run_pass_with_fields_of_later_versions():
     ([TEACHER, TRAIN, VAL], 'its iter is 4, that of the line before 5'),
     ([TEACHER, VAL, dict(VAL, iter=6),
       dict(VAL, iter=5)], 'its iter is 5, that of the line before 6'),
-    ([TEACHER, STOP, dict(VAL, iter=8)], 'nothing should come after'),
+    ([TEACHER, STOP, dict(VAL, iter=8)], 'nothing but "baseline" should'),
+    ([TEACHER, STOP, BASELINE, dict(VAL, iter=9)], 'nothing but "baseline"'),
+    ([TEACHER, dict(BASELINE, student=None)], 'student should be a finite'),
 ])
 def test_what_no_run_can_have_written_is_refused(rows, message):
     with pytest.raises(ValueError, match=message):

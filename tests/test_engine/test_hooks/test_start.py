@@ -1,6 +1,8 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """A student that begins with weights of its teacher, in a run."""
 import gc
+import json
+import os
 import weakref
 
 import pytest
@@ -13,6 +15,8 @@ from toys import retinanet, run_config
 
 from mmw2s.distillation import FrozenTeacher
 from mmw2s.engine import WeakTeacherDistillHook
+from mmw2s.records.events import check_rows
+from mmw2s.records.files import FILENAME
 
 TEACHER = retinanet(18, channels=8)
 STUDENT = retinanet(50, channels=8)
@@ -186,6 +190,94 @@ class TestAlone:
         cfg = alone(start=None)
         with pytest.raises(ValueError, match='at least one knowledge'):
             train(cfg)
+
+
+class TestBesideItsBaseline:
+    """The first validation after a start, and the baseline's on record."""
+
+    @pytest.fixture
+    def told(self, monkeypatch):
+        """What is told of the comparison: each run has a logger of its own."""
+        texts = []
+        monkeypatch.setattr('mmw2s.distillation.start_watch.print_log',
+                            lambda text, **_: texts.append(text))
+        return texts
+
+    @pytest.fixture
+    def beside(self, config, pictures):
+        """Trains a started run beside a baseline of a given score."""
+
+        def run(score, *hooks, alone=False, **fields):
+            cfg = config(hooks=[dict(type='TimeToTargetHook')], **fields)
+            # Distilled to the end, or not at all.
+            cfg.custom_hooks[0].update(
+                dict(distill=[], stop=None) if alone else dict(
+                    schedule=dict(type='Constant', value=1.)))
+            write_baseline(f'{cfg.work_dir}_baseline', score)
+            return train(cfg, *hooks)
+
+        return run
+
+    def test_a_start_that_harms_is_told_of_once(self, beside, tmp_path, told):
+        beside(.9, epochs=2)
+        text, = told
+        assert 'start seems to harm' in text and 'had 0.9' in text
+        row, = rows(tmp_path / 'run', 'baseline')
+        validation = rows(tmp_path / 'run', 'val')[0]
+        assert row['iter'] == validation['iter'] == 4
+        assert row['student'] == validation['metrics']['coco/bbox_mAP']
+        assert row['baseline'] == .9
+
+    def test_one_that_does_not_is_on_record_too(self, beside, tmp_path, told):
+        beside(0.)
+        assert rows(tmp_path / 'run', 'baseline')[0]['baseline'] == 0.
+        assert 'harm' not in told[0]
+
+    @pytest.mark.parametrize('alone', [False, True])
+    def test_a_resumed_run_does_not_tell_again(self, beside, tmp_path, told,
+                                               alone):
+        beside(.9, alone=alone)
+        beside(.9, alone=alone, epochs=3, resume=True)
+        assert len(told) == 1
+        found = rows(tmp_path / 'run')
+        assert [r['iter'] for r in found if r['event'] == 'baseline'] == [4]
+        # It still is a record that a run can have written.
+        check_rows(found, 'the record')
+
+    @pytest.mark.parametrize('alone', [False, True])
+    def test_a_run_cut_before_its_first_validation_tells_once_resumed(
+            self, beside, tmp_path, told, alone):
+        with pytest.raises(KeyboardInterrupt):
+            beside(.9, CutBeforeValidation(), alone=alone)
+        assert told == []
+        beside(.9, alone=alone, epochs=2, resume=True)
+        row, = rows(tmp_path / 'run', 'baseline')
+        assert row['iter'] == 4 and len(told) == 1
+
+    def test_without_a_start_nothing_is_compared(self, beside, tmp_path, told):
+        beside(.9, start=None)
+        assert rows(tmp_path / 'run', 'baseline') == [] and told == []
+
+
+class CutBeforeValidation(Hook):
+    """The process ends between a checkpoint and its validation."""
+
+    priority = 'VERY_HIGH'
+
+    def before_val(self, runner):
+        raise KeyboardInterrupt
+
+
+def write_baseline(folder, score):
+    os.makedirs(folder, exist_ok=True)
+    row = dict(
+        epoch=1.,
+        iter=4,
+        train_seconds=1.,
+        wall_seconds=1.,
+        metrics={'coco/bbox_mAP': score})
+    with open(os.path.join(folder, FILENAME), 'w') as file:
+        json.dump(dict(schema_version=1, history=[row]), file)
 
 
 @pytest.mark.slow
