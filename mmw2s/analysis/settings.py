@@ -18,7 +18,7 @@ from .comparison import Comparison, Target
 from .report import to_dict
 from .run import Run
 from .side import Side
-from .tables import Table
+from .table import Table
 
 __all__ = [
     'SettingsTable', 'compare_settings', 'plot_teacher_strength', 'save'
