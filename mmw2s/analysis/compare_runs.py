@@ -12,7 +12,7 @@ from .pace import Pace
 from .run import Run
 from .side import Side
 
-__all__ = ['choose_metric', 'choose_rule', 'compare']
+__all__ = ['choose_metric', 'choose_rule', 'compare', 'load_runs']
 
 DEFAULT_TARGETS = ('80%', '90%', '95%')
 
@@ -60,8 +60,8 @@ def compare(baselines: Sequence[Union[str, Run]],
         >>> result = compare(['baseline_0'], ['w2s_0'], targets=[0.3, '90%'])
         >>> print_tables(result)
     """
-    baselines, w2s = _load(baselines), _load(w2s)
-    teacher = _load([teacher])[0] if teacher is not None else None
+    baselines, w2s = load_runs(baselines), load_runs(w2s)
+    teacher = load_runs([teacher])[0] if teacher is not None else None
     if not baselines or not w2s:
         raise ValueError('there should be at least one baseline and one '
                          f'weak-to-strong run, but got {len(baselines)} and '
@@ -92,7 +92,8 @@ def compare(baselines: Sequence[Union[str, Run]],
     return result
 
 
-def _load(runs: Sequence[Union[str, Run]]) -> List[Run]:
+def load_runs(runs: Sequence[Union[str, Run]]) -> List[Run]:
+    """The runs, of which a string is a work_dir."""
     return [
         run if isinstance(run, Run) else Run.load(str(run)) for run in runs
     ]

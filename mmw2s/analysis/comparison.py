@@ -158,6 +158,11 @@ class Comparison:
                      if unit in self.teacher_units), self.clock_unit
                     or self.progress_unit)
 
+    def owes_teacher(self, side: Side) -> bool:
+        """Whether runs of a side had a teacher whose cost is not known."""
+        return self.counted_unit not in self.teacher_units and any(
+            run.had_teacher for run in side.runs)
+
     def share(self,
               side: Side,
               target: Target,
@@ -180,8 +185,8 @@ class Comparison:
         whole = self.baseline.total(unit)
         if is_bound or not whole > 0:
             return None
-        return (spent + (self.teacher_cost(unit) if with_teacher else 0.)
-                ) / whole
+        return (spent +
+                (self.teacher_cost(unit) if with_teacher else 0.)) / whole
 
     def head_room(self) -> Optional[HeadRoom]:
         """What a teacher can save here at most, its own training counted."""

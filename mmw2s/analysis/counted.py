@@ -14,8 +14,9 @@ __all__ = ['counted_dict', 'counted_table', 'counted_unit']
 EXPLAINED = (
     'Medians over the seeds. "+ teacher" adds the whole of the teacher\'s own '
     'training. "Gain" is the baseline\'s cost divided by that on its left. '
-    '"Share" is what was spent, the teacher included where it is known, of '
-    'what the baselines spent on their whole runs. The final quality is the '
+    '"Share" is what was spent, the teacher included, of what the baselines '
+    'spent on their whole runs; "+ teacher" there says that the cost of the '
+    'teacher is not known and comes on top. The final quality is the '
     "baselines' median best, made worse by the spread of their seeds (largest "
     'best minus smallest): what is as good is not told from the baseline.')
 
@@ -78,7 +79,10 @@ def _cells(result: Comparison, side: Side, target: Target, unit: str,
     else:
         cells += ['', '']
     share = result.share(side, target, unit, with_teacher)
-    return cells + ['-' if share is None else f'{share:.0%}']
+    text = '-' if share is None else f'{share:.0%}'
+    if share is not None and not with_teacher and result.owes_teacher(side):
+        text += ' + teacher'
+    return cells + [text]
 
 
 def counted_dict(result: Comparison, target: Target) -> Dict[str, Any]:
@@ -98,8 +102,10 @@ def counted_dict(result: Comparison, target: Target) -> Dict[str, Any]:
 
     return dict(
         share={
-            side.name: {u: share(side, u)
-                        for u in UNITS}
+            side.name: {
+                u: share(side, u)
+                for u in UNITS
+            }
             for side in result.sides
         },
         share_with_teacher={u: share(result.w2s, u, True)

@@ -10,7 +10,7 @@ __all__ = ['HeadRoom', 'head_room']
 
 
 class HeadRoom(NamedTuple):
-    """What the teacher's score costs the student, by what it costs the teacher.
+    """The student's cost of the teacher's score, by the teacher's cost of it.
 
     Attributes:
         value (float): The student's cost divided by the teacher's.
