@@ -41,9 +41,7 @@ def test_every_target_has_a_row_for_each_side(result):
         "Cost in wall clock, and with the teacher's own training added"
     assert table.rows == [
         ['0.4', 'baseline', '3 of 3', '48.0', '', '', '', '80%'],
-        [
-            '0.4', 'started', '3 of 3', '12.0', '4.00x', '30.0', '1.60x', '50%'
-        ],
+        ['0.4', 'started', '3 of 3', '12.0', '4.00x', '30.0', '1.60x', '50%'],
         [
             '0.48 (final quality)', 'baseline', '3 of 3', '60.0', '', '', '',
             '100%'

@@ -91,8 +91,8 @@ def test_a_comparison_counts_time_and_says_so(write_run):
     target, = result.targets
     assert result.clock_unit == 'train_seconds'
     assert result.teacher_cost('train_seconds') == pytest.approx(16)
-    assert result.speedup(target, 'train_seconds').value == pytest.approx(
-        60 / 52)
+    assert result.speedup(target,
+                          'train_seconds').value == pytest.approx(60 / 52)
     assert result.speedup(target, 'train_seconds',
                           True).value == pytest.approx(60 / 68)
     note, = (note for note in result.notes if 'counted, not measured' in note)

@@ -148,15 +148,15 @@ class TestTeachers:
         names = {n: c.teacher for n, c in result.comparisons.items()}
         assert names['started'].name == 't' and names['averaged'] is None
         cells = [row[5] for row in result.counted_table().rows[:3]]
-        assert cells == ['', '24.0', '']
+        assert cells == ['', '36.0', '']
 
     def test_each_setting_may_have_its_own(self, call, write_run):
         result = call(teacher={
             'averaged': write_run('t2', [.3, .3]),
             None: write_run('t1', [.3])
         })
-        assert [c.teacher.name for c in result.comparisons.values()
-                ] == ['t1', 't2']
+        assert [c.teacher.name
+                for c in result.comparisons.values()] == ['t1', 't2']
 
     def test_one_that_belongs_to_no_setting_is_refused(self, call, write_run,
                                                        settings):
@@ -172,8 +172,9 @@ class TestTeachers:
             started=Pace(100., 2., 1., .5, 'a.json'),
             averaged=Pace(400., 3., 1., .5, 'b.json'))
         result = call(pace=paces)
-        began, averaged = (c.w2s.runs[0].history[1]['train_seconds']
-                           for c in result.comparisons.values())
+        began, averaged = (
+            c.w2s.runs[0].history[1]['train_seconds']
+            for c in result.comparisons.values())
         assert (began, averaged) == (30., 20.)  # 100 on, 100 off; and 200
         assert result.first.baseline.runs[0].history[0]['train_seconds'] == 10.
 
