@@ -161,8 +161,8 @@ class TestTeachers:
     def test_one_that_belongs_to_no_setting_is_refused(self, call, write_run,
                                                        settings):
         teacher = write_run('t', [.3])
-        with pytest.raises(ValueError, match='"strated".*started, averaged'):
-            call(teacher=dict(strated=teacher))
+        with pytest.raises(ValueError, match='"begun".*started, averaged'):
+            call(teacher=dict(begun=teacher))
         del settings['started']
         with pytest.raises(ValueError, match='no setting has a teacher on'):
             call(teacher=teacher)
