@@ -10,9 +10,9 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import List
+from typing import Dict, List
 
-from mmw2s.analysis import Run, compare
+from mmw2s.analysis import Comparison, Run, compare
 from mmw2s.analysis.settings import SettingsTable
 
 RESULTS = Path(__file__).resolve().parent / 'results'
@@ -42,34 +42,54 @@ def read_runs(rows: List[dict], report: dict) -> List[Run]:
     return runs
 
 
-def table(path: Path, unit: str = 'epoch') -> str:
-    """The table of a ``settings.json`` or a ``report.json``, as Markdown.
+def comparisons(content: dict) -> Dict[str, Comparison]:
+    """The comparisons that a ``settings.json`` or a ``report.json`` holds.
 
     Args:
-        path (Path): The file, as ``mmw2s compare`` or ``compare-settings``
+        content (dict): The file, as ``mmw2s compare`` or ``compare-settings``
             wrote it.
-        unit (str): ``'epoch'`` or ``'iter'``. Defaults to ``'epoch'``.
+
+    Returns:
+        dict: Name of the setting ('default' in a report) -> comparison.
     """
-    content = json.loads(path.read_text())
-    settings = content.get('settings') or {'default': content}
     compared = {}
-    for name, report in settings.items():
+    for name, report in settings_of(content).items():
         shares = [
             re.search(r'\((.*) of baseline\)', t['label'])
             for t in report['targets']
         ]
+        teacher = report['teacher']
         compared[name] = compare(
             [
                 Run(row['name'], row['history'], row['facts'])
                 for row in content['baselines']
             ],
             read_runs(report['w2s'], report),
+            Run(teacher['name'], teacher['history'], teacher['facts'])
+            if teacher else None,
             targets=[
                 share[1] if share else t['value']
                 for t, share in zip(report['targets'], shares)
             ],
             metric=report['metric'],
             rule=report['rule'])
+    return compared
+
+
+def settings_of(content: dict) -> Dict[str, dict]:
+    """The reports in a ``settings.json``, or the one that the file is."""
+    return content.get('settings') or {'default': content}
+
+
+def table(path: Path, unit: str = 'epoch') -> str:
+    """The table of a ``settings.json`` or a ``report.json``, as Markdown.
+
+    Args:
+        path (Path): The file.
+        unit (str): ``'epoch'`` or ``'iter'``. Defaults to ``'epoch'``.
+    """
+    content = json.loads(path.read_text())
+    compared, settings = comparisons(content), settings_of(content)
     shown = SettingsTable(compared, unit).table()
     # The spread over the seeds belongs beside the median.
     column = shown.header.index('best')

@@ -208,6 +208,30 @@ def test_the_tables_of_the_results_are_those_of_their_records(make_tables):
         assert fill(page.read_text()) == page.read_text(), page
 
 
+def test_head_room_is_read_from_the_records_and_what_lacks_it_is_named(
+        make_tables, tmp_path):
+    headroom = runpy.run_path(str(ROOT / 'docs' / 'make_headroom.py'))
+    results = make_tables['RESULTS']
+    for name in ('bccd_retinanet', 'ddpm_digits', 'quickstart'):
+        (tmp_path / name).mkdir()
+        for path in (results / name).glob('[rs]e*.json'):
+            (tmp_path / name / path.name).write_text(path.read_text())
+    found, lacking = headroom['pairs'](tmp_path)
+    assert {
+        p.name: round(p.head_room, 2)
+        for p in found
+    } == {
+        'bccd_retinanet': 2.88,
+        'quickstart': 1.01
+    }
+    assert [share for share, *_ in found[0].gains] == ['80%', '90%', '95%']
+    assert found[0].gains[0][1:] == pytest.approx((1.5, .91), abs=.01)
+    assert 'ddpm_digits, default' in lacking
+    assert 'bccd_retinanet, default' in lacking
+    headroom['draw'](found, tmp_path / 'x.png')
+    assert (tmp_path / 'x.png').stat().st_size > 5000
+
+
 def fields_in(text):
     """Fields and defaults as a table writes them, `name` or `name=value`."""
     return re.findall(r'`([a-z_]+)(?:=([^`]+))?`', text)

@@ -2,16 +2,17 @@
 """Choose metric and targets, and compare two groups of runs."""
 import math
 import os.path as osp
-from typing import Any, List, Optional, Sequence, Union
+from typing import List, Optional, Sequence, Union
 
 from mmw2s.records.metric_names import main_metric, rule_warning, scale_warning
 from mmw2s.records.targets import infer_rule
-from mmw2s.utils.text import plural
 from .comparison import Comparison, Target
-from .run import TIME_UNITS, UNITS, Run, known_units
+from .notes import notes_on
+from .pace import Pace
+from .run import Run
 from .side import Side
 
-__all__ = ['choose_metric', 'choose_rule', 'compare']
+__all__ = ['choose_metric', 'choose_rule', 'compare', 'load_runs']
 
 DEFAULT_TARGETS = ('80%', '90%', '95%')
 
@@ -21,7 +22,8 @@ def compare(baselines: Sequence[Union[str, Run]],
             teacher: Optional[Union[str, Run]] = None,
             targets: Optional[Sequence[Union[str, float]]] = None,
             metric: Optional[str] = None,
-            rule: Optional[str] = None) -> Comparison:
+            rule: Optional[str] = None,
+            pace: Optional[Pace] = None) -> Comparison:
     """Compare runs with and without a weak teacher.
 
     Args:
@@ -41,6 +43,9 @@ def compare(baselines: Sequence[Union[str, Run]],
         rule (str, optional): 'greater' or 'less': which scores are better.
             Defaults to the rule of the runs' own targets, else to that of the
             metric's name.
+        pace (Pace, optional): What a step costs on a quiet machine. If given,
+            training time is iterations times that, and the clocks of the runs
+            are not looked at.
 
     Returns:
         Comparison: The result, for ``print_tables`` and ``save``.
@@ -48,19 +53,24 @@ def compare(baselines: Sequence[Union[str, Run]],
     Raises:
         FileNotFoundError: If a folder has no record.
         ValueError: If the runs do not have the metric, a target is no number,
-            a run is given twice, or the two groups are swapped.
+            a run is given twice, the two groups are swapped, or ``pace`` does
+            not tell what a step of the teacher's training costs.
 
     Examples:
         >>> result = compare(['baseline_0'], ['w2s_0'], targets=[0.3, '90%'])
         >>> print_tables(result)
     """
-    baselines, w2s = _load(baselines), _load(w2s)
-    teacher = _load([teacher])[0] if teacher is not None else None
+    baselines, w2s = load_runs(baselines), load_runs(w2s)
+    teacher = load_runs([teacher])[0] if teacher is not None else None
     if not baselines or not w2s:
         raise ValueError('there should be at least one baseline and one '
                          f'weak-to-strong run, but got {len(baselines)} and '
                          f'{len(w2s)}')
     _check_sides(baselines, w2s)
+    if pace is not None:
+        baselines, w2s = ([pace.of_student(run) for run in side]
+                          for side in (baselines, w2s))
+        teacher = teacher and pace.of_teacher(teacher)
     runs = baselines + w2s
     metric = choose_metric(runs, metric)
     rule = choose_rule(runs, metric, rule)
@@ -78,11 +88,12 @@ def compare(baselines: Sequence[Union[str, Run]],
     ]
     result.notes = [line if line.endswith('?') else f'{line}.'
                     for line in odd if line] + \
-        _notes(baselines, w2s, teacher, targets is None)
+        notes_on(baselines, w2s, teacher, targets is None, pace)
     return result
 
 
-def _load(runs: Sequence[Union[str, Run]]) -> List[Run]:
+def load_runs(runs: Sequence[Union[str, Run]]) -> List[Run]:
+    """The runs, of which a string is a work_dir."""
     return [
         run if isinstance(run, Run) else Run.load(str(run)) for run in runs
     ]
@@ -159,114 +170,6 @@ def _parse(target: Union[str, float], best: Optional[float],
             f'it is {best}: give targets as numbers')
     value = best * share if rule == 'greater' else best / share
     return value, f"{value:.4g} ({text} of baseline)"
-
-
-def _notes(baselines: List[Run], w2s: List[Run], teacher: Optional[Run],
-           chosen_afterwards: bool) -> List[str]:
-    """Facts that limit what the numbers show."""
-    students = baselines + w2s
-    runs = students + ([teacher] if teacher else [])
-    notes = _differences(
-        runs,  # these change how long a step takes
-        world_size='number of devices',
-        devices='device',
-        omp_num_threads='OMP_NUM_THREADS',
-        precision='precision',
-        versions='versions')
-    # For the same boxes, the scores of two evaluators of COCO differ by up to
-    # a third.
-    notes += _differences(runs, evaluators='evaluator')
-    notes += _differences(
-        students,
-        batch_size_per_device='batch size',
-        max_iters='length',
-        iters_per_epoch='iterations of an epoch')
-    notes += _unknown(baselines + w2s, teacher)
-    for run in runs:
-        if not run.finished:
-            notes.append(f'{run.name} has not finished.')
-        if 'recorded_from' in run.facts:
-            notes.append(f'{run.name} is on record from iteration '
-                         f'{run.facts["recorded_from"]} on only: it may have '
-                         'reached targets before, and its times may lack what '
-                         'preceded.')
-    for run in baselines:
-        if run.had_teacher:
-            notes.append(f'The baseline {run.name} had a teacher.')
-    for run in w2s:
-        if not run.had_teacher:
-            notes.append(f'{run.name} has no record of a teacher.')
-    scored = [run.teacher for run in w2s if run.teacher]
-    # Compared by score, because a teacher's file may have moved.
-    teachers = {t.get('score') or t.get('checkpoint'): t for t in scored}
-    if len(teachers) > 1:
-        notes.append('The weak-to-strong runs had different teachers: ' +
-                     ', '.join(f'{t.get("checkpoint")} ({t.get("score")})'
-                               for t in teachers.values()) + '.')
-    seeds_of = [{run.facts.get('seed')
-                 for run in side} - {None} for side in (baselines, w2s)]
-    if all(seeds_of) and seeds_of[0] != seeds_of[1]:
-        notes.append('The sides differ in their seeds: ' +
-                     ' / '.join(', '.join(map(str, sorted(seeds)))
-                                for seeds in seeds_of) + '.')
-    for side in (baselines, w2s):
-        seeds = [run.facts.get('seed') for run in side]
-        for seed in dict.fromkeys(seeds):
-            same = [run.name for run, s in zip(side, seeds) if s == seed]
-            if seed is not None and len(same) > 1:
-                notes.append(f'{", ".join(same)} have the same seed, {seed}.')
-    fewest = min(len(baselines), len(w2s))
-    if fewest < 3:
-        notes.append(f'{plural(fewest, "seed")} a side: '
-                     'this says little about the spread.')
-    if chosen_afterwards:
-        notes.append("The targets are shares of the baseline's best, chosen "
-                     'after the runs.')
-    return notes
-
-
-def _unknown(students: List[Run], teacher: Optional[Run]) -> List[str]:
-    """What is not known of runs without a record of mmw2s."""
-    from_logs = [
-        f'{run.name} ({run.facts["source"]})'
-        for run in students + ([teacher] if teacher else [])
-        if 'source' in run.facts
-    ]
-    notes = [
-        'Read from MMEngine\'s own logs, for want of time_to_target.json: '
-        f'{", ".join(from_logs)}. Their training time is the logged time of '
-        'an iteration times the number of iterations.'
-    ] if from_logs else []
-    known = known_units(students)
-    unknown = [UNITS[unit] for unit in UNITS if unit not in known]
-    if unknown:
-        notes.append(f'Not compared, because not all runs tell: '
-                     f'{", ".join(unknown)}. TimeToTargetHook records them.')
-    if teacher and not any(teacher.knows(u) for u in TIME_UNITS if u in known):
-        notes.append("The cost of the teacher's own training is not added: "
-                     'it is not known in a time that the others tell.')
-    return notes
-
-
-def _differences(runs: List[Run], **facts: str) -> List[str]:
-    """A note on each fact that differs; the values are its name in words."""
-    notes = []
-    for key, what in facts.items():
-        values = _values(runs, key)
-        if len(values) > 1:
-            notes.append(f'The runs differ in {what} ({key}): ' +
-                         ' / '.join(map(str, values)) + '.')
-    return notes
-
-
-def _values(runs: List[Run], key: str) -> List[Any]:
-    """The different values of a fact, of the runs that have it."""
-    told = [run.facts[key] for run in runs if key in run.facts]
-    if key == 'versions' and told:
-        # Records of earlier versions name fewer packages.
-        names = [name for name in told[0] if all(name in v for v in told)]
-        told = [{name: v[name] for name in names} for v in told]
-    return [value for i, value in enumerate(told) if value not in told[:i]]
 
 
 if __name__ == '__main__':  # for "python -m"

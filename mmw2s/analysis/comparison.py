@@ -1,12 +1,13 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Compare how fast two groups of runs reached targets."""
 from dataclasses import dataclass, field
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 from mmw2s.records.operating_band import Judgement, judge_teacher
-from mmw2s.utils.text import plural
-from .run import TIME_UNITS, UNITS, Run, cost, known_units
+from .head_room import HeadRoom, head_room
+from .run import TIME_UNITS, Run, cost, known_units
 from .side import Side
+from .verdict import sentences
 
 __all__ = ['Comparison', 'Speedup', 'Target']
 
@@ -141,53 +142,59 @@ class Comparison:
         bound = '>' if bound_base else '<' if bound_w2s else ''
         return Speedup(base / (w2s + extra), bound)
 
+    @property
+    def final_quality(self) -> Optional[Target]:
+        """What counts as the baselines' final quality, see
+        :meth:`~mmw2s.analysis.side.Side.final_quality`."""
+        value = self.baseline.final_quality()
+        return None if value is None else Target(
+            value, f'{value:.4g} (final quality)')
+
+    @property
+    def counted_unit(self) -> str:
+        """The unit to count the teacher in: a time that its run tells too, if
+        there is one, and the wall clock before the training time."""
+        return next((unit for unit in ('wall_seconds', 'train_seconds')
+                     if unit in self.teacher_units), self.clock_unit
+                    or self.progress_unit)
+
+    def owes_teacher(self, side: Side) -> bool:
+        """Whether runs of a side had a teacher whose cost is not known."""
+        return self.counted_unit not in self.teacher_units and any(
+            run.had_teacher for run in side.runs)
+
+    def share(self,
+              side: Side,
+              target: Target,
+              unit: str,
+              with_teacher: bool = False) -> Optional[float]:
+        """A side's median cost of a target, as a share of the baselines'
+        median cost of their whole runs.
+
+        Args:
+            side (Side): One of :attr:`sides`.
+            target (Target): A value of the metric.
+            unit (str): One of :attr:`units`.
+            with_teacher (bool): Whether the cost of the teacher's training is
+                added. Defaults to False.
+
+        Returns:
+            float | None: None if half of the runs or more never reached it.
+        """
+        spent, is_bound = side.median_cost(target.value, unit)
+        whole = self.baseline.total(unit)
+        if is_bound or not whole > 0:
+            return None
+        return (spent +
+                (self.teacher_cost(unit) if with_teacher else 0.)) / whole
+
+    def head_room(self) -> Optional[HeadRoom]:
+        """What a teacher can save here at most, its own training counted."""
+        return head_room(self.baseline, self.teacher, self.teacher_score())
+
     def verdict(self) -> List[str]:
         """The result in sentences; says so if there is no speed-up."""
-        total, said, sooner = len(self.targets), [], []
-        clock = self.clock_unit
-        kinds = [(self.progress_unit, False)]
-        kinds += [(clock, False)] if clock else []
-        kinds += [(clock, True)] if clock in self.teacher_units else []
-        for unit, with_teacher in kinds:
-            name = UNITS[unit] + (" with the teacher's own training added"
-                                  if with_teacher else '')
-            ups = [self.speedup(t, unit, with_teacher) for t in self.targets]
-            sooner.append(sum(up.is_faster for up in ups))
-            said.append(f'In {name}: sooner at {sooner[-1]} of '
-                        f'{plural(total, "target")} ({self._each(ups)}).')
-        for_good = [
-            self.speedup(t, self.progress_unit, for_good=True)
-            for t in self.targets
-        ]
-        said.append(
-            f'In {UNITS[self.progress_unit]} until reached for good (in two '
-            'validations in a row): sooner at '
-            f'{sum(up.is_faster for up in for_good)} of '
-            f'{plural(total, "target")} ({self._each(for_good)}).')
-        progress = sooner[0]
-        saved = sooner[1] if clock else progress
-        if not progress and not saved:
-            said.insert(0, 'No speed-up was measured.')
-        elif not saved:
-            said.insert(
-                0, f'Fewer {UNITS[self.progress_unit]} were needed, but no '
-                'time was saved.')
-        base, w2s = (side.median_best() for side in self.sides)
-        judged = self.judge_teacher()
-        if judged is not None:
-            said.append(
-                f'Teacher: {self.metric} {self.teacher_score():.4g} '
-                f"against the baseline's best of {base:.4g}: {judged}.")
-        if base is not None and w2s is not None:
-            worse = w2s < base if self.rule == 'greater' else w2s > base
-            said.append(f'Best {self.metric} (median): baseline {base:.4g}, '
-                        f'weak-to-strong {w2s:.4g}' +
-                        (': the final quality is lower.' if worse else '.'))
-        return said
-
-    def _each(self, speedups: Sequence[Speedup]) -> str:
-        return ', '.join(f'{up} at {t.value:.4g}'
-                         for up, t in zip(speedups, self.targets))
+        return sentences(self)
 
     def teacher_score(self) -> Optional[float]:
         """The teacher's score as a w2s run measured it, else the last score

@@ -1,7 +1,8 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Learning curves of a comparison, against epochs and against time."""
+from itertools import cycle
 from statistics import median
-from typing import List, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -9,11 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from .comparison import Comparison
-from .run import Run, time_unit
+from .counted import counted_unit
+from .run import TIME_UNITS, Run, cost, time_unit
+from .target_labels import label_targets
 
-__all__ = ['plot_curves']
+__all__ = ['plot_curves', 'plot_settings']
 
-_LABEL_SIZE, _LABEL_HEIGHT = 8, 9.5  # in points
 _AXES = dict(
     epoch='epoch',
     iter='iteration',
@@ -21,10 +23,40 @@ _AXES = dict(
     wall_seconds='wall clock, validation included')
 # Okabe and Ito's palette, which works for color-blind readers too.
 BASELINE, W2S, TEACHER, GREY = '#0072B2', '#D55E00', '#009E73', '#808080'
+_LOOKS = [(color, style) for style in ('-', '--')
+          for color in (W2S, '#CC79A7', '#E69F00', '#56B4E9', '#000000')]
+_RING = dict(s=44, marker='o', facecolor='white', linewidth=1.8)
 
 
-class _Curves:
-    """The points of runs on one panel.
+class Line(NamedTuple):
+    """Runs that are drawn in one color.
+
+    Attributes:
+        label (str): What they are.
+        runs (list[Run]): One a seed.
+        color (str): The color.
+        teacher (Run, optional): The teacher's own training, whose cost they
+            begin at on a panel of time.
+        style (str): The style of the median.
+    """
+    label: str
+    runs: List[Run]
+    color: str
+    teacher: Optional[Run] = None
+    style: str = '-'
+
+
+class Curve(NamedTuple):
+    """The points of a line: medians over its runs, and their range."""
+    iters: List[int]
+    x: List[float]
+    y: List[float]
+    low: List[float]
+    high: List[float]
+
+
+class _Panel:
+    """One panel: what is on its axes, and the points of runs on it.
 
     Args:
         metric (str): The metric on the y axis.
@@ -35,62 +67,73 @@ class _Curves:
     def __init__(self, metric: str, unit: str, scale: float = 1.) -> None:
         self.metric, self.unit, self.scale = metric, unit, scale
 
-    def points(self, run: Run) -> Tuple[list, list, list]:
-        """Iterations, x and y of a run."""
-        rows = run.rows(self.metric)
-        return ([r['iter']
-                 for r in rows], [r[self.unit] / self.scale for r in rows],
-                [r['metrics'][self.metric] for r in rows])
+    def begin(self, teacher: Optional[Run]) -> float:
+        """Where a run with this teacher begins: at what the teacher cost."""
+        if teacher is None or self.unit not in TIME_UNITS or \
+                not teacher.knows(self.unit):
+            return 0.
+        return cost(teacher, teacher.history[-1], self.unit) / self.scale
 
-    def median(self, runs: List[Run]) -> Tuple[list, list]:
-        """Medians over runs, at iterations where all runs were validated."""
-        curves = [self.points(run) for run in runs]
-        shared = sorted(set.intersection(*(set(c[0]) for c in curves)))
-        index = [[c[0].index(i) for c in curves] for i in shared]
-        return tuple(
-            [median(c[part][k] for c, k in zip(curves, ks)) for ks in index]
-            for part in (1, 2))
+    def points(self, run: Run) -> Dict[int, Tuple[float, float]]:
+        """x and y of a run, by iteration."""
+        return {
+            r['iter']: (r[self.unit] / self.scale, r['metrics'][self.metric])
+            for r in run.rows(self.metric)
+        }
 
-    def draw(self, ax, runs: List[Run], color: str, label: str) -> None:
-        """Draw one run as a line; several as thin lines and a bold median."""
-        several = len(runs) > 1
-        for i, run in enumerate(runs):
-            _, x, y = self.points(run)
-            ax.plot(
-                x,
-                y,
-                color=color,
-                linewidth=0.8 if several else 2,
-                alpha=0.55 if several else 1,
-                # a lone validation is a point, not a line
-                marker='.' if len(x) == 1 else None,
-                label=None if several or i else label)
-        if several:
-            ax.plot(
-                *self.median(runs),
-                color=color,
-                linewidth=2.4,
-                label=f'{label}, median of {len(runs)} seeds')
+    def curve(self, line: Line) -> Curve:
+        """The medians over runs, at iterations where all were validated."""
+        begin, found = self.begin(
+            line.teacher), [self.points(run) for run in line.runs]
+        iters = sorted(set.intersection(*map(set, found)))
+        at = [[points[i] for points in found] for i in iters]
+        scores = [[y for _, y in each] for each in at]
+        return Curve(iters,
+                     [begin + median(x for x, _ in each) for each in at],
+                     *(list(map(take, scores)) for take in (median, min, max)))
 
-    def draw_switch_off(self, ax, runs: List[Run]) -> None:
-        """Mark the end of the distillation on the curve of each run."""
-        marks = []
-        for run in runs:
-            iters, x, y = self.points(run)
-            if run.stop and 'iter' in run.stop and iters:
-                at = run.stop['iter']
-                marks.append((np.interp(at, iters, x), np.interp(at, iters,
-                                                                 y)))
-        if marks:
+    def draw(self, ax, line: Line) -> None:
+        """Draw one run as a line; several as their median and their range."""
+        curve, count = self.curve(line), len(line.runs)
+        if not curve.x and count > 1:  # validated at different iterations
+            for i, run in enumerate(line.runs):
+                self.draw(
+                    ax, line._replace(runs=[run], label=line.label * (not i)))
+            return
+        if count > 1:
+            ax.fill_between(
+                curve.x,
+                curve.low,
+                curve.high,
+                color=line.color,
+                alpha=.18,
+                linewidth=0)
+        ax.plot(
+            curve.x,
+            curve.y,
+            color=line.color,
+            linewidth=2.2,
+            linestyle=line.style,
+            # a lone validation is a point, not a line
+            marker='.' if len(curve.x) == 1 else None,
+            label=f'{line.label}, median of {count}'
+            if count > 1 else line.label or None)
+
+    def draw_switch_off(self, ax, line: Line) -> None:
+        """Mark the end of the distillation on the curve.
+
+        A run that only starts from its teacher has nothing to switch off.
+        """
+        curve = self.curve(line)
+        ends = {r.stop['iter'] for r in line.runs if r.stop} - {0}
+        if curve.x and ends:
+            ends = sorted(ends)
             ax.scatter(
-                *zip(*marks),
-                s=48,
-                marker='o',
-                facecolor='white',
-                edgecolor=W2S,
-                linewidth=1.8,
+                np.interp(ends, curve.iters, curve.x),
+                np.interp(ends, curve.iters, curve.y),
+                edgecolor=line.color,
                 zorder=5,
-                label='distillation switched off')
+                **_RING)
 
 
 def plot_curves(result: Comparison,
@@ -98,108 +141,128 @@ def plot_curves(result: Comparison,
                 epochs_only: bool = False) -> None:
     """Draw the metric against epochs and against the wall clock.
 
+    Against the clock, runs with a teacher begin at the cost of its training,
+    if its run is known.
+
     Args:
         result (Comparison): The comparison.
         path (str): File to write, such as ``curves.png``.
         epochs_only (bool): Whether to leave out the wall clock, for instance
             because other jobs ran on the machine. Defaults to False.
     """
-    metric = result.metric
-    time = time_unit(result.runs)
-    progress, clock = result.progress_unit, result.clock_unit
-    panels = {_AXES[progress]: _Curves(metric, progress)}
-    if clock and not epochs_only:
-        panels[f'{_AXES[clock]} ({time.name})'] = _Curves(
-            metric, clock, time.seconds)
+    plot_settings({'weak-to-strong': result}, path, epochs_only)
+
+
+def plot_settings(results: Dict[str, Comparison],
+                  path: str,
+                  epochs_only: bool = False,
+                  progress: Optional[str] = None) -> None:
+    """Draw the baselines and the runs of several settings.
+
+    Args:
+        results (dict[str, Comparison]): Name of a setting -> its comparison.
+            All have the same baselines.
+        path (str): See :func:`plot_curves`; so is ``epochs_only``.
+        progress (str, optional): ``'epoch'`` or ``'iter'``, on the x axis.
+            Defaults to None, epochs where they are known.
+    """
+    first = next(iter(results.values()))
+    lines = [Line('baseline', first.baseline.runs, BASELINE)]
+    some_counted = any(result.teacher for result in results.values())
+    for (name, result), (color, style) in zip(results.items(), cycle(_LOOKS)):
+        if some_counted and result.owes_teacher(result.w2s):
+            name += ' (teacher not counted)'
+        lines.append(Line(name, result.w2s.runs, color, result.teacher, style))
+    panels = _panels(results, epochs_only, progress)
     single = len(panels) == 1
-    figure = Figure(figsize=(7.5 if single else 11, 4.8), layout='constrained')
+    figure = Figure(figsize=(6.4 if single else 9, 4.5), layout='constrained')
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for ax, (x_label, curves) in zip(axes, panels.items()):
-        for target in result.targets:
+    scores = {result.teacher_score() for result in results.values()} - {None}
+    for ax, (x_label, panel) in zip(axes, panels.items()):
+        for target in first.targets:
             ax.axhline(target.value, color=GREY, linestyle=':', linewidth=1)
-        score = result.teacher_score()
-        if score is not None:
-            ax.axhline(
-                score,
-                color=TEACHER,
-                linestyle='--',
-                linewidth=1.3,
-                label=f'teacher ({score:.3g})')
-        curves.draw(ax, result.baseline.runs, BASELINE, 'baseline')
-        curves.draw(ax, result.w2s.runs, W2S, 'weak-to-strong')
-        curves.draw_switch_off(ax, result.w2s.runs)
-        ax.set_xlabel(x_label)
-        ax.set_xlim(left=0)
-        ax.xaxis.set_major_locator(
-            MaxNLocator('auto', steps=(1, 2, 5, 10), integer=True))
-        ax.spines[['top', 'right']].set_visible(False)
-        ax.grid(axis='x', color='0.92')
-        ax.set_axisbelow(True)
-    axes[0].set_ylabel(metric)
-    figure.legend(
-        *axes[0].get_legend_handles_labels(),
-        loc='outside upper center',
-        ncols=2 if single else 4,
-        frameon=False)
-    _label_targets(axes[-1], [target.value for target in result.targets])
+        _draw_teachers(ax, panel, lines, scores)
+        for line in lines:
+            panel.draw(ax, line)
+        for line in lines:
+            panel.draw_switch_off(ax, line)
+        _finish(ax, x_label)
+    axes[0].set_ylabel(first.metric)
+    if any(run.stop and run.stop['iter'] for r in results.values()
+           for run in r.w2s.runs):
+        axes[0].scatter([], [],
+                        edgecolor=GREY,
+                        label='distillation switched off',
+                        **_RING)
+    _legend(figure, axes)
+    label_targets(axes[-1], [target.value for target in first.targets])
     figure.savefig(path, dpi=150)
 
 
-def _label_targets(ax, values: List[float]) -> None:
-    """Write each target beside its line.
-
-    Labels that would overlap are moved apart and joined to their lines.
-    """
-    figure = ax.figure
-    figure.draw_without_rendering()  # this sets the size of the axes
-    points = 72 / figure.dpi
-    wanted = [points * ax.transData.transform((0, v))[1] for v in values]
-    order = sorted(range(len(values)), key=wanted.__getitem__)
-    placed = spread([wanted[i] for i in order], _LABEL_HEIGHT)
-    for i, at in zip(order, placed):
-        moved = at - wanted[i]
-        ax.annotate(
-            f'{values[i]:.4g}', (1, values[i]),
-            xycoords=('axes fraction', 'data'),
-            xytext=(3 if abs(moved) < 1 else 14, moved),
-            textcoords='offset points',
-            va='center',
-            fontsize=_LABEL_SIZE,
-            color=GREY,
-            annotation_clip=False,
-            arrowprops=None if abs(moved) < 1 else dict(
-                arrowstyle='-',
-                color=GREY,
-                linewidth=0.6,
-                shrinkA=0,
-                shrinkB=0,
-                relpos=(0, .5)))
+def _panels(results: Dict[str, Comparison], epochs_only: bool,
+            progress: Optional[str]) -> Dict[str, _Panel]:
+    """The panels by the labels of their x axes."""
+    metric, units = next(iter(results.values())).metric, set.intersection(
+        *(set(result.units) for result in results.values()))
+    progress = progress or ('epoch' if 'epoch' in units else 'iter')
+    panels = {_AXES[progress]: _Panel(metric, progress)}
+    clock = counted_unit(results)
+    if clock in TIME_UNITS and not epochs_only:
+        runs = [run for result in results.values() for run in result.runs]
+        time = time_unit(runs)
+        label = f'{_AXES[clock]} ({time.name})'
+        if any(clock in result.teacher_units for result in results.values()):
+            label += "\nbegins with the teacher's own training"
+        panels[label] = _Panel(metric, clock, time.seconds)
+    return panels
 
 
-def spread(wanted: Sequence[float], gap: float) -> List[float]:
-    """Move positions apart so that all distances are at least ``gap``.
+def _draw_teachers(ax, panel: _Panel, lines: List[Line],
+                   scores: Set[float]) -> None:
+    """The teachers' scores, and on a panel of time their own training."""
+    text = 'teacher' if len(scores) < 2 else 'teachers'
+    text += f' ({", ".join(f"{score:.3g}" for score in sorted(scores))})'
+    for i, score in enumerate(sorted(scores)):
+        ax.axhline(
+            score,
+            color=TEACHER,
+            linestyle='--',
+            linewidth=1.3,
+            label=None if i else text)
+    drawn = []
+    for line in lines:
+        if panel.begin(line.teacher) and line.teacher not in drawn:
+            curve = panel.curve(
+                line._replace(runs=[line.teacher], teacher=None))
+            ax.plot(
+                curve.x,
+                curve.y,
+                color=TEACHER,
+                linewidth=1.6,
+                label=None if drawn else "the teacher's own training")
+            drawn.append(line.teacher)
 
-    Args:
-        wanted (Sequence[float]): Positions in ascending order.
-        gap (float): The smallest distance.
 
-    Returns:
-        list[float]: The new positions. Positions that are too close to each
-        other form a group, which is centered on their mean.
-    """
-    groups: List[List[float]] = []
-    for position in wanted:
-        groups.append([position])
-        while len(groups) > 1 and \
-                _centred(groups[-1], gap)[0] - \
-                _centred(groups[-2], gap)[-1] < gap:
-            last = groups.pop()
-            groups[-1] += last
-    return [at for group in groups for at in _centred(group, gap)]
+def _finish(ax, x_label: str) -> None:
+    ax.set_xlabel(x_label)
+    ax.set_xlim(left=0)
+    ax.xaxis.set_major_locator(
+        MaxNLocator('auto', steps=(1, 2, 5, 10), integer=True))
+    ax.spines[['top', 'right']].set_visible(False)
+    ax.grid(axis='x', color='0.92')
+    ax.set_axisbelow(True)
 
 
-def _centred(group: List[float], gap: float) -> List[float]:
-    middle = sum(group) / len(group)
-    first = middle - gap * (len(group) - 1) / 2
-    return [first + gap * i for i in range(len(group))]
+def _legend(figure: Figure, axes: Sequence) -> None:
+    """One legend for all panels."""
+    named = {}
+    for ax in axes:
+        for handle, label in zip(*ax.get_legend_handles_labels()):
+            named.setdefault(label, handle)
+    figure.legend(
+        named.values(),
+        named.keys(),
+        loc='outside upper center',
+        ncols=min(len(axes) + 1, 3),
+        frameon=False)

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from .compare_runs import compare
 from .comparison import Comparison, Target
+from .counted import EXPLAINED, counted_dict
 from .plots import plot_curves
 from .run import TIME_UNITS, UNITS, Run, cost
 from .side import Side
@@ -70,6 +71,7 @@ def to_markdown(
     parts += [f'![]({figure})' for figure in figures]
     for table in tables(result):
         parts += [f'## {table.title}', table.to_markdown()]
+    parts.append(EXPLAINED)
     parts.append(
         'Epochs and iterations are completed ones at the validation that '
         'first reached the target. "For good": it did so in the validation '
@@ -134,7 +136,23 @@ def to_dict(result: Comparison) -> Dict[str, Any]:
             switch_off=run.stop,
             history=run.history)
 
-    judged = result.judge_teacher()
+    def told(t: Target) -> Dict[str, Any]:
+        return dict(
+            value=t.value,
+            label=t.label,
+            **{side.name: reached(side, t.value)
+               for side in result.sides},
+            **counted_dict(result, t),
+            speedup={u: factor(t, u)
+                     for u in UNITS},
+            speedup_for_good={u: factor(t, u, for_good=True)
+                              for u in UNITS},
+            speedup_with_teacher={
+                u: factor(t, u, True) if u in result.teacher_units else None
+                for u in TIME_UNITS
+            } if result.teacher else None)
+
+    judged, room = result.judge_teacher(), result.head_room()
     return dict(
         metric=result.metric,
         rule=result.rule,
@@ -142,24 +160,9 @@ def to_dict(result: Comparison) -> Dict[str, Any]:
         teacher_judged=judged and judged._asdict(),
         verdict=result.verdict(),
         notes=result.notes,
-        targets=[
-            dict(
-                value=t.value,
-                label=t.label,
-                **{side.name: reached(side, t.value)
-                   for side in result.sides},
-                speedup={u: factor(t, u)
-                         for u in UNITS},
-                speedup_for_good={
-                    u: factor(t, u, for_good=True)
-                    for u in UNITS
-                },
-                speedup_with_teacher={
-                    u:
-                    factor(t, u, True) if u in result.teacher_units else None
-                    for u in TIME_UNITS
-                } if result.teacher else None) for t in result.targets
-        ],
+        targets=[told(target) for target in result.targets],
+        final_quality=result.final_quality and told(result.final_quality),
+        head_room=room and room._asdict(),
         baselines=[run(r) for r in result.baseline.runs],
         w2s=[run(r) for r in result.w2s.runs],
         teacher=run(result.teacher) if result.teacher else None)

@@ -5,26 +5,23 @@ import math
 import os
 import os.path as osp
 from dataclasses import dataclass
-from itertools import cycle
 from statistics import median
-from typing import Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
-from mmw2s.records.operating_band import HIGH, LOW
-from .compare_runs import compare
+from .compare_runs import compare, load_runs
 from .comparison import Comparison, Target
+from .counted import EXPLAINED, counted_table
+from .pace import Pace
+from .plots import plot_settings
 from .report import to_dict
-from .run import Run
+from .run import UNITS, Run
 from .side import Side
-from .tables import Table
+from .strength_plot import plot_teacher_strength, teacher_share
+from .table import Table
 
 __all__ = [
     'SettingsTable', 'compare_settings', 'plot_teacher_strength', 'save'
 ]
-
-_PLURALS = dict(epoch='epochs', iter='iterations')
 
 
 @dataclass
@@ -71,7 +68,7 @@ class SettingsTable:
                 f'{result.speedup(t, self.unit)}' for t in result.targets
             ] + [*_quality(result.w2s),
                  self._switch_off(result.w2s.runs)])
-        title = f'{_PLURALS[self.unit].capitalize()} to targets of {metric}'
+        title = f'{UNITS[self.unit].capitalize()} to targets of {metric}'
         return Table(title, header, rows)
 
     def _cost(self, side: Side, target: Target) -> str:
@@ -92,14 +89,24 @@ class SettingsTable:
         return text if len(points) == len(runs) else \
             f'{text}, {len(runs) - len(points)} never'
 
+    def counted_table(self) -> Table:
+        """What each setting cost, alone and with the teacher's training."""
+        return counted_table(self.comparisons)
+
     def to_markdown(self) -> str:
-        """The table and all notes on the runs, each note once."""
+        """The tables and all notes on the runs, each note once."""
         table = self.table()
         notes: Dict[str, List[str]] = {}
         for name, result in self.comparisons.items():
-            for note in result.notes:
+            room = result.head_room()
+            for note in ([room.sentence()] if room else []) + result.notes:
                 notes.setdefault(note, []).append(name)
-        lines = [f'# {table.title}', '', table.to_markdown(), '']
+        counted = self.counted_table()
+        lines = [
+            f'# {table.title}', '',
+            table.to_markdown(), '', f'## {counted.title}', '',
+            counted.to_markdown(), '', EXPLAINED, ''
+        ]
         for note, names in notes.items():
             whose = '' if len(names) == len(
                 self.comparisons) else f'{"; ".join(names)}: '
@@ -121,7 +128,9 @@ def compare_settings(baselines: Sequence[Union[str, Run]],
                      targets: Optional[Sequence[Union[str, float]]] = None,
                      metric: Optional[str] = None,
                      rule: Optional[str] = None,
-                     unit: str = 'epoch') -> SettingsTable:
+                     unit: str = 'epoch',
+                     teacher: Union[None, str, Run, Mapping] = None,
+                     pace: Union[None, Pace, Mapping] = None) -> SettingsTable:
     """Compare several settings with the same baselines.
 
     Args:
@@ -131,86 +140,95 @@ def compare_settings(baselines: Sequence[Union[str, Run]],
             its runs.
         targets, metric, rule: See :func:`~mmw2s.analysis.compare`.
         unit (str): See :class:`SettingsTable`. Defaults to ``'epoch'``.
+        teacher (str | Run | Mapping, optional): The teacher's own training,
+            or names of settings -> that of their teacher. One without a name,
+            or of the name None, is counted for all others that have a teacher
+            on record.
+        pace (Pace | Mapping, optional): See :func:`~mmw2s.analysis.compare`,
+            for all settings or, as above, for each. Of several, the first
+            tells what a step of the baseline takes.
 
     Raises:
         FileNotFoundError: If a folder has no record.
-        ValueError: If there is no setting, or the runs do not have the metric
-            or the unit.
+        ValueError: If there is no setting, the runs do not have the metric
+            or the unit, or a teacher or pace belongs to no setting.
     """
     if not settings:
         raise ValueError('there should be at least one setting to compare '
                          'with the baselines, but got none')
+    baselines = load_runs(baselines)
+    loaded = {name: load_runs(runs) for name, runs in settings.items()}
+    teachers = _teachers(teacher, loaded)
+    paces = _paces(pace, loaded)
     compared = {
-        name: compare(baselines, runs, None, targets, metric, rule)
-        for name, runs in settings.items()
+        name:
+        compare(baselines, runs, teachers.get(name), targets, metric, rule,
+                paces.get(name))
+        for name, runs in loaded.items()
     }
     for name, result in compared.items():
         if unit not in result.units:
             raise ValueError(
                 f'not all runs of {name} and the baselines tell their '
-                f'{_PLURALS[unit]}: they can be compared by ' +
-                ' or '.join(u for u in _PLURALS if u in result.units))
+                f'{UNITS[unit]}: they can be compared by ' +
+                ' or '.join(u for u in ('epoch', 'iter') if u in result.units))
     return SettingsTable(compared, unit)
 
 
-def teacher_share(result: Comparison) -> Optional[float]:
-    """The teacher's score as a share of the baselines' best, see
-    :func:`~mmw2s.records.operating_band.judge_teacher`; None if unknown."""
-    judged = result.judge_teacher()
-    return judged and judged.share
+def _teachers(given: Union[None, str, Run, Mapping],
+              settings: Mapping[str, Sequence[Run]]) -> Dict[str, Run]:
+    """The run of the teacher of each setting that has one."""
+    named, other = _by_name(given, settings, 'teacher')
+    taught = [
+        name for name, runs in settings.items()
+        if name not in named and any(run.had_teacher for run in runs)
+    ]
+    if other is not None and not taught:
+        raise ValueError(
+            'no setting has a teacher on record that the training of '
+            f'{getattr(other, "name", other)} could be counted for: name the '
+            'settings that it belongs to')
+    named.update(dict.fromkeys(taught, other) if other is not None else {})
+    return {name: load_runs([run])[0] for name, run in named.items()}
 
 
-def plot_teacher_strength(result: SettingsTable, path: str) -> None:
-    """Draw the speed-up of each setting against its teacher's score.
+def _paces(given: Union[None, Pace, Mapping],
+           settings: Mapping[str, Sequence[Run]]) -> Dict[str, Pace]:
+    """The pace of each setting, with one baseline for all."""
+    named, other = _by_name(given, settings, 'pace')
+    if not named and other is None:
+        return {}
+    lacking = [name for name in settings if name not in named]
+    if lacking and other is None:
+        raise ValueError('a time that is counted and one that is measured '
+                         'cannot be compared: give a pace for ' +
+                         ', '.join(f'"{name}"' for name in lacking) + ' too')
+    named.update(dict.fromkeys(lacking, other))
+    first = other or next(iter(named.values()))
+    return {
+        name: pace._replace(baseline=first.baseline)
+        for name, pace in named.items()
+    }
 
-    Args:
-        result (SettingsTable): Settings with different teachers.
-        path (str): File to write.
 
-    Raises:
-        ValueError: If no setting has a teacher with a known score.
-    """
-    figure = Figure(figsize=(7, 4.2), layout='constrained')
-    FigureCanvasAgg(figure)
-    ax = figure.subplots()
-    ordered = sorted(
-        (c
-         for c in result.comparisons.values() if teacher_share(c) is not None),
-        key=teacher_share)
-    if not ordered:
-        raise ValueError('none of these runs tells its teacher\'s score: '
-                         'there is nothing to draw it against')
-    # Five colors and six markers make thirty different pairs.
-    colors = cycle(('#0072B2', '#009E73', '#D55E00', '#CC79A7', '#E69F00'))
-    for i, (target, color, marker) in enumerate(
-            zip(result.first.targets, colors, cycle('osD^vP'))):
-        points = [(teacher_share(c), c.speedup(c.targets[i], result.unit))
-                  for c in ordered]
-        points = [(x, up) for x, up in points if up.value is not None]
-        ax.plot([x for x, _ in points], [up.value for _, up in points],
-                color=color,
-                marker=marker,
-                label=f'to {target.label}')
-        for x, up in points:
-            ax.annotate(
-                up.bound,
-                (x, up.value),  # '<' or '>' if a group never reached it
-                xytext=(5, 4),
-                textcoords='offset points',
-                color=color)
-    ax.axhline(1, color='#808080', linewidth=1)
-    ax.axvspan(LOW, HIGH, color='#808080', alpha=.12, linewidth=0)
-    ax.set_xlabel(f"teacher's {result.first.metric} / baseline's best "
-                  f'(shaded: {LOW:g} to {HIGH:g})')
-    ax.set_ylabel(f'speed-up in {_PLURALS[result.unit]} (medians)')
-    ax.spines[['top', 'right']].set_visible(False)
-    ax.legend(frameon=False)
-    figure.savefig(path, dpi=150)
+def _by_name(given: Any, settings: Mapping,
+             what: str) -> Tuple[Dict[str, Any], Any]:
+    """What is given for single settings, and what for all others."""
+    if not isinstance(given, Mapping):
+        return {}, given
+    named = {name: value for name, value in given.items() if name is not None}
+    for name in named:
+        if name not in settings:
+            raise ValueError(f'there is a {what} for "{name}", but the '
+                             f'settings are {", ".join(settings)}')
+    return named, given.get(None)
 
 
 def save(result: SettingsTable,
          out_dir: str,
-         teacher_strength: bool = False) -> None:
+         teacher_strength: bool = False,
+         curves: bool = False,
+         epochs_only: bool = False) -> None:
     """Write ``settings.md`` and ``settings.json``.
 
     Args:
@@ -218,11 +236,18 @@ def save(result: SettingsTable,
         out_dir (str): The folder; it is created if it does not exist.
         teacher_strength (bool): Whether to draw ``teacher_strength.png`` too.
             Defaults to False.
+        curves (bool): Whether to draw ``curves.png`` too: the baselines and
+            all settings. Defaults to False.
+        epochs_only (bool): See :func:`~mmw2s.analysis.plots.plot_curves`.
+            Defaults to False.
     """
     os.makedirs(out_dir, exist_ok=True)
     if teacher_strength:
         plot_teacher_strength(result, osp.join(out_dir,
                                                'teacher_strength.png'))
+    if curves:
+        plot_settings(result.comparisons, osp.join(out_dir, 'curves.png'),
+                      epochs_only, result.unit)
     for name, text in (('settings.md', result.to_markdown()),
                        ('settings.json', result.to_json())):
         with open(osp.join(out_dir, name), 'w', encoding='utf-8') as f:

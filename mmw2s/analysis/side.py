@@ -74,8 +74,28 @@ class Side:
             min(c, cost(run, run.history[-1], unit))
             for c, run in zip(costs, self.runs)), True
 
+    def total(self, unit: str) -> float:
+        """The median cost of the whole runs."""
+        return median(cost(run, run.history[-1], unit) for run in self.runs)
+
+    def bests(self) -> List[float]:
+        """The best value of each run that has one."""
+        best = [run.best(self.metric, self.rule) for run in self.runs]
+        return [row['metrics'][self.metric] for row in best if row]
+
     def median_best(self) -> Optional[float]:
         """Median over runs of the best value; None if none has a value."""
-        best = [run.best(self.metric, self.rule) for run in self.runs]
-        scores = [row['metrics'][self.metric] for row in best if row]
+        scores = self.bests()
         return median(scores) if scores else None
+
+    def final_quality(self) -> Optional[float]:
+        """A value that is as good as this side's best, up to its noise.
+
+        It is the median best, made worse by the spread of the seeds: the
+        largest best minus the smallest. None if no run has a value.
+        """
+        scores = self.bests()
+        if not scores:
+            return None
+        spread = max(scores) - min(scores)
+        return median(scores) + (spread if self.rule == 'less' else -spread)

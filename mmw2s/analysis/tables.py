@@ -1,90 +1,17 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The tables of a comparison, with cells of text for every output format."""
-import math
 from statistics import median
-from typing import Dict, List, NamedTuple, Optional
-
-from rich import box
-from rich.console import Console
-from rich.table import Table as RichTable
+from typing import List, Optional
 
 from .comparison import Comparison, Target
-from .run import cost, time_unit
+from .counted import counted_table
+from .run import cost
+from .table import FOR_GOOD, Format, Table
 
 __all__ = ['Table', 'tables']
 
-NOT_REACHED, UNKNOWN = 'not reached', '-'
-#: Short names of the units, for the header.
-HEADS = dict(
-    epoch='epoch',
-    iter='iter',
-    train_seconds='train ({})',
-    wall_seconds='wall ({})',
-    device_hours='device h')
-FOR_GOOD = '{}, for good'
 
-
-class Table(NamedTuple):
-    """A table whose cells are texts."""
-    title: str
-    header: List[str]
-    rows: List[List[str]]
-
-    def to_markdown(self) -> str:
-        """The table in Markdown, without the title."""
-        lines = [self.header, ['---'] * len(self.header), *self.rows]
-        return '\n'.join('| ' +
-                         ' | '.join(c.replace('|', '\\|') for c in line) + ' |'
-                         for line in lines)
-
-    def print(self, console: Optional[Console] = None) -> None:
-        """Print title and table to the terminal."""
-        shown = RichTable(
-            title=self.title,
-            title_justify='left',
-            box=box.SIMPLE_HEAD,
-            padding=0,
-            show_edge=False)
-        for name in self.header:
-            shown.add_column(name, overflow='fold')
-        for row, following in zip(self.rows, self.rows[1:] + [['']]):
-            shown.add_row(*row, end_section=row[0] != following[0])
-        console = console or Console()
-        if not console.is_terminal:  # a file has no width, so nothing is cut
-            wide = console.options.update(max_width=1000)
-            console.width = max(console.width,
-                                console.measure(shown, options=wide).maximum)
-        console.print(shown)
-
-
-class _Format:
-    """Formats costs, with one unit of time for all of a report."""
-
-    def __init__(self, result: Comparison) -> None:
-        self.time = time_unit(result.runs)
-
-    def head(self, unit: str) -> str:
-        return HEADS[unit].format(self.time.name)
-
-    def cost(self, value: float, unit: str) -> str:
-        if math.isinf(value):
-            return NOT_REACHED
-        if math.isnan(value):
-            return UNKNOWN
-        if unit in ('train_seconds', 'wall_seconds'):
-            return f'{value / self.time.seconds:.1f}'
-        if unit == 'device_hours':
-            return f'{value:.3g}'
-        return f'{round(value, 2):g}' if unit == 'epoch' else f'{value:.0f}'
-
-    def costs(self, values: Dict[str, float]) -> List[str]:
-        """One cell for each unit; the first says it if nothing was reached."""
-        if not any(map(math.isfinite, values.values())):
-            return [NOT_REACHED] + ['-'] * (len(values) - 1)
-        return [self.cost(value, unit) for unit, value in values.items()]
-
-
-def _summary(result: Comparison, form: _Format) -> Table:
+def _summary(result: Comparison, form: Format) -> Table:
     """Medians and speed-ups, one row for each target."""
     progress, clock = result.progress_unit, result.clock_unit
     units = [progress] + [
@@ -119,7 +46,7 @@ def _summary(result: Comparison, form: _Format) -> Table:
         'speed-up', header, rows)
 
 
-def _target_table(result: Comparison, target: Target, form: _Format) -> Table:
+def _target_table(result: Comparison, target: Target, form: Format) -> Table:
     """When each run first reached the target, and when for good."""
     units, progress = result.units, result.progress_unit
     rows = []
@@ -161,7 +88,7 @@ def _target_table(result: Comparison, target: Target, form: _Format) -> Table:
     return Table(f'First at {result.metric} of {target.label}', header, rows)
 
 
-def _quality_table(result: Comparison, form: _Format) -> Table:
+def _quality_table(result: Comparison, form: Format) -> Table:
     """Best and final score, total cost and stop of each run."""
     progress = result.progress_unit
     units = [progress] + [
@@ -196,10 +123,11 @@ def _score(score: Optional[float]) -> str:
 
 
 def tables(result: Comparison) -> List[Table]:
-    """The summary, one table for each target, and the final quality."""
-    form = _Format(result)
+    """The summary, the teacher counted, each target, and the quality."""
+    form = Format(result.runs)
     return [
         _summary(result, form),
+        counted_table({result.w2s.name: result}),
         *(_target_table(result, t, form) for t in result.targets),
         _quality_table(result, form)
     ]

@@ -1,22 +1,21 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The cost of distillation in a training step, during and after it."""
-import copy
 import os.path as osp
 import tempfile
 import weakref
 from functools import partial
-from typing import Any, Callable, Dict, List, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from mmw2s.engine.launch import remove_distillation
 from mmw2s.engine.run_facts import describe_run
-from mmw2s.utils.unwrap_model import unwrap_model
+from .bench_runs import (FOR_EVER, Floor, OwnTraining, configs_of_both,
+                         steps_of_an_update)
 from .memory import allocated_mib, step_peak_mib
 from .rehearsal import Rehearsal, Trained
-from .step_cost import AGAIN, BASELINE, FLOOR, OFF, ON, StepCost
+from .step_cost import AGAIN, BASELINE, FLOOR, OFF, ON, TEACHER, StepCost
 
 __all__ = ['benchmark']
 
@@ -24,11 +23,11 @@ __all__ = ['benchmark']
 #: is measured, each mode trains once on each: first steps are slow, because
 #: they allocate memory and choose kernels.
 BATCHES = 4
-#: More epochs or iterations than any benchmark takes.
-_FOR_EVER = 10**6
 
 
-def benchmark(cfg: Config, steps: int = 50) -> StepCost:
+def benchmark(cfg: Config,
+              steps: int = 50,
+              teacher_cfg: Optional[Config] = None) -> StepCost:
     """Measure time and memory of a step, with and without a teacher.
 
     Two runs are set up in one process: the baseline of the config, and the
@@ -51,7 +50,8 @@ def benchmark(cfg: Config, steps: int = 50) -> StepCost:
        are the baseline again, and the stopped run. The baseline never had a
        teacher, so a difference would show what is left of it. Both are
        measured in this phase, so a change of the machine's speed since phase
-       1 does not matter.
+       1 does not matter. A third mode is the teacher's own training, if its
+       config is given.
 
     A step includes all hooks but those for logs and checkpoints. With gradient
     accumulation it is the mean over the steps of an update. The stop rule is
@@ -60,6 +60,8 @@ def benchmark(cfg: Config, steps: int = 50) -> StepCost:
     Args:
         cfg (Config): A config with a ``WeakTeacherDistillHook``.
         steps (int): Number of measured rounds in each phase. Defaults to 50.
+        teacher_cfg (Config, optional): The config that the teacher is trained
+            with, for what its own training costs. Defaults to None.
 
     Returns:
         StepCost: The measurements: milliseconds and MiB.
@@ -79,10 +81,7 @@ def benchmark(cfg: Config, steps: int = 50) -> StepCost:
         empty = allocated_mib()
         baseline = Rehearsal(plain, osp.join(folder, 'baseline'))
         baseline.begin()
-        # With gradient accumulation only every n-th step updates weights, and
-        # is longer. So a mode takes n steps in a row, one whole update.
-        count = getattr(baseline.runner.optim_wrapper, '_accumulative_counts',
-                        1)
+        count = steps_of_an_update(baseline)
         begun = allocated_mib()
         units = [[batch] * count for batch in baseline.batches(BATCHES)]
         batches = allocated_mib() - begun
@@ -93,12 +92,12 @@ def benchmark(cfg: Config, steps: int = 50) -> StepCost:
         distilling = Rehearsal(cfg, osp.join(folder, 'distilling'))
         hook = distilling.hook
         hook.fields.schedule = dict(type='Constant', value=1.)
-        hook.fields.stop = dict(type='At', iter=_FOR_EVER)
+        hook.fields.stop = dict(type='At', iter=FOR_EVER)
         distilling.begin()
         for unit in units:
             distilling.train(unit)
         with_both = allocated_mib()
-        floor = _Floor(baseline, distilling)
+        floor = Floor(baseline, distilling)
         first = {
             BASELINE: baseline.train,
             FLOOR: floor.train,
@@ -114,9 +113,15 @@ def benchmark(cfg: Config, steps: int = 50) -> StepCost:
         after_stop = allocated_mib()
         left = sum(ref() is not None for ref in watched)
         second = {AGAIN: baseline.train, OFF: distilling.train}
+        if teacher_cfg is not None:
+            own = OwnTraining(teacher_cfg, osp.join(folder, 'teacher'),
+                              BATCHES)
+            second[TEACHER] = own.train
         for taken, more in zip((ms, peak_mib), _rounds(second, units, steps)):
             taken.update(more)
         facts = _facts(baseline, count, floor.shapes)
+        if teacher_cfg is not None:
+            facts.update(own.facts())
     # The memory that each run keeps from step to step, without the batches.
     # What the stop frees is the memory of the teacher.
     plain_mib = with_baseline - empty - batches
@@ -127,6 +132,8 @@ def benchmark(cfg: Config, steps: int = 50) -> StepCost:
         AGAIN: plain_mib,
         OFF: after_stop - with_baseline
     }
+    if teacher_cfg is not None:
+        kept[TEACHER] = own.kept_mib
     return StepCost(
         ms=ms,
         peak_mib={
@@ -136,63 +143,6 @@ def benchmark(cfg: Config, steps: int = 50) -> StepCost:
         teacher_parts=len(watched),
         teacher_parts_left=left,
         facts=facts)
-
-
-def configs_of_both(cfg: Config) -> Tuple[Config, Config]:
-    """The config of the baseline and that of the run, made comparable."""
-    cfg = copy.deepcopy(cfg)
-    # Step times in the log would mix all modes.
-    cfg.log_level = 'WARNING'
-    cfg.train_cfg.update({
-        key: _FOR_EVER
-        for key in ('max_epochs', 'max_iters') if key in cfg.train_cfg
-    })
-    # Weights change how long a step takes, by the number of proposals or by
-    # denormal values. So both students start equal and do not learn.
-    cfg.merge_from_dict({'randomness.seed': 0})
-    if 'optimizer' in cfg.optim_wrapper:
-        cfg.optim_wrapper.optimizer.lr = 0.
-    plain = copy.deepcopy(cfg)
-    try:
-        remove_distillation(plain)
-    except ValueError:
-        raise ValueError('a benchmark measures what WeakTeacherDistillHook '
-                         'costs, but this config has none') from None
-    return plain, cfg
-
-
-class _Floor:
-    """Steps of the baseline, each with a forward of the other run's teacher.
-
-    The teacher runs where it runs in distillation: after the student's
-    forward, in the student's precision, with the student's activations in
-    memory.
-    """
-
-    def __init__(self, baseline: Rehearsal, distilling: Rehearsal) -> None:
-        self._baseline, self._hook = baseline, distilling.hook
-        self._student = unwrap_model(baseline.runner.model)
-        #: Shapes of the batches, as the students see them.
-        self.shapes: Set[Tuple[int, ...]] = set()
-
-    def train(self, batches: Sequence[Any]) -> Trained:
-        handle = self._student.register_forward_hook(
-            self._run_teacher, with_kwargs=True)
-        try:
-            return self._baseline.train(batches)
-        finally:
-            handle.remove()
-
-    def _run_teacher(self, module: nn.Module, args: tuple, kwargs: dict,
-                     output: Any) -> None:
-        batch = dict(zip(('inputs', 'data_samples'), args), **kwargs)
-        distiller = self._hook.distiller
-        until = list(distiller.calls_needed.values())[-1]
-        outputs = distiller.teacher_outputs(batch['inputs'],
-                                            batch.get('data_samples'), until)
-        for name in until:
-            outputs[name]  # outputs are computed on access
-        self.shapes.add(tuple(batch['inputs'].shape))
 
 
 def _rounds(modes: Dict[str, Callable[[Sequence[Any]], Trained]],

@@ -16,12 +16,15 @@ FLOOR = 'baseline + teacher forward'
 ON = 'distillation on'
 AGAIN = 'baseline, again'
 OFF = 'after the stop'
+#: Only where the config of the teacher's own training is given.
+TEACHER = "teacher's own training"
 
 #: Ratios that are reported: name -> (mode, mode that it is divided by, goal).
 RATIOS = {
     'distillation on / baseline + teacher forward': (ON, FLOOR, '<= 1.02'),
     'distillation on / baseline': (ON, BASELINE, ''),
     'after the stop / baseline, again': (OFF, AGAIN, '1.00'),
+    f'{TEACHER} / baseline, again': (TEACHER, AGAIN, ''),
 }
 
 
@@ -70,6 +73,14 @@ class StepCost:
         """
         return Spread.of(np.divide(self.ms[mode], self.ms[of]))
 
+    @property
+    def ratios(self) -> Dict[str, tuple]:
+        """Those of :data:`RATIOS` whose modes were measured."""
+        return {
+            name: row
+            for name, row in RATIOS.items() if {*row[:2]} <= {*self.ms}
+        }
+
     def net_speedup(self, speedup: float, share: float) -> float:
         """The speed-up in time of a speed-up in epochs, S / (1 + f * o).
 
@@ -99,7 +110,7 @@ class StepCost:
                 modes=modes,
                 ratios={
                     name: self.ratio(*pair)._asdict()
-                    for name, (*pair, _) in RATIOS.items()
+                    for name, (*pair, _) in self.ratios.items()
                 },
                 teacher_parts=self.teacher_parts,
                 teacher_parts_left=self.teacher_parts_left,
@@ -127,7 +138,7 @@ class StepCost:
                 end_section=mode == ON)
         ratios = _table('Ratios, round by round', '', 'median', 'quartiles',
                         'goal')
-        for name, (*pair, goal) in RATIOS.items():
+        for name, (*pair, goal) in self.ratios.items():
             ratio = self.ratio(*pair)
             ratios.add_row(name, f'{ratio.median:.3f}',
                            f'{ratio.low:.3f} - {ratio.high:.3f}', goal)

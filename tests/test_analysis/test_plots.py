@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from mmw2s.analysis import compare, plot_curves
-from mmw2s.analysis.plots import _Curves, spread
+from mmw2s.analysis.plots import Line, _Panel, plot_settings
 from mmw2s.analysis.run import Run
+from mmw2s.analysis.target_labels import spread
 
 SLOW = [.1, .2, .3, .4, .5]
 FAST = [.3, .4, .5, .5, .5]
@@ -49,10 +50,12 @@ def test_the_median_is_drawn_where_all_seeds_were_validated(write_run):
     del content['history'][1]  # one validation less
     with open(record, 'w') as file:
         json.dump(content, file)
-    curves = _Curves('coco/bbox_mAP', 'wall_seconds', 60)
-    x, y = curves.median([Run.load(folder) for folder in folders])
-    np.testing.assert_allclose(x, np.array([12, 36, 48, 60]) / 60)
-    assert y == [.3, .5, .5, .5]
+    runs = [Run.load(folder) for folder in folders]
+    curve = _Panel('coco/bbox_mAP', 'wall_seconds',
+                   60).curve(Line('x', runs, 'black'))
+    np.testing.assert_allclose(curve.x, np.array([12, 36, 48, 60]) / 60)
+    assert curve.y == [.3, .5, .5, .5]
+    assert curve.low == SLOW[:1] + SLOW[2:] and curve.high[0] == .3
 
 
 def test_epochs_are_counted_in_whole_numbers(write_run, tmp_path, monkeypatch):
@@ -75,6 +78,85 @@ def test_the_wall_clock_can_be_left_out(write_run, tmp_path):
         shapes.append(cv2.imread(path).shape)
     (height, both, _), (same, one, _) = shapes
     assert height == same and one < both
+
+
+def drawn_by(monkeypatch, draw, *args) -> Figure:
+    kept = []
+    monkeypatch.setattr(Figure, 'savefig',
+                        lambda figure, *_, **__: kept.append(figure))
+    draw(*args)
+    return kept[0]
+
+
+def lines_of(ax) -> dict:
+    return {line.get_label(): line for line in ax.get_lines()}
+
+
+def test_settings_share_a_figure_each_beginning_at_its_teachers_cost(
+        write_run, monkeypatch):
+    """Validations every 12 s; the teacher took 24 s of wall clock."""
+    base = [write_run(f'b{i}', SLOW, seed=i) for i in range(2)]
+    teacher = write_run('t', [.2, .3])
+    taught = write_run('w', FAST, teacher=.3, stop_epoch=2)
+    other = write_run('o', FAST, teacher=.3)
+    averaged = write_run('e', FAST)
+    figure = drawn_by(
+        monkeypatch, plot_settings, {
+            'started': compare(base, [taught], teacher, [.4]),
+            'other': compare(base, [other], None, [.4]),
+            'averaged': compare(base, [averaged], None, [.4])
+        }, 'x.png')
+    epochs, clock = figure.axes
+    for ax, begin in ((epochs, 0), (clock, 24)):
+        lines, step = lines_of(ax), 1 if ax is epochs else 12
+        assert list(lines['started'].get_xdata()) == [
+            begin + step * i for i in range(1, 6)
+        ]
+        assert lines['averaged'].get_xdata()[0] == step
+        assert lines['other (teacher not counted)'].get_xdata()[0] == step
+        assert lines['baseline, median of 2'].get_xdata()[0] == step
+        colors = [
+            line.get_color() for name, line in lines.items()
+            if name.startswith(('started', 'other', 'averaged', 'baseline'))
+        ]
+        assert len(set(colors)) == 4
+    own = "the teacher's own training"
+    assert own not in lines_of(epochs)
+    assert list(lines_of(clock)[own].get_xdata()) == [12, 24]
+    assert "teacher's own training" in clock.get_xlabel()
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert len(names) == len(set(names)) == 7
+
+
+def test_a_start_alone_has_nothing_to_switch_off(write_run, monkeypatch):
+
+    def rings(name, **kwargs) -> list:
+        result = compare([write_run(f'{name}_b', SLOW)],
+                         [write_run(f'{name}_w', FAST, teacher=.3, **kwargs)])
+        figure = drawn_by(monkeypatch, plot_curves, result, 'x.png')
+        labels = [text.get_text() for text in figure.legends[0].get_texts()]
+        return [
+            at.tolist() for ring in figure.axes[0].collections
+            for at in ring.get_offsets().data if len(ring.get_offsets())
+        ], 'distillation switched off' in labels
+
+    assert rings('alone', stop_epoch=0) == ([], False)
+    assert rings('both', stop_epoch=2) == ([[2., .4]], True)
+
+
+def test_seeds_without_a_validation_in_common_are_drawn_each(
+        write_run, monkeypatch):
+    folders = [write_run(f'b{i}', SLOW, seed=i) for i in range(2)]
+    runs = [Run.load(folder) for folder in folders]
+    for row in runs[1].history:
+        row['iter'] += 50
+    result = compare(runs, [write_run('w', FAST)], targets=[.4])
+    figure = drawn_by(monkeypatch, plot_curves, result, 'x.png')
+    blue = [
+        line for line in figure.axes[0].get_lines()
+        if line.get_color() == '#0072B2'
+    ]
+    assert [len(line.get_xdata()) for line in blue] == [5, 5]
 
 
 @pytest.mark.parametrize('wanted, placed', [

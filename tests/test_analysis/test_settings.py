@@ -1,11 +1,13 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import json
+from functools import partial
 
 import pytest
 from matplotlib.axes import Axes
 
-from mmw2s.analysis.settings import (compare_settings, plot_teacher_strength,
-                                     save, teacher_share)
+from mmw2s.analysis.pace import Pace
+from mmw2s.analysis.settings import compare_settings, save
+from mmw2s.analysis.strength_plot import plot_teacher_strength, teacher_share
 
 SLOW = [.1, .2, .3, .4, .5]
 FAST = [.3, .4, .5, .5, .5]
@@ -124,3 +126,70 @@ def test_without_a_teachers_score_there_is_nothing_to_draw(
 def test_no_setting_is_refused(write_run):
     with pytest.raises(ValueError, match='at least one setting'):
         compare_settings([write_run('b', SLOW)], {})
+
+
+class TestTeachers:
+    """A setting with a teacher on record, and one without."""
+
+    @pytest.fixture
+    def settings(self, write_run):
+        return dict(
+            started=[write_run('w', FAST, teacher=.3, stop_epoch=1)],
+            averaged=[write_run('e', FAST)])
+
+    @pytest.fixture
+    def call(self, write_run, settings):
+        return partial(
+            compare_settings, [write_run('b', SLOW)], settings, targets=[.4])
+
+    def test_one_for_all_is_counted_where_a_teacher_is_on_record(
+            self, call, write_run):
+        result = call(teacher=write_run('t', [.3]))
+        names = {n: c.teacher for n, c in result.comparisons.items()}
+        assert names['started'].name == 't' and names['averaged'] is None
+        cells = [row[5] for row in result.counted_table().rows[:3]]
+        assert cells == ['', '36.0', '']
+
+    def test_each_setting_may_have_its_own(self, call, write_run):
+        result = call(teacher={
+            'averaged': write_run('t2', [.3, .3]),
+            None: write_run('t1', [.3])
+        })
+        assert [c.teacher.name
+                for c in result.comparisons.values()] == ['t1', 't2']
+
+    def test_one_that_belongs_to_no_setting_is_refused(self, call, write_run,
+                                                       settings):
+        teacher = write_run('t', [.3])
+        with pytest.raises(ValueError, match='"begun".*started, averaged'):
+            call(teacher=dict(begun=teacher))
+        del settings['started']
+        with pytest.raises(ValueError, match='no setting has a teacher on'):
+            call(teacher=teacher)
+
+    def test_paces_share_the_baseline_of_the_first(self, call):
+        paces = dict(
+            started=Pace(100., 2., 1., .5, 'a.json'),
+            averaged=Pace(400., 3., 1., .5, 'b.json'))
+        result = call(pace=paces)
+        began, averaged = (
+            c.w2s.runs[0].history[1]['train_seconds']
+            for c in result.comparisons.values())
+        assert (began, averaged) == (30., 20.)  # 100 on, 100 off; and 200
+        assert result.first.baseline.runs[0].history[0]['train_seconds'] == 10.
+
+    def test_a_setting_without_a_pace_is_refused(self, call):
+        pace = Pace(100., 2., 1., .5, 'a.json')
+        with pytest.raises(ValueError, match='a pace for "averaged" too'):
+            call(pace=dict(started=pace))
+        assert len(call(pace={None: pace}).comparisons) == 2
+
+    def test_the_page_has_costs_and_head_room(self, call, write_run, tmp_path):
+        result = call(teacher=write_run('t', [.2, .3]))
+        save(result, str(tmp_path / 'out'), curves=True)
+        text = (tmp_path / 'out' / 'settings.md').read_text()
+        assert '- started: Head-room: 1.50.' in text
+        assert '| 0.4 | started | 1 of 1 | 24.0 | 2.00x |' in text
+        assert (tmp_path / 'out' / 'curves.png').stat().st_size > 5000
+        behind = json.loads((tmp_path / 'out' / 'settings.json').read_text())
+        assert behind['settings']['started']['head_room']['value'] == 1.5

@@ -32,17 +32,18 @@ class TestTables:
                     targets=[.2, .9]))
 
     def test_titles_and_order(self, found):
-        summary, *targets, quality = [table.title for table in found]
+        summary, cost, *targets, quality = [table.title for table in found]
+        assert cost == 'Cost in wall clock'
         assert summary.startswith('Median cost of reaching a target')
         assert [title.split()[-1] for title in targets] == ['0.2', '0.9']
         assert quality.endswith('length of the whole runs')
 
     def test_all_rows_are_as_wide_as_their_header(self, found):
         widths = [{len(row) for row in (t.header, *t.rows)} for t in found]
-        assert [len(width) for width in widths] == [1] * 4
+        assert [len(width) for width in widths] == [1] * 5
 
     def test_what_is_not_reached_is_said_once_a_run(self, found):
-        rows = found[2].rows
+        rows = found[3].rows
         assert [row.count('not reached') for row in rows[:2]] == [2, 2]
         assert rows[0][:3] == ['baseline', 'base', '0']
 

@@ -11,12 +11,14 @@ from builders import build, save
 from mmengine.optim import OptimWrapper
 from toys import retinanet, run_config, write_pictures
 
+from mmw2s.analysis.pace import Pace
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.teacher_outputs import TeacherOutputs
 from mmw2s.engine.session import Session
-from mmw2s.profiling.benchmark import benchmark, configs_of_both
+from mmw2s.profiling.bench_runs import configs_of_both
+from mmw2s.profiling.benchmark import benchmark
 from mmw2s.profiling.rehearsal import Rehearsal
-from mmw2s.profiling.step_cost import AGAIN, BASELINE, FLOOR, OFF, ON
+from mmw2s.profiling.step_cost import AGAIN, BASELINE, FLOOR, OFF, ON, TEACHER
 
 TOOL = osp.join(
     osp.dirname(__file__), '..', '..', 'tools', 'analysis_tools',
@@ -153,6 +155,20 @@ def test_memory_is_that_of_the_own_run_and_the_teachers_part_goes(cfg):
     assert peak[OFF] == pytest.approx(peak[AGAIN], rel=0.02)
 
 
+def test_the_teachers_own_training_is_measured_on_its_own_batches(
+        cfg, tmp_path):
+    own = run_config(tmp_path / 'data', tmp_path / 'own', model=retinanet(18))
+    own.custom_hooks = [dict(type='ChannelsLastHook')]
+    own.train_dataloader.batch_size = 1
+    before = copy.deepcopy(own.to_dict())
+    result = benchmark(cfg, steps=2, teacher_cfg=own)
+    assert list(result.ms) == [BASELINE, FLOOR, ON, AGAIN, OFF, TEACHER]
+    assert len(result.ms[TEACHER]) == 2 and result.peak_mib[TEACHER] > 0
+    assert result.facts['teacher_batch_size_per_device'] == 1
+    assert result.facts['batch_size_per_device'] == 2
+    assert own.to_dict() == before and result.teacher_parts_left == 0
+
+
 def test_a_config_without_the_hook_is_refused(cfg):
     cfg.custom_hooks = []
     with pytest.raises(ValueError, match='but this config has none'):
@@ -167,17 +183,22 @@ def test_at_least_one_step_is_asked_for(cfg):
 def test_the_tool_writes_every_time_into_a_file(cfg, tmp_path, monkeypatch,
                                                 capsys):
     cfg.dump(str(tmp_path / 'toy.py'))
+    cfg.custom_hooks.pop()
+    cfg.dump(str(tmp_path / 'weak.py'))
     out = tmp_path / 'cost.json'
     monkeypatch.setattr(sys, 'argv', [
         TOOL,
         str(tmp_path / 'toy.py'), '--steps', '2', '--amp', '--out',
-        str(out)
+        str(out), '--teacher-config',
+        str(tmp_path / 'weak.py')
     ])
     runpy.run_path(TOOL, run_name='__main__')
     assert 'after the stop / baseline, again' in capsys.readouterr().out
     content = json.loads(out.read_text())
     assert len(content['modes'][OFF]['ms']) == 2
     assert content['facts']['config'] == 'toy.py'
+    assert content['facts']['teacher_config'] == 'weak.py'
+    assert Pace.load(str(out)).teacher > 0
     assert content['facts']['optim_wrapper'] == 'BF16OptimWrapper'
 
 

@@ -4,7 +4,8 @@ import json
 import pytest
 from rich.console import Console
 
-from mmw2s.profiling.step_cost import AGAIN, BASELINE, FLOOR, OFF, ON, StepCost
+from mmw2s.profiling.step_cost import (AGAIN, BASELINE, FLOOR, OFF, ON,
+                                       TEACHER, StepCost)
 
 
 def cost(left=0):
@@ -60,3 +61,13 @@ def test_the_json_has_every_single_time():
     assert content['ratios'][name]['median'] == pytest.approx(1.025)
     assert content['facts'] == dict(cpu_count=2)
     assert content['teacher_parts_left'] == 0
+
+
+def test_the_teachers_own_training_has_a_ratio_where_it_was_measured():
+    result = cost()
+    name = "teacher's own training / baseline, again"
+    assert name not in result.ratios and name not in printed(result)
+    result.ms[TEACHER] = [60., 30., 30.]
+    result.peak_mib[TEACHER] = 9.
+    assert json.loads(result.to_json())['ratios'][name]['median'] == .3
+    assert name in printed(result)

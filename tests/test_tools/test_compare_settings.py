@@ -64,10 +64,23 @@ def test_a_table_is_printed_and_written(call, runs, capsys):
     assert list(written['settings']) == ['early', 'one']
 
 
-def test_a_figure_without_a_folder_is_refused(call, capsys):
+def test_a_teacher_is_counted_for_the_settings_named(call, runs, capsys):
+    call('compare_settings.py', 'base_0', '--setting', 'early', 'w2s_0',
+         '--setting', 'late', 'w2s_1', '--teacher', 'base_1', 'late',
+         '--target', '0.4', '--curves', '--out', 'report')
+    written = json.loads((runs / 'report' / 'settings.json').read_text())
+    assert written['settings']['early']['teacher'] is None
+    late = written['settings']['late']['targets'][0]
+    assert late['median_with_teacher']['wall_seconds'] == 2 + 4
+    assert (runs / 'report' / 'curves.png').is_file()
+    assert "teacher's own training" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('option', ['--teacher-strength', '--curves'])
+def test_a_figure_without_a_folder_is_refused(call, capsys, option):
     with pytest.raises(SystemExit):
         call('compare_settings.py', 'base_0', '--setting', 'early', 'w2s_0',
-             '--teacher-strength')
+             option)
     assert '--out' in capsys.readouterr().err
 
 
@@ -84,6 +97,13 @@ def test_a_redirected_table_is_as_wide_as_it_has_to_be(call, capsys):
     (['--setting', 'early', 'w2s_0', '--setting', 'early', 'w2s_1'
       ], '"early" is given twice'),
     (['--setting', 'early', 'none'], 'none'),
+    (['--setting', 'early', 'w2s_0', '--teacher', 'w2s_1'], 'no setting has'),
+    (['--setting', 'early', 'w2s_0', '--teacher', 'w2s_1', 'late'
+      ], 'for "late"'),
+    (['--setting', 'early', 'w2s_0', '--pace', 'a', '--pace', 'b'
+      ], '--pace is given twice for all settings'),
+    (['--setting', 'early', 'w2s_0', '--pace', 'w2s_0/time_to_target.json'
+      ], 'holds no step times'),
 ])
 def test_what_is_wrong_is_told_in_a_line(call, settings, message):
     with pytest.raises(SystemExit, match=f'compare_settings.py: .*{message}'):

@@ -24,6 +24,10 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         default=50,
         help='steps of each mode that count (default: 50)')
     parser.add_argument(
+        '--teacher-config',
+        help='the config that the teacher is trained with: measure a step of '
+        'its own training too, as "mmw2s compare --pace --teacher" needs it')
+    parser.add_argument(
         '--out', help='JSON file for every single time, versions and hardware')
     parser.add_argument(
         '--amp',
@@ -34,7 +38,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         nargs='+',
         action=DictAction,
         metavar='KEY=VALUE',
-        help='override settings of the config')
+        help="override settings of the student's config")
     return parser.parse_args(argv)
 
 
@@ -42,11 +46,13 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     with errors_in_one_line('benchmark.py'):
         cfg = load_config(args.config, args.cfg_options)
+        teacher = args.teacher_config and load_config(args.teacher_config)
         if args.amp:
-            enable_amp(cfg)
+            for each in filter(None, (cfg, teacher)):
+                enable_amp(each)
         if args.out:  # before any work is done that could be lost
             os.makedirs(osp.dirname(osp.abspath(args.out)), exist_ok=True)
-        result = benchmark(cfg, args.steps)
+        result = benchmark(cfg, args.steps, teacher)
     result.print()
     if args.out:
         with open(args.out, 'w', encoding='utf-8') as file:

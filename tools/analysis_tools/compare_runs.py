@@ -6,6 +6,7 @@ import os.path as osp
 from typing import Optional, Sequence
 
 from mmw2s.analysis import Run, compare, print_tables, save
+from mmw2s.analysis.pace import Pace
 from mmw2s.utils.tool_errors import errors_in_one_line
 
 
@@ -24,6 +25,11 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--teacher',
         help="work_dir of the teacher's own training, to count its cost too")
+    parser.add_argument(
+        '--pace',
+        metavar='JSON',
+        help='a file of "mmw2s benchmark --out": count time as iterations '
+        'times its step times, as where other jobs ran on the machine')
     parser.add_argument('--metric', help='e.g. coco/bbox_mAP')
     parser.add_argument(
         '--rule', choices=['greater', 'less'], help='which side is better')
@@ -56,7 +62,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
                              f'run, but got {len(names)}')
         runs = [Run.load(*pair) for pair in zip(paths, names)]
         result = compare(runs[:len(args.baseline)], runs[len(args.baseline):],
-                         args.teacher, args.target, args.metric, args.rule)
+                         args.teacher, args.target, args.metric, args.rule,
+                         args.pace and Pace.load(args.pace))
         print_tables(result)
         if args.out:
             save(result, args.out, epochs_only=args.epochs_only)

@@ -2,8 +2,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Compare several settings of a distillation with the same baselines."""
 import argparse
-from typing import Optional, Sequence
+from typing import List, Optional, Sequence
 
+from mmw2s.analysis.pace import Pace
 from mmw2s.analysis.settings import compare_settings, save
 from mmw2s.utils.tool_errors import errors_in_one_line
 
@@ -40,12 +41,51 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--teacher-strength',
         action='store_true',
         help="with --out: draw speed-ups against the teachers' scores")
+    parser.add_argument(
+        '--teacher',
+        nargs='+',
+        action='append',
+        default=[],
+        metavar=('RUN', 'SETTING'),
+        help="work_dir of a teacher's own training, to count its cost too, "
+        'and the settings that had it (default: all that have a teacher on '
+        'record); give it once a teacher')
+    parser.add_argument(
+        '--pace',
+        nargs='+',
+        action='append',
+        default=[],
+        metavar=('JSON', 'SETTING'),
+        help='a file of "mmw2s benchmark --out": count time as iterations '
+        'times its step times, as where other jobs ran on the machine; and '
+        'the settings that it is for (default: all others)')
+    parser.add_argument(
+        '--curves',
+        action='store_true',
+        help='with --out: draw the curves of all settings in one figure')
+    parser.add_argument(
+        '--epochs-only',
+        action='store_true',
+        help='leave the wall clock out of curves.png')
     parser.add_argument('--out', help='folder for settings.md and .json')
     args = parser.parse_args(argv)
-    if args.teacher_strength and not args.out:
-        parser.error('--teacher-strength draws into a folder: name it by '
-                     '--out')
+    for option in ('teacher_strength', 'curves'):
+        if getattr(args, option) and not args.out:
+            parser.error(f'--{option.replace("_", "-")} draws into a folder: '
+                         'name it by --out')
     return args
+
+
+def by_setting(given: List[List[str]], option: str) -> dict:
+    """What is given for each setting; for all others under None."""
+    found = {}
+    for value, *names in given:
+        for name in names or [None]:
+            if name in found:
+                raise ValueError(f'{option} is given twice for ' +
+                                 (f'"{name}"' if name else 'all settings'))
+            found[name] = value
+    return found
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
@@ -60,11 +100,24 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
                     f'--setting "{name}" is given twice: name all '
                     'of its runs at once')
             settings[name] = runs
-        result = compare_settings(args.baseline, settings, args.target,
-                                  args.metric, args.rule, args.unit)
+        paces = by_setting(args.pace, '--pace')
+        result = compare_settings(
+            args.baseline,
+            settings,
+            args.target,
+            args.metric,
+            args.rule,
+            args.unit,
+            teacher=by_setting(args.teacher, '--teacher'),
+            pace={
+                name: Pace.load(path)
+                for name, path in paces.items()
+            })
         result.table().print()
+        result.counted_table().print()
         if args.out:
-            save(result, args.out, args.teacher_strength)
+            save(result, args.out, args.teacher_strength, args.curves,
+                 args.epochs_only)
             print(f'Written into {args.out}.')
 
 
