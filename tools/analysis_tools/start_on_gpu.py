@@ -177,6 +177,8 @@ class Trial:
     def report(self) -> str:
         """What became of the runs, as Markdown; fills ``comparison``."""
         lines = [f'## {self.name}', '']
+        if self.problem:
+            lines += [f'**Stopped**: {self.problem}.', '']
         good = {
             arm: [run['folder']]
             for arm, run in self.runs.items() if 'failed' not in run
