@@ -1,8 +1,8 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import json
 import pickle
+import re
 import runpy
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -46,54 +46,52 @@ def data(tmp_path, monkeypatch):
 def run(*argv):
     """Calls the tool; its exit code, and what it wrote."""
     with pytest.raises(SystemExit) as left:
-        main(['start-on-gpu', '--out', 'out', *argv])
+        main(['start-on-gpu', '--out', 'out', '--tiny', *argv])
     return left.value.code, json.loads(Path('out/results.json').read_text())
 
 
 @pytest.mark.slow
-def test_all_arms_of_a_pair_are_trained_once(data, capsys):
-    code, found = run('--tiny', '--only', 'detection')
-    assert not code, capsys.readouterr().out
-    runs = found['pairs']['detection']['runs']
-    assert list(runs) == ['teacher', *ARMS]
-    assert runs['start']['share'] == runs['both']['share'] > 0.01
-    assert 'share' not in runs['distilled']
-    for arm in ARMS:
-        history = json.loads(
-            Path('out/detection', arm, 'time_to_target.json').read_text())
-        assert [row['iter'] for row in history['history']] == [2, 4]
-    assert set(found['pairs']['detection']['comparison']['settings']) == {
-        'start', 'distilled', 'both'
-    }
-    assert found['versions']['torch'] == torch.__version__
-    assert runs['baseline']['command'] in Path('out/results.md').read_text()
-    # A run that was cut off is trained again, the others are not.
-    shutil.rmtree('out/detection/both')
-    capsys.readouterr()
-    code, again = run('--tiny', '--only', 'detection')
-    assert not code and again['pairs'] == found['pairs']
-    assert [
-        line for line in capsys.readouterr().out.splitlines()
-        if line.startswith('detection: ')
-    ] == ['detection: both, 4 iterations']
-
-
-@pytest.mark.slow
-def test_a_start_that_refuses_is_told_and_the_other_arms_are_trained(
+def test_a_start_that_refuses_is_told_and_a_second_call_goes_on(
         data, monkeypatch, capsys):
+    only = '--only', 'classification'
     refused = PAIRS['classification']._replace(start='NoSuchStart')
-    monkeypatch.setitem(PAIRS, 'classification', refused)
-    code, found = run('--tiny', '--only', 'classification')
+    with monkeypatch.context() as patch:
+        patch.setitem(PAIRS, 'classification', refused)
+        code, found = run(*only)
     runs = found['pairs']['classification']['runs']
     assert code == 1
+    assert list(runs) == ['teacher', *ARMS]
+    assert [arm for arm in runs if 'failed' in runs[arm]] == ['start', 'both']
     assert 'NoSuchStart' in runs['start']['failed']
-    assert 'NoSuchStart' in runs['both']['failed']
-    assert {arm
-            for arm in runs if 'failed' not in runs[arm]
-            } == {'teacher', 'baseline', 'distilled'}
     settings = found['pairs']['classification']['comparison']['settings']
     assert list(settings) == ['distilled']
     assert '**failed**' in capsys.readouterr().out
+
+    code, found = run(*only)
+    said = capsys.readouterr().out
+    # Those that were finished are not trained again.
+    assert not code and re.findall(r'^classification: (\w+)', said,
+                                   re.M) == ['start', 'both']
+    runs = found['pairs']['classification']['runs']
+    assert runs['start']['share'] == runs['both']['share'] > 0
+    assert 'share' not in runs['distilled']
+    for arm in ARMS:
+        path = Path('out/classification', arm, 'time_to_target.json')
+        history = json.loads(path.read_text())['history']
+        assert [row['iter'] for row in history] == [2, 4]
+    settings = found['pairs']['classification']['comparison']['settings']
+    assert list(settings) == ['start', 'distilled', 'both']
+    assert found['versions']['torch'] == torch.__version__
+    assert runs['baseline']['command'] in Path('out/results.md').read_text()
+
+
+def test_runs_of_another_seed_are_not_taken_for_those_asked_for(data):
+    plan = Path('out', 'diffusion', 'plan.json')
+    plan.parent.mkdir(parents=True)
+    plan.write_text(json.dumps(dict(iters=4, tiny=True, seed=1)))
+    code, found = run('--only', 'diffusion')
+    assert code == 1 and not found['pairs']['diffusion']['runs']
+    assert 'seed=1: name another' in found['pairs']['diffusion']['problem']
 
 
 def test_what_is_missing_is_told_before_anything_is_trained(

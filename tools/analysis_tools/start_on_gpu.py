@@ -6,6 +6,7 @@ import json
 import os
 import os.path as osp
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -116,14 +117,23 @@ class Trial:
     def _planned(self, seconds: float) -> int:
         """The iterations of a student, as an earlier call has found them."""
         path = osp.join(self.folder, 'plan.json')
+        of = dict(tiny=self.args.tiny, seed=self.args.seed)
         if not osp.exists(path):
             plan = dict(iters=4) if self.args.tiny else self._measure(seconds)
             with atomic_write(path) as file:
-                json.dump(plan, file)
+                json.dump(dict(plan, **of), file)
         with open(path) as file:
-            return json.load(file)['iters']
+            plan = json.load(file)
+        if not of.items() <= plan.items():
+            raise ValueError(
+                f'{self.folder} has the runs of another call, with '
+                f'tiny={plan["tiny"]} and seed={plan["seed"]}: name another '
+                'folder with --out')
+        return plan['iters']
 
     def _measure(self, seconds: float) -> dict:
+        """How long a baseline takes, and so how long the runs may be."""
+        shutil.rmtree(osp.join(self.folder, 'probe'), ignore_errors=True)
         began = time.monotonic()
         self._train('probe', 2 * PROBE, PROBE)
         took = time.monotonic() - began
@@ -157,19 +167,11 @@ class Trial:
         if _read(folder).get('finished'):
             return
         print(f'{self.name}: {arm}, {iters} iterations', flush=True)
-        # The same copy of mmw2s as this one.
-        paths = [
-            osp.dirname(osp.dirname(mmw2s.__file__)),
-            os.environ.get('PYTHONPATH')
-        ]
         with open(f'{folder}.log', 'w') as log:
             done = subprocess.run([sys.executable, *command],
                                   stdout=log,
                                   stderr=subprocess.STDOUT,
-                                  env=dict(
-                                      os.environ,
-                                      PYTHONPATH=os.pathsep.join(
-                                          filter(None, paths))))
+                                  env=_environment())
         if done.returncode:
             run['failed'] = _last_line(f'{folder}.log')
             print(f'  failed: {run["failed"]}\n  ({folder}.log has all of it)')
@@ -247,6 +249,13 @@ def _read(folder: str) -> dict:
         return {}
     with open(path) as file:
         return json.load(file)
+
+
+def _environment() -> Dict[str, str]:
+    """In which a run takes the same copy of mmw2s as this tool."""
+    paths = [osp.dirname(osp.dirname(mmw2s.__file__))]
+    paths += filter(None, [os.environ.get('PYTHONPATH')])
+    return dict(os.environ, PYTHONPATH=os.pathsep.join(paths))
 
 
 def _last_line(path: str) -> str:
