@@ -4,8 +4,8 @@
 #
 # Behavior: a model that is built, given weights by load_checkpoint and handed
 # to Runner(model=...) loses them when train() begins, for that calls
-# init_weights() of each model on which nobody has called it. Nothing says so:
-# the log of load_checkpoint is the last that is heard of them. Only layers
+# init_weights() of each model on which nobody has called it. There is no
+# warning: only the table of initializations in the log file has it. Layers
 # with a rule of initialization lose them (init_cfg of mmdet's backbones,
 # necks and heads has one for all convolutions); the others keep them, running
 # means too. So the model is a mixture, and its first losses look plausible.
