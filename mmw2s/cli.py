@@ -35,6 +35,7 @@ COMMANDS = {
     'choose-teacher': Command('analysis_tools/choose_teacher.py'),
     'benchmark': Command('analysis_tools/benchmark.py'),
     'gradient-share': Command('analysis_tools/gradient_share.py'),
+    'start-on-gpu': Command('analysis_tools/start_on_gpu.py'),
     'start-from': Command('model_converters/start_from.py'),
     'sample': Command('sample.py'),
     'fid-of-real-images': Command('analysis_tools/fid_of_real_images.py'),
