@@ -3,7 +3,7 @@
 import logging
 import re
 from itertools import zip_longest
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from mmengine.logging import print_log
 from torch import nn
@@ -13,9 +13,32 @@ from .label_names import Names
 from .respelt_names import canonical_name
 
 __all__ = [
-    'check_classes', 'class_difference', 'columns_of', 'num_classes',
-    'places_of', 'spelling'
+    'OtherClasses', 'check_classes', 'class_difference', 'columns_of',
+    'num_classes', 'other_classes', 'places_of', 'spelling'
 ]
+
+
+class OtherClasses(NamedTuple):
+    """How the classes of teacher and student differ.
+
+    Attributes:
+        words (str): The difference in words.
+        columns (tuple[int, optional]): For each class of the student the
+            teacher's of the same name; None where it has none, or where the
+            name fits several. Empty if the names are not known.
+        given (int): Number of the teacher's classes; 0 if not known.
+    """
+    words: str
+    columns: Tuple[Optional[int], ...] = ()
+    given: int = 0
+
+    def __str__(self) -> str:
+        return self.words
+
+    @property
+    def shared(self) -> int:
+        """Number of the classes that both know."""
+        return sum(column is not None for column in self.columns)
 
 
 def num_classes(head: Optional[nn.Module]) -> Optional[int]:
@@ -57,6 +80,29 @@ def class_difference(teacher: Any, student: Names) -> Optional[str]:
     return (f'the teacher was trained on {plural(len(names), "class")}, the '
             f'student is on {len(student)}; they differ at ' +
             ', '.join(differing[:3]))
+
+
+def other_classes(teacher: Any, student: Names) -> Optional[OtherClasses]:
+    """The difference in words, and the classes that the two share.
+
+    Args:
+        teacher (FrozenTeacher): The teacher; its ``classes`` are compared.
+        student (tuple[str], optional): The student's classes, if known.
+
+    Returns:
+        OtherClasses, optional: None if there is no difference, or if one
+        side is not known.
+    """
+    words = class_difference(teacher, student)
+    if words is None:
+        return None
+    found = _candidates(teacher.classes, student)
+    # A column that several classes lay claim to is given to none of them.
+    claims = places_of([places[0] for places in found if len(places) == 1])
+    columns = (
+        places[0] if len(places) == 1 and len(claims[places[0]]) == 1 else None
+        for places in found)
+    return OtherClasses(words, tuple(columns), len(teacher.classes))
 
 
 def check_classes(teacher: Any, student: Names, strict: bool) -> bool:
@@ -116,13 +162,7 @@ def columns_of(teacher: Names, student: Names) -> Optional[List[int]]:
     if not teacher or not student or \
             [spelling(t) for t in teacher] == [spelling(s) for s in student]:
         return None
-    # A dict, because ImageNet-21k has too many names to search all for each.
-    exact = places_of(teacher)
-    respelled = places_of([spelling(name) for name in teacher])
-    places = [
-        exact.get(name) or respelled.get(spelling(name), [])
-        for name in student
-    ]
+    places = _candidates(teacher, student)
     if not all(places):
         return None
     for name, found in zip(student, places):
@@ -142,6 +182,18 @@ def columns_of(teacher: Names, student: Names) -> Optional[List[int]]:
                 'give each class of the data set a name of its own, and the '
                 'teacher\'s outputs the same names by teacher.classes=[...]')
     return columns
+
+
+def _candidates(teacher: Sequence[str],
+                student: Sequence[str]) -> List[List[int]]:
+    """The teacher's classes that each of the student's may be."""
+    # A dict, because ImageNet-21k has too many names to search all for each.
+    exact = places_of(teacher)
+    respelled = places_of([spelling(name) for name in teacher])
+    return [
+        exact.get(name) or respelled.get(spelling(name), [])
+        for name in student
+    ]
 
 
 def places_of(names: Sequence[Any]) -> Dict[Any, List[int]]:

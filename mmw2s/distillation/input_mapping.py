@@ -37,6 +37,11 @@ class InputMapping:
         ValueError: If what a preprocessor does to an image cannot be
             measured or cannot be undone.
 
+    Attributes:
+        is_identity (bool): Whether both models see the same.
+        way (PixelMap, optional): From what the student sees of a pixel to
+            what the teacher sees. None if the preprocessors are equal.
+
     Examples:
         >>> mapping = InputMapping(student.data_preprocessor,
         >>>                        teacher.model.data_preprocessor)
@@ -53,6 +58,7 @@ class InputMapping:
         self._ready_for: Optional[tuple] = None
         self._sizes: List[Sequence[int]] = []
         self._handle: Any = None
+        self.way: Optional[PixelMap] = None
         self.is_identity = not any(self._norms) and _equal(student, teacher)
         if self.is_identity:
             return
@@ -61,7 +67,7 @@ class InputMapping:
         ]
         most = max(m.numel() if isinstance(m, Tensor) else 0 for m in means)
         student_map, teacher_map = self._maps(most if most > 1 else channels)
-        way = _between(student_map, teacher_map)
+        self.way = way = _between(student_map, teacher_map)
         self.is_identity = _is_identity(way, student_map.pad)
         if not _keeps_pad(way, student_map.pad):
             self._handle = student.register_forward_pre_hook(

@@ -16,10 +16,13 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 import numpy as np
 from mmengine.fileio import get_local_path
 from mmengine.logging import print_log
+from mmengine.registry import DATASETS
 
 from mmw2s.utils.text import listed
 
-__all__ = ['Names', 'inner_datasets', 'label_names', 'names_in']
+__all__ = [
+    'Names', 'declared_names', 'inner_datasets', 'label_names', 'names_in'
+]
 
 Names = Optional[Tuple[str, ...]]
 
@@ -75,6 +78,35 @@ def label_names(dataset: Any) -> Names:
     # A user's wrapper may change the labels of the data set in it.
     return declared if declared not in (None, inner) else _merge(
         label_names(part) for part in parts)
+
+
+def declared_names(dataset: Any) -> Names:
+    """The class names of a data set that is not built, as it declares them.
+
+    It has to be called in the scope of its config.
+
+    Args:
+        dataset (dict): The config of a data set, or of a wrapper of some.
+
+    Returns:
+        tuple[str], optional: Those in its ``metainfo`` or ``classes``, or
+        those of its class. None if they are not known.
+    """
+    if not isinstance(dataset, Mapping):
+        return None
+    given = dataset.get('classes')
+    names = names_in(dataset.get('metainfo')) or names_in(
+        dict(classes=given) if isinstance(given, (list, tuple)) else None)
+    if names is not None:
+        return names
+    inner = dataset.get('datasets') or [dataset.get('dataset')]
+    if any(isinstance(one, Mapping) for one in inner):
+        return _merge(declared_names(one) for one in inner)
+    kind = dataset.get('type')
+    if isinstance(kind, str):
+        with DATASETS.switch_scope_and_registry(None) as registry:
+            kind = registry.get(kind)
+    return names_in(getattr(kind, 'METAINFO', None))
 
 
 def inner_datasets(dataset: Any) -> List[Any]:

@@ -8,6 +8,7 @@ import torch
 from mmengine._strategy import SingleDeviceStrategy
 from mmengine.config import Config
 from mmengine.runner import Runner
+from torch import nn
 
 from mmw2s.distillation import class_matching
 from mmw2s.distillation.distiller import Distiller
@@ -20,6 +21,7 @@ from mmw2s.distillation.terms import build_terms
 from mmw2s.registry import SCHEDULES, STARTS, STOP_RULES
 from mmw2s.utils.building import owned_by
 from mmw2s.utils.fields import check_number
+from mmw2s.utils.kinds import is_kind
 from mmw2s.utils.rng import preserved_rng
 from mmw2s.utils.unwrap_model import unwrap_model
 from mmw2s.utils.versions import refuse_bfloat16
@@ -137,8 +139,8 @@ class Assembly(NamedTuple):
             nothing is distilled.
         chosen (dict): All fields but the teacher, with what was left out
             filled in. Empty if nothing is distilled.
-        other_classes (str, optional): How the classes of teacher and student
-            differ, in words.
+        other_classes (OtherClasses, optional): How the classes of teacher
+            and student differ, if they do.
         default_stop (dict, optional): From which the stop rule was filled
             in, None if it was given in full.
     """
@@ -146,7 +148,7 @@ class Assembly(NamedTuple):
     distiller: Optional[Distiller]
     stop: Optional[StopRule]
     chosen: Dict[str, Any]
-    other_classes: Optional[str]
+    other_classes: Optional[class_matching.OtherClasses]
     default_stop: Optional[dict] = None
 
 
@@ -173,11 +175,31 @@ def refuse_run(runner: Runner, fields: Fields) -> None:
             f'the run begins with the weights of load_from '
             f'({runner._load_from}), and WeakTeacherDistillHook.start would '
             'put the teacher\'s in their place: leave one of the two out')
+    _refuse_models_within(runner.model)
     if type(strategy).__name__ == 'FSDPStrategy':
         raise ValueError(
             'WeakTeacherDistillHook.start changes the student\'s weights, '
             'which FSDPStrategy has cut into pieces: begin with '
             'load_from=<a checkpoint> instead, or use DDPStrategy')
+
+
+def _refuse_models_within(student: nn.Module) -> None:
+    """Refuse to start a student whose trained weights are within others."""
+    for module in student.modules():
+        if is_kind(module, 'LoRAModel'):
+            raise ValueError(
+                'the student is tuned by a LoRAModel, which trains adapters '
+                'alone, so what WeakTeacherDistillHook.start takes over would '
+                'never be trained: leave start out, or write a checkpoint of '
+                'the plain model (mmw2s start-from) for the init_cfg of the '
+                'model in it')
+        if is_kind(module, 'SemiBaseDetector'):
+            raise ValueError(
+                f'the student is a {type(module).__name__} of two detectors, '
+                'and WeakTeacherDistillHook.start is for one: write a '
+                'checkpoint of the detector alone (mmw2s start-from), and '
+                'begin with model.detector.init_cfg=dict(type="Pretrained", '
+                'checkpoint=...)')
 
 
 def assemble(fields: Fields,
@@ -203,12 +225,12 @@ def assemble(fields: Fields,
         teacher.follow(student)
         match_pipelines(teacher, runner, student.data_preprocessor)
     classes = student_classes(runner, student)
-    other_classes = class_matching.class_difference(teacher, classes)
+    other_classes = class_matching.other_classes(teacher, classes)
     if fields.starts_alone:
         return Assembly(teacher, None, None, {}, other_classes)
     distill = fields.completed(
-        'distill',
-        lambda: default_distill(student, teacher.model, other_classes))
+        'distill', lambda: default_distill(
+            student, teacher.model, other_classes and other_classes.words))
     terms = build_terms(distill)
     for term in terms:
         term.knowledge.match_classes(teacher, classes)

@@ -14,6 +14,7 @@ from mmw2s.distillation.distiller import Distiller
 from mmw2s.distillation.loss_looks import LossLooks
 from mmw2s.distillation.plausibility import warn_of_odd_settings
 from mmw2s.distillation.starts import Started
+from mmw2s.distillation.starts.free_scale import warn_of_free_scale
 from mmw2s.distillation.stop_rules import At, StopRule
 from mmw2s.distillation.teacher_watch import TeacherWatch
 from mmw2s.engine.scoring import score_teacher
@@ -202,9 +203,13 @@ class Session:
             runner.iter,
             type=type(start).__name__,
             tensors=len(self.started.taken),
-            share=self.started.share)
+            share=self.started.share,
+            class_rows=self.started.rows)
         print_log(
             f'start={type(start).__name__}: {self.started}.', logger='current')
+        if made.distiller is not None:
+            warn_of_free_scale(
+                unwrap_model(runner.model), self.started, made.distiller.terms)
 
     def _start_alone(self, runner: Runner, made: Assembly) -> None:
         """Take the teacher's weights, and let it go."""

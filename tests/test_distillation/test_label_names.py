@@ -3,12 +3,14 @@ import json
 
 import numpy as np
 import pytest
-from mmdet.datasets import CocoDataset, ConcatDataset
+from mmdet.datasets import CocoDataset, ConcatDataset, VOCDataset
 from mmengine.dataset import RepeatDataset
+from mmengine.registry import DefaultScope
 from mmpretrain.datasets import CustomDataset
 from torch.utils.data import Subset
 
-from mmw2s.distillation.label_names import label_names, names_in
+from mmw2s.distillation.label_names import (declared_names, label_names,
+                                            names_in)
 
 
 @pytest.fixture
@@ -115,3 +117,27 @@ def test_class_folders_are_numbered_by_their_sorted_names(
     metainfo = classes and dict(classes=classes)
     dataset = CustomDataset(data_root=str(tmp_path), metainfo=metainfo)
     assert label_names(dataset) == told
+
+
+@pytest.mark.parametrize('dataset, told', [
+    (dict(type='CocoDataset', metainfo=dict(classes=('a', 'b'))), ('a', 'b')),
+    (dict(type='mmpretrain.CustomDataset', classes=['a', 'b']), ('a', 'b')),
+    (dict(type='VOCDataset'), VOCDataset.METAINFO['classes']),
+    (dict(type=VOCDataset), VOCDataset.METAINFO['classes']),
+    (dict(
+        type='RepeatDataset',
+        dataset=dict(type='CocoDataset', metainfo=dict(classes=('a', )))),
+     ('a', )),
+    (dict(
+        type='ConcatDataset',
+        datasets=[
+            dict(type='CocoDataset', metainfo=dict(classes=(name, )))
+            for name in 'ab'
+        ]), ('a or b', )),
+    (dict(type='mmpretrain.CustomDataset'), None),
+    (dict(type='Nowhere'), None),
+    (None, None),
+])
+def test_a_config_declares_the_classes_of_its_data_set(dataset, told):
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        assert declared_names(dataset) == told

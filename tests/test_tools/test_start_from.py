@@ -45,6 +45,21 @@ def test_modules_can_be_named_and_classes_be_others(files, capsys):
                            given['backbone.conv1.weight'])
 
 
+def test_classes_are_matched_by_name_where_both_are_named(files, capsys):
+    for path, names in ((files[0], ('box', 'bar')), (files[2], ('cat',
+                                                                'Box'))):
+        cfg = Config.fromfile(path)
+        cfg.train_dataloader = dict(
+            dataset=dict(type='CocoDataset', metainfo=dict(classes=names)))
+        cfg.dump(path)
+    main(['start-from', *files])
+    given, written = (
+        weights(files[i])[HEAD].unflatten(0, (3, 2)) for i in (1, 3))
+    assert torch.equal(written[:, 1], given[:, 0])
+    assert not torch.equal(written[:, 0], given[:, 0])
+    assert 'rows of the 1 class that both know' in capsys.readouterr().out
+
+
 def test_two_runs_write_the_same(files):
     main(['start-from', *files])
     first = weights(files[3])

@@ -5,9 +5,13 @@ import argparse
 from typing import Optional, Sequence
 
 import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from torch import nn
 
 from mmw2s.distillation import FrozenTeacher
+from mmw2s.distillation.class_matching import OtherClasses, other_classes
+from mmw2s.distillation.label_names import Names, declared_names
 from mmw2s.distillation.teacher_config import build_model, load_config
 from mmw2s.registry import STARTS
 from mmw2s.utils.files import atomic_write
@@ -36,18 +40,24 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--other-classes',
         action='store_true',
-        help='the student learns other classes: leave out what depends on '
-        'them')
+        help='leave out what depends on the classes (default: they are '
+        'matched by the names in the checkpoint and the configs)')
     parser.add_argument(
         '--seed', type=int, default=0, help='of the student (default: 0)')
     return parser.parse_args(argv)
 
 
-def build_student(config: str, seed: int) -> nn.Module:
+def build_student(cfg: Config, seed: int) -> nn.Module:
     torch.manual_seed(seed)
-    student = build_model(load_config(config))
+    student = build_model(cfg)
     student.init_weights()
     return student
+
+
+def class_names(cfg: Config) -> Names:
+    """Those of the data that a config trains on, as it declares them."""
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        return declared_names(cfg.get('train_dataloader', {}).get('dataset'))
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
@@ -55,11 +65,13 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     fields = dict(modules=args.modules) if args.modules else {}
     with errors_in_one_line('start_from.py', RuntimeError):
         teacher = FrozenTeacher(args.teacher, args.checkpoint)
-        student = build_student(args.student, args.seed)
+        teacher.classes = teacher.classes or class_names(teacher.cfg)
+        cfg = load_config(args.student)
+        student = build_student(cfg, args.seed)
+        others = OtherClasses('they are said to be') if args.other_classes \
+            else other_classes(teacher, class_names(cfg))
         start = STARTS.build(dict(type=args.type, **fields))
-        started = start.apply(
-            student, teacher,
-            'they are said to be' if args.other_classes else None)
+        started = start.apply(student, teacher, others)
         with atomic_write(args.out, binary=True) as file:
             torch.save(dict(state_dict=student.state_dict()), file)
     print(f'{args.out}: {started}.')

@@ -1,8 +1,10 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-from typing import Dict, List, NamedTuple, Optional
+from types import MappingProxyType
+from typing import Dict, List, Mapping, NamedTuple, Optional
 
 from torch import nn
 
+from ..class_matching import OtherClasses
 from ..teacher import FrozenTeacher
 
 __all__ = ['Start', 'Started']
@@ -12,20 +14,29 @@ class Started(NamedTuple):
     """What a student has taken over from its teacher.
 
     Attributes:
-        taken (list[str]): Names of the tensors in the student's state dict.
+        taken (list[str]): Names of the tensors in the student's state dict
+            that equal the teacher's.
         share (float): Share of the student's parameters, 0 to 1.
         left (dict[str, list[str]]): Reason -> names of the tensors of the
             chosen modules that stay as they were.
+        adapted (Mapping[str, list[str]]): How -> names of the tensors that
+            are taken over in part, or changed to fit. Defaults to none.
+        rows (int): Number of rows of classes among these. Defaults to 0.
     """
     taken: List[str]
     share: float
     left: Dict[str, List[str]]
+    adapted: Mapping[str, List[str]] = MappingProxyType({})
+    rows: int = 0
 
     def __str__(self) -> str:
+        count = len(self.taken) + sum(map(len, self.adapted.values()))
+        changed = ''.join(f'; {len(names)} of them {how}'
+                          for how, names in self.adapted.items())
         reasons = ''.join(f'; {len(names)} are left: {reason}'
                           for reason, names in self.left.items())
-        return (f'{len(self.taken)} tensors, {self.share:.1%} of the '
-                f'student\'s parameters, begin as the teacher\'s{reasons}')
+        return (f'{count} tensors, {self.share:.1%} of the student\'s '
+                f'parameters, begin as the teacher\'s{changed}{reasons}')
 
 
 class Start:
@@ -36,7 +47,7 @@ class Start:
     """
 
     def apply(self, student: nn.Module, teacher: FrozenTeacher,
-              other_classes: Optional[str]) -> Started:
+              other_classes: Optional[OtherClasses]) -> Started:
         """Change the student's weights in place.
 
         Called on every rank; it has to do the same on each of them.
@@ -44,8 +55,8 @@ class Start:
         Args:
             student (nn.Module): The inner model, without a DDP wrapper.
             teacher (FrozenTeacher): The teacher; it stays as it is.
-            other_classes (str, optional): How the classes of the two differ,
-                in words. None if they do not, as far as is known.
+            other_classes (OtherClasses, optional): How the classes of the
+                two differ. None if they do not, as far as is known.
 
         Raises:
             ValueError: If the two do not fit.

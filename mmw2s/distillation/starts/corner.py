@@ -5,11 +5,14 @@ import torch
 from torch import Tensor, nn
 
 from mmw2s.registry import STARTS
+from ..class_matching import OtherClasses
 from ..teacher import FrozenTeacher
 from .base import Start, Started
+from .class_rows import is_by_class
 from .growth import CannotGrow, refuse_other_class
 from .growth.walk import tensors_of
-from .inherit import _STAGE, _is_by_class, _is_pretrained, _same_input
+from .inherit import _is_pretrained
+from .stem import pixel_way, stages_of
 
 __all__ = ['Corner']
 
@@ -44,24 +47,26 @@ class Corner(Start):
     """
 
     def apply(self, student: nn.Module, teacher: FrozenTeacher,
-              other_classes: Optional[str]) -> Started:
+              other_classes: Optional[OtherClasses]) -> Started:
         own_backbone = any(
             _is_pretrained(module)
             for module in (student, getattr(student, 'backbone', student)))
-        same_input = _same_input(student, teacher)
+        same_input = pixel_way(student, teacher) is None
+        in_stages = tuple(f'{stage}.' for stage in stages_of(student)) \
+            if hasattr(student, 'backbone') else ()
         taken: Dict[str, Tensor] = {}
         left: Dict[str, List[str]] = {}
         for name, tensor in tensors_of(student).items():
             source, reason = _source(name, student, teacher.model)
             if source is not None:
                 reason = _why_not(tensor, source)
-            if not reason and _is_by_class(name, tensor, student) and (
+            if not reason and is_by_class(name, tensor, student) and (
                     other_classes or tensor.shape[0] != source.shape[0]):
                 reason = 'the classes are others'
             if not reason and name.startswith('backbone.'):
                 if own_backbone:
                     reason = 'the backbone has weights of its own (init_cfg)'
-                elif not same_input and _is_in_stem(name):
+                elif not same_input and not name.startswith(in_stages):
                     reason = 'the two normalize images differently'
             if reason:
                 left.setdefault(reason, []).append(name)
@@ -75,7 +80,13 @@ class Corner(Start):
                           for reason, names in left.items()) +
                 '. Take a teacher of the student\'s family, or leave start '
                 'out')
-        return Started(list(taken), _fill(student, taken), left)
+        whole = [
+            name for name, tensor in tensors_of(student).items()
+            if name in taken and taken[name].shape == tensor.shape
+        ]
+        part = [name for name in taken if name not in whole]
+        return Started(whole, _fill(student, taken), left,
+                       {'in their corner': part} if part else {})
 
 
 def _source(name: str, student: nn.Module, teacher: nn.Module) -> Source:
@@ -111,13 +122,6 @@ def _why_not(tensor: Tensor, source: Tensor) -> str:
     if tensor.dim() > 3 and tensor.shape[2:] != source.shape[2:]:
         return 'its kernel has another size'
     return ''
-
-
-def _is_in_stem(name: str) -> bool:
-    """Whether a tensor of a backbone is in none of its stages."""
-    path = name.split('.')[1:]
-    return not any(
-        _STAGE.fullmatch('.'.join(path[:end])) for end in range(1, len(path)))
 
 
 def _fill(student: nn.Module, taken: Dict[str, Tensor]) -> float:

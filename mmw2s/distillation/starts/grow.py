@@ -5,12 +5,13 @@ import torch
 from torch import nn
 
 from mmw2s.registry import STARTS
+from ..class_matching import OtherClasses
 from ..teacher import FrozenTeacher
 from .base import Start, Started
 from .growth import CannotGrow, State, families, find_rule, grow_module
 from .growth.walk import tensors_of
-from .inherit import _same_input
 from .same_outputs import refuse_other_outputs, seeded
+from .stem import pixel_way
 
 __all__ = ['Grow']
 
@@ -46,7 +47,7 @@ class Grow(Start):
     """
 
     def apply(self, student: nn.Module, teacher: FrozenTeacher,
-              other_classes: Optional[str]) -> Started:
+              other_classes: Optional[OtherClasses]) -> Started:
         before = {k: v.clone() for k, v in tensors_of(student).items()}
         try:
             _refuse_other_task(student, teacher, other_classes)
@@ -66,11 +67,11 @@ class Grow(Start):
                 'start=Grow: the student cannot begin as the teacher '
                 f'{teacher.name}: {error}{advice} (it grows models made of '
                 f'{", ".join(families())})') from error
-        return _started(student, grown)
+        return _started(student, teacher.model, grown)
 
 
 def _refuse_other_task(student: nn.Module, teacher: FrozenTeacher,
-                       other_classes: Optional[str]) -> None:
+                       other_classes: Optional[OtherClasses]) -> None:
     """Refuse models that should not compute the same.
 
     Raises:
@@ -90,7 +91,7 @@ def _refuse_other_task(student: nn.Module, teacher: FrozenTeacher,
             raise CannotGrow(
                 f'it has {counts[0]} classes, the teacher {counts[1]}: '
                 f'{advice}what depends on them', name)
-    if not _same_input(student, teacher):
+    if pixel_way(student, teacher) is not None:
         raise CannotGrow(
             'the two normalize images differently: give the student the '
             f'teacher\'s data_preprocessor, or {advice}the stem')
@@ -109,10 +110,22 @@ def _load(model: nn.Module, state: State) -> None:
             tensors[name].copy_(tensor)
 
 
-def _started(student: nn.Module, grown: State) -> Started:
+def _started(student: nn.Module, teacher: nn.Module, grown: State) -> Started:
+    given = tensors_of(teacher)
+    taken, wide, new = [], [], []
+    for name in tensors_of(student):
+        if name in grown and name in given and \
+                given[name].shape == grown[name].shape and \
+                torch.equal(given[name], grown[name]):
+            taken.append(name)
+        # The zeros at the end of a new block are nothing of the teacher's.
+        elif name in grown and (name in given or grown[name].any()):
+            wide.append(name)
+        else:
+            new.append(name)
     numbers = dict(student.named_parameters())
-    count = sum(p.numel() for name, p in numbers.items() if name in grown)
-    new = [name for name in tensors_of(student) if name not in grown]
+    count = sum(numbers[n].numel() for n in taken + wide if n in numbers)
     return Started(
-        list(grown), count / sum(p.numel() for p in numbers.values()),
-        {'they are new, and without effect at first': new} if new else {})
+        taken, count / sum(p.numel() for p in numbers.values()),
+        {'they are new, and without effect at first': new} if new else {},
+        {'are grown': wide} if wide else {})

@@ -1,45 +1,56 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-import re
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from mmw2s.registry import STARTS
-from mmw2s.utils.kinds import is_kind
-from ..input_mapping import InputMapping
+from mmw2s.utils.text import plural
+from ..class_matching import OtherClasses
 from ..recorder import find_module
 from ..teacher import FrozenTeacher
 from .base import Start, Started
+from .class_rows import class_rows, is_by_class
+from .layers import Layer, agree, layers_in, other_role, tensors_in
+from .stem import fold_stem, pixel_way, stages_of
 
 __all__ = ['Inherit']
 
-# The tensors of one layer, by their full names.
-Layer = Dict[str, Tensor]
 # What comes after the backbone, in detectors and classifiers.
 _AFTER_BACKBONE = ('neck', 'rpn_head', 'roi_head', 'bbox_head', 'mask_head',
                    'head')
-# The stages of a backbone, by the names that its packages use.
-_STAGE = re.compile(r'(layer|layers\.|stage|stages\.|blocks\.)\d+$')
 
 
 @STARTS.register_module()
 class Inherit(Start):
-    """The student begins with those weights of the teacher that it can use.
+    r"""The student begins with those weights of the teacher that it can use.
 
     A layer is taken over if its tensors have the same names and shapes in both
     models and the same role: every module around them, from the outermost to
-    their own, is of the same class. So a 3x3 convolution of a basic block is
-    not taken for that of a bottleneck. Running statistics are taken too.
+    their own, is of the same class (all kinds of BatchNorm are one). So a 3x3
+    convolution of a basic block is not taken for that of a bottleneck.
+    Running statistics are taken too.
 
     By default (``modules=None``) the student inherits
 
     - neck and heads, layer by layer;
     - of the backbone, its stem and the stages that agree as a whole. Nothing
       if the backbone is initialized with weights of its own (``init_cfg`` of
-      type ``Pretrained``), and no stem if the two models normalize images
-      differently;
-    - of a head of other classes, what does not depend on the classes.
+      type ``Pretrained``).
+
+    Of a head of other classes it takes the rows of those classes whose names
+    the teacher knows, those of the background, and what does not depend on
+    the classes.
+
+    Where the two normalize images differently, the first convolution of the
+    stem is changed to give for the student's images what it gave for the
+    teacher's (also where the stem is named in ``modules``). With the
+    teacher's image :math:`t_c = a_c s_{o(c)} + b_c`, the scale :math:`a` and
+    the order :math:`o` of the channels go into the weights, and the constant
+    that comes of :math:`b` into the bias, or into the running mean of the
+    BatchNorm that follows. Exact but where it sees zeros beside the image,
+    and there too if the means are equal. The stem is left if this is not
+    possible.
 
     The way of `FGD <https://arxiv.org/abs/2111.11837>`_ and `MGD
     <https://arxiv.org/abs/2205.01529>`_, whose ``init_student`` takes neck
@@ -68,96 +79,177 @@ class Inherit(Start):
         self.modules = modules
 
     def apply(self, student: nn.Module, teacher: FrozenTeacher,
-              other_classes: Optional[str]) -> Started:
-        left: Dict[str, List[str]] = {}
-        taken: Dict[str, Tensor] = {}
-        source = teacher.model.state_dict()
+              other_classes: Optional[OtherClasses]) -> Started:
+        taking = _Taking(student, teacher, other_classes)
         if self.modules is None:
-            layers = self._default_layers(student, teacher, left)
+            _choose(taking)
         else:
-            layers = []
             for name in self.modules:
                 find_module(student, name, 'student')
                 find_module(teacher.model, name, 'teacher')
-                layers += _layers(student, name)
-        for layer in layers:
-            # A bias without its weight would mean nothing: all tensors of a
-            # layer are taken, or none.
-            reasons = (self._why_not(name, tensor, source, student,
-                                     teacher.model, other_classes)
-                       for name, tensor in layer.items())
-            reason = next(filter(None, reasons), None)
-            if reason is None:
-                taken.update(layer)
-            else:
-                left.setdefault(reason, []).extend(layer)
-        if not taken:
+                for layer in layers_in(student, name):
+                    taking.take(layer, any_role=True)
+        taking.fit_stem(must_fit=self.modules is None)
+        if not taking.values:
             raise ValueError(
                 'start=Inherit: the student can take over no weight of the '
                 f'teacher {teacher.name}. ' +
                 '; '.join(f'{len(names)} tensors: {reason}'
-                          for reason, names in left.items()) +
+                          for reason, names in taking.left.items()) +
                 '. Name modules that the two have in common '
                 '(Inherit.modules), or leave start out')
-        with torch.no_grad():
-            for name, tensor in taken.items():
-                tensor.copy_(source[name])
-        numbers = dict(student.named_parameters())
-        count = sum(numbers[name].numel() for name in taken if name in numbers)
-        share = count / sum(p.numel() for p in numbers.values())
-        return Started(list(taken), share, left)
+        return taking.finish()
 
-    def _why_not(self, name: str, tensor: Tensor, source: Dict[str, Tensor],
-                 student: nn.Module, teacher: nn.Module,
-                 other_classes: Optional[str]) -> Optional[str]:
-        """What keeps a tensor from being taken over."""
-        if not isinstance(source.get(name), Tensor):
-            return 'the teacher has none of that name'
-        if source[name].shape != tensor.shape:
-            return 'the teacher\'s has another shape'
-        if self.modules is None:
-            reason = _other_role(name, student, teacher)
+
+def _choose(taking: '_Taking') -> None:
+    """Take the default layers: neck, heads, stem and equal stages."""
+    student, both = taking.student, (taking.student, taking.teacher.model)
+    for part in _AFTER_BACKBONE:
+        if _have(part, *both):
+            for layer in layers_in(student, part):
+                taking.take(layer)
+    if not _have('backbone', *both):
+        return
+    if _is_pretrained(student.backbone) or _is_pretrained(student):
+        taking.leave('the backbone has weights of its own (init_cfg)',
+                     dict(tensors_in(student, 'backbone')))
+        return
+    stages = stages_of(student)
+    for stage in stages:
+        if agree(stage, *both):
+            for layer in layers_in(student, stage):
+                taking.take(layer)
+        else:
+            taking.leave('the stage is another',
+                         dict(tensors_in(student, stage)))
+    in_stages = tuple(f'{stage}.' for stage in stages)
+    for layer in layers_in(student, 'backbone'):
+        if not next(iter(layer)).startswith(in_stages):
+            taking.take(layer)
+
+
+class _Taking:
+    """What a student takes of its teacher, noted until :meth:`finish`.
+
+    Args:
+        student (nn.Module): The student.
+        teacher (FrozenTeacher): The teacher.
+        other_classes (OtherClasses, optional): How the classes differ.
+
+    Attributes:
+        values (dict[str, Tensor]): The new tensors of the student.
+        left (dict[str, list[str]]): Reason -> names of those that stay.
+        adapted (dict[str, list[str]]): How -> names of those of ``values``
+            that are not the teacher's as they are.
+    """
+
+    def __init__(self, student: nn.Module, teacher: FrozenTeacher,
+                 other_classes: Optional[OtherClasses]) -> None:
+        self.student, self.teacher = student, teacher
+        self.values: Dict[str, Tensor] = {}
+        self.left: Dict[str, List[str]] = {}
+        self.adapted: Dict[str, List[str]] = {}
+        self._others = other_classes
+        self._source = teacher.model.state_dict()
+        self._own = student.state_dict()
+        self._rows: Dict[str, int] = {}
+
+    def leave(self, reason: str, layer: Layer) -> None:
+        self.left.setdefault(reason, []).extend(layer)
+
+    def take(self, layer: Layer, any_role: bool = False) -> None:
+        """Take a layer, if it can be taken."""
+        values: Layer = {}
+        for name, tensor in layer.items():
+            reason = self._why_not(name, any_role)
+            values[name] = self._source.get(name)
+            if reason is None and self._others:
+                reason = self._take_rows(name, tensor, values)
+            elif reason is None and values[name].shape != tensor.shape:
+                reason = 'the teacher\'s has another shape'
             if reason is not None:
-                return reason
-        if other_classes and _is_by_class(name, tensor, student):
+                # A bias without its weight would mean nothing: all tensors
+                # of a layer are taken, or none.
+                self.leave(reason, layer)
+                return
+        self.values.update(values)
+
+    def _why_not(self, name: str, any_role: bool) -> Optional[str]:
+        if not isinstance(self._source.get(name), Tensor):
+            return 'the teacher has none of that name'
+        return None if any_role else other_role(name, self.student,
+                                                self.teacher.model)
+
+    def _take_rows(self, name: str, tensor: Tensor,
+                   values: Layer) -> Optional[str]:
+        """Of a tensor by class, take the rows of the classes of both."""
+        found = class_rows(name, self.student, self.teacher.model,
+                           self._others)
+        if found is not None:
+            own, given = found
+            mixed = self._own[name].clone()
+            mixed[own] = values[name][given].to(mixed)
+            values[name], self._rows[name] = mixed, len(own)
+            return None
+        if values[name].shape != tensor.shape:
+            return 'the teacher\'s has another shape'
+        if is_by_class(name, tensor, self.student):
             return 'the classes are others'
         return None
 
-    def _default_layers(self, student: nn.Module, teacher: FrozenTeacher,
-                        left: Dict[str, List[str]]) -> List[Layer]:
-        """The layers to look at; those that are out of question are left."""
-        both = (student, teacher.model)
-        layers: List[Layer] = []
-        for part in _AFTER_BACKBONE:
-            if _have(part, *both):
-                layers += _layers(student, part)
-        if not _have('backbone', *both):
-            return layers
-        names = [name for name, _ in _tensors(student, 'backbone')]
-        if _is_pretrained(student.backbone) or _is_pretrained(student):
-            left['the backbone has weights of its own (init_cfg)'] = names
-            return layers
-        stages = [
-            f'backbone.{name}' for name, _ in student.backbone.named_modules()
-            if _STAGE.fullmatch(name)
-        ]
-        for stage in stages:
-            if _agree(stage, *both):
-                layers += _layers(student, stage)
-            else:
-                left.setdefault('the stage is another', []).extend(
-                    name for name, _ in _tensors(student, stage))
-        in_stages = tuple(f'{stage}.' for stage in stages)
-        stem = [
-            layer for layer in _layers(student, 'backbone')
-            if not next(iter(layer)).startswith(in_stages)
-        ]
-        if _same_input(student, teacher):
-            return layers + stem
-        left['the two normalize images differently'] = [
-            name for layer in stem for name in layer
-        ]
-        return layers
+    def fit_stem(self, must_fit: bool) -> None:
+        """Fit the stem to the student's images.
+
+        Args:
+            must_fit (bool): Whether to leave a stem that cannot be fitted.
+        """
+        stem = self._stem()
+        way = pixel_way(self.student, self.teacher) if stem else None
+        if way is None:
+            return
+        folded = None if isinstance(way, str) else fold_stem(
+            self.student, way, self.values)
+        if folded is not None:
+            self.values.update(folded.tensors)
+            how = 'are changed to fit the student\'s normalization'
+            if not folded.is_exact:
+                how += ' (exact but at the borders of an image)'
+            self.adapted[how] = list(folded.tensors)
+        elif must_fit:
+            self.leave('the two normalize images differently', stem)
+            for name in stem:
+                del self.values[name]
+
+    def _stem(self) -> Layer:
+        """The tensors before the stages that are taken."""
+        if not _have('backbone', self.student):
+            return {}
+        in_stages = tuple(f'{stage}.' for stage in stages_of(self.student))
+        return {
+            name: tensor
+            for name, tensor in self.values.items()
+            if name.startswith('backbone.') and not name.startswith(in_stages)
+        }
+
+    def finish(self) -> Started:
+        """Change the student."""
+        with torch.no_grad():
+            for name, tensor in self.values.items():
+                self._own[name].copy_(tensor)
+        numbers = dict(self.student.named_parameters())
+        count = sum(numbers[name].numel() for name in self.values
+                    if name in numbers and name not in self._rows)
+        count += sum(rows * numbers[name][0].numel()
+                     for name, rows in self._rows.items())
+        if self._rows:
+            self.adapted[
+                f'in {plural(sum(self._rows.values()), "row")} of the '
+                f'{plural(self._others.shared, "class")} that both '
+                'know'] = list(self._rows)
+        changed = {name for names in self.adapted.values() for name in names}
+        return Started([name for name in self.values if name not in changed],
+                       count / sum(p.numel() for p in numbers.values()),
+                       self.left, self.adapted, sum(self._rows.values()))
 
 
 def _have(part: str, *models: nn.Module) -> bool:
@@ -165,73 +257,7 @@ def _have(part: str, *models: nn.Module) -> bool:
         isinstance(getattr(model, part, None), nn.Module) for model in models)
 
 
-def _tensors(model: nn.Module, place: str) -> Iterator[Tuple[str, Tensor]]:
-    """Parameters and buffers at or in a module, by their full names."""
-    for name, tensor in model.state_dict(keep_vars=True).items():
-        if name.startswith(f'{place}.') and isinstance(tensor, Tensor):
-            yield name, tensor
-
-
-def _layers(model: nn.Module, place: str) -> List[Layer]:
-    """The tensors at or in a module, those of one layer together."""
-    layers: Dict[str, Layer] = {}
-    for name, tensor in _tensors(model, place):
-        layers.setdefault(name.rpartition('.')[0], {})[name] = tensor
-    return list(layers.values())
-
-
-def _other_role(name: str, student: nn.Module,
-                teacher: nn.Module) -> Optional[str]:
-    """Whether a module around a tensor is of another class."""
-    path = name.split('.')[:-1]
-    for end in range(1, len(path) + 1):
-        modules = [
-            model.get_submodule('.'.join(path[:end]))
-            for model in (student, teacher)
-        ]
-        if type(modules[0]) is not type(modules[1]):
-            return (f'it is of a {type(modules[0]).__name__}, the teacher\'s '
-                    f'of a {type(modules[1]).__name__}')
-    return None
-
-
-def _agree(stage: str, student: nn.Module, teacher: nn.Module) -> bool:
-    """Whether two stages have the same tensors in the same roles."""
-    wanted = {name: t.shape for name, t in _tensors(student, stage)}
-    given = {name: t.shape for name, t in _tensors(teacher, stage)}
-    return wanted == given and all(
-        _other_role(name, student, teacher) is None for name in wanted)
-
-
 def _is_pretrained(module: nn.Module) -> bool:
     inits = getattr(module, 'init_cfg', None) or []
     inits = inits if isinstance(inits, (list, tuple)) else [inits]
     return any(init.get('type') == 'Pretrained' for init in inits)
-
-
-def _same_input(student: nn.Module, teacher: FrozenTeacher) -> bool:
-    """Whether an image reaches both models with the same values."""
-    mapping = InputMapping(student.data_preprocessor,
-                           teacher.model.data_preprocessor, teacher.pipelines)
-    mapping.remove()
-    return mapping.is_identity
-
-
-def _is_by_class(name: str, tensor: Tensor, student: nn.Module) -> bool:
-    """Whether a tensor of a head may have a row for each class.
-
-    Its rows are counted: classes, with a background or without, once an
-    anchor in a dense head, or boxes of four numbers in a RoI head. Others of
-    so many rows are left out too.
-    """
-    path = name.split('.')
-    for end in range(len(path) - 1, 0, -1):
-        head = student.get_submodule('.'.join(path[:end]))
-        classes = getattr(head, 'num_classes', None)
-        if not isinstance(classes, int) or is_kind(head, 'RPNHead'):
-            continue
-        anchors = getattr(head, 'num_base_priors', 4)
-        times = {1, max(anchors) if isinstance(anchors, list) else anchors}
-        rows = {k * n for n in (classes, classes + 1) for k in times}
-        return tensor.dim() > 0 and tensor.shape[0] in rows
-    return False

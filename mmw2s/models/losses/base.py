@@ -40,6 +40,9 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
     #: The only kind of knowledge that the formula is for, a value of
     #: ``Knowledge.gives``. None for a formula that takes every kind.
     compares: Optional[str] = None
+    #: What the student's tensor may have otherwise at a loss of 0, such as
+    #: ``'scale'``, for messages. None if nothing.
+    leaves_free: Optional[str] = None
 
     def __init__(self,
                  loss_weight: float = 1.0,

@@ -44,6 +44,7 @@ class CWDLoss(DistillationLoss):
     """
 
     compares = 'feature maps'
+    leaves_free = 'mean'
 
     def __init__(self, tau: float = 1.0, loss_weight: float = 1.0) -> None:
         check_number('CWDLoss.tau', tau, above=0)

@@ -51,6 +51,7 @@ class PKDLoss(DistillationLoss):
     """
 
     compares = 'feature maps'
+    leaves_free = 'mean and scale'
 
     def __init__(self,
                  per_image: bool = True,

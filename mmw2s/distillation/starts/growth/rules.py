@@ -89,9 +89,8 @@ def refuse_other_class(student: nn.Module, teacher: nn.Module) -> None:
         CannotGrow: If they differ.
     """
     names = [
-        '_BatchNorm'
-        if is_kind(module, '_BatchNorm') else type(module).__name__
-        for module in (student, teacher)
+        '_BatchNorm' if is_kind(module, '_BatchNorm', 'SyncBatchNorm') else
+        type(module).__name__ for module in (student, teacher)
     ]
     if names[0] != names[1]:
         raise CannotGrow(f'it is a {type(student).__name__}, the teacher\'s '

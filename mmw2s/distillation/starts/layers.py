@@ -1,0 +1,65 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""The layers of a model, and whether two of them have the same role."""
+from typing import Dict, Iterator, List, Optional, Tuple
+
+from torch import Tensor, nn
+
+from mmw2s.utils.kinds import is_kind
+
+__all__ = ['Layer', 'agree', 'layers_in', 'other_role', 'tensors_in']
+
+# The tensors of one layer, by their full names.
+Layer = Dict[str, Tensor]
+
+
+def tensors_in(model: nn.Module, place: str) -> Iterator[Tuple[str, Tensor]]:
+    """Parameters and buffers at or in a module, by their full names."""
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if name.startswith(f'{place}.') and isinstance(tensor, Tensor):
+            yield name, tensor
+
+
+def layers_in(model: nn.Module, place: str) -> List[Layer]:
+    """The tensors at or in a module, those of one layer together."""
+    layers: Dict[str, Layer] = {}
+    for name, tensor in tensors_in(model, place):
+        layers.setdefault(name.rpartition('.')[0], {})[name] = tensor
+    return list(layers.values())
+
+
+def other_role(name: str, student: nn.Module,
+               teacher: nn.Module) -> Optional[str]:
+    """Whether a module around a tensor is of another class, in words."""
+    path = name.split('.')[:-1]
+    for end in range(1, len(path) + 1):
+        modules = [
+            model.get_submodule('.'.join(path[:end]))
+            for model in (student, teacher)
+        ]
+        if not _same_class(*modules):
+            return (f'it is of a {type(modules[0]).__name__}, the teacher\'s '
+                    f'of a {type(modules[1]).__name__}')
+    return None
+
+
+def agree(place: str, student: nn.Module, teacher: nn.Module) -> bool:
+    """Whether two modules have the same tensors in the same roles."""
+    wanted = {name: t.shape for name, t in tensors_in(student, place)}
+    given = {name: t.shape for name, t in tensors_in(teacher, place)}
+    return wanted == given and all(
+        other_role(name, student, teacher) is None for name in wanted)
+
+
+def _same_class(one: nn.Module, other: nn.Module) -> bool:
+    kinds = type(one), type(other)
+    if kinds[0] is kinds[1]:
+        return True
+    # BN, SyncBN and what MMEngine makes of them on one device. mmcv's MMSyncBN
+    # is no subclass of torch's.
+    if all(
+            is_kind(module, '_BatchNorm', 'SyncBatchNorm')
+            for module in (one, other)):
+        return True
+    # mmcv wraps some layers of torch under their own names ('Conv2d').
+    return kinds[0].__name__ == kinds[1].__name__ and (
+        issubclass(*kinds) or issubclass(*kinds[::-1]))
