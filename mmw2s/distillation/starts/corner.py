@@ -79,7 +79,13 @@ class Corner(Start):
                           for reason, names in left.items()) +
                 '. Take a teacher of the student\'s family, or leave start '
                 'out')
-        return Started(list(taken), _fill(student, taken), left)
+        whole = [
+            name for name, tensor in tensors_of(student).items()
+            if name in taken and taken[name].shape == tensor.shape
+        ]
+        part = [name for name in taken if name not in whole]
+        return Started(whole, _fill(student, taken), left,
+                       {'in their corner': part} if part else {})
 
 
 def _source(name: str, student: nn.Module, teacher: nn.Module) -> Source:

@@ -67,7 +67,7 @@ class Grow(Start):
                 'start=Grow: the student cannot begin as the teacher '
                 f'{teacher.name}: {error}{advice} (it grows models made of '
                 f'{", ".join(families())})') from error
-        return _started(student, grown)
+        return _started(student, teacher.model, grown)
 
 
 def _refuse_other_task(student: nn.Module, teacher: FrozenTeacher,
@@ -110,10 +110,22 @@ def _load(model: nn.Module, state: State) -> None:
             tensors[name].copy_(tensor)
 
 
-def _started(student: nn.Module, grown: State) -> Started:
+def _started(student: nn.Module, teacher: nn.Module, grown: State) -> Started:
+    given = tensors_of(teacher)
+    taken, wide, new = [], [], []
+    for name in tensors_of(student):
+        if name in grown and name in given and \
+                given[name].shape == grown[name].shape and \
+                torch.equal(given[name], grown[name]):
+            taken.append(name)
+        # The zeros at the end of a new block are nothing of the teacher's.
+        elif name in grown and (name in given or grown[name].any()):
+            wide.append(name)
+        else:
+            new.append(name)
     numbers = dict(student.named_parameters())
-    count = sum(p.numel() for name, p in numbers.items() if name in grown)
-    new = [name for name in tensors_of(student) if name not in grown]
+    count = sum(numbers[n].numel() for n in taken + wide if n in numbers)
     return Started(
-        list(grown), count / sum(p.numel() for p in numbers.values()),
-        {'they are new, and without effect at first': new} if new else {})
+        taken, count / sum(p.numel() for p in numbers.values()),
+        {'they are new, and without effect at first': new} if new else {},
+        {'are grown': wide} if wide else {})

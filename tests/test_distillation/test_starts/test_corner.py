@@ -10,6 +10,7 @@ from tiny_classifiers import classifier
 from tiny_classifiers import teacher_of as classifier_teacher
 from toys import retinanet
 
+from mmw2s.distillation.class_matching import OtherClasses
 from mmw2s.distillation.starts import Corner
 
 
@@ -42,8 +43,13 @@ def corner(tmp_path):
         after = model.state_dict()
         for names in started.left.values():
             assert all(torch.equal(after[n], before[n]) for n in names)
-        assert {*started.taken, *sum(started.left.values(), [])} == set(after)
-        return after, before, frozen.model.state_dict(), started
+        given, told = frozen.model.state_dict(), (started.left,
+                                                  started.adapted)
+        assert {
+            *started.taken, *sum(
+                (names for one in told for names in one.values()), [])
+        } == set(after)
+        return after, before, given, started
 
     return run
 
@@ -65,6 +71,8 @@ def test_a_wider_tensor_takes_the_teachers_as_its_corner(corner):
                  'head.layers.head.weight'):
         assert_corner(after[name], before[name], given[name])
     assert started.left == {}
+    assert 'backbone.patch_embed.projection.weight' in \
+        started.adapted['in their corner']
     # Of the numbers, not of the tensors.
     assert 0.3 < started.share < 0.7
 
@@ -135,7 +143,8 @@ def test_a_kernel_of_another_size_is_left(corner):
     ]
 
 
-@pytest.mark.parametrize('classes, other', [(3, 'they differ'), (5, None)])
+@pytest.mark.parametrize('classes, other', [(3, OtherClasses('they differ')),
+                                            (5, None)])
 def test_what_depends_on_other_classes_is_left(corner, classes, other):
     _, _, _, started = corner(vit(classes=classes), vit(), other)
     assert started.left['the classes are others'] == [

@@ -11,6 +11,7 @@ from tiny_classifiers import teacher_of as classifier_teacher
 from tiny_two_stage import faster_rcnn, picture_batch
 from toys import retinanet
 
+from mmw2s.distillation.class_matching import OtherClasses
 from mmw2s.distillation.starts import Grow
 from mmw2s.registry import STARTS
 
@@ -89,8 +90,20 @@ def test_the_account_names_what_is_new(grow):
     new = started.left['they are new, and without effect at first']
     assert 'backbone.layer1.2.conv1.weight' in new
     assert {*started.taken, *new} == set(student.state_dict())
-    assert 0 < started.share < 1
+    assert 0 < started.share < 1 and started.adapted == {}
     assert 'without effect at first' in str(started)
+
+
+def test_the_account_names_what_is_wider(grow):
+    student, teacher, started = grow(detector(18, 16), detector())
+    given = teacher.model.state_dict()
+    assert started.left == {}
+    wide = started.adapted['are grown']
+    assert {*started.taken, *wide} == set(student.state_dict())
+    for name in started.taken:
+        assert torch.equal(student.state_dict()[name], given[name])
+    assert 'neck.lateral_convs.0.conv.weight' in wide
+    assert f'; {len(wide)} of them are grown' in str(started)
 
 
 def test_parameters_are_changed_in_place_for_the_optimizer(tmp_path):
@@ -141,7 +154,7 @@ def test_other_classes_are_refused_with_advice(refused):
     advice = '.*Inherit"., which leaves what depends on them'
     refused(
         detector(34), detector(), f'others .they differ at 0.{advice}',
-        'they differ at 0')
+        OtherClasses('they differ at 0'))
     refused(
         detector(34, num_classes=4), detector(),
         f'bbox_head: it has 4 classes, the teacher 2:{advice}')
