@@ -16,8 +16,9 @@ __all__ = ['refuse_other_outputs', 'seeded']
 # Largest difference, as a share of how far the teacher's outputs are spread,
 # and, for rounding, of how large they are.
 _TOLERANCE, _ROUNDING = 1e-4, 1e-6
-# Side of an image where no module names one (`img_size`).
-_SIZE = 64
+# Sides of images where no module names one (`img_size`). Some detectors need
+# as many places as they have queries.
+_SIZES = 64, 320
 
 
 @contextmanager
@@ -48,18 +49,7 @@ def refuse_other_outputs(student: nn.Module, teacher: nn.Module) -> None:
     """
     with seeded(), _evaluating(student), _evaluating(teacher), \
             _full_precision():
-        batch = _batch(student)
-        found = []
-        for whose, model in (('student', student), ('teacher', teacher)):
-            try:
-                with seeded():  # a diffusion model draws its noise
-                    found.append(_outputs(model, *batch))
-            except Exception as error:
-                raise ValueError(
-                    f'the {whose} cannot be run on random images '
-                    f'({_told([batch[0]])}), to see whether the two agree: '
-                    f'{type(error).__name__}: {error}') from error
-    ours, theirs = found
+        ours, theirs = _run(student, teacher)
     if [x.shape for x in ours] != [x.shape for x in theirs]:
         raise ValueError(f'the student gives {_told(ours)}, the teacher '
                          f'{_told(theirs)}')
@@ -111,13 +101,35 @@ def _full_precision() -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = convolution
 
 
-def _batch(model: nn.Module) -> Tuple[Tensor, List[BaseDataElement]]:
-    """Two random images that fit the model, and what is known of them."""
+def _run(student: nn.Module, teacher: nn.Module) -> List[List[Tensor]]:
+    """The outputs of both, for the smallest images that they take."""
+    shapes = _image_shapes(student)
+    for shape in shapes:
+        found = []
+        batch = _batch(student, shape)
+        for whose, model in (('student', student), ('teacher', teacher)):
+            try:
+                with seeded():  # a diffusion model draws its noise
+                    found.append(_outputs(model, *batch))
+            except Exception as error:
+                if shape != shapes[-1]:
+                    break
+                raise ValueError(
+                    f'the {whose} cannot be run on random images '
+                    f'({_told([batch[0]])}), to see whether the two agree: '
+                    f'{type(error).__name__}: {error}') from error
+        if len(found) == 2:
+            break
+    return found
+
+
+def _batch(model: nn.Module,
+           shape: Sequence[int]) -> Tuple[Tensor, List[BaseDataElement]]:
+    """Two random images, and what is known of them."""
     device = next(model.parameters()).device
-    shape = _image_shape(model)
     inputs = torch.randn(2, *shape).to(device)
     size = tuple(shape[1:])
-    # A copy for each image: models write into them.
+    label = torch.zeros(1, dtype=torch.long, device=device)
     return inputs, [
         BaseDataElement(
             metainfo=dict(
@@ -127,22 +139,27 @@ def _batch(model: nn.Module) -> Tuple[Tensor, List[BaseDataElement]]:
                 pad_shape=size,
                 batch_input_shape=size,
                 scale_factor=(1., 1.)),
-            gt_label=torch.zeros(1, dtype=torch.long, device=device))
-        for i in range(2)
+            gt_label=label,
+            gt_instances=InstanceData(bboxes=boxes.bboxes[:1], labels=label))
+        for i, boxes in enumerate(_proposals(inputs))
     ]
 
 
-def _image_shape(model: nn.Module) -> Sequence[int]:
+def _image_shapes(model: nn.Module) -> List[Sequence[int]]:
+    """Channels, height and width of images to try."""
     if hasattr(model, 'image_shape'):  # a diffusion model
-        return model.image_shape
+        return [model.image_shape]
     size: Any = None
     channels = 3
     for module in reversed(list(model.modules())):
         size = getattr(module, 'img_size', None) or size
         if is_kind(module, '_ConvNd'):
             channels = module.in_channels
-    size = size or _SIZE
-    return (channels, *((size, size) if isinstance(size, int) else size))
+        elif is_kind(module, 'Focus'):  # it makes channels of 2 x 2 pixels
+            channels //= 4
+    sizes = [size] if size else _SIZES
+    return [(channels, *((side, side) if isinstance(side, int) else side))
+            for side in sizes]
 
 
 def _outputs(model: nn.Module, inputs: Tensor,

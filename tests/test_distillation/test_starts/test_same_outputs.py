@@ -91,6 +91,20 @@ def test_outputs_that_are_not_finite_are_no_proof():
         refuse_other_outputs(TinyModel(), model)
 
 
+def test_larger_images_are_tried_too():
+
+    class Large(TinyModel):
+
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Sequential(nn.Conv2d(4, 2, 99, 64), nn.ReLU())
+
+    model = Large()
+    refuse_other_outputs(model, copy.deepcopy(model))
+    with pytest.raises(ValueError, match='output 0 of 1 .2 x 2 x 4 x 4.'):
+        refuse_other_outputs(moved(model, 'body.bias'), model)
+
+
 def test_a_model_that_cannot_be_run_is_refused():
 
     class Picky(BaseModel):
@@ -104,7 +118,7 @@ def test_a_model_that_cannot_be_run_is_refused():
 
     with pytest.raises(
             ValueError,
-            match='student cannot be run on .*2 x 1 x 64 x 64.*captions'):
+            match='student cannot be run on .*2 x 1 x 320 x 320.*captions'):
         refuse_other_outputs(Picky(), Picky())
 
 
