@@ -198,6 +198,7 @@ class Session:
 
     def _start(self, runner: Runner, made: Assembly) -> None:
         """Let the student begin with weights of its teacher."""
+        self._watches_start = True
         start = STARTS.build(self._fields.start)
         self.started = start.apply(
             unwrap_model(runner.model), made.teacher, made.other_classes)
@@ -207,7 +208,6 @@ class Session:
             type=type(start).__name__,
             tensors=len(self.started.taken),
             share=self.started.share)
-        self._watches_start = True
         print_log(
             f'start={type(start).__name__}: {self.started}.', logger='current')
 
