@@ -199,6 +199,7 @@ class Session:
 
     def _start(self, runner: Runner, made: Assembly) -> None:
         """Let the student begin with weights of its teacher."""
+        self._watches_start = True
         start = STARTS.build(self._fields.start)
         self.started = start.apply(
             unwrap_model(runner.model), made.teacher, made.other_classes)
@@ -209,7 +210,6 @@ class Session:
             tensors=len(self.started.taken),
             share=self.started.share,
             class_rows=self.started.rows)
-        self._watches_start = True
         print_log(
             f'start={type(start).__name__}: {self.started}.', logger='current')
         if made.distiller is not None:

@@ -288,6 +288,7 @@ def test_two_ranks_begin_with_the_same_weights(config, tmp_path):
     cfg.model_wrapper_cfg = dict(
         type='MMDistributedDataParallel', device_ids=None)
     cfg.custom_hooks.append(dict(type='Save'))
+    write_baseline(f'{cfg.work_dir}_baseline', .9)
     cfg.dump(tmp_path / 'cfg.py')
     script = '''
 import sys
@@ -323,6 +324,8 @@ shut_down_processes()
         for i in range(2))
     assert torch.equal(one[HEAD], given[HEAD])
     assert all(torch.equal(one[key], other[key]) for key in one)
+    row, = rows(tmp_path / 'run', 'baseline')  # told by the first of them
+    assert row['baseline'] == .9
 
 
 def test_a_compiled_student_begins_with_them_too(config):
