@@ -6,11 +6,13 @@ Modules that draw or print are imported on first use: training needs none.
 from mmw2s.records.targets import first_at_target, infer_rule
 from .compare_runs import compare
 from .comparison import Comparison
+from .pace import Pace
 from .run import Run
 
 __all__ = [
-    'Comparison', 'Run', 'choose_teacher', 'compare', 'first_at_target',
-    'infer_rule', 'plot_curves', 'print_tables', 'save', 'write_report'
+    'Comparison', 'Pace', 'Run', 'choose_teacher', 'compare',
+    'first_at_target', 'infer_rule', 'plot_curves', 'print_tables', 'save',
+    'write_report'
 ]
 
 

@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from mmw2s.analysis import Run, compare
-from mmw2s.analysis.pace import Pace
+from mmw2s.analysis import Pace, Run, compare
+from mmw2s.analysis.report import to_dict
 from mmw2s.profiling.step_cost import (AGAIN, BASELINE, FLOOR, OFF, ON,
                                        TEACHER, StepCost)
 
@@ -105,6 +105,5 @@ def test_the_numbers_of_a_counted_report_are_counted_ones(write_run):
     result = compare([write_run('b', [.1, .4])],
                      [write_run('w', [.4], teacher=.2)],
                      pace=PACE)
-    from mmw2s.analysis.report import to_dict
     content = json.loads(json.dumps(to_dict(result)))
     assert content['baselines'][0]['history'][1]['train_seconds'] == 40

@@ -157,7 +157,8 @@ def test_memory_is_that_of_the_own_run_and_the_teachers_part_goes(cfg):
 
 def test_the_teachers_own_training_is_measured_on_its_own_batches(
         cfg, tmp_path):
-    own = run_config(tmp_path / 'data', tmp_path / 'own', model=retinanet(18))
+    own = run_config(
+        str(tmp_path / 'data'), tmp_path / 'own', model=retinanet(18))
     own.custom_hooks = [dict(type='ChannelsLastHook')]
     own.train_dataloader.batch_size = 1
     before = copy.deepcopy(own.to_dict())

@@ -5,8 +5,7 @@ import argparse
 import os.path as osp
 from typing import Optional, Sequence
 
-from mmw2s.analysis import Run, compare, print_tables, save
-from mmw2s.analysis.pace import Pace
+from mmw2s.analysis import Pace, Run, compare, print_tables, save
 from mmw2s.utils.tool_errors import errors_in_one_line
 
 

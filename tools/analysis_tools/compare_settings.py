@@ -4,7 +4,7 @@
 import argparse
 from typing import List, Optional, Sequence
 
-from mmw2s.analysis.pace import Pace
+from mmw2s.analysis import Pace
 from mmw2s.analysis.settings import compare_settings, save
 from mmw2s.utils.tool_errors import errors_in_one_line
 
