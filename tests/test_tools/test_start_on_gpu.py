@@ -136,6 +136,8 @@ def test_the_arms_differ_in_the_hook_alone(name, data):
         assert cfg.train_cfg == dict(
             by_epoch=False, max_iters=80, val_interval=10)
         assert cfg.randomness.seed == 3
+        # MMEngine refuses a further hook that is None.
+        assert None not in cfg.default_hooks.values()
         assert cfg.param_scheduler[-1].end == 80
     assert cfgs['teacher'].model != cfgs['both'].model
 
