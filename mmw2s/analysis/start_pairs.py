@@ -70,9 +70,13 @@ _CIFAR10_OPTIONS = {
     'val_dataloader.batch_size': 250
 }
 PAIRS = dict(
-    detection=Pair(('detection/coco/retinanet_r18_coco_subset.py',
-                    'detection/coco/w2s_retinanet_r50_coco_subset.py'),
-                   'Inherit', (_tiny_retinanet(8), _tiny_retinanet(32)), {}),
+    detection=Pair(
+        ('detection/coco/retinanet_r18_coco_subset.py',
+         'detection/coco/w2s_retinanet_r50_coco_subset.py'),
+        'Inherit',
+        (_tiny_retinanet(8), _tiny_retinanet(32)),
+        # After few steps nothing is above the usual 0.05: there is no score.
+        {'model.test_cfg.score_thr': 0.}),
     classification=Pair(('classification/resnet18_1xb128_cifar10.py',
                          'classification/w2s_resnet50_1xb128_cifar10.py'),
                         'Inherit', (_tiny_resnet(8), _tiny_resnet(32)),
@@ -140,6 +144,7 @@ def write_config(name: str,
     cfg = Config.fromfile(shipped_config(pair.configs[strong]))
     _shorten(cfg, iters, every)
     cfg.merge_from_dict({'randomness.seed': seed, **pair.options})
+    cfg.default_hooks.pop('samples', None)  # nor pictures
     if name == 'detection':
         _adapt_detection(cfg, osp.dirname(folder), tiny)
     if tiny:

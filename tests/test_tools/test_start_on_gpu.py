@@ -4,6 +4,7 @@ import pickle
 import re
 import runpy
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -135,6 +136,8 @@ def test_the_arms_differ_in_the_hook_alone(name, data):
         assert cfg.train_cfg == dict(
             by_epoch=False, max_iters=80, val_interval=10)
         assert cfg.randomness.seed == 3
+        # MMEngine refuses a further hook that is None.
+        assert None not in cfg.default_hooks.values()
         assert cfg.param_scheduler[-1].end == 80
     assert cfgs['teacher'].model != cfgs['both'].model
 
@@ -176,3 +179,33 @@ def test_too_little_time_is_refused_with_the_time_that_it_takes(tool):
         tool['iterations'](60., PROBED)
     needed = float(str(refused.value).split('need ')[1].split(' s')[0])
     assert tool['iterations'](needed + 1, PROBED) == 80
+
+
+def test_the_speed_is_measured_between_two_validations(tool, data,
+                                                       monkeypatch):
+    clock = iter([100., 120.])
+    monkeypatch.setitem(tool['Trial'].__init__.__globals__, 'time',
+                        SimpleNamespace(monotonic=lambda: next(clock)))
+    trial = tool['Trial']('diffusion', tool['parse_args'](['--out', 'out']))
+    probed = Path('out/diffusion/probe')
+
+    def train(arm, iters, every):
+        assert (arm, iters, every) == ('probe', 50, 25)
+        assert not probed.exists()  # what an earlier call has left is gone
+        probed.mkdir()
+        # The first steps are slow, as on a GPU that warms up.
+        rows = [(10., 11.), (12.5, 14.5)]
+        history = [dict(train_seconds=t, wall_seconds=w) for t, w in rows]
+        (probed / 'time_to_target.json').write_text(
+            json.dumps(dict(history=history)))
+        trial.runs[arm] = dict(folder=str(probed))
+
+    trial._train = train
+    probed.mkdir()
+    plan = trial._measure(600.)
+    assert plan == dict(
+        step=0.1,
+        validation=1.,
+        start_up=20. - 2 * (2.5 + 1.),
+        iters=tool['iterations'](580.,
+                                 dict(step=0.1, validation=1., start_up=13.)))
