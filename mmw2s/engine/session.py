@@ -13,19 +13,17 @@ from mmw2s.distillation.announce import until_when
 from mmw2s.distillation.distiller import Distiller
 from mmw2s.distillation.loss_looks import LossLooks
 from mmw2s.distillation.plausibility import warn_of_odd_settings
-from mmw2s.distillation.start_watch import compare_with_baseline
-from mmw2s.distillation.starts import Started
-from mmw2s.distillation.starts.free_scale import warn_of_free_scale
 from mmw2s.distillation.stop_rules import At, StopRule
 from mmw2s.distillation.teacher_watch import TeacherWatch
 from mmw2s.engine.scoring import score_teacher
 from mmw2s.records.event_log import EventLog, RunRecord
-from mmw2s.registry import STARTS, STOP_RULES
+from mmw2s.registry import STOP_RULES
 from mmw2s.utils.unwrap_model import unwrap_model
 from .assembly import Assembly, Fields, assemble
 from .finite_losses import FiniteLosses
 from .logged_scalars import StepTimes, drop_scalars, in_ms, restart_smoothed
 from .run_facts import evaluator_names, iters_per_epoch
+from .starting import Starting
 from .target_check import warn_of_targets
 
 __all__ = ['Session', 'refuse_unreached']
@@ -56,7 +54,7 @@ class Session:
         chosen (dict): All fields but ``teacher``, those that were left out
             included. Empty before :meth:`build`.
         until (str): When it will end, in words. Empty before :meth:`build`.
-        started (Started, optional): What the student took over.
+        starting (Starting): What the student took over.
     """
 
     def __init__(self, fields: Fields, log: EventLog) -> None:
@@ -68,9 +66,8 @@ class Session:
         self.looks: Optional[LossLooks] = None
         self.chosen: Dict[str, Any] = {}
         self.until = ''
-        self.started: Optional[Started] = None
+        self.starting = Starting()
         self._is_open = True
-        self._watches_start = False
         self._saved: dict = {}
         self._stop: Optional[StopRule] = None
         self._watch: Optional[TeacherWatch] = None
@@ -89,7 +86,7 @@ class Session:
         self.record = self._log.open_decisions(runner.work_dir, runner.iter,
                                                runner._load_from,
                                                saved.get('rows'))
-        self._watches_start = bool(saved.get('watches_start')) and \
+        self.starting.waits = bool(saved.get('watches_start')) and \
             not self.record.of('baseline')
         if self.record.of('stop'):
             self._stay_off(runner)
@@ -167,7 +164,7 @@ class Session:
             self._note_teacher(runner, made, metrics, seconds)
         warn_of_targets(runner, metrics)
         if runner.iter == 0 and self._fields.start is not None:
-            self._start(runner, made)
+            self.starting.apply(runner, self._fields.start, made, self.record)
         self._attach(made)
         self._describe(runner)
         self._watch = self._new_watch(runner)
@@ -197,25 +194,6 @@ class Session:
             stop=made.default_stop,
             **teacher.fingerprint)
 
-    def _start(self, runner: Runner, made: Assembly) -> None:
-        """Let the student begin with weights of its teacher."""
-        self._watches_start = True
-        start = STARTS.build(self._fields.start)
-        self.started = start.apply(
-            unwrap_model(runner.model), made.teacher, made.other_classes)
-        self.record.append(
-            'start',
-            runner.iter,
-            type=type(start).__name__,
-            tensors=len(self.started.taken),
-            share=self.started.share,
-            class_rows=self.started.rows)
-        print_log(
-            f'start={type(start).__name__}: {self.started}.', logger='current')
-        if made.distiller is not None:
-            warn_of_free_scale(
-                unwrap_model(runner.model), self.started, made.distiller.terms)
-
     def _start_alone(self, runner: Runner, made: Assembly) -> None:
         """Take the teacher's weights, and let it go."""
         if self.record is None:
@@ -223,7 +201,7 @@ class Session:
         if not self.record.of('teacher'):
             self._note_teacher(runner, made, {}, 0.)
         if runner.iter == 0:
-            self._start(runner, made)
+            self.starting.apply(runner, self._fields.start, made, self.record)
         self._is_open = False
         self.record.append(
             'stop',
@@ -233,16 +211,6 @@ class Session:
         print_log(
             'The teacher is gone again: nothing is distilled (distill=[]).',
             logger='current')
-
-    def _compare_start(self, runner: Runner, validation: dict) -> None:
-        """Compare the first score after a start with the baseline's."""
-        self._watches_start = False
-        teacher, = self.record.of('teacher')
-        compared = compare_with_baseline(runner.work_dir, validation,
-                                         teacher.get('metric'),
-                                         getattr(self._stop, 'rule', None))
-        if compared is not None:
-            self.record.append('baseline', runner.iter, **compared)
 
     def _attach(self, made: Assembly) -> None:
         self.distiller, self.chosen = made.distiller, made.chosen
@@ -306,8 +274,8 @@ class Session:
         validation = self._log.validated(runner.iter,
                                          runner.iter / iters_per_epoch(runner),
                                          metrics)
-        if self._watches_start:
-            self._compare_start(runner, validation)
+        self.starting.compare(runner, validation, self.record,
+                              getattr(self._stop, 'rule', None))
         if self._watch is not None:
             self._watch.tell(validation)
         self.decide(runner)
@@ -402,7 +370,7 @@ class Session:
         return dict(
             state,
             rows=list(self.record.rows),
-            watches_start=self._watches_start,
+            watches_start=self.starting.waits,
             student_best=self._watch and self._watch.student_best)
 
 

@@ -99,7 +99,7 @@ class Rehearsal:
         if self.hook is not None and self.hook.distiller is None:
             raise ValueError(
                 'there is no step with a teacher to show: nothing is '
-                f'distilled (distill=[]). {self.hook.session.started}')
+                f'distilled (distill=[]). {self.hook.session.starting.started}')
 
     def batches(self, count: int) -> List[Any]:
         """The first ``count`` training batches, repeated if there are fewer.

@@ -29,13 +29,17 @@ class Started(NamedTuple):
     adapted: Mapping[str, List[str]] = MappingProxyType({})
     rows: int = 0
 
+    @property
+    def count(self) -> int:
+        """Number of the tensors that were taken over, also in part."""
+        return len(self.taken) + sum(map(len, self.adapted.values()))
+
     def __str__(self) -> str:
-        count = len(self.taken) + sum(map(len, self.adapted.values()))
         changed = ''.join(f'; {len(names)} of them {how}'
                           for how, names in self.adapted.items())
         reasons = ''.join(f'; {len(names)} are left: {reason}'
                           for reason, names in self.left.items())
-        return (f'{count} tensors, {self.share:.1%} of the student\'s '
+        return (f'{self.count} tensors, {self.share:.1%} of the student\'s '
                 f'parameters, begin as the teacher\'s{changed}{reasons}')
 
 
