@@ -10,4 +10,9 @@ param_scheduler = _base_.param_scheduler
 param_scheduler[0].end = 13
 param_scheduler[1].update(T_max=max_epochs, end=max_epochs)
 
-default_hooks = dict(w2s=dict(start=dict(type='Inherit')))
+default_hooks = dict(
+    w2s=dict(
+        teacher=dict(
+            config='{{ fileDirname }}/retinanet_r18_half_slim_bccd.py',
+            checkpoint='work_dirs/retinanet_r18_half_slim_bccd/epoch_10.pth'),
+        start=dict(type='Inherit')))
