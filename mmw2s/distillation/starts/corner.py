@@ -11,7 +11,7 @@ from .base import Start, Started
 from .class_rows import is_by_class
 from .growth import CannotGrow, refuse_other_class
 from .growth.walk import tensors_of
-from .layers import is_pretrained
+from .layers import is_pretrained, torn
 from .stem import pixel_way, stages_of
 
 __all__ = ['Corner']
@@ -71,6 +71,10 @@ class Corner(Start):
                 left.setdefault(reason, []).append(name)
             else:
                 taken[name] = source
+        for name in torn(student, taken):
+            del taken[name]
+            left.setdefault('the layer is shared, the teacher has several',
+                            []).append(name)
         if not taken:
             raise ValueError(
                 'start=Corner: the student can take over no weight of the '
@@ -92,7 +96,8 @@ def _source(name: str, student: nn.Module, teacher: nn.Module) -> Source:
     """The teacher's tensor for one of the student."""
     *path, last = name.split('.')
     for step in path:
-        children = dict(teacher.named_children())
+        # `named_children()` would name a module once that has several names.
+        children = teacher._modules
         if isinstance(student, (nn.Sequential, nn.ModuleList)) and \
                 isinstance(teacher, (nn.Sequential, nn.ModuleList)):
             place = list(student._modules).index(step)
@@ -118,6 +123,8 @@ def _why_not(tensor: Tensor, source: Tensor) -> str:
         return 'the teacher\'s has other dimensions'
     if any(ours < theirs for ours, theirs in zip(tensor.shape, source.shape)):
         return 'the teacher\'s is larger'
+    if not tensor.is_floating_point() and tensor.shape != source.shape:
+        return 'its numbers are places of another size'
     if tensor.dim() > 3 and tensor.shape[2:] != source.shape[2:]:
         return 'its kernel has another size'
     return ''

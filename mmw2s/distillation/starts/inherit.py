@@ -12,7 +12,7 @@ from ..teacher import FrozenTeacher
 from .base import Start, Started
 from .class_rows import class_rows, is_by_class
 from .layers import (Layer, agree, is_pretrained, layers_in, other_role,
-                     tensors_in)
+                     tensors_in, torn)
 from .stem import fold_stem, pixel_way, stages_of
 
 __all__ = ['Inherit']
@@ -90,6 +90,7 @@ class Inherit(Start):
                 find_module(teacher.model, name, 'teacher')
                 for layer in layers_in(student, name):
                     taking.take(layer, any_role=True)
+        taking.leave_torn()
         taking.fit_stem(must_fit=self.modules is None)
         if not taking.values:
             raise ValueError(
@@ -197,6 +198,20 @@ class _Taking:
         if is_by_class(name, tensor, self.student):
             return 'the classes are others'
         return None
+
+    def leave_torn(self) -> None:
+        """Leave layers that are shared, where the teacher's are several."""
+        layers = {
+            name.rpartition('.')[0]
+            for name in torn(self.student, self.values)
+        }
+        names = [n for n in self.values if n.rpartition('.')[0] in layers]
+        if names:
+            self.leave('the layer is shared, the teacher has several',
+                       {name: self.values.pop(name)
+                        for name in names})
+            for name in names:
+                self._rows.pop(name, None)
 
     def fit_stem(self, must_fit: bool) -> None:
         """Fit the stem to the student's images.

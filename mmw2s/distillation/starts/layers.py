@@ -1,14 +1,17 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The layers of a model, and whether two of them have the same role."""
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Dict, Iterator, List, Mapping, Optional, Tuple
 
+import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import (is_parametrized,
+                                        type_before_parametrizations)
 
 from mmw2s.utils.kinds import is_kind
 
 __all__ = [
     'Layer', 'agree', 'is_pretrained', 'layers_in', 'other_role', 'same_class',
-    'tensors_in'
+    'tensors_in', 'torn'
 ]
 
 # The tensors of one layer, by their full names.
@@ -53,9 +56,38 @@ def agree(place: str, student: nn.Module, teacher: nn.Module) -> bool:
         other_role(name, student, teacher) is None for name in wanted)
 
 
+def torn(student: nn.Module, values: Mapping[str, Tensor]) -> List[str]:
+    """The names of tensors that cannot take what is meant for them.
+
+    A tensor that the student has under several names (a layer that is shared)
+    can take one value only.
+
+    Args:
+        student (nn.Module): The student.
+        values (Mapping[str, Tensor]): New values by name.
+    """
+    names: Dict[int, List[str]] = {}
+    for name, tensor in student.state_dict(keep_vars=True).items():
+        if name in values:
+            names.setdefault(id(tensor), []).append(name)
+    return [
+        name for shared in names.values() for name in shared
+        if not all(_equal(values[shared[0]], values[n]) for n in shared[1:])
+    ]
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one is other or (one.shape == other.shape
+                            and torch.equal(one, other))
+
+
 def same_class(one: nn.Module, other: nn.Module) -> bool:
     """Whether two modules compute the same, but for their weights."""
-    kinds = type(one), type(other)
+    # Each module with a parametrization, such as `weight_norm`, is of a class
+    # of its own.
+    kinds = tuple(map(type_before_parametrizations, (one, other)))
+    if _parametrizations(one) != _parametrizations(other):
+        return False
     if kinds[0] is kinds[1]:
         return True
     # BN, SyncBN and what MMEngine makes of them on one device. mmcv's MMSyncBN
@@ -67,6 +99,15 @@ def same_class(one: nn.Module, other: nn.Module) -> bool:
     # mmcv wraps some layers of torch under their own names ('Conv2d').
     return kinds[0].__name__ == kinds[1].__name__ and (
         issubclass(*kinds) or issubclass(*kinds[::-1]))
+
+
+def _parametrizations(module: nn.Module) -> Dict[str, List[type]]:
+    if not is_parametrized(module):
+        return {}
+    return {
+        name: [type(step) for step in steps]
+        for name, steps in module.parametrizations.items()
+    }
 
 
 def is_pretrained(module: nn.Module) -> bool:

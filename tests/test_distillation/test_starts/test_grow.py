@@ -64,6 +64,18 @@ def test_a_grown_two_stage_detector_has_its_teachers_losses(grow):
     assert_same_losses(student, teacher.model, *picture_batch())
 
 
+def test_neck_and_head_of_two_stages_may_be_wider_too(grow):
+    student = detector(18, 8, faster_rcnn)
+    head = student['roi_head']['bbox_head']
+    student['neck']['out_channels'] = 16
+    student['rpn_head'].update(in_channels=16, feat_channels=16)
+    student['roi_head']['bbox_roi_extractor']['out_channels'] = 16
+    head.update(in_channels=16, fc_out_channels=2 * head['fc_out_channels'])
+    model, teacher, started = grow(student, detector(make=faster_rcnn))
+    assert_same_losses(model, teacher.model, *picture_batch())
+    assert started.share == 1
+
+
 def test_neck_and_head_may_be_wider_too(grow):
     student = detector(18, 8)
     student['neck']['out_channels'] = 16
