@@ -4,13 +4,13 @@ from typing import Optional
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from mmw2s.distillation.start_watch import compare_with_baseline
 from mmw2s.distillation.starts import Started
 from mmw2s.distillation.starts.free_scale import warn_of_free_scale
 from mmw2s.records.event_log import RunRecord
 from mmw2s.registry import STARTS
 from mmw2s.utils.unwrap_model import unwrap_model
 from .assembly import Assembly
+from .start_watch import compare_with_baseline
 
 __all__ = ['Starting']
 
@@ -21,13 +21,18 @@ class Starting:
     Attributes:
         started (Started, optional): What the student took over. None before,
             and in a resumed run.
+        kind (str): Name of the class of the start. Empty before.
         waits (bool): Whether the first validation is still to come. It goes
             into the checkpoint.
     """
 
     def __init__(self) -> None:
         self.started: Optional[Started] = None
+        self.kind = ''
         self.waits = False
+
+    def __str__(self) -> str:
+        return f'start={self.kind}: {self.started}.'
 
     def apply(self, runner: Runner, start: dict, made: Assembly,
               record: RunRecord) -> None:
@@ -43,18 +48,19 @@ class Starting:
             ValueError: If the two models do not fit.
         """
         student = unwrap_model(runner.model)
-        self.started = STARTS.build(start).apply(student, made.teacher,
-                                                 made.other_classes)
+        built = STARTS.build(start)
+        self.started = built.apply(student, made.teacher, made.other_classes)
         self.waits = True
-        kind = start['type']
+        # Not the `type` of the config, which may be a class.
+        self.kind = type(built).__name__
         record.append(
             'start',
             runner.iter,
-            type=kind,
+            type=self.kind,
             tensors=self.started.count,
             share=self.started.share,
             class_rows=self.started.rows)
-        print_log(f'start={kind}: {self.started}.', logger='current')
+        print_log(str(self), logger='current')
         if made.distiller is not None:
             warn_of_free_scale(student, self.started, made.distiller.terms)
 

@@ -72,9 +72,8 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
 
     _print_losses(console, rows, losses)
     _print_teacher(console, hook, run.runner)
-    started = hook.session.starting.started
-    if started is not None:
-        console.print(f'{hook.fields.start["type"]}: {started}.')
+    if hook.session.starting.started is not None:
+        console.print(str(hook.session.starting))
     _print_fields(console, hook)
     console.print(f'A step takes {on.ms:.0f} ms with the teacher (its forward '
                   f'{teacher_ms:.0f} ms) and {off.ms:.0f} ms without.')

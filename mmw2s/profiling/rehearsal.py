@@ -97,10 +97,9 @@ class Rehearsal:
         except _Ready:
             self.runner.model.train()
         if self.hook is not None and self.hook.distiller is None:
-            started = self.hook.session.starting.started
             raise ValueError(
                 'there is no step with a teacher to show: nothing is '
-                f'distilled (distill=[]). {started}')
+                f'distilled (distill=[]). {self.hook.session.starting}')
 
     def batches(self, count: int) -> List[Any]:
         """The first ``count`` training batches, repeated if there are fewer.

@@ -1,8 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import io
+import logging
+
 import pytest
 import torch
 from builders import build, save
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from toys import retinanet
 
 from mmw2s.cli import main
@@ -58,6 +62,18 @@ def test_classes_are_matched_by_name_where_both_are_named(files, capsys):
     assert torch.equal(written[:, 1], given[:, 0])
     assert not torch.equal(written[:, 0], given[:, 0])
     assert 'rows of the 1 class that both know' in capsys.readouterr().out
+
+
+def test_the_initialization_of_each_tensor_is_not_printed(files):
+    logger, said = MMLogger.get_current_instance(), io.StringIO()
+    handler, level = logging.StreamHandler(said), logger.level
+    logger.addHandler(handler)
+    try:
+        main(['start-from', *files])
+    finally:
+        logger.removeHandler(handler)
+    assert 'torch.Size' not in said.getvalue()
+    assert logger.level == level
 
 
 def test_two_runs_write_the_same(files):

@@ -6,6 +6,7 @@ from typing import Optional, Sequence
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from torch import nn
 
@@ -50,7 +51,14 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 def build_student(cfg: Config, seed: int) -> nn.Module:
     torch.manual_seed(seed)
     student = build_model(cfg)
-    student.init_weights()
+    # Without a log file, MMEngine prints how each single tensor begins.
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('WARNING')
+    try:
+        student.init_weights()
+    finally:
+        logger.setLevel(level)
     return student
 
 

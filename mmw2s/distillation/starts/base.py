@@ -67,3 +67,21 @@ class Start:
         """
         raise NotImplementedError(
             f'{type(self).__name__} should define `apply`')
+
+    def refuse_empty(self, teacher: FrozenTeacher, left: Dict[str, List[str]],
+                     advice: str) -> None:
+        """End the run, because there is nothing to take over.
+
+        Args:
+            teacher (FrozenTeacher): The teacher.
+            left (dict[str, list[str]]): Reason -> names of tensors.
+            advice (str): What the user can do.
+
+        Raises:
+            ValueError: Always.
+        """
+        reasons = '; '.join(f'{len(names)} tensors: {reason}'
+                            for reason, names in left.items())
+        raise ValueError(
+            f'start={type(self).__name__}: the student can take over no '
+            f'weight of the teacher {teacher.name}. {reasons}. {advice}')

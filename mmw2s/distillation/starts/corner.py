@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, Iterable, List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -9,10 +9,8 @@ from ..class_matching import OtherClasses
 from ..teacher import FrozenTeacher
 from .base import Start, Started
 from .class_rows import is_by_class
-from .growth import CannotGrow, refuse_other_class
-from .growth.walk import tensors_of
-from .layers import is_pretrained, torn
-from .stem import pixel_way, stages_of
+from .layers import is_pretrained, other_class, tensors_of, torn
+from .stem import pixel_way, stem_in
 
 __all__ = ['Corner']
 
@@ -48,25 +46,18 @@ class Corner(Start):
 
     def apply(self, student: nn.Module, teacher: FrozenTeacher,
               other_classes: Optional[OtherClasses]) -> Started:
-        own_backbone = any(
-            is_pretrained(module)
-            for module in (student, getattr(student, 'backbone', student)))
-        same_input = pixel_way(student, teacher) is None
-        in_stages = tuple(f'{stage}.' for stage in stages_of(student))
+        tensors = tensors_of(student)
+        kept = _kept_of_backbone(tensors, student, teacher)
         taken: Dict[str, Tensor] = {}
         left: Dict[str, List[str]] = {}
-        for name, tensor in tensors_of(student).items():
+        for name, tensor in tensors.items():
             source, reason = _source(name, student, teacher.model)
             if source is not None:
                 reason = _why_not(tensor, source)
             if not reason and is_by_class(name, tensor, student) and (
                     other_classes or tensor.shape[0] != source.shape[0]):
                 reason = 'the classes are others'
-            if not reason and name.startswith('backbone.'):
-                if own_backbone:
-                    reason = 'the backbone has weights of its own (init_cfg)'
-                elif not same_input and not name.startswith(in_stages):
-                    reason = 'the two normalize images differently'
+            reason = reason or kept.get(name)
             if reason:
                 left.setdefault(reason, []).append(name)
             else:
@@ -76,24 +67,35 @@ class Corner(Start):
             left.setdefault('the layer is shared, the teacher has several',
                             []).append(name)
         if not taken:
-            raise ValueError(
-                'start=Corner: the student can take over no weight of the '
-                f'teacher {teacher.name}. ' +
-                '; '.join(f'{len(names)} tensors: {reason}'
-                          for reason, names in left.items()) +
-                '. Take a teacher of the student\'s family, or leave start '
-                'out')
+            self.refuse_empty(
+                teacher, left, 'Take a teacher of the student\'s family, or '
+                'leave start out')
         whole = [
-            name for name, tensor in tensors_of(student).items()
-            if name in taken and taken[name].shape == tensor.shape
+            name for name, source in taken.items()
+            if source.shape == tensors[name].shape
         ]
         part = [name for name in taken if name not in whole]
         return Started(whole, _fill(student, taken), left,
                        {'in their corner': part} if part else {})
 
 
+def _kept_of_backbone(names: Iterable[str], student: nn.Module,
+                      teacher: FrozenTeacher) -> Dict[str, str]:
+    """Those of some names in the backbone that stay: name -> reason."""
+    backbone = getattr(student, 'backbone', student)
+    if is_pretrained(student) or is_pretrained(backbone):
+        return {
+            name: 'the backbone has weights of its own (init_cfg)'
+            for name in names if name.startswith('backbone.')
+        }
+    if pixel_way(student, teacher) is None:
+        return {}
+    return dict.fromkeys(
+        stem_in(names, student), 'the two normalize images differently')
+
+
 def _source(name: str, student: nn.Module, teacher: nn.Module) -> Source:
-    """The teacher's tensor for one of the student."""
+    """The teacher's tensor for one of the student, by its way through both."""
     *path, last = name.split('.')
     for step in path:
         # `named_children()` would name a module once that has several names.
@@ -107,10 +109,9 @@ def _source(name: str, student: nn.Module, teacher: nn.Module) -> Source:
         if key not in children:
             return None, 'the teacher has none of that name'
         student, teacher = student.get_submodule(step), children[key]
-        try:
-            refuse_other_class(student, teacher)
-        except CannotGrow as error:
-            return None, error.why
+        reason = other_class(student, teacher)
+        if reason:
+            return None, reason
     source = tensors_of(teacher).get(last)
     if source is None:
         return None, 'the teacher has none of that name'
@@ -121,7 +122,7 @@ def _why_not(tensor: Tensor, source: Tensor) -> str:
     """Why a tensor is no corner of another. Empty if it is one."""
     if tensor.dim() != source.dim():
         return 'the teacher\'s has other dimensions'
-    if any(ours < theirs for ours, theirs in zip(tensor.shape, source.shape)):
+    if any(own < given for own, given in zip(tensor.shape, source.shape)):
         return 'the teacher\'s is larger'
     if not tensor.is_floating_point() and tensor.shape != source.shape:
         return 'its numbers are places of another size'

@@ -9,7 +9,7 @@ from ..class_matching import OtherClasses
 from ..teacher import FrozenTeacher
 from .base import Start, Started
 from .growth import CannotGrow, State, families, find_rule, grow_module
-from .growth.walk import tensors_of
+from .layers import tensors_of
 from .same_outputs import refuse_other_outputs, seeded
 from .stem import pixel_way
 

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, Iterable, List, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from .base import Start, Started
 from .class_rows import class_rows, is_by_class
 from .layers import (Layer, agree, is_pretrained, layers_in, other_role,
                      tensors_in, torn)
-from .stem import fold_stem, pixel_way, stages_of
+from .stem import fold_stem, pixel_way, stages_of, stem_in
 
 __all__ = ['Inherit']
 
@@ -93,13 +93,9 @@ class Inherit(Start):
         taking.leave_torn()
         taking.fit_stem(must_fit=self.modules is None)
         if not taking.values:
-            raise ValueError(
-                'start=Inherit: the student can take over no weight of the '
-                f'teacher {teacher.name}. ' +
-                '; '.join(f'{len(names)} tensors: {reason}'
-                          for reason, names in taking.left.items()) +
-                '. Name modules that the two have in common '
-                '(Inherit.modules), or leave start out')
+            self.refuse_empty(
+                teacher, taking.left, 'Name modules that the two have in '
+                'common (Inherit.modules), or leave start out')
         return taking.finish()
 
 
@@ -116,17 +112,16 @@ def _choose(taking: '_Taking') -> None:
         taking.leave('the backbone has weights of its own (init_cfg)',
                      dict(tensors_in(student, 'backbone')))
         return
-    stages = stages_of(student)
-    for stage in stages:
+    for stage in stages_of(student):
         if agree(stage, *both):
             for layer in layers_in(student, stage):
                 taking.take(layer)
         else:
             taking.leave('the stage is another',
                          dict(tensors_in(student, stage)))
-    in_stages = tuple(f'{stage}.' for stage in stages)
+    stem = stem_in(dict(tensors_in(student, 'backbone')), student)
     for layer in layers_in(student, 'backbone'):
-        if not next(iter(layer)).startswith(in_stages):
+        if not layer.keys().isdisjoint(stem):
             taking.take(layer)
 
 
@@ -156,7 +151,8 @@ class _Taking:
         self._own = student.state_dict()
         self._rows: Dict[str, int] = {}
 
-    def leave(self, reason: str, layer: Layer) -> None:
+    def leave(self, reason: str, layer: Iterable[str]) -> None:
+        """Leave the tensors of these names as they are."""
         self.left.setdefault(reason, []).extend(layer)
 
     def take(self, layer: Layer, any_role: bool = False) -> None:
@@ -219,7 +215,7 @@ class _Taking:
         Args:
             must_fit (bool): Whether to leave a stem that cannot be fitted.
         """
-        stem = self._stem()
+        stem = stem_in(self.values, self.student)
         way = pixel_way(self.student, self.teacher) if stem else None
         if way is None:
             return
@@ -235,17 +231,6 @@ class _Taking:
             self.leave('the two normalize images differently', stem)
             for name in stem:
                 del self.values[name]
-
-    def _stem(self) -> Layer:
-        """The tensors before the stages that are taken."""
-        if not _have('backbone', self.student):
-            return {}
-        in_stages = tuple(f'{stage}.' for stage in stages_of(self.student))
-        return {
-            name: tensor
-            for name, tensor in self.values.items()
-            if name.startswith('backbone.') and not name.startswith(in_stages)
-        }
 
     def finish(self) -> Started:
         """Change the student."""

@@ -10,12 +10,21 @@ from torch.nn.utils.parametrize import (is_parametrized,
 from mmw2s.utils.kinds import is_kind
 
 __all__ = [
-    'Layer', 'agree', 'is_pretrained', 'layers_in', 'other_role', 'same_class',
-    'tensors_in', 'torn'
+    'Layer', 'agree', 'is_pretrained', 'layers_in', 'other_class',
+    'other_role', 'tensors_in', 'tensors_of', 'torn'
 ]
 
-# The tensors of one layer, by their full names.
+# Tensors, such as those of one layer, by their names.
 Layer = Dict[str, Tensor]
+
+
+def tensors_of(module: nn.Module) -> Layer:
+    """Parameters and buffers by their names in the state dict."""
+    return {
+        name: tensor
+        for name, tensor in module.state_dict().items()
+        if isinstance(tensor, Tensor)
+    }
 
 
 def tensors_in(model: nn.Module, place: str) -> Iterator[Tuple[str, Tensor]]:
@@ -38,14 +47,20 @@ def other_role(name: str, student: nn.Module,
     """Whether a module around a tensor is of another class, in words."""
     path = name.split('.')[:-1]
     for end in range(1, len(path) + 1):
-        modules = [
-            model.get_submodule('.'.join(path[:end]))
-            for model in (student, teacher)
-        ]
-        if not same_class(*modules):
-            return (f'it is of a {type(modules[0]).__name__}, the teacher\'s '
-                    f'of a {type(modules[1]).__name__}')
+        place = '.'.join(path[:end])
+        reason = other_class(
+            student.get_submodule(place), teacher.get_submodule(place))
+        if reason is not None:
+            return reason
     return None
+
+
+def other_class(student: nn.Module, teacher: nn.Module) -> Optional[str]:
+    """Whether two modules are of different classes, in words."""
+    if _same_class(student, teacher):
+        return None
+    return (f'the student has a {type(student).__name__} here, the teacher a '
+            f'{type(teacher).__name__}')
 
 
 def agree(place: str, student: nn.Module, teacher: nn.Module) -> bool:
@@ -81,7 +96,7 @@ def _equal(one: Tensor, other: Tensor) -> bool:
                             and torch.equal(one, other))
 
 
-def same_class(one: nn.Module, other: nn.Module) -> bool:
+def _same_class(one: nn.Module, other: nn.Module) -> bool:
     """Whether two modules compute the same, but for their weights."""
     # Each module with a parametrization, such as `weight_norm`, is of a class
     # of its own.

@@ -49,28 +49,30 @@ def refuse_other_outputs(student: nn.Module, teacher: nn.Module) -> None:
     """
     with seeded(), _evaluating(student), _evaluating(teacher), \
             _full_precision():
-        ours, theirs = _run(student, teacher)
-    if [x.shape for x in ours] != [x.shape for x in theirs]:
-        raise ValueError(f'the student gives {_told(ours)}, the teacher '
-                         f'{_told(theirs)}')
-    for place, (our, their) in enumerate(zip(ours, theirs)):
-        if not their.isfinite().all():
+        own, given = _run(student, teacher)
+    if [x.shape for x in own] != [x.shape for x in given]:
+        raise ValueError(f'the student gives {_told(own)}, the teacher '
+                         f'{_told(given)}')
+    for place, (output, wanted) in enumerate(zip(own, given)):
+        if not wanted.isfinite().all():
             raise ValueError('the teacher\'s outputs for random images are '
                              'not finite')
-        gap, allowed = _gap(our, their)
+        gap, allowed = _gap(output, wanted)
         if not gap <= allowed:
             raise ValueError(
-                f'output {place} of {len(ours)} ({_told([our])}) differs by '
-                f'up to {gap:.2g}, where rounding would allow {allowed:.2g}')
+                f'output {place} of {len(own)} ({_told([output])}) differs '
+                f'by up to {gap:.2g}, where rounding would allow '
+                f'{allowed:.2g}')
 
 
-def _gap(ours: Tensor, theirs: Tensor) -> Tuple[float, float]:
-    if ours.numel() == 0:
+def _gap(own: Tensor, given: Tensor) -> Tuple[float, float]:
+    if own.numel() == 0:
         return 0., 0.
-    ours, theirs = ours.double(), theirs.double()
-    spread = (theirs - theirs.mean()).abs().max()
-    return (ours - theirs).abs().max().item(), (
-        _TOLERANCE * spread + _ROUNDING * theirs.abs().max()).item()
+    own, given = own.double(), given.double()
+    spread = (given - given.mean()).abs().max()
+    return (own -
+            given).abs().max().item(), (_TOLERANCE * spread +
+                                        _ROUNDING * given.abs().max()).item()
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """A stem whose first convolution sees images that are normalized otherwise."""
 import re
-from typing import Dict, List, Mapping, NamedTuple, Optional, Union
+from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Union
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from ..input_mapping import InputMapping
 from ..pixel_map import PixelMap
 from ..teacher import FrozenTeacher
 
-__all__ = ['Folded', 'fold_stem', 'pixel_way', 'stages_of']
+__all__ = ['Folded', 'fold_stem', 'pixel_way', 'stages_of', 'stem_in']
 
 # The stages of a backbone, by the names that its packages use.
 _STAGE = re.compile(r'(layer|layers\.|stage|stages\.|blocks\.)\d+$')
@@ -36,6 +36,15 @@ def stages_of(student: nn.Module) -> List[str]:
     return [
         f'backbone.{name}' for name, _ in student.backbone.named_modules()
         if _STAGE.fullmatch(name)
+    ]
+
+
+def stem_in(names: Iterable[str], student: nn.Module) -> List[str]:
+    """Those of some names that lie in the backbone before the stages."""
+    in_stages = tuple(f'{stage}.' for stage in stages_of(student))
+    return [
+        name for name in names
+        if name.startswith('backbone.') and not name.startswith(in_stages)
     ]
 
 
@@ -114,13 +123,12 @@ def fold_stem(student: nn.Module, way: PixelMap,
 
 def _first_convolution(student: nn.Module, channels: int) -> Optional[str]:
     """The only convolution before the stages that fits an image."""
-    in_stages = tuple(f'{stage}.' for stage in stages_of(student))
+    modules = dict(student.named_modules())
     found = [
-        name for name, module in student.named_modules()
-        if name.startswith('backbone.') and not name.startswith(in_stages)
+        name for name in stem_in(modules, student)
         # Subclasses may change the weights, or pad, in their forward.
-        and type(module).__name__ == 'Conv2d' and
-        module.in_channels == channels and module.groups == 1
+        if type(modules[name]).__name__ == 'Conv2d'
+        and modules[name].in_channels == channels and modules[name].groups == 1
     ]
     return found[0] if len(found) == 1 else None
 

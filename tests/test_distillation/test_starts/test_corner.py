@@ -111,7 +111,8 @@ def test_running_statistics_are_taken_too(tmp_path):
 def test_blocks_of_another_class_are_left(corner):
     _, _, _, started = corner(
         retinanet(50, channels=8), retinanet(18, channels=8))
-    left = started.left['it is a Bottleneck, the teacher\'s a BasicBlock']
+    left = started.left[
+        'the student has a Bottleneck here, the teacher a BasicBlock']
     assert 'backbone.layer1.0.conv2.weight' in left
     assert 'bbox_head.retina_cls.weight' in started.taken
 

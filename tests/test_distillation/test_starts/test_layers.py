@@ -56,12 +56,13 @@ def test_a_convolution_that_does_something_else_has_another_role(kind, name):
     plain, other = detector(), detector(conv=dict(type=kind))
     assert other_role(
         TOWER, plain,
-        other) == (f'it is of a Conv2d, the teacher\'s of a {name}')
+        other) == (f'the student has a Conv2d here, the teacher a {name}')
 
 
 def test_blocks_of_other_classes_do_not_agree():
     reason = other_role('backbone.layer1.0.conv2.weight', detector(50),
                         detector(18))
-    assert reason == 'it is of a Bottleneck, the teacher\'s of a BasicBlock'
+    assert reason == ('the student has a Bottleneck here, the teacher a '
+                      'BasicBlock')
     assert not agree('backbone.layer1', detector(50), detector(18))
     assert not agree('backbone.layer1', detector(34), detector(18))

@@ -14,6 +14,7 @@ from runs import assert_same_weights, find, rows, train
 from toys import retinanet, run_config
 
 from mmw2s.distillation import FrozenTeacher
+from mmw2s.distillation.starts import Inherit
 from mmw2s.engine import WeakTeacherDistillHook
 from mmw2s.records.events import check_rows
 from mmw2s.records.files import FILENAME
@@ -74,6 +75,13 @@ def test_the_first_step_sees_the_teachers_weights(config, tmp_path):
     row, = rows(tmp_path / 'run', 'start')
     assert row['type'] == 'Inherit' and row['iter'] == 0
     assert 0 < row['share'] < 1 and row['tensors'] > 5
+
+
+def test_a_start_that_is_given_as_a_class_is_on_record_by_its_name(
+        config, tmp_path):
+    train(config(start=dict(type=Inherit)))
+    row, = rows(tmp_path / 'run', 'start')
+    assert row['type'] == 'Inherit'
 
 
 def test_without_it_the_student_begins_as_the_run_initializes_it(
@@ -199,7 +207,7 @@ class TestBesideItsBaseline:
     def told(self, monkeypatch):
         """What is told of the comparison: each run has a logger of its own."""
         texts = []
-        monkeypatch.setattr('mmw2s.distillation.start_watch.print_log',
+        monkeypatch.setattr('mmw2s.engine.start_watch.print_log',
                             lambda text, **_: texts.append(text))
         return texts
 

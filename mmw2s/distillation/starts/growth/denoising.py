@@ -22,9 +22,9 @@ def grow_denoising(student: nn.Module, teacher: nn.Module) -> State:
         raise CannotGrow(
             f'its scheduler.prediction_type is {student.prediction_type}, the '
             f'teacher\'s {teacher.prediction_type}: make it the same')
-    ours, theirs = student.alphas_cumprod, teacher.alphas_cumprod
-    if ours.shape != theirs.shape or not torch.allclose(
-            ours, theirs.to(ours), rtol=1e-4, atol=1e-6):
+    own, given = student.alphas_cumprod, teacher.alphas_cumprod
+    if own.shape != given.shape or not torch.allclose(
+            own, given.to(own), rtol=1e-4, atol=1e-6):
         raise CannotGrow('its noise schedule is not the teacher\'s: make all '
                          'fields of scheduler the same')
     if student.num_classes != teacher.num_classes:

@@ -2,9 +2,10 @@
 """The ``DiTTransformer2DModel`` of diffusers, of more blocks."""
 from torch import nn
 
+from ..layers import tensors_of
 from .parts import part, refuse_other_settings, spread_blocks, zeros
 from .rules import CannotGrow, State, growth_rule, refuse_other_class
-from .walk import grow_children, tensors_of
+from .walk import grow_children
 
 __all__ = ['grow_dit']
 
@@ -42,15 +43,14 @@ def grow_dit(student: nn.Module, teacher: nn.Module) -> State:
                 '(num_layers), because each width has other sines and cosines '
                 'of the places. Make it the same')
     state = grow_children(student, teacher, leave=['transformer_blocks'])
-    ours, theirs = student.transformer_blocks, teacher.transformer_blocks
+    own, given = student.transformer_blocks, teacher.transformer_blocks
     # The first block stays the first: its embedding of timestep and class is
     # used behind the last one too.
-    for i, j in enumerate(spread_blocks(len(ours), len(theirs))):
+    for i, j in enumerate(spread_blocks(len(own), len(given))):
         if j is None:
             state.update(
                 part(f'transformer_blocks.{i}.norm1.linear', zeros,
-                     ours[i].norm1.linear))
+                     own[i].norm1.linear))
         else:
-            state.update(
-                part(f'transformer_blocks.{i}', tensors_of, theirs[j]))
+            state.update(part(f'transformer_blocks.{i}', tensors_of, given[j]))
     return state

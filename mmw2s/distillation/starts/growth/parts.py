@@ -5,8 +5,8 @@ from typing import Any, Callable, List, Optional
 import torch
 from torch import nn
 
+from ..layers import tensors_of
 from .rules import CannotGrow, State
-from .walk import tensors_of
 
 __all__ = ['part', 'refuse_other_settings', 'spread_blocks', 'zeros']
 
@@ -74,8 +74,8 @@ def refuse_other_settings(student: nn.Module, teacher: nn.Module,
     Raises:
         CannotGrow: If another field does.
     """
-    ours, theirs = student.config, teacher.config
-    for key in sorted({*ours, *theirs} - free):
-        if key[0] != '_' and ours.get(key) != theirs.get(key):
-            raise CannotGrow(f'its {key} is {ours.get(key)}, the teacher\'s '
-                             f'{theirs.get(key)}: make it the same')
+    own, given = student.config, teacher.config
+    for key in sorted({*own, *given} - free):
+        if key[0] != '_' and own.get(key) != given.get(key):
+            raise CannotGrow(f'its {key} is {own.get(key)}, the teacher\'s '
+                             f'{given.get(key)}: make it the same')

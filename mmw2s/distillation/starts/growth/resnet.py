@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from mmw2s.utils.kinds import is_kind
+from .parts import part
 from .rules import CannotGrow, State, growth_rule
 from .walk import grow_children
 
@@ -33,19 +34,17 @@ def grow_resnet(student: nn.Module, teacher: nn.Module) -> State:
         CannotGrow: If the blocks are of another kind, or fewer.
     """
     if not is_kind(teacher, 'ResNet'):
-        raise CannotGrow(f'it is a {type(student).__name__}, the teacher\'s '
-                         f'a {type(teacher).__name__}')
+        raise CannotGrow(f'the student has a {type(student).__name__} here, '
+                         f'the teacher a {type(teacher).__name__}')
     stages = _stages(student)
     if stages != _stages(teacher):
         raise CannotGrow(f'it has {len(stages)} stages, the teacher\'s '
                          f'{len(_stages(teacher))}')
     state = grow_children(student, teacher, leave=stages, widen=True)
     for name in stages:
-        try:
-            grown = _grow_stage(getattr(student, name), getattr(teacher, name))
-        except CannotGrow as error:
-            raise error.inside(name) from error
-        state.update({f'{name}.{key}': value for key, value in grown.items()})
+        state.update(
+            part(name, _grow_stage, getattr(student, name),
+                 getattr(teacher, name)))
     return state
 
 
@@ -71,11 +70,7 @@ def _grow_stage(student: nn.Module, teacher: nn.Module) -> State:
             'student grows, it does not shrink')
     state = grow_children(student, teacher, leave=new, widen=True)
     for name in new:
-        try:
-            grown = _add_nothing(student.get_submodule(name))
-        except CannotGrow as error:
-            raise error.inside(name) from error
-        state.update({f'{name}.{key}': value for key, value in grown.items()})
+        state.update(part(name, _add_nothing, student.get_submodule(name)))
     return state
 
 

@@ -4,7 +4,7 @@ from typing import Callable, Dict, List, Optional
 
 from torch import Tensor, nn
 
-from ..layers import same_class
+from ..layers import other_class
 
 __all__ = [
     'CannotGrow', 'GrowthRule', 'State', 'families', 'find_rule',
@@ -88,6 +88,6 @@ def refuse_other_class(student: nn.Module, teacher: nn.Module) -> None:
     Raises:
         CannotGrow: If they differ.
     """
-    if not same_class(student, teacher):
-        raise CannotGrow(f'it is a {type(student).__name__}, the teacher\'s '
-                         f'a {type(teacher).__name__}')
+    reason = other_class(student, teacher)
+    if reason:
+        raise CannotGrow(reason)

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from mmw2s.utils.kinds import is_kind
+from ..layers import tensors_of
 from .heads import Heads
 from .parts import part, refuse_other_settings, zeros
 from .rules import CannotGrow, State, growth_rule, refuse_other_class
-from .walk import grow_children, grow_module, tensors_of
+from .walk import grow_children, grow_module
 from .widths import copied, factor, split
 
 __all__ = ['grow_unet2d']
@@ -52,9 +53,9 @@ def grow_unet2d(student: nn.Module, teacher: nn.Module) -> State:
     state = grow_children(
         student, teacher, leave=parts + embeddings, widen=True)
     for name in ('down_blocks', 'up_blocks'):
-        for i, (ours, theirs) in enumerate(
+        for i, (own, given) in enumerate(
                 zip(getattr(student, name), getattr(teacher, name))):
-            state.update(part(f'{name}.{i}', _grow_level, ours, theirs))
+            state.update(part(f'{name}.{i}', _grow_level, own, given))
     if student.mid_block is not None:
         state.update(
             part('mid_block', _grow_level, student.mid_block,
@@ -112,9 +113,9 @@ def _grow_level(student: nn.Module, teacher: nn.Module) -> State:
         grown = part(name, _new_resnet, resnet) if j is None else \
             part(name, grow_module, resnet, teacher.resnets[j], True)
         state.update(grown)
-        ours = _attention_of(student, i)
-        theirs = None if j is None else _attention_of(teacher, j)
-        state.update(part(f'attentions.{i}', _attention, ours, theirs))
+        own = _attention_of(student, i)
+        given = None if j is None else _attention_of(teacher, j)
+        state.update(part(f'attentions.{i}', _attention, own, given))
     return state
 
 
@@ -176,17 +177,17 @@ def _time_proj(teacher: nn.Module, width: int) -> State:
 
 def _embedding(name: str, student: nn.Module, teacher: nn.Module) -> State:
     """The layers that read these vectors, or classes."""
-    ours, theirs = (getattr(model, name) for model in (student, teacher))
-    if not hasattr(theirs, 'linear_1'):
+    own, given = (getattr(model, name) for model in (student, teacher))
+    if not hasattr(given, 'linear_1'):
         return _class_embedding(student, teacher)
-    state = grow_children(ours, theirs, widen=True)
+    state = grow_children(own, given, widen=True)
     if teacher.config.time_embedding_type == 'positional':
-        given = theirs.linear_1.weight.detach()
-        rows, wide = ours.linear_1.weight.shape
-        columns = _columns(wide, given.shape[1], teacher.config.freq_shift)
+        narrow = given.linear_1.weight.detach()
+        rows, wide = own.linear_1.weight.shape
+        columns = _columns(wide, narrow.shape[1], teacher.config.freq_shift)
         # Frequencies that the teacher does not have begin without effect.
-        weight = given.new_zeros(rows, wide)
-        weight[:, columns] = copied(given, rows // len(given))
+        weight = narrow.new_zeros(rows, wide)
+        weight[:, columns] = copied(narrow, rows // len(narrow))
         state['linear_1.weight'] = weight
     return state
 

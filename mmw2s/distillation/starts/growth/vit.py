@@ -3,10 +3,11 @@
 import torch
 from torch import nn
 
+from ..layers import tensors_of
 from .heads import Heads
 from .parts import part, spread_blocks, zeros
 from .rules import CannotGrow, State, growth_rule, refuse_other_class
-from .walk import grow_children, grow_module, tensors_of
+from .walk import grow_children, grow_module
 from .widths import copied, factor, split
 
 __all__ = ['grow_layer_scale', 'grow_vit']
@@ -57,9 +58,9 @@ def grow_vit(student: nn.Module, teacher: nn.Module) -> State:
 @growth_rule('LayerScale')
 def grow_layer_scale(student: nn.Module, teacher: nn.Module) -> State:
     """Grow a factor for each channel."""
-    ours = tensors_of(student)
+    own = tensors_of(student)
     return {
-        name: copied(tensor, factor(len(ours[name]), len(tensor), 'channels'))
+        name: copied(tensor, factor(len(own[name]), len(tensor), 'channels'))
         for name, tensor in tensors_of(teacher).items()
     }
 
@@ -67,13 +68,13 @@ def grow_layer_scale(student: nn.Module, teacher: nn.Module) -> State:
 def _refuse_others(student: nn.Module, teacher: nn.Module) -> None:
     refuse_other_class(student, teacher)
     for name in _SAME:
-        ours, theirs = (getattr(m, name, None) for m in (student, teacher))
-        if ours != theirs:
-            raise CannotGrow(f'its {name} is {ours}, the teacher\'s {theirs}: '
+        own, given = (getattr(m, name, None) for m in (student, teacher))
+        if own != given:
+            raise CannotGrow(f'its {name} is {own}, the teacher\'s {given}: '
                              'make it the same')
-    ours, theirs = _patches(student), _patches(teacher)
-    if ours != theirs:
-        raise CannotGrow(f'it sees {ours}, the teacher {theirs}: give both '
+    own, given = _patches(student), _patches(teacher)
+    if own != given:
+        raise CannotGrow(f'it sees {own}, the teacher {given}: give both '
                          'the same img_size and patch_size')
     depths = [len(m.layers) for m in (student, teacher)]
     outs = [list(m.out_indices) for m in (student, teacher)]

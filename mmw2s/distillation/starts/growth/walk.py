@@ -2,12 +2,14 @@
 """Grows a model module by module."""
 from typing import Sequence
 
-from torch import Tensor, nn
+from torch import nn
 
+from ..layers import tensors_of
+from .parts import part
 from .rules import CannotGrow, State, find_rule, refuse_other_class
 from .widths import grow_layer
 
-__all__ = ['grow_children', 'grow_module', 'tensors_of']
+__all__ = ['grow_children', 'grow_module']
 
 
 def grow_module(student: nn.Module,
@@ -43,15 +45,15 @@ def grow_module(student: nn.Module,
         if grown is not None:
             return grown
     refuse_other_class(student, teacher)
-    ours, theirs = tensors_of(student), tensors_of(teacher)
-    if _shapes(ours) == _shapes(theirs):
-        return theirs
+    own, given = tensors_of(student), tensors_of(teacher)
+    if _shapes(own) == _shapes(given):
+        return given
     if any(True for _ in student.children()):
         return grow_children(student, teacher, widen=widen)
     state = grow_layer(student, teacher) if widen else None
     if state is None:
         raise CannotGrow(f'no rule tells how a {type(student).__name__} of '
-                         f'{_told(ours)} grows out of one of {_told(theirs)}')
+                         f'{_told(own)} grows out of one of {_told(given)}')
     return state
 
 
@@ -74,51 +76,37 @@ def grow_children(student: nn.Module,
     """
     # Those without tensors, such as an activation, are left to the check of
     # the outputs.
-    ours, theirs = ({
+    own, given = ({
         name: child
         for name, child in module.named_children()
         if name not in leave and tensors_of(child)
     } for module in (student, teacher))
     state = _own_tensors(student, teacher)
-    for name in {**ours, **theirs}:
-        _refuse_missing(name, name in ours, name in theirs)
-        try:
-            grown = grow_module(ours[name], theirs[name], widen)
-        except CannotGrow as error:
-            raise error.inside(name) from error
-        state.update({f'{name}.{key}': value for key, value in grown.items()})
+    for name in {**own, **given}:
+        _refuse_missing(name, name in own, name in given)
+        state.update(part(name, grow_module, own[name], given[name], widen))
     return state
 
 
 def _own_tensors(student: nn.Module, teacher: nn.Module) -> State:
     """Tensors of a module itself, none of its children's."""
-    ours, theirs = ({
+    own, given = ({
         k: v
         for k, v in tensors_of(module).items() if '.' not in k
     } for module in (student, teacher))
-    for name in {**ours, **theirs}:
-        _refuse_missing(name, name in ours, name in theirs)
-        if ours[name].shape != theirs[name].shape:
+    for name in {**own, **given}:
+        _refuse_missing(name, name in own, name in given)
+        if own[name].shape != given[name].shape:
             raise CannotGrow(
-                f'no rule tells how {tuple(ours[name].shape)} grows out of '
-                f'{tuple(theirs[name].shape)}', name)
-    return theirs
+                f'no rule tells how {tuple(own[name].shape)} grows out of '
+                f'{tuple(given[name].shape)}', name)
+    return given
 
 
-def _refuse_missing(name: str, is_ours: bool, is_theirs: bool) -> None:
-    if is_ours != is_theirs:
-        raise CannotGrow(
-            'only the ' + ('student' if is_ours else 'teacher') + ' has it',
-            name)
-
-
-def tensors_of(module: nn.Module) -> State:
-    """Parameters and buffers by their names in the state dict."""
-    return {
-        name: tensor
-        for name, tensor in module.state_dict().items()
-        if isinstance(tensor, Tensor)
-    }
+def _refuse_missing(name: str, in_student: bool, in_teacher: bool) -> None:
+    if in_student != in_teacher:
+        whose = 'student' if in_student else 'teacher'
+        raise CannotGrow(f'only the {whose} has it', name)
 
 
 def _shapes(state: State) -> dict:

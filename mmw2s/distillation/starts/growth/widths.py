@@ -83,9 +83,9 @@ def grow_layer(student: nn.Module, teacher: nn.Module) -> Optional[State]:
     """
     refuse_other_class(student, teacher)
     for name in _SETTINGS:
-        ours, theirs = (getattr(m, name, None) for m in (student, teacher))
-        if ours != theirs:
-            raise CannotGrow(f'its {name} is {ours}, the teacher\'s {theirs}')
+        own, given = (getattr(m, name, None) for m in (student, teacher))
+        if own != given:
+            raise CannotGrow(f'its {name} is {own}, the teacher\'s {given}')
     if is_kind(student, '_ConvTransposeNd'):
         return None
     if is_kind(student, '_ConvNd', 'Linear'):
@@ -116,14 +116,14 @@ def _grow_weighted(student: nn.Module, teacher: nn.Module) -> State:
 
 
 def _grow_norm(student: nn.Module, teacher: nn.Module) -> State:
-    ours, theirs = student.state_dict(), teacher.state_dict()
-    if set(ours) != set(theirs):
+    own, given = student.state_dict(), teacher.state_dict()
+    if set(own) != set(given):
         raise CannotGrow('its norm has other tensors than the teacher\'s')
     state = {}
-    for name, tensor in theirs.items():
-        if ours[name].dim() != tensor.dim() or tensor.dim() > 1:
+    for name, tensor in given.items():
+        if own[name].dim() != tensor.dim() or tensor.dim() > 1:
             raise CannotGrow(f'its {name} has other dimensions')
-        k = factor(len(ours[name]), len(tensor), 'channels') \
+        k = factor(len(own[name]), len(tensor), 'channels') \
             if tensor.dim() else 1
         state[name] = copied(tensor, k) if tensor.dim() else tensor.clone()
     return state

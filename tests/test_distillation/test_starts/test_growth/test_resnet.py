@@ -148,7 +148,8 @@ def test_what_computes_something_else_is_refused(fields, message):
 
 
 def test_other_backbones_are_no_resnets():
-    with pytest.raises(CannotGrow, match='it is a ResNet, the .* a ResLayer'):
+    with pytest.raises(
+            CannotGrow, match='has a ResNet here, the .* a ResLayer'):
         grow_resnet(resnet(), resnet().layer1)
 
 

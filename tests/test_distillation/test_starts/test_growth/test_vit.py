@@ -138,7 +138,7 @@ def test_new_layers_learn_at_once():
     ({}, dict(out_type='avg_featmap'), 'out_type is avg_featmap'),
     (dict(num_layers=3), dict(out_indices=[1, 2]), 'out_indices'),
     ({}, dict(type='DistilledVisionTransformer'),
-     'is a DistilledVisionTransformer, the teacher\'s a VisionTransformer'),
+     'has a DistilledVisionTransformer here, the teacher a VisionTransformer'),
     ({}, dict(layer_scale_init_value=0.1), 'gamma'),
 ])
 def test_what_it_cannot_grow_is_refused(arch, fields, message):

@@ -109,6 +109,7 @@ def test_a_tensor_of_the_module_itself_has_to_agree():
 
 
 def test_modules_of_other_classes_are_refused():
-    with pytest.raises(CannotGrow, match='^0: it is a Linear, the .* Conv2d'):
+    with pytest.raises(
+            CannotGrow, match='^0: the student has a Linear .* Conv2d'):
         grow_module(
             nn.Sequential(nn.Linear(2, 2)), nn.Sequential(nn.Conv2d(2, 2, 1)))

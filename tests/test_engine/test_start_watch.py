@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from mmw2s.distillation.start_watch import compare_with_baseline, find_baseline
+from mmw2s.engine.start_watch import compare_with_baseline, find_baseline
 from mmw2s.records.files import EVENTS, FILENAME
 
 

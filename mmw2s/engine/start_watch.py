@@ -1,6 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Compare a student that has begun with its teacher's weights with its
-baseline, at its first validation."""
+"""The first score of a started student beside its baseline's."""
 import logging
 import math
 import os.path as osp
