@@ -1,10 +1,10 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-# The student begins with weights of its teacher, and is trained for 12 epochs
+# The student begins with weights of its teacher, and is trained for 10 epochs
 # instead of 20, with a quarter of the warm-up. The full baseline is
 # w2s_retinanet_r50_slim_bccd.py with tools/train.py --no-distill.
 _base_ = 'w2s_retinanet_r50_slim_bccd.py'
 
-max_epochs = 12
+max_epochs = 10
 train_cfg = dict(max_epochs=max_epochs)
 param_scheduler = _base_.param_scheduler
 param_scheduler[0].end = 13
