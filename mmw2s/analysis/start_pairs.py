@@ -98,11 +98,14 @@ PAIRS = dict(
 def missing(name: str) -> List[str]:
     """What a pair lacks, in words; empty if nothing."""
     if name == 'detection':
-        return [
-            f'there is no {path}: put COCO 2017, or a part of it in its '
-            f'layout, into {COCO}' for part in COCO_IMAGES
+        paths = [
+            path for part in COCO_IMAGES
             for path in (f'{COCO}/annotations/instances_{part}2017.json',
                          f'{COCO}/{part}2017') if not osp.exists(path)
+        ]
+        return paths and [
+            f'there is no {", ".join(paths)}: put COCO 2017, or a part of '
+            f'it in its layout, into {COCO}'
         ]
     found = []
     if not osp.isdir(f'{CIFAR10}/cifar-10-batches-py'):

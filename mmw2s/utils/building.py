@@ -29,8 +29,12 @@ def check_fields(owner: str, given: Iterable[str],
         if name in known:
             continue
         nearest = difflib.get_close_matches(str(name), known, n=1)
-        hint = f'did you mean "{nearest[0]}"?' if nearest else \
-            f'its fields are: {", ".join(known)}'
+        if nearest:
+            hint = f'did you mean "{nearest[0]}"?'
+        elif known:
+            hint = f'its fields are: {", ".join(known)}'
+        else:
+            hint = 'it has none'
         raise TypeError(f'{owner} has no field "{name}": {hint}')
 
 

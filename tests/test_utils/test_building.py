@@ -18,6 +18,11 @@ def test_a_field_like_no_other_is_refused_with_the_list_of_fields():
         check_fields('rule', ['zzz'], ['metric', 'margin'])
 
 
+def test_a_field_of_what_has_none_is_refused():
+    with pytest.raises(TypeError, match='it has none'):
+        check_fields('rule', ['zzz'], [])
+
+
 def test_known_fields_pass():
     check_fields('rule', ['margin'], iter(['metric', 'margin']))
 
