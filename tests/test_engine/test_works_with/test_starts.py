@@ -49,7 +49,7 @@ def test_shared_classes_are_on_record_and_a_free_scale_is_told(
     assert torch.equal(own, given[name].unflatten(0, (3, 3))[:, [2, 0]])
     row, = rows(tmp_path / 'run', 'start')
     assert row['class_rows'] == 2 * 3 * 2  # weight and bias
-    started = find(runner, WeakTeacherDistillHook).session.started
+    started = find(runner, WeakTeacherDistillHook).session.starting.started
     assert 'in 12 rows of the 2 classes' in str(started)
     assert 'PKDLoss leaves the mean and scale' in capsys.readouterr().out
 

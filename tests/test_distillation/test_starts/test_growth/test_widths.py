@@ -101,7 +101,8 @@ def test_copies_learn_different_things():
     (nn.Conv2d(8, 8, 1, groups=8), nn.Conv2d(4, 8, 1), '8 groups, the .* 1'),
     (nn.Linear(4, 8), nn.Linear(4, 4, bias=False), 'only one .* has a bias'),
     (nn.GroupNorm(4, 8), nn.GroupNorm(2, 4), 'num_groups is 4, the .* 2'),
-    (nn.BatchNorm2d(8), nn.GroupNorm(2, 4), 'a BatchNorm2d here, the teacher a GroupNorm'),
+    (nn.BatchNorm2d(8), nn.GroupNorm(2, 4),
+     'a BatchNorm2d here, the teacher a GroupNorm'),
     (nn.LayerNorm((4, 4)), nn.LayerNorm((4, 2)), 'other dimensions'),
     (nn.BatchNorm2d(8), nn.BatchNorm2d(4, affine=False), 'other tensors'),
 ])
