@@ -197,7 +197,7 @@ def test_the_speed_is_measured_between_two_validations(tool, data,
         rows = [(10., 11.), (12.5, 14.5)]
         history = [dict(train_seconds=t, wall_seconds=w) for t, w in rows]
         (probed / 'time_to_target.json').write_text(
-            json.dumps(dict(history=history)))
+            json.dumps(dict(schema_version=1, history=history)))
         trial.runs[arm] = dict(folder=str(probed))
 
     trial._train = train

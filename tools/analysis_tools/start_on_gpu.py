@@ -18,7 +18,7 @@ import mmw2s
 from mmw2s.analysis.settings import compare_settings
 from mmw2s.analysis.start_pairs import ARMS, PAIRS, missing, write_config
 from mmw2s.cli import tools_root
-from mmw2s.records.files import EVENTS, FILENAME, read_rows
+from mmw2s.records.files import EVENTS, FILENAME, read_record, read_rows
 from mmw2s.utils.files import atomic_write
 from mmw2s.utils.tool_errors import errors_in_one_line
 
@@ -245,10 +245,7 @@ def save(trials: Sequence[Trial], args: argparse.Namespace) -> bool:
 def _read(folder: str) -> dict:
     """What TimeToTargetHook has written; empty if nothing."""
     path = osp.join(folder, FILENAME)
-    if not osp.exists(path):
-        return {}
-    with open(path) as file:
-        return json.load(file)
+    return read_record(path) if osp.exists(path) else {}
 
 
 def _environment() -> Dict[str, str]:

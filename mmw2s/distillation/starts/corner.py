@@ -9,7 +9,7 @@ from ..class_matching import OtherClasses
 from ..teacher import FrozenTeacher
 from .base import Start, Started
 from .class_rows import is_by_class
-from .layers import is_pretrained, other_class, tensors_of, torn
+from .layers import is_pretrained, other_class, share_of, tensors_of, torn
 from .stem import pixel_way, stem_in
 
 __all__ = ['Corner']
@@ -75,7 +75,12 @@ class Corner(Start):
             if source.shape == tensors[name].shape
         ]
         part = [name for name in taken if name not in whole]
-        return Started(whole, _fill(student, taken), left,
+        with torch.no_grad():
+            for name, source in taken.items():
+                corner = tuple(slice(length) for length in source.shape)
+                tensors[name][corner].copy_(source)
+        share = share_of(student, {k: v.numel() for k, v in taken.items()})
+        return Started(whole, share, left,
                        {'in their corner': part} if part else {})
 
 
@@ -129,15 +134,3 @@ def _why_not(tensor: Tensor, source: Tensor) -> str:
     if tensor.dim() > 3 and tensor.shape[2:] != source.shape[2:]:
         return 'its kernel has another size'
     return ''
-
-
-def _fill(student: nn.Module, taken: Dict[str, Tensor]) -> float:
-    """Write the corners. Returns their share of the parameters."""
-    numbers, tensors = dict(student.named_parameters()), tensors_of(student)
-    count = 0
-    with torch.no_grad():
-        for name, source in taken.items():
-            corner = tuple(slice(length) for length in source.shape)
-            tensors[name][corner].copy_(source)
-            count += source.numel() if name in numbers else 0
-    return count / sum(p.numel() for p in numbers.values())

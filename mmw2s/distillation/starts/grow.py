@@ -9,7 +9,7 @@ from ..class_matching import OtherClasses
 from ..teacher import FrozenTeacher
 from .base import Start, Started
 from .growth import CannotGrow, State, families, find_rule, grow_module
-from .layers import tensors_of
+from .layers import share_of, tensors_of
 from .same_outputs import refuse_other_outputs, seeded
 from .stem import pixel_way
 
@@ -123,9 +123,8 @@ def _started(student: nn.Module, teacher: nn.Module, grown: State) -> Started:
             wide.append(name)
         else:
             new.append(name)
-    numbers = dict(student.named_parameters())
-    count = sum(numbers[n].numel() for n in taken + wide if n in numbers)
     return Started(
-        taken, count / sum(p.numel() for p in numbers.values()),
+        taken, share_of(student, {n: grown[n].numel()
+                                  for n in taken + wide}),
         {'they are new, and without effect at first': new} if new else {},
         {'are grown': wide} if wide else {})

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-from typing import Dict, Iterable, List, Optional, Sequence
+from typing import Collection, Dict, List, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from ..teacher import FrozenTeacher
 from .base import Start, Started
 from .class_rows import class_rows, is_by_class
 from .layers import (Layer, agree, is_pretrained, layers_in, other_role,
-                     tensors_in, torn)
+                     share_of, tensors_in, torn)
 from .stem import fold_stem, pixel_way, stages_of, stem_in
 
 __all__ = ['Inherit']
@@ -151,9 +151,12 @@ class _Taking:
         self._own = student.state_dict()
         self._rows: Dict[str, int] = {}
 
-    def leave(self, reason: str, layer: Iterable[str]) -> None:
+    def leave(self, reason: str, layer: Collection[str]) -> None:
         """Leave the tensors of these names as they are."""
         self.left.setdefault(reason, []).extend(layer)
+        for name in layer:
+            self.values.pop(name, None)
+            self._rows.pop(name, None)
 
     def take(self, layer: Layer, any_role: bool = False) -> None:
         """Take a layer, if it can be taken."""
@@ -203,11 +206,7 @@ class _Taking:
         }
         names = [n for n in self.values if n.rpartition('.')[0] in layers]
         if names:
-            self.leave('the layer is shared, the teacher has several',
-                       {name: self.values.pop(name)
-                        for name in names})
-            for name in names:
-                self._rows.pop(name, None)
+            self.leave('the layer is shared, the teacher has several', names)
 
     def fit_stem(self, must_fit: bool) -> None:
         """Fit the stem to the student's images.
@@ -229,19 +228,15 @@ class _Taking:
             self.adapted[how] = list(folded.tensors)
         elif must_fit:
             self.leave('the two normalize images differently', stem)
-            for name in stem:
-                del self.values[name]
 
     def finish(self) -> Started:
         """Change the student."""
         with torch.no_grad():
             for name, tensor in self.values.items():
                 self._own[name].copy_(tensor)
-        numbers = dict(self.student.named_parameters())
-        count = sum(numbers[name].numel() for name in self.values
-                    if name in numbers and name not in self._rows)
-        count += sum(rows * numbers[name][0].numel()
-                     for name, rows in self._rows.items())
+        counts = {name: value.numel() for name, value in self.values.items()}
+        counts.update((name, rows * self.values[name][0].numel())
+                      for name, rows in self._rows.items())
         if self._rows:
             self.adapted[
                 f'in {plural(sum(self._rows.values()), "row")} of the '
@@ -249,8 +244,8 @@ class _Taking:
                 'know'] = list(self._rows)
         changed = {name for names in self.adapted.values() for name in names}
         return Started([name for name in self.values if name not in changed],
-                       count / sum(p.numel() for p in numbers.values()),
-                       self.left, self.adapted, sum(self._rows.values()))
+                       share_of(self.student, counts), self.left, self.adapted,
+                       sum(self._rows.values()))
 
 
 def _have(part: str, *models: nn.Module) -> bool:

@@ -11,7 +11,7 @@ from mmw2s.utils.kinds import is_kind
 
 __all__ = [
     'Layer', 'agree', 'is_pretrained', 'layers_in', 'other_class',
-    'other_role', 'tensors_in', 'tensors_of', 'torn'
+    'other_role', 'share_of', 'tensors_in', 'tensors_of', 'torn'
 ]
 
 # Tensors, such as those of one layer, by their names.
@@ -40,6 +40,19 @@ def layers_in(model: nn.Module, place: str) -> List[Layer]:
     for name, tensor in tensors_in(model, place):
         layers.setdefault(name.rpartition('.')[0], {})[name] = tensor
     return list(layers.values())
+
+
+def share_of(student: nn.Module, counts: Mapping[str, int]) -> float:
+    """The share of a student's parameters that some numbers are, 0 to 1.
+
+    Args:
+        student (nn.Module): The student.
+        counts (Mapping[str, int]): How many numbers of each tensor, by name.
+            Tensors that are no parameters do not count.
+    """
+    sizes = {name: p.numel() for name, p in student.named_parameters()}
+    taken = sum(count for name, count in counts.items() if name in sizes)
+    return taken / sum(sizes.values())
 
 
 def other_role(name: str, student: nn.Module,
