@@ -12,7 +12,7 @@ from .batch import ARGUMENTS, refuse_branches
 from .failures import retold
 from .gradient_share import DrownedTaskWatch, Share, gradient_shares
 from .input_mapping import InputMapping
-from .knowledge import Pair
+from .knowledge import Knowledge, Pair
 from .recorder import Call, Recorder
 from .schedules import Schedule
 from .teacher import FrozenTeacher
@@ -81,6 +81,7 @@ class Distiller:
         self.calls_needed: Dict[Sequence[int], Dict[str, int]] = {}
         refuse_branches(student)
         for term in self.terms:
+            _refuse_other_size(term.knowledge, teacher)
             with _pairing_named(term):
                 term.knowledge.check(student, teacher.model)
                 term.knowledge.bind(student, teacher.model)
@@ -345,6 +346,15 @@ class Distiller:
         self._recorder.remove()
         self._teacher_recorder.remove()
         self._mapping.remove()
+
+
+def _refuse_other_size(knowledge: Knowledge, teacher: FrozenTeacher) -> None:
+    if knowledge.by_place and teacher.scale != 1:
+        raise ValueError(
+            f'{type(knowledge).__name__} pairs what both models say of one '
+            f'place in the image, but teacher.scale={teacher.scale:g} shows '
+            'the teacher a smaller one: distill feature maps (FPNFeatures) '
+            'alone, or leave teacher.scale out')
 
 
 def _pairing_named(term: Term) -> ContextManager[None]:

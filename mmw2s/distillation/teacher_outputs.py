@@ -3,7 +3,7 @@
 from contextlib import contextmanager, nullcontext
 from types import MappingProxyType
 from typing import (Any, Callable, ContextManager, Dict, Hashable, Iterator,
-                    List, Mapping, Optional, Sequence)
+                    List, Mapping, Optional, Sequence, Tuple)
 
 import torch
 from mmengine.utils import is_seq_of
@@ -14,6 +14,7 @@ from .batch import images_of, samples_of
 from .failures import retold
 from .input_mapping import InputMapping
 from .recorder import Call, EnoughRecorded, Recorder
+from .smaller_input import shrink
 from .teacher import FrozenTeacher
 from .whole_forward import WholeForward
 
@@ -69,7 +70,7 @@ class TeacherOutputs:
         self._until = until
         self._training_form = training_form
         self._whole = whole
-        self._inputs: Optional[Tensor] = None
+        self._shown: Optional[Tuple[Tensor, Any]] = None
         self._calls: Optional[Dict[str, List[Call]]] = None
         self._memo: Dict[Hashable, Any] = {}
 
@@ -88,12 +89,18 @@ class TeacherOutputs:
 
     @property
     def inputs(self) -> Tensor:
-        """The images as the teacher is given them, shape (B, C, H, W)."""
-        if self._inputs is None:
-            self._inputs = self._student_inputs
+        """The images as the teacher is given them, shape (B, C, h, w)."""
+        return self._seen()[0]
+
+    def _seen(self) -> Tuple[Tensor, Any]:
+        """The images and their data samples, as the teacher is given them."""
+        if self._shown is None:
+            inputs = self._student_inputs
             if not self._mapping.is_identity:
-                self._inputs = self._mapping(self._inputs, self._data_samples)
-        return self._inputs
+                inputs = self._mapping(inputs, self._data_samples)
+            self._shown = shrink(inputs, self._data_samples,
+                                 self._teacher.scale)
+        return self._shown
 
     def __getitem__(self, name: str) -> List[Call]:
         """The calls of the teacher's module ``name`` on this batch."""
@@ -154,16 +161,14 @@ class TeacherOutputs:
         with teacher.stopwatch, self._autocast(), \
                 training_flag_up(teacher.model, self._training_form):
             look = WholeForward(teacher.model, teacher.name, self._recorder)
-            return look.calls(self._predict_on, self.inputs,
-                              self._data_samples, self._until)
+            return look.calls(self._predict_on, *self._seen(), self._until)
 
     def _predict(self) -> None:
         # In mode='tensor' mmdet calls the forward of its heads directly, so
         # that no hook runs. In mode='predict' the recorder ends the forward
         # before its post-processing.
         try:
-            self._teacher.model(
-                self.inputs, self._data_samples, mode='predict')
+            self._teacher.model(*self._seen(), mode='predict')
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(
                 f'the teacher {self._teacher.name} cannot take the data '
@@ -178,12 +183,11 @@ class TeacherOutputs:
 
     def _predict_on(self, inputs: Tensor, data_samples: Any) -> None:
         """Predict on another batch, which replaces this one meanwhile."""
-        own = self._inputs, self._data_samples
-        self._inputs, self._data_samples = inputs, data_samples
+        own, self._shown = self._shown, (inputs, data_samples)
         try:
             self._predict()
         finally:
-            self._inputs, self._data_samples = own
+            self._shown = own
 
     @torch.no_grad()
     def run(self, function: Callable, *args: Any) -> Any:

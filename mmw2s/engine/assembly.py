@@ -14,7 +14,8 @@ from mmw2s.distillation import class_matching
 from mmw2s.distillation.distiller import Distiller
 from mmw2s.distillation.pipelines import match_pipelines
 from mmw2s.distillation.recipes import (default_distill, default_schedule,
-                                        default_stop, why_incomparable)
+                                        default_stop, why_incomparable,
+                                        without_places)
 from mmw2s.distillation.stop_rules import StopRule
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.terms import build_terms
@@ -228,9 +229,13 @@ def assemble(fields: Fields,
     other_classes = class_matching.other_classes(teacher, classes)
     if fields.starts_alone:
         return Assembly(teacher, None, None, {}, other_classes)
-    distill = fields.completed(
-        'distill', lambda: default_distill(
-            student, teacher.model, other_classes and other_classes.words))
+
+    def usual() -> list:
+        entries = default_distill(student, teacher.model, other_classes
+                                  and other_classes.words)
+        return entries if teacher.scale == 1 else without_places(entries)
+
+    distill = fields.completed('distill', usual)
     terms = build_terms(distill)
     for term in terms:
         term.knowledge.match_classes(teacher, classes)
@@ -244,11 +249,11 @@ def assemble(fields: Fields,
         teacher, classes, any(t.knowledge.by_class for t in terms))
     why_not = why_incomparable(student, teacher.model, same_names)
     default = None if fields.in_full('stop') else default_stop(
-        runner.val_loop is not None, runner.max_iters, why_not is None,
-        student)
+        runner.val_loop is not None, runner.max_iters, why_not is None and
+        (runner.val_loop is not None or teacher.scale == 1), student)
     stop_cfg = fields.completed('stop', lambda: default)
     stop = stop or STOP_RULES.build(stop_cfg, owner=f'{_HOOK}.stop')
-    _refuse_stop(stop, runner, why_not)
+    _refuse_stop(stop, runner, why_not, teacher.scale)
     check_validation(runner, classes, stop.needs_validation)
     distiller.bind(runner.max_iters, iters_per_epoch(runner))
     return Assembly(
@@ -261,8 +266,8 @@ def assemble(fields: Fields,
             start=fields.start), other_classes, default)
 
 
-def _refuse_stop(stop: StopRule, runner: Runner,
-                 why_not: Optional[str]) -> None:
+def _refuse_stop(stop: StopRule, runner: Runner, why_not: Optional[str],
+                 scale: float) -> None:
     """Refuse a rule if the run does not give what it decides on."""
     name = type(stop).__name__
     if stop.needs_validation and runner.val_loop is None:
@@ -270,6 +275,11 @@ def _refuse_stop(stop: StopRule, runner: Runner,
             f'stop={name} decides on validations, but the run has none: '
             'configure val_dataloader, val_cfg and val_evaluator, or use '
             'stop=dict(type="SurpassOnTrain")')
+    if scale != 1 and stop.train_loss_interval is not None:
+        raise ValueError(
+            f'stop={name} compares training losses on the same images, but '
+            f'teacher.scale={scale:g} shows the teacher smaller ones: use '
+            'stop=dict(type="SurpassTeacher") or stop=dict(type="At", ...)')
     if why_not and (stop.needs_teacher_score
                     or stop.train_loss_interval is not None):
         raise ValueError(

@@ -68,6 +68,7 @@ def cache_path(teacher: FrozenTeacher, runner: Runner) -> Optional[str]:
             preprocessor=teacher.cfg.get('data_preprocessor'),
             # The teacher's outputs may be selected by these names.
             classes=teacher.classes,
+            scale=teacher.scale,
             # The images may be converted from one normalization to another.
             pipelines=repr(teacher.pipelines.in_validation()),
             data=copy.deepcopy(configs)))

@@ -84,7 +84,7 @@ def _measure(teacher: FrozenTeacher, runner: Runner,
     with torch.autocast(device.type, enabled=False):
         for i, batch in enumerate(loader):
             with teacher_named(teacher):
-                outputs = teacher.model.val_step(batch)
+                outputs = teacher.predict(batch)
             with _evaluator_named(teacher):
                 evaluator.process(data_samples=outputs, data_batch=batch)
             if i == 0 and has_more:

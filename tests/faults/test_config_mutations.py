@@ -190,7 +190,8 @@ FIELDS = {
         score=either(is_none, is_number()),
         precision=is_one_of('run', 'fp32', 'fp16', 'bf16'),
         cfg_options=either(is_none, is_options),
-        trust_checkpoint=is_one_of(True, False)),
+        trust_checkpoint=is_one_of(True, False),
+        scale=is_number(above=0, high=1)),
     'WeakTeacherDistillHook':
     dict(task_weight=is_number(0)),
     'TimeToTargetHook':
@@ -215,7 +216,8 @@ TEACHER = dict(
     score=0.3,
     precision='run',
     cfg_options={'model.x': 3},
-    trust_checkpoint=False)
+    trust_checkpoint=False,
+    scale=0.5)
 FEATURES = dict(
     type='FPNFeatures',
     module='neck',

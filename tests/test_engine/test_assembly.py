@@ -1,10 +1,11 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 from builders import teacher_field
-from runs import train
+from runs import find, rows, train
 from toys import retinanet, run_config
 
 from mmw2s.engine.assembly import Fields
+from mmw2s.engine.hooks import WeakTeacherDistillHook
 
 DISTILL = [
     dict(knowledge=dict(type='FPNFeatures'), loss=dict(type='PKDLoss')),
@@ -100,3 +101,41 @@ class TestFieldsInPart:
     def test_a_dict_for_the_list_is_told(self):
         with pytest.raises(TypeError, match='put it in brackets'):
             Fields('t.py', distill=DISTILL[0]).check()
+
+
+class TestATeacherOfSmallerImages:
+
+    @pytest.fixture
+    def run(self, pictures, tmp_path):
+
+        def config(**fields):
+            teacher = teacher_field(retinanet(18), tmp_path / 't.pth')
+            hook = dict(
+                type='WeakTeacherDistillHook',
+                teacher=dict(teacher, scale=0.5),
+                **fields)
+            return run_config(pictures, tmp_path / 'run', hooks=[hook])
+
+        return config
+
+    def test_it_teaches_features_alone_and_is_scored_at_that_size(
+            self, run, tmp_path, said):
+        runner = train(run())
+        chosen = find(runner, WeakTeacherDistillHook).session.chosen
+        assert [e['knowledge']['type']
+                for e in chosen['distill']] == ['FPNFeatures']
+        assert any('goes without DenseHeadOutputs: the teacher sees' in text
+                   for text in said)
+        row, = rows(tmp_path / 'run', 'teacher')
+        assert row['metrics']['coco/bbox_mAP'] is not None
+
+    def test_without_validation_it_ends_in_the_middle(self, run):
+        cfg = run()
+        cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+        runner = train(cfg)
+        chosen = find(runner, WeakTeacherDistillHook).session.chosen
+        assert chosen['stop'] == dict(type='At', iter=4)
+
+    def test_training_losses_of_other_images_are_not_compared(self, run):
+        with pytest.raises(ValueError, match='compares training losses on'):
+            train(run(stop=dict(type='SurpassOnTrain')))

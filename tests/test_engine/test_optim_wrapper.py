@@ -12,6 +12,18 @@ pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason='mmcv has no bfloat16 kernels on CUDA')
 
 
+@pytest.fixture(autouse=True)
+def cpu(monkeypatch):
+    """Says whether the CPU emulates bfloat16; at first it does not."""
+
+    def emulates(value):
+        monkeypatch.setattr('mmw2s.engine.optim_wrapper.emulates_bfloat16',
+                            lambda: value)
+
+    emulates(False)
+    return emulates
+
+
 @pytest.fixture
 def detector():
     DefaultScope.get_instance('toys', scope_name='mmdet')
@@ -67,6 +79,18 @@ def test_operators_without_bfloat16_are_refused_before_the_first_forward(
     two_stage.register_forward_pre_hook(lambda *_: pytest.fail('called'))
     with pytest.raises(ValueError, match='RoIAlign.*use OptimWrapper'):
         train_step(two_stage, 'BF16OptimWrapper')
+
+
+def test_a_cpu_that_would_emulate_it_trains_in_float32_and_says_so(
+        detector, cpu, warned):
+    cpu(True)
+    detector.backbone.eval()
+    half, wrapper = train_step(detector.train(), 'BF16OptimWrapper')
+    assert wrapper.cast_dtype is torch.float32
+    assert 'has no instructions for bfloat16' in warned[-1]
+    full, _ = train_step(detector, 'OptimWrapper')
+    torch.testing.assert_close(half['loss'], full['loss'], rtol=0., atol=0.)
+    train_step(MODELS.build(faster_rcnn()), 'BF16OptimWrapper')
 
 
 def test_it_is_found_by_the_name_of_the_package_too(detector):

@@ -74,6 +74,9 @@ class Knowledge:
     #: Whether pairs are formed class by class, so that both models must have
     #: the same classes in the same order.
     by_class = False
+    #: Whether pairs are formed place by place in the image (anchors,
+    #: proposals, pixels), so that both models must see it at one size.
+    by_place = False
     #: Whether the teacher's module must give what it gives in training.
     training_form = False
     #: Whether the pairs have a ``target``, which some losses need.

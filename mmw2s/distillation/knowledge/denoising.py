@@ -52,6 +52,7 @@ class Denoising(Knowledge):
     """
 
     name = 'denoising'
+    by_place = True
 
     def __init__(self,
                  kind: str = 'auto',
@@ -143,6 +144,7 @@ class DenoisingFeatures(FPNFeatures):
     """
 
     name = 'denoising_features'
+    by_place = True
 
     def __init__(self,
                  module: str = 'denoiser.mid_block',

@@ -75,6 +75,7 @@ class DenseHeadOutputs(Knowledge):
     """
 
     by_class = True
+    by_place = True
     training_form = True
 
     def __init__(self,

@@ -80,6 +80,7 @@ class RoIHeadOutputs(Knowledge):
     """
 
     by_class = True
+    by_place = True
 
     def __init__(self,
                  output: str = 'scores',

@@ -2,7 +2,8 @@
 from .base import (Recipe, default_distill, default_schedule, default_stop,
                    default_temperature, find_recipe)
 from .classification import ClassificationRecipe
-from .comparable import same_number_of_classes, why_incomparable
+from .comparable import (same_number_of_classes, why_incomparable,
+                         without_places)
 from .detection import DetectionRecipe
 from .diffusion import DiffusionRecipe
 
@@ -10,5 +11,5 @@ __all__ = [
     'ClassificationRecipe', 'DetectionRecipe', 'DiffusionRecipe', 'Recipe',
     'default_distill', 'default_schedule', 'default_stop',
     'default_temperature', 'find_recipe', 'same_number_of_classes',
-    'why_incomparable'
+    'why_incomparable', 'without_places'
 ]

@@ -11,7 +11,10 @@ from mmw2s.distillation.failures import is_of_the_machine, is_told
 from mmw2s.distillation.knowledge.rpn import needs_proposals
 from mmw2s.registry import KNOWLEDGE
 
-__all__ = ['comparable_entries', 'same_number_of_classes', 'why_incomparable']
+__all__ = [
+    'comparable_entries', 'same_number_of_classes', 'without_places',
+    'why_incomparable'
+]
 
 
 def comparable_entries(entries: Sequence[dict], student: nn.Module,
@@ -46,6 +49,29 @@ def comparable_entries(entries: Sequence[dict], student: nn.Module,
             logger='current',
             level=logging.WARNING)
     return fitting
+
+
+def without_places(entries: Sequence[dict]) -> List[dict]:
+    """The entries for a teacher that sees the images at another size.
+
+    Raises:
+        ValueError: If none is left.
+    """
+    placed = [
+        entry for entry in entries
+        if KNOWLEDGE.build(entry['knowledge']).by_place
+    ]
+    names = ', '.join(entry['knowledge']['type'] for entry in placed)
+    if len(placed) == len(entries):
+        raise ValueError(
+            f'teacher.scale shows the teacher smaller images, but {names} '
+            'needs both models to see the same: leave teacher.scale out')
+    if placed:
+        print_log(
+            f'The default distillation goes without {names}: the teacher sees '
+            'smaller images (teacher.scale).',
+            logger='current')
+    return [entry for entry in entries if entry not in placed]
 
 
 def why_incomparable(student: nn.Module,

@@ -41,7 +41,7 @@ class WeakTeacherDistillHook(Hook):
             the key ``model``), or a dict of the fields of
             :class:`~mmw2s.distillation.FrozenTeacher`: ``config``,
             ``checkpoint``, ``score``, ``precision``, ``cfg_options``,
-            ``classes``, ``trust_checkpoint``.
+            ``classes``, ``trust_checkpoint``, ``scale``.
         distill (list[dict], optional): What is transferred and how it is
             compared. Each entry has a ``knowledge`` and a ``loss`` (configs).
             It may have a ``name``, a ``temperature`` (config of a schedule)
