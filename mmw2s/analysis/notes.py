@@ -54,6 +54,21 @@ def notes_on(baselines: List[Run],
     if teacher is None and any(run.had_teacher for run in w2s):
         notes.append("The teacher's own training is not counted: its run was "
                      'not given (--teacher).')
+    notes += _incomplete(runs) + _of_teachers(baselines, w2s)
+    notes += _of_seeds(baselines, w2s)
+    fewest = min(len(baselines), len(w2s))
+    if fewest < 3:
+        notes.append(f'{plural(fewest, "seed")} a side: '
+                     'this says little about the spread.')
+    if chosen_afterwards:
+        notes.append("The targets are shares of the baseline's best, chosen "
+                     'after the runs.')
+    return notes
+
+
+def _incomplete(runs: List[Run]) -> List[str]:
+    """What is missing in records."""
+    notes = []
     for run in runs:
         if not run.finished:
             notes.append(f'{run.name} has not finished.')
@@ -62,6 +77,12 @@ def notes_on(baselines: List[Run],
                          f'{run.facts["recorded_from"]} on only: it may have '
                          'reached targets before, and its times may lack what '
                          'preceded.')
+    return notes
+
+
+def _of_teachers(baselines: List[Run], w2s: List[Run]) -> List[str]:
+    """Sides that had no teacher, one too many, or different ones."""
+    notes = []
     for run in baselines:
         if run.had_teacher:
             notes.append(f'The baseline {run.name} had a teacher.')
@@ -75,6 +96,12 @@ def notes_on(baselines: List[Run],
         notes.append('The weak-to-strong runs had different teachers: ' +
                      ', '.join(f'{t.get("checkpoint")} ({t.get("score")})'
                                for t in teachers.values()) + '.')
+    return notes
+
+
+def _of_seeds(baselines: List[Run], w2s: List[Run]) -> List[str]:
+    """Seeds that differ between the sides, or are equal within one."""
+    notes = []
     seeds_of = [{run.facts.get('seed')
                  for run in side} - {None} for side in (baselines, w2s)]
     if all(seeds_of) and seeds_of[0] != seeds_of[1]:
@@ -87,13 +114,6 @@ def notes_on(baselines: List[Run],
             same = [run.name for run, s in zip(side, seeds) if s == seed]
             if seed is not None and len(same) > 1:
                 notes.append(f'{", ".join(same)} have the same seed, {seed}.')
-    fewest = min(len(baselines), len(w2s))
-    if fewest < 3:
-        notes.append(f'{plural(fewest, "seed")} a side: '
-                     'this says little about the spread.')
-    if chosen_afterwards:
-        notes.append("The targets are shares of the baseline's best, chosen "
-                     'after the runs.')
     return notes
 
 
@@ -134,6 +154,8 @@ def _differences(runs: List[Run], **facts: str) -> List[str]:
 def _values(runs: List[Run], key: str) -> List[Any]:
     """The different values of a fact, of the runs that have it."""
     told = [run.facts[key] for run in runs if key in run.facts]
+    if key == 'iters_per_epoch' and told and max(told) - min(told) < 1:
+        return told[:1]  # a last batch that is not full, told or left out
     if key == 'versions' and told:
         # Records of earlier versions name fewer packages.
         names = [name for name in told[0] if all(name in v for v in told)]

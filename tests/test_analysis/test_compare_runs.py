@@ -69,6 +69,12 @@ def test_runs_of_another_length_or_precision_are_noted(write_run, fact,
     assert not any(fact in note for note in compare([base], [older]).notes)
 
 
+def test_a_part_of_an_iteration_more_in_an_epoch_is_not_noted(write_run):
+    base = write_run('b', SLOW, iters_per_epoch=390)
+    result = compare([base], [write_run('w', FAST, iters_per_epoch=390.625)])
+    assert not any('iters_per_epoch' in note for note in result.notes)
+
+
 def test_packages_that_earlier_records_do_not_name_make_no_difference():
     old, new, other = (
         Run('r', [dict(iter=1, metrics=dict(x=1.), wall_seconds=1.)],

@@ -60,7 +60,7 @@ class Grow(Start):
             refuse_other_outputs(student, teacher.model)
         except ValueError as error:
             _load(student, before)
-            advice = '' if 'start=' in str(error) else (
+            advice = '' if isinstance(error, _OtherTask) else (
                 ': use start=dict(type="Inherit") or dict(type="Corner"), '
                 'which ask for less')
             raise ValueError(
@@ -70,16 +70,20 @@ class Grow(Start):
         return _started(student, teacher.model, grown)
 
 
+class _OtherTask(CannotGrow):
+    """The two should not compute the same. Its message has advice."""
+
+
 def _refuse_other_task(student: nn.Module, teacher: FrozenTeacher,
                        other_classes: Optional[OtherClasses]) -> None:
     """Refuse models that should not compute the same.
 
     Raises:
-        CannotGrow: With advice.
+        _OtherTask: With advice.
     """
     advice = 'use start=dict(type="Inherit"), which leaves '
     if other_classes:
-        raise CannotGrow(f'its classes are others ({other_classes}): '
+        raise _OtherTask(f'its classes are others ({other_classes}): '
                          f'{advice}what depends on them')
     modules = dict(teacher.model.named_modules())
     for name, module in student.named_modules():
@@ -88,11 +92,11 @@ def _refuse_other_task(student: nn.Module, teacher: FrozenTeacher,
             for m in (module, modules.get(name))
         ]
         if all(isinstance(n, int) for n in counts) and counts[0] != counts[1]:
-            raise CannotGrow(
+            raise _OtherTask(
                 f'it has {counts[0]} classes, the teacher {counts[1]}: '
                 f'{advice}what depends on them', name)
     if pixel_way(student, teacher) is not None:
-        raise CannotGrow(
+        raise _OtherTask(
             'the two normalize images differently: give the student the '
             f'teacher\'s data_preprocessor, or {advice}the stem')
 
