@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.teacher_config import build_model
 from mmw2s.registry import STARTS
+from .teacher import model_config
 
 __all__ = ['AUTO', 'choose_start']
 
@@ -42,14 +43,7 @@ def choose_start(wanted: str, student: Config,
         path = osp.join(folder, 'teacher.pth')
         # Random weights: what fits does not depend on them.
         torch.save(dict(state_dict=build_model(teacher).state_dict()), path)
-        frozen = FrozenTeacher(
-            dict(
-                model=teacher.model,
-                default_scope=teacher.get('default_scope'),
-                **{
-                    key: teacher[key]
-                    for key in ('data_preprocessor', ) if key in teacher
-                }), path)
+        frozen = FrozenTeacher(model_config(teacher), path)
         for kind in _IN_TURN if wanted == AUTO else (wanted, ):
             try:
                 started = STARTS.build(dict(type=kind)).apply(

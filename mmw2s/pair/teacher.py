@@ -6,14 +6,18 @@ from typing import Any, Dict, List, NamedTuple, Optional
 from mmengine.config import Config
 
 from mmw2s.distillation.teacher_config import found_beside, load_config
-from mmw2s.engine.launch import DISTILL_HOOK, remove_distillation
+from mmw2s.engine.launch import (DISTILL_HOOK, check_checkpoint,
+                                 remove_distillation)
 from mmw2s.records.operating_band import LOW
 from mmw2s.utils.hook_configs import hook_configs
 from .derive.images import scale_images
 from .derive.model import derive_model
 from .derive.schedule import counts_epochs, shorten
 
-__all__ = ['TeacherPlan', 'plan_teacher', 'record_times', 'to_be_trained']
+__all__ = [
+    'TeacherPlan', 'model_config', 'plan_teacher', 'record_times',
+    'to_be_trained'
+]
 
 #: ``--teacher`` for a teacher that is derived though the student names one.
 DERIVE = 'derive'
@@ -25,12 +29,14 @@ class TeacherPlan(NamedTuple):
     """Which teacher a pair has.
 
     Attributes:
-        cfg (Config): Its config.
-        fields (dict): The hook's field ``teacher``, if it exists already.
-            Empty if it has to be trained.
+        cfg (Config): Its config; that of its training, if it is trained.
+        is_trained (bool): Whether it has to be trained.
+        fields (dict): The hook's field ``teacher``. If it is trained, without
+            ``config`` and ``checkpoint``.
         notes (list[str]): What was decided, in sentences.
     """
     cfg: Config
+    is_trained: bool
     fields: Dict[str, Any]
     notes: List[str]
 
@@ -66,39 +72,50 @@ def plan_teacher(student: Config,
         FileNotFoundError: If there is no such config or checkpoint.
         ValueError: If it cannot be derived, or cannot be trained.
     """
-    fields = {} if config else _named_by(student)
-    if config and config != DERIVE:
-        fields = dict(config=config)
-    if fields.get('config') is None:
+    own = dict(config=config) if config else _named_by(student)
+    if own.get('config', DERIVE) == DERIVE:
         made = derive_model(student, width)
-        notes = [f'Teacher: derived, {made.size} (student: '
-                 f'{made.of_student}).', *made.notes]
-        cfg, length = made.cfg, LENGTH if length is None else length
+        cfg, fields, length = made.cfg, {}, length or LENGTH
+        cfg.load_from = None  # weights of the student
+        notes = [
+            f'Teacher: derived, {made.size} (student: {made.of_student}).',
+            *made.notes
+        ]
     else:
-        fields = _with_paths(fields, student.filename, checkpoint)
+        fields = _with_paths(own, student.filename, checkpoint)
         cfg = load_config(fields['config'])
-        named = fields['config'] if isinstance(fields['config'], str) \
-            else 'the model in the student\'s hook'
-        notes = [f'Teacher: {named}.']
-    if cfg_options:
-        cfg.merge_from_dict(cfg_options)
+        notes = [f'Teacher: {_name(fields["config"])}.']
+    options = {**(fields.get('cfg_options') or {}), **(cfg_options or {})}
+    if options:
+        cfg.merge_from_dict(options)
     if checkpoint is not None:
-        fields = dict(fields, checkpoint=checkpoint)
-        fields.setdefault('config', dict(model=cfg.model))
+        check_checkpoint(checkpoint)
+        fields['checkpoint'] = checkpoint if '://' in checkpoint \
+            else osp.abspath(checkpoint)
     if fields.get('checkpoint') is not None:
         notes.append(f'It is not trained: {fields["checkpoint"]} has its '
                      'weights.')
-        if cfg_options:
-            fields['cfg_options'] = dict(
-                fields.get('cfg_options') or {}, **cfg_options)
-        if scale != 1:
-            fields['scale'] = scale
-        return TeacherPlan(cfg, fields, notes)
+        if options:
+            fields['cfg_options'] = options
+        fields.setdefault('config', model_config(cfg))
+        return TeacherPlan(cfg, False, fields, notes)
     if scale != 1:
         scale_images(cfg, scale)
-    if length not in (None, 1):
+    if length is not None:
         shorten(cfg, length)
-    return TeacherPlan(to_be_trained(cfg, share), {}, notes)
+    kept = {k: v for k, v in fields.items() if k == 'precision'}
+    return TeacherPlan(to_be_trained(cfg, share), True, kept, notes)
+
+
+def model_config(cfg: Config) -> dict:
+    """Of a config, what a teacher is built from."""
+    keys = ('default_scope', 'model', 'data_preprocessor')
+    return {key: cfg[key] for key in keys if key in cfg}
+
+
+def _name(config: Any) -> str:
+    return config if isinstance(config, str) else \
+        f'the {config["model"]["type"]} in the student\'s hook'
 
 
 def _named_by(student: Config) -> Dict[str, Any]:

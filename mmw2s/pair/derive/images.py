@@ -32,14 +32,15 @@ def image_size(cfg: Config) -> Tuple[int, int]:
     Args:
         cfg (Config): The config of a run.
     """
+    # The last step of a pipeline has the last word.
     found = [
-        step[key] for loader in ('val_dataloader', 'train_dataloader')
+        step[key] for loader in ('train_dataloader', 'val_dataloader')
         for step, key in _sized(cfg.get(loader), {**_RESIZING, **_CUTTING})
-        if isinstance(step.get(key), (int, list, tuple))
+        if step[key] is not None
     ]
     part = cfg.model.get('denoiser') or cfg.model.get('backbone') or {}
     size = part.get('sample_size') or part.get('img_size') or (
-        found[0] if found else _USUAL)
+        found[-1] if found else _USUAL)
     while isinstance(size, (list, tuple)) and \
             isinstance(size[0], (list, tuple)):
         size = size[0]
