@@ -169,9 +169,10 @@ def estimated(plan: Plan, minutes: Optional[float]) -> Dict[str, float]:
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     names = Options.__dataclass_fields__
-    options = Options(
-        **{name: value
-           for name, value in vars(args).items() if name in names})
+    options = Options(**{
+        name: value
+        for name, value in vars(args).items() if name in names
+    })
     launch = Launch(args.launcher, args.gpus, args.partition)
     expected = None
     with errors_in_one_line(TOOL):

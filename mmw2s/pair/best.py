@@ -5,8 +5,7 @@ import os.path as osp
 import shutil
 from typing import Any, Dict, Optional, Sequence
 
-from mmw2s.analysis.compare_runs import (choose_metric, choose_rule,
-                                         load_runs)
+from mmw2s.analysis.compare_runs import choose_metric, choose_rule, load_runs
 from mmw2s.analysis.run import Run
 from mmw2s.analysis.side import Side
 from mmw2s.analysis.teacher_choice import checkpoint_of
@@ -82,8 +81,7 @@ def choose_checkpoint(run_dir: str,
         enough = [(row, file) for row, file in saved if judge_teacher(
             row['metrics'][metric], student_best, rule).share >= share]
         row, checkpoint = enough[0] if enough else (row, checkpoint)
-        judged = str(
-            judge_teacher(row['metrics'][metric], student_best, rule))
+        judged = str(judge_teacher(row['metrics'][metric], student_best, rule))
     choice = dict(
         metric=metric,
         score=row['metrics'][metric],

@@ -96,8 +96,10 @@ class Budget:
     def table(self) -> Table:
         """The seconds of each stage, and the sums."""
         rows = [
-            _cells(name, spent_by(run))
-            for name, run in {**self.teacher, **self.students}.items()
+            _cells(name, spent_by(run)) for name, run in {
+                **self.teacher,
+                **self.students
+            }.items()
         ]
         taught = self._sum(self.students)
         teacher = self._sum(self.teacher)

@@ -49,9 +49,9 @@ class PlainDisplay:
             if stage.state == 'running' and before != 'running':
                 about = '' if stage.expected is None else \
                     f', about {stage.expected:.0f} s'
-                self._say(stage.name,
-                          f'{"goes on" if rows else "begins"} in '
-                          f'{stage.work_dir}{about}')
+                self._say(
+                    stage.name, f'{"goes on" if rows else "begins"} in '
+                    f'{stage.work_dir}{about}')
             # A run that was cut may repeat a validation.
             told = min(self._told[stage.name], len(rows))
             for row in rows[told:]:

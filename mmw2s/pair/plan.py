@@ -133,13 +133,13 @@ class Plan:
     @property
     def baselines(self) -> List[str]:
         """Work_dirs of the baselines, of the pair or recorded before."""
-        return [stage.work_dir for stage in self.own_baselines] or list(
-            self.options.baseline)
+        return [stage.work_dir
+                for stage in self.own_baselines] or list(self.options.baseline)
 
     def _of_seed(self, seed: int, suffix: str = '', *options: str) -> Stage:
         name = f'student_s{seed}{suffix}'
-        return Stage(name, self.path('student.py'), self.path(name),
-                     seed, options)
+        return Stage(name, self.path('student.py'), self.path(name), seed,
+                     options)
 
 
 def make_plan(options: Options) -> Plan:
@@ -258,8 +258,10 @@ def _flat(name: str, value: Any) -> Dict[str, str]:
 def _refuse_changed(stored: Dict[str, str], asked: Dict[str, str],
                     folder: str) -> None:
     names = [
-        name for name in {**stored, **asked}
-        if stored.get(name) != asked.get(name)
+        name for name in {
+            **stored,
+            **asked
+        } if stored.get(name) != asked.get(name)
     ]
     if names:
         changes = [

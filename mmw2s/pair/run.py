@@ -53,7 +53,8 @@ def run_pair(plan: Plan,
         for stage in plan.stages:
             is_teacher = stage == plan.teacher
             best = _student_best(plan) if is_teacher else None
-            supervisor.run(stage, _of_teacher(plan, best) if is_teacher else {})
+            supervisor.run(stage,
+                           _of_teacher(plan, best) if is_teacher else {})
             if is_teacher:
                 choice = choose_checkpoint(stage.work_dir, plan.weights, best,
                                            plan.options.useful_at,
@@ -85,9 +86,7 @@ def _student_best(plan: Plan) -> Optional[float]:
 def _of_teacher(plan: Plan, best: Optional[float]) -> Dict[str, Any]:
     """The options of the teacher's training that are not in its config."""
     found = dict(
-        student_best=best,
-        metric=plan.options.metric,
-        rule=plan.options.rule)
+        student_best=best, metric=plan.options.metric, rule=plan.options.rule)
     return {
         f'default_hooks.stop_when_useful.{key}': value
         for key, value in found.items() if value is not None

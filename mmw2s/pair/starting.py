@@ -54,6 +54,6 @@ def choose_start(wanted: str, student: Config,
                 refused.append(str(error))
             else:
                 return dict(type=kind), (
-                    f'The student starts by {kind}: {started.share:.1%} of its '
-                    'parameters begin as the teacher\'s.')
+                    f'The student starts by {kind}: {started.share:.1%} of '
+                    'its parameters begin as the teacher\'s.')
     return None, 'No start fits the two models: ' + ' '.join(refused)

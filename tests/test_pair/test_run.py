@@ -14,6 +14,7 @@ from mmengine.config import Config
 from toys import run_config
 
 from mmw2s.configs_path import tools_root
+from mmw2s.records.lock import LOCK
 
 pytestmark = pytest.mark.slow
 ROOT = tools_root().parent
@@ -34,7 +35,7 @@ def start(folder, name, *options):
     return subprocess.Popen([
         sys.executable,
         str(tools_root() / 'train_pair.py'), 'student.py', '--work-dir', name,
-        '--with-baseline', '--best', '1e-9', *options
+        '--with-baseline', '--useful-at', '0.3', *options
     ],
                             cwd=folder,
                             env=dict(
@@ -66,14 +67,15 @@ def whole(folder):
 
 
 def weights(pair, stage, name='epoch_4.pth'):
-    return torch.load(
-        pair / stage / name, weights_only=False)['state_dict']
+    return torch.load(pair / stage / name, weights_only=False)['state_dict']
 
 
 def decisions(pair, stage):
     """The rows of a student's record, without what a clock has measured."""
-    rows = [json.loads(line) for line in (pair / stage /
-                                          'w2s_record.jsonl').open()]
+    rows = [
+        json.loads(line)
+        for line in (pair / stage / 'w2s_record.jsonl').open()
+    ]
     return [{
         key: value
         for key, value in row.items()
@@ -89,8 +91,8 @@ def test_a_pair_comes_to_its_budget(whole):
     # Half of the student's epochs, and a smaller model.
     assert teacher.train_cfg.max_epochs == 2
     assert teacher.model.backbone.depth == 18
-    record = json.loads((pair / 'student_s0' / 'w2s_record.jsonl').open()
-                        .readline())
+    record = json.loads(
+        (pair / 'student_s0' / 'w2s_record.jsonl').open().readline())
     assert record['checkpoint'].endswith('teacher.pth')
     spent = [*budget['teacher'].values(), *budget['students'].values()]
     assert budget['total'] == pytest.approx(sum(s['total'] for s in spent))
@@ -116,24 +118,36 @@ def test_a_second_call_trains_nothing_more(whole, folder):
     assert after == before
 
 
+def kill_run(work_dir):
+    """Kill the run that holds a work_dir, as a machine that goes down."""
+    lock = work_dir / LOCK
+    os.kill(json.loads(lock.read_text())['pid'], signal.SIGKILL)
+
+
 def test_killed_in_each_stage_it_ends_as_one_that_was_not(whole, folder):
     pair = folder / 'killed'
+    # The first run outlives the command, and is waited for.
     for stage, number, code in (('student_s0_baseline', signal.SIGKILL, -9),
                                 ('teacher', signal.SIGTERM, 143),
                                 ('student_s0', signal.SIGKILL, -9)):
         process = start(folder, 'killed')
         wait_for(pair / stage / 'epoch_1.pth', process)
         process.send_signal(number)
+        if stage == 'student_s0':
+            kill_run(pair / stage)
         assert process.wait() == code
     code, said = finish(folder, 'killed')
     assert code == 0, said
     assert 'Interrupted. The same command goes on' in said
+    log = (pair / 'student_s0' / 'train.log').read_text()
+    assert 'resumed epoch: 1' in log
     for stage in ('student_s0_baseline', 'student_s0'):
         one, other = weights(pair, stage), weights(whole[0], stage)
         assert all(torch.equal(one[key], other[key]) for key in other)
     assert decisions(pair, 'student_s0') == decisions(whole[0], 'student_s0')
-    one, other = (torch.load(p / 'teacher.pth', weights_only=False)
-                  for p in (pair, whole[0]))
+    one, other = (
+        torch.load(p / 'teacher.pth', weights_only=False)
+        for p in (pair, whole[0]))
     assert all(
         torch.equal(one['state_dict'][key], other['state_dict'][key])
         for key in other['state_dict'])

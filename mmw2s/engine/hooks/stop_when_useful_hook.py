@@ -99,8 +99,8 @@ class StopWhenUsefulHook(Hook):
                 'StopWhenUsefulHook reads the validations that '
                 'TimeToTargetHook records, but the run has no ' +
                 ('TimeToTargetHook: add default_hooks.time_to_target=dict('
-                 "type='mmw2s.TimeToTargetHook')" if self._log.
-                 history is None else 'validation: give it a val_dataloader'))
+                 "type='mmw2s.TimeToTargetHook')" if self._log.history is
+                 None else 'validation: give it a val_dataloader'))
         self._saved_iter = runner.iter if runner.iter > 0 else None
         self._stop_if_enough(runner)
 

@@ -58,8 +58,8 @@ def _vit(backbone: nn.Module, cfg: dict,
     """Half as wide: channels, heads and hidden channels."""
     return dict(
         arch={
-            name: value if name == 'num_layers' else _scaled(
-                value, width or .5)
+            name: value if name ==
+            'num_layers' else _scaled(value, width or .5)
             for name, value in backbone.arch_settings.items()
         })
 

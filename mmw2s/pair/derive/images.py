@@ -20,7 +20,11 @@ _RESIZING = {
     'CachedMixUp': 'img_scale',
 }
 #: Transforms that cut or fill to a size, which only follow the others.
-_CUTTING = {'CenterCrop': 'crop_size', 'RandomCrop': 'crop_size', 'Pad': 'size'}
+_CUTTING = {
+    'CenterCrop': 'crop_size',
+    'RandomCrop': 'crop_size',
+    'Pad': 'size'
+}
 _USUAL = (224, 224)
 
 
@@ -35,8 +39,10 @@ def image_size(cfg: Config) -> Tuple[int, int]:
     # The last step of a pipeline has the last word.
     found = [
         step[key] for loader in ('train_dataloader', 'val_dataloader')
-        for step, key in _sized(cfg.get(loader), {**_RESIZING, **_CUTTING})
-        if step[key] is not None
+        for step, key in _sized(cfg.get(loader), {
+            **_RESIZING,
+            **_CUTTING
+        }) if step[key] is not None
     ]
     part = cfg.model.get('denoiser') or cfg.model.get('backbone') or {}
     size = part.get('sample_size') or part.get('img_size') or (

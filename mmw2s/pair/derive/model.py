@@ -82,8 +82,8 @@ def derive_model(cfg: Config, width: Optional[float] = None) -> DerivedModel:
     return DerivedModel(derived, *sizes, notes)
 
 
-def _without_weights(model: dict, part: str,
-                     fields: Dict[str, Any]) -> List[str]:
+def _without_weights(model: dict, part: str, fields: Dict[str,
+                                                          Any]) -> List[str]:
     """Take out pretrained weights that do not fit the smaller model."""
     backbone = model[part]
     init = backbone.get('init_cfg')
@@ -102,15 +102,18 @@ def _without_weights(model: dict, part: str,
     for key, trained in (('frozen_stages', -1), ('norm_eval', False)):
         if key in backbone:
             backbone[key] = trained
-    return ['The student begins with pretrained weights, the derived teacher '
-            'from scratch: it may stay too weak, or take long. A teacher with '
-            'weights of its own, --teacher CONFIG, is better.']
+    return [
+        'The student begins with pretrained weights, the derived teacher '
+        'from scratch: it may stay too weak, or take long. A teacher with '
+        'weights of its own, --teacher CONFIG, is better.'
+    ]
 
 
 def _loads(init: Any) -> bool:
     """Whether an ``init_cfg``, or a field ``pretrained``, names weights."""
-    return isinstance(init, str) or isinstance(
-        init, dict) and init.get('type') == 'Pretrained'
+    return isinstance(
+        init,
+        str) or isinstance(init, dict) and init.get('type') == 'Pretrained'
 
 
 def _refit(cfg: Config, derived: Config, student: nn.Module) -> None:

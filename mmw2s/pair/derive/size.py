@@ -45,7 +45,8 @@ def inputs_for(cfg: Config) -> torch.Tensor:
     ratio = min(1., _LARGEST / max(height, width))
     if ratio < 1:  # a multiple of 32, which every backbone can halve
         height, width = (
-            max(32, round(s * ratio / 32) * 32) for s in (height, width))
+            max(32,
+                round(s * ratio / 32) * 32) for s in (height, width))
     return torch.zeros(1, part.get('in_channels', 3), height, width)
 
 
