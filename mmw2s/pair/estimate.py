@@ -1,6 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """How long the stages of a pair may take, from a few steps of each."""
 import copy
+import gc
 import os.path as osp
 import tempfile
 import time
@@ -47,6 +48,9 @@ class Pace(NamedTuple):
 def estimate(plan: Plan) -> Dict[str, Pace]:
     """Measure a few steps of each model on its data. Nothing is kept.
 
+    The student is set up with its teacher as in training, so what does not
+    fit is refused here, before the teacher is trained.
+
     A student is counted with its teacher in half of its steps, the longest
     that a default distillation lasts. Validations are measured without the
     evaluator. The teacher may end earlier.
@@ -68,7 +72,6 @@ def estimate(plan: Plan) -> Dict[str, Pace]:
         if fields.distill != []:  # else the teacher gives its weights alone
             fields.schedule = dict(type='Constant', value=1.)
             fields.stop = dict(type='At', iter=FOR_EVER)
-            fields.start = None
             if plan.trains_teacher:
                 fields.teacher = dict(
                     fields.teacher, config=teacher, checkpoint=None)
@@ -79,6 +82,10 @@ def estimate(plan: Plan) -> Dict[str, Pace]:
         if plan.teacher:
             found[plan.teacher.name] = _measure(
                 Rehearsal(teacher, osp.join(folder, 'teacher')), teacher)
+        del taught
+    gc.collect()  # runners have cycles; the stages need the memory
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
     return {stage.name: found[stage.name] for stage in plan.stages}
 
 
