@@ -12,10 +12,10 @@ import torch
 from mmengine.config import Config
 
 from mmw2s.engine.launch import remove_distillation
-from mmw2s.profiling.bench_runs import FOR_EVER
 from mmw2s.profiling.rehearsal import Rehearsal
 from .derive.schedule import run_length
 from .plan import Plan
+from .teacher import untrained
 
 __all__ = ['Pace', 'estimate']
 
@@ -71,10 +71,10 @@ def estimate(plan: Plan) -> Dict[str, Pace]:
         on = alone
         if fields.distill != []:  # else the teacher gives its weights alone
             fields.schedule = dict(type='Constant', value=1.)
-            fields.stop = dict(type='At', iter=FOR_EVER)
+            fields.stop = dict(type='At', iter=alone.iters)
             if plan.trains_teacher:
-                fields.teacher = dict(
-                    fields.teacher, config=teacher, checkpoint=None)
+                fields.teacher = dict(fields.teacher,
+                                      **untrained(teacher, folder))
             on = _measure(taught, student)
         pace = alone._replace(step=_ON * on.step + (1 - _ON) * alone.step)
         found = {stage.name: alone for stage in plan.own_baselines}

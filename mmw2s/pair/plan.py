@@ -170,10 +170,8 @@ def make_plan(options: Options) -> Plan:
         hook.pop('start', None)
         if start is not None:
             hook['start'] = start
-    hook['teacher'] = dict(made.fields)
-    if made.is_trained:
-        hook['teacher'].update(
-            config=plan.path('teacher.py'), checkpoint=plan.weights)
+    own = dict(config=plan.path('teacher.py'), checkpoint=plan.weights)
+    hook['teacher'] = {**own, **made.fields}
     if options.teacher_scale != 1:
         hook['teacher']['scale'] = options.teacher_scale
     record_times(student)
@@ -202,8 +200,7 @@ def prepare(options: Options) -> Plan:
     plan = make_plan(options)
     os.makedirs(options.work_dir, exist_ok=True)
     for name, cfg in plan.configs.items():
-        if name == 'student' or plan.trains_teacher:
-            cfg.dump(plan.path(f'{name}.py'))
+        cfg.dump(plan.path(f'{name}.py'))
     # Last of all: where it lies, the configs are whole.
     with atomic_write(path) as file:
         json.dump(

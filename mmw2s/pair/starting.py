@@ -1,16 +1,14 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Which start a student can begin with."""
-import os.path as osp
 import tempfile
 from typing import Optional, Tuple
 
-import torch
 from mmengine.config import Config
 
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.teacher_config import build_model
 from mmw2s.registry import STARTS
-from .teacher import model_config
+from .teacher import untrained
 
 __all__ = ['AUTO', 'choose_start']
 
@@ -40,10 +38,7 @@ def choose_start(wanted: str, student: Config,
         return None, 'The student starts as its run initializes it.'
     refused = []
     with tempfile.TemporaryDirectory() as folder:
-        path = osp.join(folder, 'teacher.pth')
-        # Random weights: what fits does not depend on them.
-        torch.save(dict(state_dict=build_model(teacher).state_dict()), path)
-        frozen = FrozenTeacher(model_config(teacher), path)
+        frozen = FrozenTeacher(**untrained(teacher, folder))
         for kind in _IN_TURN if wanted == AUTO else (wanted, ):
             try:
                 started = STARTS.build(dict(type=kind)).apply(

@@ -3,9 +3,11 @@
 import os.path as osp
 from typing import Any, Dict, List, NamedTuple, Optional
 
+import torch
 from mmengine.config import Config
 
-from mmw2s.distillation.teacher_config import found_beside, load_config
+from mmw2s.distillation.teacher_config import (build_model, found_beside,
+                                               load_config)
 from mmw2s.engine.launch import (DISTILL_HOOK, check_checkpoint,
                                  remove_distillation)
 from mmw2s.records.operating_band import LOW
@@ -15,8 +17,7 @@ from .derive.model import derive_model
 from .derive.schedule import counts_epochs, shorten
 
 __all__ = [
-    'TeacherPlan', 'model_config', 'plan_teacher', 'record_times',
-    'to_be_trained'
+    'TeacherPlan', 'plan_teacher', 'record_times', 'to_be_trained', 'untrained'
 ]
 
 #: ``--teacher`` for a teacher that is derived though the student names one.
@@ -31,8 +32,9 @@ class TeacherPlan(NamedTuple):
     Attributes:
         cfg (Config): Its config; that of its training, if it is trained.
         is_trained (bool): Whether it has to be trained.
-        fields (dict): The hook's field ``teacher``. If it is trained, without
-            ``config`` and ``checkpoint``.
+        fields (dict): The hook's field ``teacher``, without what lies in the
+            folder of the pair: the ``checkpoint`` of one that is trained, the
+            ``config`` of one that is trained or derived.
         notes (list[str]): What was decided, in sentences.
     """
     cfg: Config
@@ -97,7 +99,6 @@ def plan_teacher(student: Config,
                      'weights.')
         if options:
             fields['cfg_options'] = options
-        fields.setdefault('config', model_config(cfg))
         return TeacherPlan(cfg, False, fields, notes)
     if scale != 1:
         scale_images(cfg, scale)
@@ -107,10 +108,18 @@ def plan_teacher(student: Config,
     return TeacherPlan(to_be_trained(cfg, share), True, kept, notes)
 
 
-def model_config(cfg: Config) -> dict:
-    """Of a config, what a teacher is built from."""
-    keys = ('default_scope', 'model', 'data_preprocessor')
-    return {key: cfg[key] for key in keys if key in cfg}
+def untrained(cfg: Config, folder: str) -> Dict[str, Any]:
+    """The hook's field ``teacher`` for a teacher of random weights.
+
+    It is for trials before the training: what fits does not depend on them.
+
+    Args:
+        cfg (Config): The teacher's config.
+        folder (str): Where the weights are saved.
+    """
+    path = osp.join(folder, 'untrained.pth')
+    torch.save(dict(state_dict=build_model(cfg).state_dict()), path)
+    return dict(config=cfg.to_dict(), checkpoint=path)
 
 
 def _name(config: Any) -> str:

@@ -31,6 +31,16 @@ def test_the_student_is_given_the_teacher_and_a_start(options):
     assert plan.notes[-1].startswith('The student starts by Inherit: 3.9%')
 
 
+def test_a_derived_teacher_of_given_weights_is_in_the_folder_too(options):
+    Path('weak.pth').touch()
+    plan = prepare(replace(options, teacher_checkpoint='weak.pth'))
+    teacher = Config.fromfile('pair/student.py').default_hooks.w2s.teacher
+    assert teacher.checkpoint == str(Path('weak.pth').absolute())
+    assert Config.fromfile(teacher.config).model.backbone.depth == 18
+    assert [stage.name
+            for stage in plan.stages] == ['student_s0', 'student_s3']
+
+
 def test_the_baselines_come_first_and_the_students_last(options):
     options = replace(options, with_baseline=True)
     plan = prepare(options)

@@ -78,8 +78,8 @@ def test_weights_of_a_derived_teacher_may_be_given(cfg):
     Path('weak.pth').touch()
     made = plan_teacher(cfg, 'derive', 'weak.pth')
     assert not made.is_trained
-    assert made.fields['config']['model']['backbone']['depth'] == 18
-    assert made.fields['config']['default_scope'] == 'mmdet'
+    assert made.fields == dict(checkpoint=os.path.abspath('weak.pth'))
+    assert made.cfg.model.backbone.depth == 18
 
 
 def test_weights_that_are_named_have_to_exist(cfg):
