@@ -13,13 +13,15 @@ check_versions(installed_versions())
 from . import datasets, distillation, engine, evaluation, models, moved
 from .configs_path import config
 from .engine.hooks import (ChannelsLastHook, StopOnSignalHook,
-                           TimeToTargetHook, WeakTeacherDistillHook)
+                           StopWhenUsefulHook, TimeToTargetHook,
+                           WeakTeacherDistillHook)
 from .engine.optim_wrapper import BF16OptimWrapper
 from .version import __version__
 
 __all__ = [
     'BF16OptimWrapper', 'ChannelsLastHook', 'StopOnSignalHook',
-    'TimeToTargetHook', 'WeakTeacherDistillHook', '__version__', 'config'
+    'StopWhenUsefulHook', 'TimeToTargetHook', 'WeakTeacherDistillHook',
+    '__version__', 'config'
 ]
 
 moved.install()

@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence
 
+from .configs_path import tools_root
 from .utils.tool_errors import fail
 from .version import __version__
 
-__all__ = ['main']
+__all__ = ['main', 'tools_root']
 
 
 class Command(NamedTuple):
@@ -29,6 +30,7 @@ class Command(NamedTuple):
 COMMANDS = {
     'train': Command('train.py'),
     'dry-run': Command('train.py', ('--dry-run', )),
+    'pair': Command('train_pair.py'),
     'test': Command('test.py'),
     'compare': Command('analysis_tools/compare_runs.py'),
     'compare-settings': Command('analysis_tools/compare_settings.py'),
@@ -43,13 +45,6 @@ COMMANDS = {
     'prepare-cifar10': Command('dataset_converters/cifar10.py'),
     'prepare-digit-scenes': Command('dataset_converters/digit_scenes.py'),
 }
-
-
-def tools_root() -> Path:
-    """The folder of the tools that belong to this copy of mmw2s."""
-    package = Path(__file__).resolve().parent
-    shipped = package / '.mim' / 'tools'
-    return shipped if shipped.is_dir() else package.parent / 'tools'
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Find the configs of mmw2s, in the checkout or in the installed wheel."""
+"""Find configs and tools of mmw2s, in the checkout or the installed wheel."""
 import difflib
 import warnings
 from pathlib import Path
@@ -26,8 +26,17 @@ _MOVED = {
 
 def configs_root() -> Path:
     """The folder of the configs that belong to this copy of mmw2s."""
-    shipped = _PACKAGE / '.mim' / 'configs'
-    return shipped if shipped.is_dir() else _PACKAGE.parent / 'configs'
+    return _shipped('configs')
+
+
+def tools_root() -> Path:
+    """The folder of the tools that belong to this copy of mmw2s."""
+    return _shipped('tools')
+
+
+def _shipped(name: str) -> Path:
+    inside = _PACKAGE / '.mim' / name
+    return inside if inside.is_dir() else _PACKAGE.parent / name
 
 
 def config(name: str) -> str:

@@ -76,6 +76,7 @@ def test_help_and_errors_name_the_command(name, capsys):
     ('compare-settings', ['nowhere', '--setting', 'a', 'nowhere']),
     ('choose-teacher', ['nowhere', '--student-best', '1']),
     ('train', ['nowhere.py']),
+    ('pair', ['nowhere.py']),
     ('dry-run', ['nowhere.py']),
     ('test', ['nowhere.py', 'x.pth']),
     ('benchmark', ['nowhere.py']),

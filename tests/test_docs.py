@@ -17,6 +17,7 @@ import mmw2s
 from mmw2s.distillation.recipes import (default_distill, default_schedule,
                                         default_stop)
 from mmw2s.engine import TimeToTargetHook, WeakTeacherDistillHook
+from mmw2s.engine.hooks import StopWhenUsefulHook
 from mmw2s.evaluation import FID
 from mmw2s.models import DenoisingDiffusion
 from mmw2s.registry import KNOWLEDGE, SCHEDULES, STARTS, STOP_RULES
@@ -280,6 +281,8 @@ def test_fields_and_defaults_in_the_user_guide_are_those_of_the_code(
          list(inspect.signature(mmw2s.distillation.FrozenTeacher).parameters)),
         ('`TimeToTargetHook`',
          list(inspect.signature(TimeToTargetHook).parameters)),
+        ('`StopWhenUsefulHook`',
+         list(inspect.signature(StopWhenUsefulHook).parameters)[:-1]),
         ('Diffusion', list(inspect.signature(DenoisingDiffusion).parameters)),
         # All but those of every metric.
         ('`FID`', list(inspect.signature(FID).parameters)[:-2]),

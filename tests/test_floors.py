@@ -23,6 +23,10 @@ FLOORS = {
     'engine': {'utils', 'records', 'models', 'distillation'},
     'profiling': {'utils', 'records', 'models', 'distillation', 'engine'},
     'analysis': {'utils', 'records'},
+    'pair': {
+        'utils', 'records', 'models', 'distillation', 'engine', 'profiling',
+        'analysis'
+    },
 }
 
 
@@ -125,5 +129,6 @@ def test_a_training_run_does_not_load_what_it_does_not_need():
     found = set()
     imported_with('mmw2s', found)
     assert len(found) > 100
-    needless = ('mmw2s.profiling', 'mmw2s.datasets.converters', 'mmw2s.cli')
+    needless = ('mmw2s.profiling', 'mmw2s.pair', 'mmw2s.datasets.converters',
+                'mmw2s.cli')
     assert not [name for name in found if name.startswith(needless)]

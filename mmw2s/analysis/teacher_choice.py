@@ -16,7 +16,7 @@ from mmw2s.records.operating_band import (Judgement, check_student_best,
 from .compare_runs import choose_metric, choose_rule
 from .run import Run
 
-__all__ = ['Candidate', 'TeacherChoice', 'choose_teacher']
+__all__ = ['Candidate', 'TeacherChoice', 'checkpoint_of', 'choose_teacher']
 
 KEEP_ALL = '--cfg-options default_hooks.checkpoint.max_keep_ckpts=-1'
 
@@ -157,16 +157,12 @@ def choose_teacher(run_dir: str,
                         max(row['metrics'][metric] for row in rows))
     if odd:
         raise ValueError(odd)
-    files = _checkpoints(run.checkpoints) if run.checkpoints else {}
     candidates = []
     for row in rows:
         score = row['metrics'][metric]
-        names = [f'iter_{row["iter"]}']
-        if row['epoch'] is not None:
-            names.append(f'epoch_{row["epoch"]:g}')
         candidates.append(
             Candidate(row, score, judge_teacher(score, student_best, rule),
-                      next((files[n] for n in names if n in files), None)))
+                      checkpoint_of(row, run.checkpoints)))
     useful = [c for c in candidates if c.judged.verdict == 'useful']
     chosen = useful[0] if useful else None
     saved = [c for c in useful if c.checkpoint] or \
@@ -176,6 +172,20 @@ def choose_teacher(run_dir: str,
         key=lambda c: abs(c.row['iter'] - chosen.row['iter']),
         default=None)
     return TeacherChoice(metric, student_best, candidates, chosen, available)
+
+
+def checkpoint_of(row: dict, folder: Optional[str]) -> Optional[str]:
+    """The checkpoint of a validation; None if there is none.
+
+    Args:
+        row (dict): Its row of ``time_to_target.json``.
+        folder (str, optional): The folder of the run's checkpoints.
+    """
+    files = _checkpoints(folder) if folder else {}
+    names = [f'iter_{row["iter"]}']
+    if row['epoch'] is not None:
+        names.append(f'epoch_{row["epoch"]:g}')
+    return next((files[name] for name in names if name in files), None)
 
 
 def _checkpoints(folder: str) -> Dict[str, str]:

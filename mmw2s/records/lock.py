@@ -12,7 +12,7 @@ try:
 except ImportError:  # on Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ['LOCK', 'hold', 'release']
+__all__ = ['LOCK', 'hold', 'holder', 'release']
 
 #: The lock file. It names the process that holds the lock. After a release the
 #: file stays, and means nothing.
@@ -67,6 +67,25 @@ def hold(work_dir: str) -> Optional[str]:
             since=time.strftime('%Y-%m-%d %H:%M:%S')), file)
     file.flush()
     _held[path] = file
+    return None
+
+
+def holder(work_dir: str) -> Optional[str]:
+    """Who holds the lock of a work_dir, in words; None if nobody does.
+
+    A process that holds it itself is told so, too.
+    """
+    path = osp.join(osp.realpath(work_dir), LOCK)
+    if fcntl is None or not osp.exists(path):
+        return None
+    with open(path, encoding='utf-8') as file:
+        try:
+            # Shared: it does not get in the way of others that look.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _described(file.read())
+        except OSError:  # a file system without locks
+            return None
     return None
 
 

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from mmw2s.records.lock import LOCK, hold, release
+from mmw2s.records.lock import LOCK, hold, holder, release
 
 
 @pytest.fixture
@@ -102,3 +102,13 @@ def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr('mmw2s.records.lock.fcntl.flock', flock)
     assert 'no locks (Operation not supported)' in hold(str(tmp_path))
     assert (tmp_path / LOCK).exists()
+
+
+def test_who_holds_it_is_told_without_taking_it(other, tmp_path):
+    start, kill = other
+    assert holder(str(tmp_path)) is None
+    pid = start()
+    assert f'process {pid} on' in holder(str(tmp_path))
+    kill(pid)
+    assert holder(str(tmp_path)) is None
+    hold(str(tmp_path))

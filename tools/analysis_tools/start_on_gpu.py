@@ -14,10 +14,10 @@ from typing import Any, Dict, Optional, Sequence
 
 import torch
 
-import mmw2s
 from mmw2s.analysis.settings import compare_settings
 from mmw2s.analysis.start_pairs import ARMS, PAIRS, missing, write_config
 from mmw2s.cli import tools_root
+from mmw2s.pair.stages import own_environment
 from mmw2s.records.files import EVENTS, FILENAME, read_record, read_rows
 from mmw2s.utils.files import atomic_write
 from mmw2s.utils.tool_errors import errors_in_one_line
@@ -171,7 +171,7 @@ class Trial:
             done = subprocess.run([sys.executable, *command],
                                   stdout=log,
                                   stderr=subprocess.STDOUT,
-                                  env=_environment())
+                                  env=own_environment())
         if done.returncode:
             run['failed'] = _last_line(f'{folder}.log')
             print(f'  failed: {run["failed"]}\n  ({folder}.log has all of it)')
@@ -246,13 +246,6 @@ def _read(folder: str) -> dict:
     """What TimeToTargetHook has written; empty if nothing."""
     path = osp.join(folder, FILENAME)
     return read_record(path) if osp.exists(path) else {}
-
-
-def _environment() -> Dict[str, str]:
-    """In which a run takes the same copy of mmw2s as this tool."""
-    paths = [osp.dirname(osp.dirname(mmw2s.__file__))]
-    paths += filter(None, [os.environ.get('PYTHONPATH')])
-    return dict(os.environ, PYTHONPATH=os.pathsep.join(paths))
 
 
 def _last_line(path: str) -> str:

@@ -1,0 +1,101 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""The size of the images of a run, as its pipelines set it."""
+from typing import Any, Iterator, List, Tuple
+
+from mmengine.config import Config
+
+__all__ = ['image_size', 'scale_images']
+
+#: Transforms that resize, and the field that says to what size.
+_RESIZING = {
+    'Resize': 'scale',
+    'FixScaleResize': 'scale',
+    'RandomResize': 'scale',
+    'RandomChoiceResize': 'scales',
+    'RandomResizedCrop': 'scale',
+    'ResizeEdge': 'scale',
+    'Mosaic': 'img_scale',
+    'CachedMosaic': 'img_scale',
+    'MixUp': 'img_scale',
+    'CachedMixUp': 'img_scale',
+}
+#: Transforms that cut or fill to a size, which only follow the others.
+_CUTTING = {
+    'CenterCrop': 'crop_size',
+    'RandomCrop': 'crop_size',
+    'Pad': 'size'
+}
+_USUAL = (224, 224)
+
+
+def image_size(cfg: Config) -> Tuple[int, int]:
+    """Height and width of the images that a run validates on.
+
+    Where no transform says it, the model may; 224 if it does not either.
+
+    Args:
+        cfg (Config): The config of a run.
+    """
+    # The last step of a pipeline has the last word.
+    found = [
+        step[key] for loader in ('train_dataloader', 'val_dataloader')
+        for step, key in _sized(cfg.get(loader), {
+            **_RESIZING,
+            **_CUTTING
+        }) if step[key] is not None
+    ]
+    part = cfg.model.get('denoiser') or cfg.model.get('backbone') or {}
+    size = part.get('sample_size') or part.get('img_size') or (
+        found[-1] if found else _USUAL)
+    while isinstance(size, (list, tuple)) and \
+            isinstance(size[0], (list, tuple)):
+        size = size[0]
+    if isinstance(size, int):
+        return size, size
+    # mmcv's scale is (width, height), and for one side (longer, shorter).
+    return int(size[1]), int(size[0])
+
+
+def scale_images(cfg: Config, scale: float) -> None:
+    """Let a run see its images at a part of their size, in place.
+
+    Args:
+        cfg (Config): The config of a run.
+        scale (float): Factor of both sides.
+
+    Raises:
+        ValueError: If the images of a data loader are resized nowhere.
+    """
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        loader = cfg.get(name)
+        if not loader:
+            continue
+        if not list(_sized(loader, _RESIZING)):
+            raise ValueError(
+                f'--teacher-scale {scale:g} scales the steps that resize '
+                f'({", ".join(_RESIZING)}), but {name} has none: add a Resize '
+                'to its pipeline, or leave --teacher-scale out')
+        for step, key in _sized(loader, {**_RESIZING, **_CUTTING}):
+            if step.get(key) is not None and \
+                    not str(step.get('crop_type', '')).startswith('relative'):
+                step[key] = _scaled(step[key], scale)
+
+
+def _sized(node: Any, fields: dict) -> Iterator[Tuple[dict, str]]:
+    """The transforms in a node that have a size, and its field."""
+    if isinstance(node, dict):
+        kind = str(getattr(node.get('type'), '__name__', node.get('type')))
+        key = fields.get(kind.rsplit('.', 1)[-1])
+        if key is not None and key in node:
+            yield node, key
+        children: List[Any] = list(node.values())
+    else:
+        children = list(node) if isinstance(node, (list, tuple)) else []
+    for child in children:
+        yield from _sized(child, fields)
+
+
+def _scaled(size: Any, scale: float) -> Any:
+    if isinstance(size, (list, tuple)):
+        return type(size)(_scaled(part, scale) for part in size)
+    return max(1, round(size * scale))

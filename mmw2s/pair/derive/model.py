@@ -1,0 +1,162 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""A smaller model of the student's family."""
+import copy
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from mmw2s.distillation.teacher_config import build_model
+from .families import FAMILIES
+from .size import ModelSize, inputs_for, measure
+
+__all__ = ['DerivedModel', 'derive_model']
+
+_ADVICE = 'give a teacher of your own, --teacher CONFIG'
+
+
+class DerivedModel(NamedTuple):
+    """The result of :func:`derive_model`.
+
+    Attributes:
+        cfg (Config): The student's config with the smaller model.
+        size (ModelSize): Of the smaller model.
+        of_student (ModelSize): Of the student.
+        notes (list[str]): What a user should know about it, in sentences.
+    """
+    cfg: Config
+    size: ModelSize
+    of_student: ModelSize
+    notes: List[str]
+
+
+def derive_model(cfg: Config, width: Optional[float] = None) -> DerivedModel:
+    """Derive a smaller model of the student's family.
+
+    A rule of :data:`~.families.FAMILIES` makes the backbone (or the denoiser)
+    smaller. Both are then built and shown an image. What reads the backbone,
+    a neck or a head, gets the ``in_channels`` that come out of it. Neck and
+    heads stay as they are otherwise, so that a student can inherit them.
+
+    Args:
+        cfg (Config): The student's config; it is not changed.
+        width (float, optional): Factor of the channels. Defaults to None: as
+            the family's rule has it.
+
+    Raises:
+        ValueError: If nothing is known about this kind of model, or what was
+            derived does not work, or is not smaller.
+    """
+    student = build_model(cfg)
+    part = 'denoiser' if hasattr(student, 'denoiser') else 'backbone'
+    own = getattr(student, part, None)
+    rule = FAMILIES.get(type(own).__name__)
+    if rule is None:
+        what = f'{type(student).__name__} with a {type(own).__name__}' \
+            if own is not None else type(student).__name__
+        raise ValueError(f'no teacher can be derived from a {what} (only from '
+                         f'{", ".join(sorted(FAMILIES))}): {_ADVICE}')
+    derived = copy.deepcopy(cfg)
+    model = derived.model
+    try:
+        fields = rule(own, model[part], width)
+    except ValueError as error:
+        raise ValueError(f'the {type(own).__name__} cannot be made smaller: '
+                         f'{error}, or {_ADVICE}') from error
+    model[part].update(fields)
+    notes = _without_weights(model, part, fields)
+    try:
+        if part == 'backbone':
+            _refit(cfg, derived, student)
+        sizes = measure(build_model(derived), derived), measure(student, cfg)
+    except (AssertionError, KeyError, RuntimeError, TypeError,
+            ValueError) as error:
+        raise ValueError(
+            f'the derived teacher ({part}: {fields}) does not work: {error}. '
+            f'Give another --teacher-width, or {_ADVICE}') from error
+    if sizes[0].parameters >= sizes[1].parameters:
+        raise ValueError(
+            f'the derived teacher ({part}: {fields}) has {sizes[0]}, the '
+            f'student {sizes[1]}: give a smaller --teacher-width')
+    return DerivedModel(derived, *sizes, notes)
+
+
+def _without_weights(model: dict, part: str, fields: Dict[str,
+                                                          Any]) -> List[str]:
+    """Take out pretrained weights that do not fit the smaller model."""
+    backbone = model[part]
+    init = backbone.get('init_cfg')
+    if _loads(init) and set(fields) == {'depth'} and str(
+            init['checkpoint']).startswith('torchvision://resnet'):
+        backbone['init_cfg'] = dict(
+            init, checkpoint=f'torchvision://resnet{fields["depth"]}')
+        return []
+    olds = [(owner, key) for owner in (model, backbone)
+            for key in ('init_cfg', 'pretrained') if _loads(owner.get(key))]
+    for owner, key in olds:
+        owner[key] = None
+    if not olds:
+        return []
+    # What is frozen, or keeps its statistics, has to be trained now.
+    for key, trained in (('frozen_stages', -1), ('norm_eval', False)):
+        if key in backbone:
+            backbone[key] = trained
+    return [
+        'The student begins with pretrained weights, the derived teacher '
+        'from scratch: it may stay too weak, or take long. A teacher with '
+        'weights of its own, --teacher CONFIG, is better.'
+    ]
+
+
+def _loads(init: Any) -> bool:
+    """Whether an ``init_cfg``, or a field ``pretrained``, names weights."""
+    return isinstance(
+        init,
+        str) or isinstance(init, dict) and init.get('type') == 'Pretrained'
+
+
+def _refit(cfg: Config, derived: Config, student: nn.Module) -> None:
+    """Fit what reads the backbone to the channels that it gives now."""
+    before = _channels(student.backbone, cfg)
+    # Built alone: the rest of the model does not fit yet.
+    alone = copy.deepcopy(derived)
+    alone.model = dict(derived.model.backbone)
+    alone.pop('data_preprocessor', None)
+    after = _channels(build_model(alone), derived)
+    model = derived.model
+    neck = list(_readers(model.get('neck'), 'neck'))
+    readers = neck or [
+        found for name, value in model.items() if name != 'backbone'
+        for found in _readers(value, name)
+    ]
+    for name, reader in readers:
+        given = reader['in_channels']
+        if isinstance(given, (list, tuple)) and list(given) == before:
+            reader['in_channels'] = list(after)
+        elif given == before[-1]:
+            reader['in_channels'] = after[-1]
+        else:
+            raise ValueError(f'{name}.in_channels is {given}, but the '
+                             f'student\'s backbone gives {before}')
+
+
+def _readers(part: Any, name: str) -> Iterator[Tuple[str, dict]]:
+    """The outermost dicts in a part of a model that have in_channels."""
+    if isinstance(part, dict) and 'in_channels' in part:
+        yield name, part
+    elif isinstance(part, (dict, list, tuple)):
+        items = part.items() if isinstance(part, dict) else enumerate(part)
+        for key, value in items:
+            yield from _readers(value, f'{name}.{key}')
+
+
+@torch.no_grad()
+def _channels(backbone: nn.Module, cfg: Config) -> List[int]:
+    """The channels of each output of a backbone."""
+    backbone.eval()  # mmdet's return nothing
+    outputs = backbone(inputs_for(cfg))
+    if isinstance(outputs, torch.Tensor):
+        outputs = [outputs]
+    # Tokens are (B, length, C); maps (B, C, H, W) and vectors (B, C).
+    return [out.shape[2 if out.ndim == 3 else 1] for out in outputs]

@@ -1,0 +1,88 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""How large a model is: its parameters, and what a forward takes."""
+from typing import List, NamedTuple, Optional, Tuple
+
+import torch
+from mmengine.config import Config
+from mmengine.structures import BaseDataElement
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmw2s.utils.kinds import is_kind
+from .images import image_size
+
+__all__ = ['ModelSize', 'inputs_for', 'measure']
+
+# Larger images are taken in this size: what is compared stays the same, and a
+# CPU is soon done.
+_LARGEST = 320
+
+
+class ModelSize(NamedTuple):
+    """The size of a model.
+
+    Attributes:
+        parameters (int): Number of its parameters.
+        multiply_adds (int): Of the convolutions and matrix products of a
+            forward of one image.
+        image (Tuple[int, int]): Height and width of that image.
+    """
+    parameters: int
+    multiply_adds: int
+    image: Tuple[int, int]
+
+    def __str__(self) -> str:
+        return (f'{self.parameters / 1e6:.2f} M parameters, '
+                f'{self.multiply_adds / 1e9:.3g} G multiply-adds at '
+                f'{self.image[1]}x{self.image[0]}')
+
+
+def inputs_for(cfg: Config) -> torch.Tensor:
+    """A blank image as the config's runs would have it, at most 320 wide."""
+    model = cfg.model
+    part = model.get('denoiser') or model.get('backbone') or model
+    height, width = image_size(cfg)
+    ratio = min(1., _LARGEST / max(height, width))
+    if ratio < 1:  # a multiple of 32, which every backbone can halve
+        height, width = (
+            max(32,
+                round(s * ratio / 32) * 32) for s in (height, width))
+    return torch.zeros(1, part.get('in_channels', 3), height, width)
+
+
+@torch.no_grad()
+def measure(model: nn.Module, cfg: Config) -> ModelSize:
+    """Count the parameters of a model, and the multiply-adds of a forward.
+
+    Args:
+        model (nn.Module): The model.
+        cfg (Config): Its config, which tells the size of images.
+    """
+    inputs = inputs_for(cfg)
+    height, width = inputs.shape[-2:]
+    model.eval()
+    with FlopCounterMode(display=False) as counter:
+        model(inputs, _samples(model, height, width), mode='tensor')
+    return ModelSize(
+        sum(p.numel() for p in model.parameters()),
+        counter.get_total_flops() // 2, (height, width))
+
+
+def _samples(model: nn.Module, height: int,
+             width: int) -> Optional[List[BaseDataElement]]:
+    """What some models ask for beside the image."""
+    if is_kind(model, 'BaseDetector'):
+        from mmdet.structures import DetDataSample
+        sample = DetDataSample()
+    else:
+        sample = BaseDataElement()
+        sample.gt_label = torch.zeros(1, dtype=torch.long)
+    shape = (height, width)
+    sample.set_metainfo(
+        dict(
+            img_shape=shape,
+            ori_shape=shape,
+            pad_shape=shape,
+            batch_input_shape=shape,
+            scale_factor=(1., 1.)))
+    return [sample]

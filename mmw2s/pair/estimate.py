@@ -1,0 +1,112 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""How long the stages of a pair may take, from a few steps of each."""
+import copy
+import gc
+import os.path as osp
+import tempfile
+import time
+from itertools import islice
+from typing import Dict, NamedTuple
+
+import torch
+from mmengine.config import Config
+
+from mmw2s.engine.launch import remove_distillation
+from mmw2s.profiling.rehearsal import Rehearsal
+from .derive.schedule import run_length
+from .plan import Plan
+from .teacher import untrained
+
+__all__ = ['Pace', 'estimate']
+
+_STEPS = 3  # that are measured, after one that warms up
+_BATCHES = 2  # of a validation
+# Of the run, at most, a default distillation is on: SurpassTeacher.latest.
+_ON = 0.5
+
+
+class Pace(NamedTuple):
+    """What a run takes.
+
+    Attributes:
+        step (float): Seconds of a training step.
+        iters (int): Number of them.
+        validation (float): Seconds of a validation.
+        validations (int): Number of them.
+    """
+    step: float
+    iters: int
+    validation: float
+    validations: int
+
+    @property
+    def seconds(self) -> float:
+        """The whole run, start-up left out."""
+        return self.step * self.iters + self.validation * self.validations
+
+
+def estimate(plan: Plan) -> Dict[str, Pace]:
+    """Measure a few steps of each model on its data. Nothing is kept.
+
+    The student is set up with its teacher as in training, so what does not
+    fit is refused here, before the teacher is trained.
+
+    A student is counted with its teacher in half of its steps, the longest
+    that a default distillation lasts. Validations are measured without the
+    evaluator. The teacher may end earlier.
+
+    Args:
+        plan (Plan): A plan that was just made.
+
+    Returns:
+        dict[str, Pace]: Name of the stage -> what it may take.
+    """
+    student, teacher = plan.configs['student'], plan.configs['teacher']
+    plain = copy.deepcopy(student)
+    remove_distillation(plain)
+    with tempfile.TemporaryDirectory() as folder:
+        alone = _measure(Rehearsal(plain, osp.join(folder, 'alone')), plain)
+        taught = Rehearsal(student, osp.join(folder, 'taught'))
+        fields = taught.hook.fields
+        on = alone
+        if fields.distill != []:  # else the teacher gives its weights alone
+            fields.schedule = dict(type='Constant', value=1.)
+            fields.stop = dict(type='At', iter=alone.iters)
+            if plan.trains_teacher:
+                fields.teacher = dict(fields.teacher,
+                                      **untrained(teacher, folder))
+            on = _measure(taught, student)
+        pace = alone._replace(step=_ON * on.step + (1 - _ON) * alone.step)
+        found = {stage.name: alone for stage in plan.own_baselines}
+        found.update((stage.name, pace) for stage in plan.students)
+        if plan.teacher:
+            found[plan.teacher.name] = _measure(
+                Rehearsal(teacher, osp.join(folder, 'teacher')), teacher)
+        del taught
+    gc.collect()  # runners have cycles; the stages need the memory
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return {stage.name: found[stage.name] for stage in plan.stages}
+
+
+def _measure(run: Rehearsal, cfg: Config) -> Pace:
+    run.begin()
+    first, *others = run.batches(1 + _STEPS)
+    run.train([first])
+    return Pace(
+        run.train(others).ms / 1000, run.runner.max_iters, _validation(run),
+        run_length(cfg) // cfg.train_cfg.get('val_interval', 1))
+
+
+@torch.no_grad()
+def _validation(run: Rehearsal) -> float:
+    """Seconds of a validation, from a few of its batches."""
+    model, loader = run.runner.model, run.runner.val_loop.dataloader
+    model.eval()
+    began = time.perf_counter()
+    count = 0
+    for batch in islice(loader, _BATCHES):
+        model.val_step(batch)
+        count += 1
+    model.train()
+    return (time.perf_counter() - began) / count * len(loader)

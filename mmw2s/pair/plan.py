@@ -1,0 +1,271 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""What a pair is to do: decided once, and kept in its folder."""
+import json
+import os
+import os.path as osp
+from dataclasses import asdict, dataclass, field
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+from mmengine.config import Config
+
+from mmw2s.engine.launch import DISTILL_HOOK, load_config
+from mmw2s.records.operating_band import LOW
+from mmw2s.utils.fields import check_choice, check_number, check_seed
+from mmw2s.utils.files import atomic_write
+from mmw2s.utils.hook_configs import hook_configs
+from mmw2s.utils.text import listed
+from .stages import Stage
+from .starting import AUTO, choose_start
+from .teacher import plan_teacher, record_times
+
+__all__ = ['STARTS', 'Options', 'Plan', 'make_plan', 'prepare']
+
+STARTS = (AUTO, 'Inherit', 'Grow', 'Corner', 'none')
+_PLAN = 'plan.json'
+_SHOWN = 5  # differences that a message lists
+
+
+@dataclass
+class Options:
+    """What a user asks for; the command ``mmw2s pair --help`` tells each."""
+    student: str
+    work_dir: str
+    teacher: Optional[str] = None
+    teacher_checkpoint: Optional[str] = None
+    teacher_width: Optional[float] = None
+    teacher_scale: float = 1.
+    teacher_length: Optional[float] = None
+    teacher_cfg_options: Dict[str, Any] = field(default_factory=dict)
+    useful_at: float = LOW
+    best: Optional[float] = None
+    start: str = AUTO
+    seeds: Sequence[int] = (0, )
+    with_baseline: bool = False
+    baseline: Sequence[str] = ()
+    metric: Optional[str] = None
+    rule: Optional[str] = None
+    cfg_options: Dict[str, Any] = field(default_factory=dict)
+    gpus: int = 1
+
+    def check(self) -> None:
+        """Refuse values that are always wrong.
+
+        Raises:
+            ValueError: If a value is. The message names the option.
+        """
+        for name in ('teacher_width', 'teacher_scale', 'teacher_length'):
+            if getattr(self, name) is not None:
+                check_number(
+                    f'--{name.replace("_", "-")}',
+                    getattr(self, name),
+                    above=0,
+                    at_most=1)
+        check_number('--useful-at', self.useful_at, above=0)
+        if self.best is not None:
+            check_number('--best', self.best, above=0)
+        check_choice('--start', self.start, STARTS)
+        for seed in self.seeds:
+            check_seed('--seeds', seed)
+        if not self.seeds or len({*self.seeds}) < len(self.seeds):
+            raise ValueError('--seeds should name each seed once, but got '
+                             f'{" ".join(map(str, self.seeds)) or "none"}')
+        if self.with_baseline and self.baseline:
+            raise ValueError('--with-baseline trains the baselines, and '
+                             '--baseline names those that exist: give one')
+
+
+@dataclass
+class Plan:
+    """A pair, as it was decided.
+
+    Args:
+        options (Options): What was asked for.
+        trains_teacher (bool): Whether the teacher is trained, or exists.
+        notes (list[str]): What was decided, in sentences.
+        configs (dict[str, Config]): 'teacher' and 'student'. Empty if the
+            plan was read from its folder.
+    """
+    options: Options
+    trains_teacher: bool
+    notes: List[str]
+    configs: Dict[str, Config] = field(default_factory=dict)
+
+    def path(self, *names: str) -> str:
+        """An absolute path in the folder of the pair."""
+        return osp.join(osp.abspath(self.options.work_dir), *names)
+
+    @property
+    def weights(self) -> str:
+        """The teacher's checkpoint, if it is trained."""
+        return self.path('teacher.pth')
+
+    @property
+    def teacher(self) -> Optional[Stage]:
+        """The training of the teacher; None if it exists already."""
+        return Stage('teacher', self.path('teacher.py'),
+                     self.path('teacher')) if self.trains_teacher else None
+
+    @property
+    def students(self) -> List[Stage]:
+        """The trainings of the students, one a seed."""
+        return [self._of_seed(seed) for seed in self.options.seeds]
+
+    @property
+    def own_baselines(self) -> List[Stage]:
+        """The trainings of the baselines, if they belong to the pair."""
+        if not self.options.with_baseline:
+            return []
+        # The name is that at which a started student looks for its baseline.
+        return [
+            self._of_seed(seed, '_baseline', '--no-distill')
+            for seed in self.options.seeds
+        ]
+
+    @property
+    def stages(self) -> List[Stage]:
+        """All trainings in their order.
+
+        The baselines come first: their best tells when the teacher is useful.
+        """
+        teacher = [self.teacher] if self.teacher else []
+        return [*self.own_baselines, *teacher, *self.students]
+
+    @property
+    def baselines(self) -> List[str]:
+        """Work_dirs of the baselines, of the pair or recorded before."""
+        return [stage.work_dir
+                for stage in self.own_baselines] or list(self.options.baseline)
+
+    def _of_seed(self, seed: int, suffix: str = '', *options: str) -> Stage:
+        name = f'student_s{seed}{suffix}'
+        return Stage(name, self.path('student.py'), self.path(name), seed,
+                     options)
+
+
+def make_plan(options: Options) -> Plan:
+    """Decide what a pair is to do. Nothing is written.
+
+    Args:
+        options (Options): What was asked for.
+
+    Raises:
+        FileNotFoundError: If a file that was named does not exist.
+        ValueError: If something does not fit.
+    """
+    options.check()
+    student = load_config(options.student, options.cfg_options)
+    made = plan_teacher(student, options.teacher, options.teacher_checkpoint,
+                        options.teacher_cfg_options, options.teacher_width,
+                        options.teacher_scale, options.teacher_length,
+                        options.useful_at)
+    plan = Plan(options, made.is_trained, list(made.notes))
+    hook = _hook_of(student)
+    kept = hook.get('start')
+    if options.start == AUTO and kept:
+        plan.notes.append(f'Start: {kept["type"]}, as the student\'s config '
+                          'has it.')
+    else:
+        start, note = choose_start(options.start, student, made.cfg)
+        plan.notes.append(note)
+        hook.pop('start', None)
+        if start is not None:
+            hook['start'] = start
+    own = dict(config=plan.path('teacher.py'), checkpoint=plan.weights)
+    hook['teacher'] = {**own, **made.fields}
+    if options.teacher_scale != 1:
+        hook['teacher']['scale'] = options.teacher_scale
+    record_times(student)
+    plan.configs = dict(teacher=made.cfg, student=student)
+    return plan
+
+
+def prepare(options: Options) -> Plan:
+    """The plan in a folder; where there is none, it is made and kept.
+
+    Args:
+        options (Options): What was asked for.
+
+    Raises:
+        ValueError: If the folder has the plan of another command, or of a
+            config that was changed since. The message says what differs.
+    """
+    options.check()
+    path = osp.join(options.work_dir, _PLAN)
+    asked = _asked(options)
+    if osp.isfile(path):
+        with open(path, encoding='utf-8') as file:
+            stored = json.load(file)
+        _refuse_changed(stored['asked'], asked, options.work_dir)
+        return Plan(options, stored['trains_teacher'], stored['notes'])
+    plan = make_plan(options)
+    os.makedirs(options.work_dir, exist_ok=True)
+    for name, cfg in plan.configs.items():
+        cfg.dump(plan.path(f'{name}.py'))
+    # Last of all: where it lies, the configs are whole.
+    with atomic_write(path) as file:
+        json.dump(
+            dict(
+                asked=asked,
+                trains_teacher=plan.trains_teacher,
+                notes=plan.notes),
+            file,
+            indent=1)
+    return plan
+
+
+def _hook_of(student: Config) -> dict:
+    """The hook in the student's config; it is added where there is none."""
+    hooks = hook_configs(student, DISTILL_HOOK)
+    if hooks:
+        return hooks[0]
+    if not student.get('default_hooks'):
+        student.default_hooks = {}
+    student.default_hooks['w2s'] = dict(type=f'mmw2s.{DISTILL_HOOK}')
+    return student.default_hooks['w2s']
+
+
+def _asked(options: Options) -> Dict[str, str]:
+    """All that decides over the runs, by dotted name, for comparison."""
+    found = _flat('option', {
+        key: value
+        for key, value in asdict(options).items() if key != 'work_dir'
+    })
+    found.update(
+        _flat('student',
+              load_config(options.student, options.cfg_options).to_dict()))
+    teacher = options.teacher
+    if teacher and osp.isfile(teacher):
+        found.update(_flat('teacher', Config.fromfile(teacher).to_dict()))
+    return found
+
+
+def _flat(name: str, value: Any) -> Dict[str, str]:
+    """Dotted names of all that a value holds -> how Python writes it."""
+    if isinstance(value, (dict, list, tuple)) and value:
+        items: Sequence[Tuple[Any, Any]] = list(
+            value.items() if isinstance(value, dict) else enumerate(value))
+        return {
+            key: text
+            for part, inner in items
+            for key, text in _flat(f'{name}.{part}', inner).items()
+        }
+    return {name: repr(value)}
+
+
+def _refuse_changed(stored: Dict[str, str], asked: Dict[str, str],
+                    folder: str) -> None:
+    names = [
+        name for name in {
+            **stored,
+            **asked
+        } if stored.get(name) != asked.get(name)
+    ]
+    if names:
+        changes = [
+            f'{name} was {stored.get(name, "not there")}, now '
+            f'{asked.get(name, "not there")}' for name in names
+        ]
+        raise ValueError(
+            f'{folder} has a pair of another command or config: '
+            f'{listed(changes, _SHOWN)}. Go on with what it was, give another '
+            '--work-dir, or move the folder away')

@@ -1,0 +1,93 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""A pair from its teacher to its budget."""
+from typing import Any, Dict, List, Optional, Sequence
+
+from mmw2s.records.lock import hold
+from .best import best_of, choose_checkpoint
+from .budget import Budget
+from .display import PlainDisplay, Shown
+from .plan import Plan
+from .stages import Launch, Stage, Supervisor
+
+__all__ = ['run_pair']
+
+
+def run_pair(plan: Plan,
+             launch: Launch = Launch(),
+             targets: Optional[Sequence[str]] = None,
+             expected: Optional[Dict[str, float]] = None,
+             every: float = 2.) -> Budget:
+    """Do what a plan says, from where an earlier call has come to.
+
+    Args:
+        plan (Plan): The plan.
+        launch (Launch): How the trainings are started.
+        targets (Sequence[str], optional): See :func:`mmw2s.analysis.compare`.
+        expected (dict[str, float], optional): Name of a stage -> seconds that
+            it may take, for the display.
+        every (float): Seconds from one look at a stage to the next. Defaults
+            to 2.
+
+    Returns:
+        Budget: What it has cost; it is in ``budget.json`` of the folder, too.
+
+    Raises:
+        RunEnded: If Ctrl-C or SIGTERM has ended it. The same call goes on.
+        StageFailed: If a training has failed.
+    """
+    hold(plan.path())
+    display = PlainDisplay()
+    failed: List[str] = []
+
+    def look(running: Optional[Stage], ended_badly: Optional[Stage]) -> None:
+        if ended_badly is not None:
+            failed.append(ended_badly.name)
+        display.show([
+            Shown(stage.name, _state(stage, running, failed), stage.work_dir,
+                  (expected or {}).get(stage.name)) for stage in plan.stages
+        ])
+
+    supervisor = Supervisor(launch, look, every)
+    choice = None
+    with supervisor.watching():
+        for stage in plan.stages:
+            is_teacher = stage == plan.teacher
+            best = _student_best(plan) if is_teacher else None
+            supervisor.run(stage,
+                           _of_teacher(plan, best) if is_teacher else {})
+            if is_teacher:
+                choice = choose_checkpoint(stage.work_dir, plan.weights, best,
+                                           plan.options.useful_at,
+                                           plan.options.metric,
+                                           plan.options.rule)
+    look(None, None)
+    budget = Budget(plan, choice, targets)
+    budget.save(plan.path('budget.json'))
+    return budget
+
+
+def _state(stage: Stage, running: Optional[Stage],
+           failed: Sequence[str]) -> str:
+    if stage.name in failed:
+        return 'failed'
+    if stage == running:
+        return 'running'
+    return 'done' if stage.is_done else 'waiting'
+
+
+def _student_best(plan: Plan) -> Optional[float]:
+    """What the student reaches without a teacher, as far as it is known."""
+    options = plan.options
+    if options.best is not None:
+        return options.best
+    return best_of(plan.baselines, options.metric, options.rule)
+
+
+def _of_teacher(plan: Plan, best: Optional[float]) -> Dict[str, Any]:
+    """The options of the teacher's training that are not in its config."""
+    found = dict(
+        student_best=best, metric=plan.options.metric, rule=plan.options.rule)
+    return {
+        f'default_hooks.stop_when_useful.{key}': value
+        for key, value in found.items() if value is not None
+    }

@@ -1,0 +1,81 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import pytest
+from mmengine.config import Config
+
+from mmw2s.pair.derive.images import image_size, scale_images
+
+
+def run(*steps, **others):
+    """A config whose data sets have these steps, the training's wrapped."""
+    pipeline = [dict(type='LoadImageFromFile'), *steps]
+    dataset = dict(type='CocoDataset', pipeline=pipeline)
+    return Config(
+        dict(
+            model=dict(backbone=dict(type='ResNet')),
+            train_dataloader=dict(
+                dataset=dict(type='RepeatDataset', dataset=dataset)),
+            val_dataloader=dict(dataset=dataset),
+            **others))
+
+
+def steps_of(cfg):
+    return cfg.train_dataloader.dataset.dataset.pipeline[1:], \
+        cfg.val_dataloader.dataset.pipeline[1:]
+
+
+RESIZE = dict(type='Resize', scale=(1333, 800), keep_ratio=True)
+
+
+@pytest.mark.parametrize('step, key, scaled', [
+    (RESIZE, 'scale', (666, 400)),
+    (dict(type='mmdet.RandomChoiceResize', scales=[(64, 32), (80, 32)
+                                                   ]), 'scales', [(32, 16),
+                                                                  (40, 16)]),
+    (dict(type='RandomResizedCrop', scale=224), 'scale', 112),
+    (dict(type='ResizeEdge', scale=256, edge='short'), 'scale', 128),
+])
+def test_what_resizes_resizes_to_a_part(step, key, scaled):
+    cfg = run(step)
+    scale_images(cfg, .5)
+    for steps in steps_of(cfg):
+        assert steps[0] == dict(step, **{key: scaled})
+
+
+def test_crops_after_it_follow_and_shares_stay():
+    cfg = run(
+        dict(type='ResizeEdge', scale=256),
+        dict(type='CenterCrop', crop_size=224),
+        dict(
+            type='RandomChoice',
+            transforms=[[
+                dict(
+                    type='RandomCrop',
+                    crop_type='relative_range',
+                    crop_size=(.5, .5))
+            ], [RESIZE]]))
+    scale_images(cfg, .5)
+    _, crop, choice = steps_of(cfg)[0]
+    assert crop.crop_size == 112
+    assert choice.transforms[0][0].crop_size == (.5, .5)
+    assert choice.transforms[1][0].scale == (666, 400)
+
+
+def test_a_pipeline_that_resizes_nothing_is_refused():
+    cfg = run(dict(type='RandomCrop', crop_size=32))
+    with pytest.raises(ValueError, match='train_dataloader has none: add a R'):
+        scale_images(cfg, .5)
+
+
+def test_the_size_is_that_of_the_last_step_of_the_validation():
+    cfg = run(
+        dict(type='ResizeEdge', scale=256),
+        dict(type='CenterCrop', crop_size=224))
+    assert image_size(cfg) == (224, 224)
+    assert image_size(run(RESIZE)) == (800, 1333)
+    assert image_size(run()) == (224, 224)
+
+
+def test_a_model_of_one_size_tells_it():
+    cfg = run(RESIZE)
+    cfg.model = dict(denoiser=dict(sample_size=32))
+    assert image_size(cfg) == (32, 32)

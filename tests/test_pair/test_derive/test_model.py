@@ -1,0 +1,166 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import pytest
+from mmengine.config import Config
+from tiny_classifiers import VIT, classifier
+from toys import retinanet
+
+from mmw2s.distillation.teacher_config import build_model
+from mmw2s.pair.derive import derive_model
+
+
+def detector(backbone=None, in_channels=None, **overrides):
+    cfg = Config(dict(default_scope='mmdet', model=retinanet(50)))
+    if backbone is not None:
+        cfg.model.backbone = backbone
+        cfg.model.neck.in_channels = in_channels
+    cfg.merge_from_dict(overrides)
+    return cfg
+
+
+def of_mmpretrain(**fields):
+    return Config(dict(default_scope='mmpretrain', model=classifier(**fields)))
+
+
+SWIN = dict(
+    type='SwinTransformer',
+    embed_dims=12,
+    depths=(2, 2, 2, 2),
+    num_heads=(3, 6, 12, 24))
+STUDENTS = dict(
+    resnet50=detector(),
+    resnet101=detector(**{'model.backbone.depth': 101}),
+    resnet34=detector(**{
+        'model.backbone.depth': 34,
+        'model.neck.in_channels': [8, 16, 32, 64]
+    }),
+    swin=detector(SWIN, [12, 24, 48, 96]),
+    resnet_cifar=of_mmpretrain(width=8),
+    resnet50_of_mmpretrain=of_mmpretrain(
+        width=32,
+        backbone=dict(
+            type='ResNet', depth=50, base_channels=8, stem_channels=8)),
+    vit=of_mmpretrain(
+        backbone=VIT,
+        neck=None,
+        type='VisionTransformerClsHead',
+        in_channels=16),
+    swin_of_mmpretrain=of_mmpretrain(
+        backbone=dict(
+            type='SwinTransformer',
+            arch=dict(
+                embed_dims=12, depths=[2, 2, 2, 2], num_heads=[3, 6, 12, 24]),
+            img_size=64,
+            window_size=2),
+        in_channels=96))
+
+
+@pytest.mark.parametrize('name', STUDENTS)
+def test_a_smaller_model_of_the_family_is_derived_and_trains(name):
+    cfg = STUDENTS[name]
+    before = cfg.to_dict()
+    made = derive_model(cfg)
+    assert cfg.to_dict() == before
+    student, teacher = build_model(cfg), build_model(made.cfg)
+    count, of_student = (
+        sum(p.numel() for p in model.parameters())
+        for model in (teacher, student))
+    assert (count, of_student) == (made.size.parameters,
+                                   made.of_student.parameters)
+    assert count < of_student
+    assert 0 < made.size.multiply_adds < made.of_student.multiply_adds
+    assert type(teacher.backbone) is type(student.backbone)
+
+
+def test_a_resnet_gets_18_layers_and_keeps_neck_and_head():
+    made = derive_model(STUDENTS['resnet50'])
+    cfg, own = made.cfg.model, STUDENTS['resnet50'].model
+    assert cfg.backbone == dict(own.backbone, depth=18)
+    assert cfg.neck == dict(own.neck, in_channels=[8, 16, 32, 64])
+    assert cfg.bbox_head == own.bbox_head
+
+
+def test_a_resnet_of_18_layers_gets_half_the_width():
+    made = derive_model(STUDENTS['resnet_cifar'])
+    assert made.cfg.model.backbone.base_channels == 4
+    assert made.cfg.model.head.in_channels == 32
+
+
+def test_a_width_that_is_asked_for_is_given():
+    backbone = derive_model(STUDENTS['resnet50'], .5).cfg.model.backbone
+    assert (backbone.depth, backbone.base_channels,
+            backbone.stem_channels) == (18, 4, 4)
+
+
+def test_a_two_stage_detector_keeps_its_heads():
+    from tiny_two_stage import faster_rcnn
+    cfg = Config(dict(default_scope='mmdet', model=faster_rcnn(50)))
+    made = derive_model(cfg)
+    assert made.cfg.model.roi_head == cfg.model.roi_head
+    assert made.size.multiply_adds < made.of_student.multiply_adds
+
+
+def test_a_unet_gets_half_the_width():
+    from tiny_diffusion import diffusion
+    cfg = Config(dict(model=diffusion(16, classes=3)))
+    made = derive_model(cfg)
+    assert tuple(made.cfg.model.denoiser.block_out_channels) == (8, 8)
+    assert made.size.parameters < made.of_student.parameters
+    with pytest.raises(
+            ValueError,
+            match='norm_num_groups=4 does not divide: '
+            'give another --teacher-width, or give a teacher'):
+        derive_model(Config(dict(model=diffusion(12))))
+
+
+def test_an_unknown_family_is_refused_with_what_to_do():
+    cfg = of_mmpretrain(backbone=dict(type='MobileNetV2'), in_channels=1280)
+    with pytest.raises(
+            ValueError,
+            match='from a ImageClassifier with a MobileNetV2 .*ResNet.*'
+            '--teacher CONFIG'):
+        derive_model(cfg)
+
+
+def test_a_width_of_no_whole_number_is_refused():
+    with pytest.raises(ValueError, match='8 times 0.3 is no whole number'):
+        derive_model(STUDENTS['resnet50'], .3)
+
+
+def test_a_teacher_that_is_not_smaller_is_refused():
+    cfg = STUDENTS['resnet_cifar']
+    with pytest.raises(ValueError, match='smaller --teacher-width'):
+        derive_model(cfg, 1.)
+
+
+def test_a_neck_that_does_not_read_the_backbone_is_refused():
+    cfg = detector(**{'model.neck.in_channels': [1, 2, 3, 4]})
+    with pytest.raises(
+            ValueError,
+            match=r'neck.in_channels is \[1, 2, 3, 4\]'
+            r', but the student\'s backbone gives \[32,'):
+        derive_model(cfg)
+
+
+def pretrained(checkpoint, **fields):
+    cfg = detector()
+    cfg.model.backbone.update(
+        init_cfg=dict(type='Pretrained', checkpoint=checkpoint), **fields)
+    return cfg
+
+
+def test_pretrained_weights_of_torchvision_are_those_of_the_smaller_resnet():
+    made = derive_model(pretrained('torchvision://resnet50', frozen_stages=1))
+    backbone = made.cfg.model.backbone
+    assert backbone.init_cfg.checkpoint == 'torchvision://resnet18'
+    assert backbone.frozen_stages == 1 and not made.notes
+
+
+def test_weights_that_do_not_fit_are_left_and_nothing_stays_frozen():
+    made = derive_model(
+        pretrained('somewhere/resnet50.pth', frozen_stages=1, norm_eval=True))
+    backbone = made.cfg.model.backbone
+    assert backbone.init_cfg is None
+    assert (backbone.frozen_stages, backbone.norm_eval) == (-1, False)
+    assert 'from scratch' in made.notes[0]
+    model = build_model(made.cfg).train()
+    assert all(p.requires_grad for p in model.parameters())

@@ -1,0 +1,155 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from toys import retinanet
+
+from mmw2s.distillation.starts import Inherit
+from mmw2s.pair.plan import Options, make_plan, prepare
+from mmw2s.pair.starting import choose_start
+
+
+@pytest.fixture
+def options(student):
+    return Options(student, 'pair', seeds=(0, 3))
+
+
+def test_the_student_is_given_the_teacher_and_a_start(options):
+    plan = prepare(options)
+    cfg = Config.fromfile('pair/student.py')
+    assert cfg.default_hooks.w2s == dict(
+        type='mmw2s.WeakTeacherDistillHook',
+        teacher=dict(
+            config=str(Path('pair/teacher.py').absolute()),
+            checkpoint=str(Path('pair/teacher.pth').absolute())),
+        start=dict(type='Inherit'))
+    assert cfg.default_hooks.time_to_target.type == 'mmw2s.TimeToTargetHook'
+    assert Config.fromfile('pair/teacher.py').model.backbone.depth == 18
+    assert plan.notes[-1].startswith('The student starts by Inherit: 3.9%')
+
+
+def test_a_derived_teacher_of_given_weights_is_in_the_folder_too(options):
+    Path('weak.pth').touch()
+    plan = prepare(replace(options, teacher_checkpoint='weak.pth'))
+    teacher = Config.fromfile('pair/student.py').default_hooks.w2s.teacher
+    assert teacher.checkpoint == str(Path('weak.pth').absolute())
+    assert Config.fromfile(teacher.config).model.backbone.depth == 18
+    assert [stage.name
+            for stage in plan.stages] == ['student_s0', 'student_s3']
+
+
+def test_the_baselines_come_first_and_the_students_last(options):
+    options = replace(options, with_baseline=True)
+    plan = prepare(options)
+    assert [(s.name, s.seed, s.options) for s in plan.stages
+            ] == [('student_s0_baseline', 0, ('--no-distill', )),
+                  ('student_s3_baseline', 3, ('--no-distill', )),
+                  ('teacher', None, ()), ('student_s0', 0, ()),
+                  ('student_s3', 3, ())]
+    assert plan.baselines == [s.work_dir for s in plan.own_baselines]
+
+
+def test_baselines_that_were_recorded_are_not_trained(options):
+    plan = make_plan(replace(options, baseline=['a', 'b']))
+    assert plan.baselines == ['a', 'b'] and not plan.own_baselines
+
+
+def test_the_hook_of_the_config_keeps_its_other_fields(options):
+    cfg = Config.fromfile('student.py')
+    cfg.custom_hooks = [
+        dict(
+            type='WeakTeacherDistillHook',
+            teacher='weak.py',
+            stop=dict(type='At', iter=3),
+            start=dict(type='Corner'))
+    ]
+    cfg.dump('student.py')
+    weak = cfg.copy()
+    weak.model = retinanet(18)
+    weak.dump('weak.py')
+    hook, = make_plan(options).configs['student'].custom_hooks
+    assert hook.stop == dict(type='At', iter=3)
+    assert hook.start == dict(type='Corner')
+    assert hook.teacher.config.endswith('pair/teacher.py')
+    hook, = make_plan(replace(options,
+                              start='none')).configs['student'].custom_hooks
+    assert 'start' not in hook
+
+
+def test_a_second_call_reads_the_plan_and_decides_nothing(
+        options, monkeypatch):
+    first = prepare(options)
+    before = Path('pair/teacher.py').read_text()
+    monkeypatch.setattr('mmw2s.pair.plan.make_plan', None)
+    second = prepare(options)
+    assert second.notes == first.notes and second.stages == first.stages
+    assert Path('pair/teacher.py').read_text() == before
+
+
+def test_a_plan_that_was_cut_is_made_anew(options):
+    prepare(options)
+    Path('pair/plan.json').unlink()
+    Path('pair/student.py').write_text('model = ')
+    prepare(options)
+    assert 'w2s' in Config.fromfile('pair/student.py').default_hooks
+
+
+@pytest.mark.parametrize('change, message', [
+    (dict(seeds=(0, 4)), 'option.seeds.1 was 3, now 4'),
+    (dict(best=.5), 'option.best was None, now 0.5'),
+    (dict(cfg_options={'model.bbox_head.feat_channels': 8}),
+     'student.model.bbox_head.feat_channels was 16, now 8'),
+])
+def test_another_command_is_refused_with_what_differs(options, change,
+                                                      message):
+    prepare(options)
+    with pytest.raises(ValueError) as refused:
+        prepare(replace(options, **change))
+    assert message in str(refused.value)
+    assert 'give another --work-dir' in str(refused.value)
+
+
+def test_a_config_that_was_changed_is_refused(options):
+    prepare(options)
+    with open('student.py', 'a') as file:
+        file.write("\noptim_wrapper = dict(type='AmpOptimWrapper')\n")
+    with pytest.raises(ValueError, match="type was 'OptimWrapper', now 'Amp"):
+        prepare(options)
+
+
+def test_a_plan_says_all_in_json(options):
+    prepare(options)
+    stored = json.loads(Path('pair/plan.json').read_text())
+    assert stored['trains_teacher'] is True
+    assert stored['asked']['option.useful_at'] == '0.85'
+
+
+@pytest.mark.parametrize('fields, message', [
+    (dict(teacher_scale=2.), '--teacher-scale should be .* > 0 and <= 1'),
+    (dict(useful_at=0.), '--useful-at should be a finite number > 0'),
+    (dict(best=-1.), '--best should be a finite number > 0'),
+    (dict(start='Shrink'), '--start should be one of'),
+    (dict(seeds=(1, 1)), '--seeds should name each seed once'),
+    (dict(seeds=()), '--seeds should name .* got none'),
+    (dict(with_baseline=True, baseline=['x']), 'give one'),
+])
+def test_wrong_options_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Options('student.py', 'pair', **fields).check()
+
+
+def test_a_start_that_does_not_fit_is_refused_or_left():
+    from tiny_diffusion import diffusion
+    student, teacher = (Config(dict(model=diffusion(w))) for w in (16, 8))
+    detector = Config(dict(default_scope='mmdet', model=retinanet(50)))
+    weak = Config(dict(default_scope='mmdet', model=retinanet(18)))
+    assert choose_start('none', detector, weak)[0] is None
+    assert choose_start('auto', detector, weak)[0] == dict(type='Inherit')
+    with pytest.raises(ValueError, match='use start=dict'):
+        choose_start('Grow', detector, weak)
+    start, note = choose_start('auto', student, teacher)
+    assert start == dict(type='Grow') and '100.0%' in note
+    assert Inherit.__name__ not in note
