@@ -64,6 +64,10 @@ class FrozenTeacher:
             if the checkpoint has none, or has one twice.)
         trust_checkpoint (bool): Whether the checkpoint may run its author's
             code when it is unpickled. Defaults to False.
+        fuse (bool): Whether BatchNorm is folded into the convolutions before
+            it, once all that reads the weights has done so. See
+            :func:`~mmw2s.distillation.folding.fold_batch_norms`. Defaults to
+            True.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint is missing.
@@ -87,9 +91,10 @@ class FrozenTeacher:
                  precision: str = 'run',
                  cfg_options: Optional[dict] = None,
                  classes: Optional[Sequence[str]] = None,
-                 trust_checkpoint: bool = False) -> None:
+                 trust_checkpoint: bool = False,
+                 fuse: bool = True) -> None:
         check_teacher_fields(config, checkpoint, score, precision, cfg_options,
-                             classes, trust_checkpoint)
+                             classes, trust_checkpoint, fuse)
         self.cfg = load_config(config)
         if cfg_options:
             merge_options(self.cfg, cfg_options)
@@ -101,6 +106,8 @@ class FrozenTeacher:
         self.stopwatch = Stopwatch()
         #: Precision of its forward; None: that of the run.
         self.precision = PRECISIONS[precision]
+        #: Whether its BatchNorm is to be folded.
+        self.fuse = fuse
         self.checkpoint = resolve_checkpoint(config, checkpoint, self.cfg)
         self._model_cfg, inits = self.cfg.model, []
         if self.checkpoint is not None:

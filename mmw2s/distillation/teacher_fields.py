@@ -34,7 +34,8 @@ def check_teacher_fields(config: Any,
                          precision: str = 'run',
                          cfg_options: Optional[dict] = None,
                          classes: Optional[Sequence[str]] = None,
-                         trust_checkpoint: bool = False) -> None:
+                         trust_checkpoint: bool = False,
+                         fuse: bool = True) -> None:
     """Refuse fields with values that are always wrong.
 
     No file is read. Whether files exist and fit is checked before training.
@@ -68,6 +69,7 @@ def check_teacher_fields(config: Any,
         raise ValueError('teacher.classes should be a list with the name of '
                          f'each of its outputs, but got {classes!r}')
     check_flag('teacher.trust_checkpoint', trust_checkpoint)
+    check_flag('teacher.fuse', fuse)
 
 
 def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
