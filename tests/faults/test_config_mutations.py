@@ -190,9 +190,10 @@ FIELDS = {
         score=either(is_none, is_number()),
         precision=is_one_of('run', 'fp32', 'fp16', 'bf16'),
         cfg_options=either(is_none, is_options),
-        trust_checkpoint=is_one_of(True, False)),
+        trust_checkpoint=is_one_of(True, False),
+        fuse=is_one_of(True, False)),
     'WeakTeacherDistillHook':
-    dict(task_weight=is_number(0)),
+    dict(task_weight=is_number(0), every=is_integer(1)),
     'TimeToTargetHook':
     dict(
         rule=is_one_of(None, 'greater', 'less'),
@@ -215,7 +216,8 @@ TEACHER = dict(
     score=0.3,
     precision='run',
     cfg_options={'model.x': 3},
-    trust_checkpoint=False)
+    trust_checkpoint=False,
+    fuse=True)
 FEATURES = dict(
     type='FPNFeatures',
     module='neck',
@@ -253,7 +255,8 @@ def distilling(knowledge, loss, schedule=HOLD, stop=SURPASS, **entry):
         distill=[dict(knowledge=knowledge, loss=loss, **entry)],
         schedule=schedule,
         stop=stop,
-        task_weight=1.)
+        task_weight=1.,
+        every=1)
 
 
 BOXES = dict(
