@@ -76,13 +76,16 @@ def _fold_all(model: nn.Module) -> Tuple[int, str]:
         return 0, 'none follows a convolution alone'
     identities = {pair.norm: nn.Identity() for pair in folded}
     _replace(model, identities)
-    after, _ = _look(model)
-    if len(after) == len(before) and all(map(is_near, after, before)):
-        return len(folded), ''
-    _replace(model, {new: norm for norm, new in identities.items()})
-    for pair, weights in zip(pairs, old):
-        pair.conv.weight, pair.conv.bias = weights
-    return 0, 'its outputs would change'
+    same = False
+    try:
+        after, _ = _look(model)
+        same = len(after) == len(before) and all(map(is_near, after, before))
+    finally:  # the forward may fail, if it reads a norm's attributes
+        if not same:
+            _replace(model, {new: norm for norm, new in identities.items()})
+            for pair, weights in zip(pairs, old):
+                pair.conv.weight, pair.conv.bias = weights
+    return (len(folded), '') if same else (0, 'its outputs would change')
 
 
 def _look(model: nn.Module) -> Tuple[List[Tensor], List[_Pair]]:

@@ -164,49 +164,49 @@ class Model(BaseModel):
         return self.call(self, inputs)
 
 
-def shared(model, x):
-    return torch.cat([model.one(model.conv(x)), model.two(model.conv(x))])
+def one_after_the_other(model, x):
+    return model.norm(model.conv(x))
 
 
-def _and_once_more(model, x):
-    y = model.conv(x)
-    return model.norm(y) + y
+def layers(conv=None, **others):
+    """A convolution, a norm of its channels, and others."""
+    return dict(
+        conv=conv or nn.Conv2d(3, 3, 1), norm=nn.BatchNorm2d(3), **others)
 
 
 LEFT = {
-    'a norm that is called first': (lambda m, x: m.conv(m.norm(x)), dict(
-        conv=nn.Conv2d(3, 3, 1), norm=nn.BatchNorm2d(3))),
+    'a norm that is called first':
+    (lambda m, x: m.conv(m.norm(x)), layers()),
     'a norm after an activation in place':
-    (lambda m, x: m.norm(torch.relu_(m.conv(x))),
-     dict(conv=nn.Conv2d(3, 4, 1), norm=nn.BatchNorm2d(4))),
-    'a convolution of two norms': (shared,
-                                   dict(
-                                       conv=nn.Conv2d(3, 4, 1),
-                                       one=nn.BatchNorm2d(4),
-                                       two=nn.BatchNorm2d(4))),
+    (lambda m, x: m.norm(torch.relu_(m.conv(x))), layers()),
+    'a convolution of two norms':
+    (lambda m, x: m.norm(m.conv(x)) + m.other(m.conv(x)),
+     layers(other=nn.BatchNorm2d(3, eps=0.1))),
     'a convolution that others read too':
-    (_and_once_more,
-     dict(conv=nn.Conv2d(3, 4, 1), norm=nn.BatchNorm2d(4))),
-    'a transposed convolution': (lambda m, x: m.norm(m.up(m.conv(x))), dict(
-        conv=nn.Conv2d(3, 4, 1),
-        up=nn.ConvTranspose2d(4, 4, 2),
-        norm=nn.BatchNorm2d(4))),
-    'statistics of the batch': (lambda m, x: m.norm(m.conv(x)), dict(
-        conv=nn.Conv2d(3, 4, 1),
-        norm=nn.BatchNorm2d(4, track_running_stats=False))),
-    'weights of a parametrization': (lambda m, x: m.norm(m.conv(x)), dict(
-        conv=nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 1)),
-        norm=nn.BatchNorm2d(4))),
+    (lambda m, x: torch.cat([m.norm(y) + y for y in [m.conv(x)]]), layers()),
+    'a norm whose attributes are read':
+    (lambda m, x: m.norm(m.conv(x)) / m.norm.num_features, layers()),
+    'a transposed convolution':
+    (lambda m, x: m.norm(m.up(m.conv(x))),
+     layers(up=nn.ConvTranspose2d(3, 3, 2))),
+    'statistics of the batch':
+    (lambda m, x: m.other(m.conv(x)),
+     layers(other=nn.BatchNorm2d(3, track_running_stats=False))),
+    'weights of a parametrization':
+    (one_after_the_other,
+     layers(nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 3, 1)))),
     'a module of mmcv that calls the norm first':
-    (lambda m, x: m.block(x), dict(
-        block=ConvModule(3, 3, 1, norm_cfg=BN, order=('norm', 'conv', 'act'))))
+    (lambda m, x: m.block(x),
+     layers(
+         block=ConvModule(3, 3, 1, norm_cfg=BN, order=('norm', 'conv',
+                                                       'act')))),
 }
 
 
 @pytest.mark.parametrize('which', LEFT)
 def test_what_would_not_be_exact_is_left(which, said):
-    call, layers = LEFT[which]
-    teacher = frozen(Model(call, **copy.deepcopy(layers)))
+    call, parts = LEFT[which]
+    teacher = frozen(Model(call, **copy.deepcopy(parts)))
     images = torch.randn(2, 3, 16, 16)
     with torch.no_grad():
         before = teacher.model(images)
@@ -219,7 +219,7 @@ def test_what_would_not_be_exact_is_left(which, said):
 def test_a_convolution_with_a_bias_and_a_norm_without_weights_are_folded():
     teacher = frozen(
         Model(
-            lambda m, x: m.norm(m.conv(x)),
+            one_after_the_other,
             conv=nn.Conv2d(3, 4, 3, bias=True),
             norm=nn.BatchNorm2d(4, affine=False)))
     images = torch.randn(2, 3, 16, 16)
@@ -245,8 +245,7 @@ def test_a_model_that_takes_no_random_images_keeps_its_norms(said):
     def call(model, x):
         raise KeyError('depth_map')
 
-    layers = dict(conv=nn.Conv2d(3, 4, 1), norm=nn.BatchNorm2d(4))
-    teacher = frozen(Model(call, **layers))
+    teacher = frozen(Model(call, **layers()))
     assert fold_batch_norms(teacher) == 0
     assert len(norms_of(teacher.model)) == 1 and 'depth_map' in said[-1]
 
