@@ -3,13 +3,13 @@
 import pytest
 import torch
 from builders import teacher_field
+from mmengine.registry import HOOKS
 from runs import assert_same_weights, rows, train, train_watched
 from tiny_classifiers import classifier, run_config
 
 from mmw2s.distillation import Recorder
 from mmw2s.distillation.teacher_outputs import TeacherOutputs
 from mmw2s.engine.logged_scalars import StepTimes
-from mmw2s.registry import HOOKS
 
 HIDDEN = dict(
     knowledge=dict(type='HiddenFeatures', adapter='trained'),
