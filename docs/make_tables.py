@@ -2,7 +2,8 @@
 """Write the tables of the result pages from the report files beside them.
 
 ``python docs/make_tables.py`` writes what stands in ``docs/results/*.md``
-between ``<!-- table: FILE -->`` and ``<!-- end -->``.
+between ``<!-- table: FILE -->`` and ``<!-- end -->``. A folder instead of a
+file has the benchmarks of several configs.
 With ``--check`` it changes nothing and fails if a table is not up to date.
 """
 import argparse
@@ -10,7 +11,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 from mmw2s.analysis import Comparison, Run, compare
 from mmw2s.analysis.settings import SettingsTable
@@ -101,11 +102,47 @@ def table(path: Path, unit: str = 'epoch') -> str:
     return f'{shown.title}.\n\n{shown.to_markdown()}\n'
 
 
+def cost_table(folder: Path) -> str:
+    """What benchmarks have counted and measured, as Markdown.
+
+    Args:
+        folder (Path): Has a file of ``mmw2s benchmark --out`` for each row.
+    """
+    rows = [
+        '| what | images | student\'s step | teacher\'s forward | counted | '
+        'measured | distilling |', '|---|---|---|---|---|---|---|'
+    ]
+    for path in sorted(folder.glob('*.json')):
+        found = json.loads(path.read_text())
+        modes, ratios = found['modes'], found['ratios']
+        student, both = (
+            modes[name]['gmacs']
+            for name in ('baseline', 'baseline + teacher forward'))
+        shapes = ', '.join(' x '.join(map(str, shape))
+                           for shape in found['facts']['batch_shapes'])
+        measured, distilling = (
+            '{median:.3f} ({low:.3f}-{high:.3f})'.format(**ratios[name])
+            for name in ('baseline + teacher forward / baseline',
+                         'distillation on / baseline'))
+        rows.append(f'| {path.stem.replace("_", " ")} | {shapes} | '
+                    f'{student:.3g} G | {both - student:.3g} G | '
+                    f'{both / student:.3f} | {measured} | {distilling} |')
+    if len(rows) == 2:
+        return 'No records yet.\n'
+    return '\n'.join(rows) + '\n'
+
+
 def fill(text: str) -> str:
     """A page with its tables as the report files have them."""
     return PLACE.sub(
-        lambda m: m['begin'] + table(RESULTS / m['file'], m['unit'] or 'epoch')
-        + m['end'], text)
+        lambda m: m['begin'] + _table_at(m['file'], m['unit']) + m['end'],
+        text)
+
+
+def _table_at(place: str, unit: Optional[str]) -> str:
+    path = RESULTS / place
+    return table(path, unit or
+                 'epoch') if path.suffix == '.json' else cost_table(path)
 
 
 def main() -> None:

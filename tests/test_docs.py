@@ -20,6 +20,7 @@ from mmw2s.engine import TimeToTargetHook, WeakTeacherDistillHook
 from mmw2s.engine.hooks import StopWhenUsefulHook
 from mmw2s.evaluation import FID
 from mmw2s.models import DenoisingDiffusion
+from mmw2s.profiling.step_cost import BASELINE, FLOOR, ON, StepCost
 from mmw2s.registry import KNOWLEDGE, SCHEDULES, STARTS, STOP_RULES
 from mmw2s.utils.hook_configs import hook_configs
 
@@ -207,6 +208,34 @@ def test_the_tables_of_the_results_are_those_of_their_records(make_tables):
     assert pages
     for page in pages:
         assert fill(page.read_text()) == page.read_text(), page
+
+
+def test_counted_and_measured_cost_are_those_of_the_benchmarks(
+        make_tables, tmp_path):
+    assert make_tables['cost_table'](tmp_path) == 'No records yet.\n'
+    cost = StepCost(
+        ms={
+            BASELINE: [100., 200.],
+            FLOOR: [120., 240.],
+            ON: [125., 250.]
+        },
+        peak_mib={
+            BASELINE: 1.,
+            FLOOR: 1.,
+            ON: 1.
+        },
+        gmacs={
+            BASELINE: 40.,
+            FLOOR: 50.,
+            ON: 50.
+        },
+        teacher_parts=1,
+        teacher_parts_left=0,
+        facts=dict(batch_shapes=[[2, 3, 64, 96]]))
+    (tmp_path / 'batch_of_2.json').write_text(cost.to_json())
+    row = make_tables['cost_table'](tmp_path).splitlines()[-1]
+    assert row == ('| batch of 2 | 2 x 3 x 64 x 96 | 40 G | 10 G | 1.250 | '
+                   '1.200 (1.200-1.200) | 1.250 (1.250-1.250) |')
 
 
 def test_head_room_is_read_from_the_records_and_what_lacks_it_is_named(

@@ -37,6 +37,8 @@ class Distiller:
         schedule (Schedule): The strength of all of it.
         task_weight (float): Factor of the student's own losses at full
             strength. Defaults to 1.0.
+        every (int): Only every so many updates of the student's weights
+            distill, at so many times the weight. Defaults to 1.
 
     Raises:
         ValueError: If student and teacher do not fit.
@@ -54,7 +56,8 @@ class Distiller:
                  teacher: FrozenTeacher,
                  terms: Sequence[Term],
                  schedule: Schedule,
-                 task_weight: float = 1.0) -> None:
+                 task_weight: float = 1.0,
+                 every: int = 1) -> None:
         if getattr(schedule, 'needs_target', False):
             raise ValueError(
                 f'schedule={type(schedule).__name__} is no strength: give it '
@@ -63,6 +66,7 @@ class Distiller:
         self.terms = list(terms)
         self.schedule = schedule
         self.task_weight = task_weight
+        self.every = every
         self.strength = 0.
         self.temperatures: Dict[str, Union[float, Tensor]] = {}
         self.iteration = 0
@@ -110,13 +114,24 @@ class Distiller:
         self._has_auto_weights = any(term.auto_weight is not None
                                      for term in self.terms)
         self._handles: List[Any] = []
+        self._iters_per_update = 1
 
-    def bind(self, max_iters: int, iters_per_epoch: float) -> None:
+    def bind(self,
+             max_iters: int,
+             iters_per_epoch: float,
+             iters_per_update: int = 1) -> None:
         """Tell the schedules how long the run is.
+
+        Args:
+            max_iters (int): Number of iterations of the run.
+            iters_per_epoch (float): Number of iterations of an epoch.
+            iters_per_update (int): Number of iterations whose gradients are
+                accumulated. Defaults to 1.
 
         Raises:
             ValueError: If a temperature does not stay above 0.
         """
+        self._iters_per_update = iters_per_update
         self.schedule.bind(max_iters, iters_per_epoch)
         last = min(max_iters, self.schedule.zero_from() or max_iters) - 1
         for term in self.terms:
@@ -157,14 +172,26 @@ class Distiller:
             term.key: term.temperature.value(iteration)
             for term in self.terms if term.temperature is not None
         }
-        if self.strength <= 0:
+        if not self._distills:
             # A forward that was interrupted has left its calls here.
             self._recorder.forget()
+
+    def has_turn(self, iteration: int) -> bool:
+        """Whether an iteration is of an update that distills.
+
+        It follows from the iteration alone, so a resumed run takes the turns
+        of the unbroken one.
+        """
+        return iteration // self._iters_per_update % self.every == 0
+
+    @property
+    def _distills(self) -> bool:
+        return self.strength > 0 and self.has_turn(self.iteration)
 
     def _before_forward(self, module: nn.Module, args: tuple,
                         kwargs: dict) -> None:
         mode = dict(zip(ARGUMENTS, args), **kwargs).get('mode')
-        if mode == 'loss' and module.training and self.strength > 0:
+        if mode == 'loss' and module.training and self._distills:
             self._recorder.open()
 
     def _after_forward(self, module: nn.Module, args: tuple, kwargs: dict,
@@ -176,15 +203,26 @@ class Distiller:
         if self.strength <= 0:
             return None
         losses = self._losses(
-            batch.get('inputs'), batch.get('data_samples'), output)
+            batch.get('inputs'), batch.get('data_samples'),
+            output) if self._distills else self._zeros()
+        if self.task_weight != 1:
+            output = {
+                **output,
+                **weighted_task(output, self.task_weight, self.strength)
+            }
         return {**output, **losses}
 
-    def _losses(self, inputs: Any, data_samples: Any,
-                task_losses: Dict[str, Any]) -> Dict[str, Any]:
-        """The distillation losses of a batch, each a 0-dim tensor.
+    def _zeros(self) -> Dict[str, Tensor]:
+        """The losses of an iteration between two that distill.
 
-        With a ``task_weight``, also the student's own losses, weighted.
+        With them, means over steps in the log are those of the whole.
         """
+        zero = next(self.student.parameters()).new_zeros(())
+        return {term.key: zero for term in self.terms}
+
+    def _losses(self, inputs: Any, data_samples: Any,
+                task_losses: Dict[str, Any]) -> Dict[str, Tensor]:
+        """The distillation losses of a batch, each a 0-dim tensor."""
         recorded = self._recorder.close()
         counts = tuple(map(len, recorded.values()))
         until, whole = self.calls_needed.get(counts), False
@@ -220,13 +258,11 @@ class Distiller:
                 k: v * weights.get(k, 1.)
                 for k, v in losses.items()
             })
-        joined: Dict[str, Any] = {}
-        if self.task_weight != 1:
-            joined = weighted_task(task_losses, self.task_weight,
-                                   self.strength)
-        for key, loss in losses.items():
-            joined[key] = loss * (self.strength * weights.get(key, 1.))
-        return joined
+        factor = self.strength * self.every
+        return {
+            key: loss * (factor * weights.get(key, 1.))
+            for key, loss in losses.items()
+        }
 
     def _look_up_calls(self, recorded: Mapping[str, List[Call]]) -> dict:
         """How many calls of which module the teacher's forward must reach."""

@@ -70,6 +70,10 @@ class FrozenTeacher:
             ``scale ** 2``. At 0.5 its feature maps teach the student's next
             coarser levels; scores of anchors and proposals, which belong to
             one place each, are not distilled. Defaults to 1.0.
+        fuse (bool): Whether BatchNorm is folded into the convolutions before
+            it, once all that reads the weights has done so. See
+            :func:`~mmw2s.distillation.folding.fold_batch_norms`. Defaults to
+            False.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint is missing.
@@ -94,9 +98,10 @@ class FrozenTeacher:
                  cfg_options: Optional[dict] = None,
                  classes: Optional[Sequence[str]] = None,
                  trust_checkpoint: bool = False,
-                 scale: float = 1.0) -> None:
+                 scale: float = 1.0,
+                 fuse: bool = False) -> None:
         check_teacher_fields(config, checkpoint, score, precision, cfg_options,
-                             classes, trust_checkpoint, scale)
+                             classes, trust_checkpoint, scale, fuse)
         self.cfg = load_config(config)
         if cfg_options:
             merge_options(self.cfg, cfg_options)
@@ -110,6 +115,8 @@ class FrozenTeacher:
         self.stopwatch = Stopwatch()
         #: Precision of its forward; None: that of the run.
         self.precision = PRECISIONS[precision]
+        #: Whether its BatchNorm is to be folded.
+        self.fuse = fuse
         self.checkpoint = resolve_checkpoint(config, checkpoint, self.cfg)
         self._model_cfg, inits = self.cfg.model, []
         if self.checkpoint is not None:

@@ -35,7 +35,8 @@ def check_teacher_fields(config: Any,
                          cfg_options: Optional[dict] = None,
                          classes: Optional[Sequence[str]] = None,
                          trust_checkpoint: bool = False,
-                         scale: float = 1.0) -> None:
+                         scale: float = 1.0,
+                         fuse: bool = False) -> None:
     """Refuse fields with values that are always wrong.
 
     No file is read. Whether files exist and fit is checked before training.
@@ -70,6 +71,7 @@ def check_teacher_fields(config: Any,
                          f'each of its outputs, but got {classes!r}')
     check_flag('teacher.trust_checkpoint', trust_checkpoint)
     check_number('teacher.scale', scale, above=0, at_most=1)
+    check_flag('teacher.fuse', fuse)
 
 
 def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:

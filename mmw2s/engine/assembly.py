@@ -21,13 +21,13 @@ from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.terms import build_terms
 from mmw2s.registry import SCHEDULES, STARTS, STOP_RULES
 from mmw2s.utils.building import owned_by
-from mmw2s.utils.fields import check_number
+from mmw2s.utils.fields import check_integer, check_number
 from mmw2s.utils.kinds import is_kind
 from mmw2s.utils.rng import preserved_rng
 from mmw2s.utils.unwrap_model import unwrap_model
 from mmw2s.utils.versions import refuse_bfloat16
 from .run_classes import check_validation, student_classes
-from .run_facts import iters_per_epoch
+from .run_facts import iters_per_epoch, iters_per_update
 
 __all__ = ['Assembly', 'Fields', 'assemble', 'refuse_run']
 
@@ -48,6 +48,7 @@ class Fields:
     stop: Optional[dict] = None
     task_weight: float = 1.0
     start: Optional[dict] = None
+    every: int = 1
 
     def __post_init__(self) -> None:
         # Left over in a config whose base leaves the field out.
@@ -64,6 +65,12 @@ class Fields:
             KeyError, TypeError, ValueError: With the path of the field.
         """
         check_number(f'{_HOOK}.task_weight', self.task_weight, at_least=0)
+        check_integer(f'{_HOOK}.every', self.every, at_least=1)
+        if self.every > 1 and self.task_weight == 0:
+            raise ValueError(
+                f'{_HOOK}.every is {self.every} and task_weight 0, so that '
+                'the iterations between would teach the student nothing: give '
+                'task_weight a number above 0, or leave every out')
         with owned_by(_HOOK):
             FrozenTeacher.check_cfg(self.teacher)
         # A field in part can only be checked together with its default, which
@@ -243,7 +250,7 @@ def assemble(fields: Fields,
                                 lambda: default_schedule(student, terms))
     distiller = Distiller(student, teacher, terms,
                           SCHEDULES.build(schedule, owner=f'{_HOOK}.schedule'),
-                          fields.task_weight)
+                          fields.task_weight, fields.every)
     distiller.inspects = True
     same_names = class_matching.check_classes(
         teacher, classes, any(t.knowledge.by_class for t in terms))
@@ -255,7 +262,8 @@ def assemble(fields: Fields,
     stop = stop or STOP_RULES.build(stop_cfg, owner=f'{_HOOK}.stop')
     _refuse_stop(stop, runner, why_not, teacher.scale)
     check_validation(runner, classes, stop.needs_validation)
-    distiller.bind(runner.max_iters, iters_per_epoch(runner))
+    distiller.bind(runner.max_iters, iters_per_epoch(runner),
+                   iters_per_update(runner))
     return Assembly(
         teacher, distiller, stop,
         dict(
@@ -263,7 +271,8 @@ def assemble(fields: Fields,
             schedule=schedule,
             stop=stop_cfg,
             task_weight=fields.task_weight,
-            start=fields.start), other_classes, default)
+            start=fields.start,
+            every=fields.every), other_classes, default)
 
 
 def _refuse_stop(stop: StopRule, runner: Runner, why_not: Optional[str],

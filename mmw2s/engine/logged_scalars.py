@@ -89,12 +89,20 @@ class StepTimes:
         self.before: Optional[float] = None
         self._after: Optional[List[float]] = None
 
-    def set_point(self, runner: Runner) -> None:
-        """This is the point: look back, and begin to count."""
+    def set_point(self, runner: Runner, turn: int = 1) -> None:
+        """This is the point: look back, and begin to count.
+
+        Args:
+            runner (Runner): The run.
+            turn (int): Number of steps that are taken together, because not
+                all of them have the teacher. Defaults to 1.
+        """
         seconds = runner.message_hub.log_scalars.get('train/time')
         if seconds is not None:
             latest = seconds.data[0][-self.window:]
-            self.before = 1000 * median(latest.tolist())
+            turn = min(turn, len(latest))
+            turns = latest[len(latest) % turn:].reshape(-1, turn).mean(1)
+            self.before = 1000 * median(turns.tolist())
             self._after = []
 
     def after_step(self, runner: Runner) -> Optional[float]:

@@ -14,7 +14,8 @@ from torch.utils.data import (DistributedSampler, RandomSampler,
                               SequentialSampler)
 
 __all__ = [
-    'describe_run', 'evaluator_names', 'iters_per_epoch', 'samples_drawn'
+    'describe_run', 'evaluator_names', 'iters_per_epoch', 'iters_per_update',
+    'samples_drawn'
 ]
 
 _FINITE = (DefaultSampler, DistributedSampler, RandomSampler,
@@ -34,6 +35,11 @@ def iters_per_epoch(runner) -> float:
     # The length of an infinite sampler is that of the data set and does not
     # depend on the number of ranks, so the length of the loader is of no use.
     return len(loader.dataset) / (batch_size * get_world_size())
+
+
+def iters_per_update(runner) -> int:
+    """Number of iterations whose gradients make one update of the weights."""
+    return getattr(runner.optim_wrapper, '_accumulative_counts', 1)
 
 
 def samples_drawn(runner, iters: int) -> Optional[int]:

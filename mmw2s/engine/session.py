@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 
 from mmw2s.distillation.announce import until_when
 from mmw2s.distillation.distiller import Distiller
+from mmw2s.distillation.folding import fold_batch_norms
 from mmw2s.distillation.loss_looks import LossLooks
 from mmw2s.distillation.plausibility import warn_of_odd_settings
 from mmw2s.distillation.stop_rules import At, StopRule
@@ -22,7 +23,7 @@ from mmw2s.utils.unwrap_model import unwrap_model
 from .assembly import Assembly, Fields, assemble
 from .finite_losses import FiniteLosses
 from .logged_scalars import StepTimes, drop_scalars, in_ms, restart_smoothed
-from .run_facts import evaluator_names, iters_per_epoch
+from .run_facts import evaluator_names, iters_per_epoch, iters_per_update
 from .starting import Starting
 from .target_check import warn_of_targets
 
@@ -165,6 +166,8 @@ class Session:
         warn_of_targets(runner, metrics)
         if runner.iter == 0 and self._fields.start is not None:
             self.starting.apply(runner, self._fields.start, made, self.record)
+        if teacher.fuse:  # nothing reads its weights from here on
+            fold_batch_norms(teacher)
         self._attach(made)
         self._describe(runner)
         self._watch = self._new_watch(runner)
@@ -304,11 +307,14 @@ class Session:
         self._is_open = False
         epoch = done / iters_per_epoch(runner)
         scores = self._stop.scores()
-        self._step_times.set_point(runner)
+        every = self._fields.every
+        self._step_times.set_point(runner, every * iters_per_update(runner))
         step_ms, teacher_ms = self._step_times.before, None
         loss_is_a_sum = False
         if self.distiller is not None:
             teacher_ms = self.distiller.teacher.stopwatch.median_ms
+            if teacher_ms is not None:
+                teacher_ms /= every  # of a step, as the step's own
             loss_is_a_sum = self.distiller.loss_is_a_sum
         self.record.append(
             'stop',

@@ -2,23 +2,28 @@
 """The runs that a benchmark drives: equal students that stand still."""
 import copy
 from itertools import cycle
-from typing import Any, Sequence, Set, Tuple
+from typing import Any, Mapping, Sequence, Set, Tuple
 
 from mmengine.config import Config
 from torch import nn
 
+from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.engine.launch import remove_distillation
-from mmw2s.engine.run_facts import describe_run
+from mmw2s.engine.run_facts import describe_run, iters_per_update
+from mmw2s.utils.fields import check_integer
+from mmw2s.utils.hook_configs import hook_configs
 from mmw2s.utils.unwrap_model import unwrap_model
 from .memory import allocated_mib
 from .rehearsal import Rehearsal, Trained
 
 __all__ = [
-    'FOR_EVER', 'Floor', 'OwnTraining', 'configs_of_both', 'steps_of_an_update'
+    'Floor', 'OwnTraining', 'configs_of_both', 'distilling_run',
+    'steps_between', 'with_teacher_options'
 ]
 
-#: More epochs or iterations than any benchmark takes.
-FOR_EVER = 10**6
+_HOOK = 'WeakTeacherDistillHook'
+# More epochs or iterations than any benchmark takes.
+_FOR_EVER = 10**6
 
 
 def configs_of_both(cfg: Config) -> Tuple[Config, Config]:
@@ -39,7 +44,7 @@ def standing_still(cfg: Config) -> Config:
     # Step times in the log would mix all modes.
     cfg.log_level = 'WARNING'
     cfg.train_cfg.update({
-        key: FOR_EVER
+        key: _FOR_EVER
         for key in ('max_epochs', 'max_iters') if key in cfg.train_cfg
     })
     # Weights change how long a step takes, by the number of proposals or by
@@ -50,10 +55,59 @@ def standing_still(cfg: Config) -> Config:
     return cfg
 
 
-def steps_of_an_update(run: Rehearsal) -> int:
-    # With gradient accumulation only every n-th step updates weights, and
-    # is longer. So a mode takes n steps in a row, one whole update.
-    return getattr(run.runner.optim_wrapper, '_accumulative_counts', 1)
+def with_teacher_options(cfg: Config, options: Mapping[str, Any]) -> Config:
+    """A copy of a config whose teacher has other fields.
+
+    Args:
+        cfg (Config): A config with a ``WeakTeacherDistillHook``.
+        options (Mapping): Fields of :class:`FrozenTeacher`.
+
+    Raises:
+        TypeError: If there is no such field.
+        ValueError: If a value is wrong.
+    """
+    cfg = copy.deepcopy(cfg)
+    hook = hook_configs(cfg, _HOOK)[0]
+    teacher = hook.get('teacher', {})
+    if isinstance(teacher, str) or 'model' in teacher:
+        teacher = dict(config=teacher)
+    hook['teacher'] = {**teacher, **options}
+    FrozenTeacher.check_cfg(hook['teacher'])
+    return cfg
+
+
+def steps_between(run: Rehearsal, distilling: Config) -> int:
+    """Number of steps that a mode takes in a row.
+
+    With gradient accumulation only every n-th step updates weights, and is
+    longer; with ``every`` of the hook only some updates distill. So a mode
+    takes all steps from one update that distills to the next.
+
+    Args:
+        run (Rehearsal): The baseline.
+        distilling (Config): The config of the run with a teacher.
+    """
+    every = hook_configs(distilling, _HOOK)[0].get('every', 1)
+    check_integer(f'{_HOOK}.every', every, at_least=1)
+    return iters_per_update(run.runner) * every
+
+
+def distilling_run(cfg: Config, work_dir: str,
+                   units: Sequence[Sequence[Any]]) -> Rehearsal:
+    """A run at full strength without an end, and its first steps.
+
+    Args:
+        cfg (Config): A config with a ``WeakTeacherDistillHook``.
+        work_dir (str): A temporary folder.
+        units (Sequence[Sequence]): The batches of the first steps.
+    """
+    run = Rehearsal(cfg, work_dir)
+    run.hook.fields.schedule = dict(type='Constant', value=1.)
+    run.hook.fields.stop = dict(type='At', iter=_FOR_EVER)
+    run.begin()
+    for unit in units:
+        run.train(unit)
+    return run
 
 
 class OwnTraining:
@@ -73,7 +127,7 @@ class OwnTraining:
         before = allocated_mib()
         self._run = Rehearsal(standing_still(cfg), work_dir)
         self._run.begin()
-        count = steps_of_an_update(self._run)
+        count = iters_per_update(self._run.runner)
         units = [[batch] * count for batch in self._run.batches(batches)]
         for unit in units:
             self._run.train(unit)
@@ -118,9 +172,11 @@ class Floor:
                      output: Any) -> None:
         batch = dict(zip(('inputs', 'data_samples'), args), **kwargs)
         distiller = self._hook.distiller
+        self.shapes.add(tuple(batch['inputs'].shape))
+        if not distiller.has_turn(self._baseline.runner.iter):
+            return
         until = list(distiller.calls_needed.values())[-1]
         outputs = distiller.teacher_outputs(batch['inputs'],
                                             batch.get('data_samples'), until)
         for name in until:
             outputs[name]  # outputs are computed on access
-        self.shapes.add(tuple(batch['inputs'].shape))

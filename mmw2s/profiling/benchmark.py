@@ -4,18 +4,21 @@ import os.path as osp
 import tempfile
 import weakref
 from functools import partial
-from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
+from typing import (Any, Callable, Dict, List, Mapping, Optional, Sequence,
+                    Set, Tuple)
 
 import torch
 from mmengine.config import Config
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmw2s.engine.run_facts import describe_run
-from .bench_runs import (FOR_EVER, Floor, OwnTraining, configs_of_both,
-                         steps_of_an_update)
+from .bench_runs import (Floor, OwnTraining, configs_of_both, distilling_run,
+                         steps_between, with_teacher_options)
 from .memory import allocated_mib, step_peak_mib
 from .rehearsal import Rehearsal, Trained
-from .step_cost import AGAIN, BASELINE, FLOOR, OFF, ON, TEACHER, StepCost
+from .step_cost import (AGAIN, BASELINE, FLOOR, OFF, ON, TEACHER, StepCost,
+                        option_mode)
 
 __all__ = ['benchmark']
 
@@ -27,7 +30,8 @@ BATCHES = 4
 
 def benchmark(cfg: Config,
               steps: int = 50,
-              teacher_cfg: Optional[Config] = None) -> StepCost:
+              teacher_cfg: Optional[Config] = None,
+              teacher_options: Sequence[Mapping[str, Any]] = ()) -> StepCost:
     """Measure time and memory of a step, with and without a teacher.
 
     Two runs are set up in one process: the baseline of the config, and the
@@ -44,7 +48,9 @@ def benchmark(cfg: Config,
        - the baseline with the teacher's forward on the batch, as deep as the
          knowledges need, but without heads that run on the student's
          proposals. Nothing is compared. Distillation cannot cost less;
-       - the distilling run.
+       - the distilling run;
+       - that run with other fields of its teacher, once for each of
+         ``teacher_options``.
 
     2. The distilling run has stopped, as at the end of a schedule. The modes
        are the baseline again, and the stopped run. The baseline never had a
@@ -54,34 +60,46 @@ def benchmark(cfg: Config,
        config is given.
 
     A step includes all hooks but those for logs and checkpoints. With gradient
-    accumulation it is the mean over the steps of an update. The stop rule is
-    left out, because it acts at validations only.
+    accumulation, or ``every`` of the hook, it is the mean over the steps from
+    one update that distills to the next. The stop rule is left out, because it
+    acts at validations only.
+
+    The multiply-adds of convolutions and matrix products in a step of phase 1
+    are counted too, forward and backward. Operators of mmcv are not.
 
     Args:
         cfg (Config): A config with a ``WeakTeacherDistillHook``.
         steps (int): Number of measured rounds in each phase. Defaults to 50.
         teacher_cfg (Config, optional): The config that the teacher is trained
             with, for what its own training costs. Defaults to None.
+        teacher_options (Sequence[Mapping]): Fields of the hook's ``teacher``
+            to be tried. Defaults to none.
 
     Returns:
-        StepCost: The measurements: milliseconds and MiB.
+        StepCost: The measurements: milliseconds, MiB and multiply-adds.
 
     Raises:
-        ValueError: If the config has no such hook, or ``steps`` is below 1.
+        TypeError: If a teacher has no such field.
+        ValueError: If the config has no such hook, ``steps`` is below 1, or a
+            field has a wrong value.
 
     Examples:
         >>> cfg = Config.fromfile(mmw2s.config('w2s_retinanet_coco.py'))
-        >>> benchmark(cfg, steps=20).print()
+        >>> benchmark(cfg, 20, teacher_options=[dict(fuse=True)]).print()
     """
     if steps < 1:
         raise ValueError(f'steps should be at least 1, but got {steps}')
     plain, cfg = configs_of_both(cfg)
+    others = {
+        option_mode(options): with_teacher_options(cfg, options)
+        for options in teacher_options
+    }
     _warm_up_device()
     with tempfile.TemporaryDirectory() as folder:
         empty = allocated_mib()
         baseline = Rehearsal(plain, osp.join(folder, 'baseline'))
         baseline.begin()
-        count = steps_of_an_update(baseline)
+        count = steps_between(baseline, cfg)
         begun = allocated_mib()
         units = [[batch] * count for batch in baseline.batches(BATCHES)]
         batches = allocated_mib() - begun
@@ -89,13 +107,8 @@ def benchmark(cfg: Config,
             baseline.train(unit)
         with_baseline = allocated_mib()
 
-        distilling = Rehearsal(cfg, osp.join(folder, 'distilling'))
+        distilling = distilling_run(cfg, osp.join(folder, 'distilling'), units)
         hook = distilling.hook
-        hook.fields.schedule = dict(type='Constant', value=1.)
-        hook.fields.stop = dict(type='At', iter=FOR_EVER)
-        distilling.begin()
-        for unit in units:
-            distilling.train(unit)
         with_both = allocated_mib()
         floor = Floor(baseline, distilling)
         first = {
@@ -103,14 +116,25 @@ def benchmark(cfg: Config,
             FLOOR: floor.train,
             ON: distilling.train
         }
+        kept: Dict[str, float] = {}
+        before = with_both
+        for i, (mode, other) in enumerate(others.items()):
+            first[mode] = distilling_run(other, osp.join(folder, f'{i}'),
+                                         units).train
+            after = allocated_mib()
+            kept[mode], before = after - before, after
         ms, peak_mib = _rounds(first, units, steps)
+        gmacs = {
+            mode: _gmacs(partial(train, units[0])) / count
+            for mode, train in first.items()
+        }
 
         watched = _watch(hook.distiller.teacher.model)
         distilling.train(units[0])
         hook.session.end(distilling.runner, 'the benchmark goes on without',
                          distilling.runner.iter)
         distilling.train(units[0])
-        after_stop = allocated_mib()
+        after_stop = allocated_mib() - sum(kept.values())
         left = sum(ref() is not None for ref in watched)
         second = {AGAIN: baseline.train, OFF: distilling.train}
         if teacher_cfg is not None:
@@ -125,13 +149,13 @@ def benchmark(cfg: Config,
     # The memory that each run keeps from step to step, without the batches.
     # What the stop frees is the memory of the teacher.
     plain_mib = with_baseline - empty - batches
-    kept = {
+    kept.update({
         BASELINE: plain_mib,
         FLOOR: plain_mib + with_both - after_stop,
         ON: with_both - with_baseline,
         AGAIN: plain_mib,
         OFF: after_stop - with_baseline
-    }
+    })
     if teacher_cfg is not None:
         kept[TEACHER] = own.kept_mib
     return StepCost(
@@ -140,6 +164,7 @@ def benchmark(cfg: Config,
             mode: kept[mode] + peak
             for mode, peak in peak_mib.items()
         },
+        gmacs=gmacs,
         teacher_parts=len(watched),
         teacher_parts_left=left,
         facts=facts)
@@ -174,6 +199,13 @@ def _rounds(modes: Dict[str, Callable[[Sequence[Any]], Trained]],
         for name, train in modes.items()
     }
     return ms, peak_mib
+
+
+def _gmacs(step: Callable[[], Any]) -> float:
+    """Multiply-adds of some steps, in units of 10**9."""
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops() / 2e9  # a multiply-add is two of them
 
 
 def _watch(teacher: nn.Module) -> List[weakref.ref]:

@@ -53,6 +53,7 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
         # Full strength from the first step on, whatever the schedule says.
         hook.distiller.schedule = SCHEDULES.build(
             dict(type='Constant', value=1.))
+        hook.distiller.every = 1  # and each step
         stopwatch = hook.distiller.teacher.stopwatch
         first, second, third = run.batches(3)
         # The first step is not timed: it allocates memory, chooses kernels and

@@ -1,15 +1,15 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The result of a benchmark of training steps, as tables and as JSON."""
 import json
-from dataclasses import dataclass
-from typing import Dict, List, NamedTuple, Optional
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ['Spread', 'StepCost']
+__all__ = ['Spread', 'StepCost', 'option_mode']
 
 BASELINE = 'baseline'
 FLOOR = 'baseline + teacher forward'
@@ -21,11 +21,21 @@ TEACHER = "teacher's own training"
 
 #: Ratios that are reported: name -> (mode, mode that it is divided by, goal).
 RATIOS = {
+    'baseline + teacher forward / baseline': (FLOOR, BASELINE, ''),
     'distillation on / baseline + teacher forward': (ON, FLOOR, '<= 1.02'),
     'distillation on / baseline': (ON, BASELINE, ''),
     'after the stop / baseline, again': (OFF, AGAIN, '1.00'),
     f'{TEACHER} / baseline, again': (TEACHER, AGAIN, ''),
 }
+
+
+def option_mode(options: Mapping[str, Any]) -> str:
+    """The mode of a distilling run with other fields of its teacher."""
+    told = ' '.join(f'{key}={value}' for key, value in options.items())
+    return f'{_WITH}{told}'
+
+
+_WITH = f'{ON}, '
 
 
 class Spread(NamedTuple):
@@ -54,12 +64,15 @@ class StepCost:
         teacher_parts_left (int): How many of them are still in memory after
             the stop. Should be 0.
         facts (dict): Hardware, versions and batches.
+        gmacs (dict[str, float]): Mode -> multiply-adds of a step, in units of
+            10**9, for the modes of the first phase. Defaults to none.
     """
     ms: Dict[str, List[float]]
     peak_mib: Dict[str, float]
     teacher_parts: int
     teacher_parts_left: int
     facts: dict
+    gmacs: Dict[str, float] = field(default_factory=dict)
 
     def ratio(self, mode: str, of: str) -> Spread:
         """Time of a step in one mode divided by the time in another.
@@ -75,10 +88,14 @@ class StepCost:
 
     @property
     def ratios(self) -> Dict[str, tuple]:
-        """Those of :data:`RATIOS` whose modes were measured."""
+        """Those of :data:`RATIOS` whose modes were measured, and options."""
+        known = dict(RATIOS)
+        for mode in self.ms:
+            if mode.startswith(_WITH):
+                known[f'{mode} / {BASELINE}'] = (mode, BASELINE, '')
         return {
             name: row
-            for name, row in RATIOS.items() if {*row[:2]} <= {*self.ms}
+            for name, row in known.items() if {*row[:2]} <= {*self.ms}
         }
 
     def net_speedup(self, speedup: float, share: float) -> float:
@@ -104,7 +121,10 @@ class StepCost:
         """All measurements, medians and quartiles as a JSON text."""
         modes = {mode: Spread.of(ms)._asdict() for mode, ms in self.ms.items()}
         for mode, summary in modes.items():
-            summary.update(peak_mib=self.peak_mib[mode], ms=self.ms[mode])
+            summary.update(
+                peak_mib=self.peak_mib[mode],
+                gmacs=self.gmacs.get(mode),
+                ms=self.ms[mode])
         return json.dumps(
             dict(
                 modes=modes,
@@ -127,15 +147,17 @@ class StepCost:
         console = console or Console()
         steps = len(self.ms[BASELINE])
         modes = _table(f'Milliseconds a training step ({steps} rounds)',
-                       'mode', 'median', 'quartiles', 'peak memory')
+                       'mode', 'median', 'quartiles', 'peak memory',
+                       'multiply-adds')
         for mode, ms in self.ms.items():
-            spread = Spread.of(ms)
+            if mode == AGAIN:
+                modes.add_section()
+            spread, gmacs = Spread.of(ms), self.gmacs.get(mode)
             modes.add_row(
-                mode,
-                f'{spread.median:.1f}',
+                mode, f'{spread.median:.1f}',
                 f'{spread.low:.1f} - {spread.high:.1f}',
                 f'{self.peak_mib[mode]:.0f} MiB',
-                end_section=mode == ON)
+                '' if gmacs is None else f'{gmacs:.3g} G')
         ratios = _table('Ratios, round by round', '', 'median', 'quartiles',
                         'goal')
         for name, (*pair, goal) in self.ratios.items():

@@ -191,9 +191,10 @@ FIELDS = {
         precision=is_one_of('run', 'fp32', 'fp16', 'bf16'),
         cfg_options=either(is_none, is_options),
         trust_checkpoint=is_one_of(True, False),
-        scale=is_number(above=0, high=1)),
+        scale=is_number(above=0, high=1),
+        fuse=is_one_of(True, False)),
     'WeakTeacherDistillHook':
-    dict(task_weight=is_number(0)),
+    dict(task_weight=is_number(0), every=is_integer(1)),
     'TimeToTargetHook':
     dict(
         rule=is_one_of(None, 'greater', 'less'),
@@ -217,7 +218,8 @@ TEACHER = dict(
     precision='run',
     cfg_options={'model.x': 3},
     trust_checkpoint=False,
-    scale=0.5)
+    scale=0.5,
+    fuse=True)
 FEATURES = dict(
     type='FPNFeatures',
     module='neck',
@@ -255,7 +257,8 @@ def distilling(knowledge, loss, schedule=HOLD, stop=SURPASS, **entry):
         distill=[dict(knowledge=knowledge, loss=loss, **entry)],
         schedule=schedule,
         stop=stop,
-        task_weight=1.)
+        task_weight=1.,
+        every=1)
 
 
 BOXES = dict(

@@ -74,6 +74,7 @@ def test_a_number_beyond_a_list_is_refused():
                           ('cfg_options', 'model.x=3'),
                           ('trust_checkpoint', 'no'), ('trust_checkpoint', 1),
                           ('scale', 0), ('scale', 1.5), ('scale', '0.5'),
+                          ('fuse', 'no'), ('fuse', 1),
                           ('config', ''), ('config', None), ('config', {}),
                           ('config', dict(model=None)),
                           ('config', dict(model=dict(depth=18)))])

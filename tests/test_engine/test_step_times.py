@@ -39,3 +39,14 @@ def test_without_a_timer_nothing_is_known_and_nothing_breaks(runner):
 def test_nothing_is_counted_before_the_point(runner):
     take(runner, 1.)
     assert StepTimes().after_step(runner) is None
+
+
+def test_steps_that_take_turns_are_taken_together(runner):
+    # A validation before the first turn, and one step in four has a teacher.
+    for seconds in (50., 4., 1., 1., 2., 4., 1., 1., 2., 4., 1., 1., 90.):
+        take(runner, seconds)
+    times = StepTimes()
+    times.set_point(runner, 4)
+    assert times.before == pytest.approx(2000)
+    times.set_point(runner, 99)
+    assert times.before == pytest.approx(1000 * 162 / 13)

@@ -5,8 +5,10 @@ import os.path as osp
 import runpy
 import sys
 import time
+from collections import Counter
 
 import pytest
+import torch
 from builders import build, save
 from mmengine.optim import OptimWrapper
 from toys import retinanet, run_config, write_pictures
@@ -24,6 +26,11 @@ TOOL = osp.join(
     osp.dirname(__file__), '..', '..', 'tools', 'analysis_tools',
     'benchmark.py')
 BATCHES = 2
+FEATURES = [
+    dict(
+        knowledge=dict(type='FPNFeatures'),
+        loss=dict(type='PKDLoss', loss_weight=1.))
+]
 
 
 @pytest.fixture
@@ -95,7 +102,9 @@ def test_with_accumulation_every_mode_gets_a_whole_update(cfg, monkeypatch):
     monkeypatch.setattr(Rehearsal, '_step', counted_step)
     monkeypatch.setattr(OptimWrapper, 'step', counted_update)
     result = benchmark(cfg, steps=2)
-    units = 2 * BATCHES + 3 * (2 * BATCHES + 2) + 2 + 2 * (2 * BATCHES + 2)
+    # First steps, the rounds of the first phase with memory and multiply-adds,
+    # those around the stop, and the rounds of the second phase.
+    units = 2 * BATCHES + 3 * (2 * BATCHES + 2 + 1) + 2 + 2 * (2 * BATCHES + 2)
     assert done == dict(step=2 * units, update=units)
     assert result.facts['accumulative_counts'] == 2
     assert result.facts['optim_wrapper'] == 'BF16OptimWrapper'
@@ -103,11 +112,7 @@ def test_with_accumulation_every_mode_gets_a_whole_update(cfg, monkeypatch):
 
 def test_the_bare_forward_goes_no_deeper_than_the_knowledges_need(
         cfg, monkeypatch):
-    cfg.custom_hooks[1].distill = [
-        dict(
-            knowledge=dict(type='FPNFeatures'),
-            loss=dict(type='PKDLoss', loss_weight=1.))
-    ]
+    cfg.custom_hooks[1].distill = FEATURES
     reached = []
     freeze = FrozenTeacher._freeze
 
@@ -121,8 +126,9 @@ def test_the_bare_forward_goes_no_deeper_than_the_knowledges_need(
     benchmark(cfg, steps=1)
     # The first forward of all is looked at to its end, through three levels.
     assert reached[:4] == ['neck'] + 3 * ['bbox_head.retina_cls']
-    # First steps, rounds and memory of two modes, and that before the stop.
-    forwards = BATCHES + 2 * (2 * BATCHES + 1) + 1
+    # First steps, rounds, memory and multiply-adds of two modes, and the step
+    # before the stop.
+    forwards = BATCHES + 2 * (2 * BATCHES + 1 + 1) + 1
     assert reached[4:] == ['neck'] * (forwards - 1)
 
 
@@ -140,11 +146,7 @@ def test_a_teacher_that_is_kept_is_seen(cfg, monkeypatch):
 
 
 def test_memory_is_that_of_the_own_run_and_the_teachers_part_goes(cfg):
-    cfg.custom_hooks[1].distill = [
-        dict(
-            knowledge=dict(type='FPNFeatures'),
-            loss=dict(type='PKDLoss', loss_weight=1.))
-    ]
+    cfg.custom_hooks[1].distill = FEATURES
     peak = benchmark(cfg, steps=1).peak_mib
     student = sum(p.nbytes for p in build(retinanet(18)).parameters()) / 2**20
     # Weights of both; the student's gradients, and its momenta.
@@ -170,6 +172,74 @@ def test_the_teachers_own_training_is_measured_on_its_own_batches(
     assert own.to_dict() == before and result.teacher_parts_left == 0
 
 
+def test_options_of_the_teacher_are_measured_beside_it(cfg, monkeypatch):
+    seen = Counter()
+    run = TeacherOutputs._run
+
+    def noted(view, forward):
+        seen[view._teacher.precision, view._teacher.fuse] += 1
+        return run(view, forward)
+
+    monkeypatch.setattr(TeacherOutputs, '_run', noted)
+    before = copy.deepcopy(cfg.to_dict())
+    result = benchmark(
+        cfg,
+        steps=2,
+        teacher_options=[dict(precision='fp32', fuse=True),
+                         dict(precision='bf16')])
+    first, second = (f'{ON}, precision=fp32 fuse=True',
+                     f'{ON}, precision=bf16')
+    assert list(result.ms) == [BASELINE, FLOOR, ON, first, second, AGAIN, OFF]
+    assert len(result.ms[second]) == 2
+    # The rest is of the run as it is, and of the teacher's forward alone.
+    rounds = BATCHES - 1 + BATCHES + 2 + BATCHES + 1
+    assert seen[torch.float32, True] == seen[torch.bfloat16, False] == rounds
+    assert result.ratios[f'{first} / baseline'][:2] == (first, BASELINE)
+    assert result.peak_mib[first] == pytest.approx(
+        result.peak_mib[ON], rel=0.05)
+    assert result.peak_mib[OFF] == pytest.approx(
+        result.peak_mib[AGAIN], rel=0.02)
+    assert result.teacher_parts_left == 0 and cfg.to_dict() == before
+
+
+def test_an_unknown_option_of_the_teacher_is_refused_at_once(cfg, monkeypatch):
+    monkeypatch.setattr(Rehearsal, 'begin', lambda run: pytest.fail('begun'))
+    with pytest.raises(TypeError, match='fuze.*"fuse"'):
+        benchmark(cfg, teacher_options=[dict(fuze=True)])
+
+
+def test_multiply_adds_are_those_of_student_and_teacher(cfg):
+    gmacs = benchmark(cfg, steps=1).gmacs
+    assert list(gmacs) == [BASELINE, FLOOR, ON]
+    # Of equal models: a forward, and a backward of about two, in which the
+    # first layer needs no gradient of the image.
+    teacher = gmacs[FLOOR] - gmacs[BASELINE]
+    assert 2.8 < gmacs[BASELINE] / teacher < 3.
+    # The losses compare without a product of matrices.
+    assert gmacs[ON] == pytest.approx(gmacs[FLOOR])
+
+
+def test_a_step_is_the_mean_over_those_that_distill_and_the_others(
+        cfg, monkeypatch):
+    cfg.custom_hooks[1].every = 3
+    forwards = []
+    run = TeacherOutputs._run
+
+    def counted(view, forward):
+        forwards.append(1)
+        return run(view, forward)
+
+    monkeypatch.setattr(TeacherOutputs, '_run', counted)
+    gmacs = benchmark(cfg, steps=1).gmacs
+    full = BATCHES + 2 * (2 * BATCHES + 1 + 1) + 1
+    assert len(forwards) == full - 1  # the first of all is seen to its end
+    cfg.custom_hooks[1].every = 1
+    always = benchmark(cfg, steps=1).gmacs
+    for mode in (FLOOR, ON):
+        assert gmacs[mode] - gmacs[BASELINE] == pytest.approx(
+            (always[mode] - always[BASELINE]) / 3, rel=1e-3)
+
+
 def test_a_config_without_the_hook_is_refused(cfg):
     cfg.custom_hooks = []
     with pytest.raises(ValueError, match='but this config has none'):
@@ -191,12 +261,15 @@ def test_the_tool_writes_every_time_into_a_file(cfg, tmp_path, monkeypatch,
         TOOL,
         str(tmp_path / 'toy.py'), '--steps', '2', '--amp', '--out',
         str(out), '--teacher-config',
-        str(tmp_path / 'weak.py')
+        str(tmp_path / 'weak.py'), '--teacher-option', 'precision=fp32',
+        'fuse=True', '--teacher-option', 'fuse=False'
     ])
     runpy.run_path(TOOL, run_name='__main__')
     assert 'after the stop / baseline, again' in capsys.readouterr().out
     content = json.loads(out.read_text())
     assert len(content['modes'][OFF]['ms']) == 2
+    assert f'{ON}, precision=fp32 fuse=True' in content['modes']
+    assert f'{ON}, fuse=False' in content['modes']
     assert content['facts']['config'] == 'toy.py'
     assert content['facts']['teacher_config'] == 'weak.py'
     assert Pace.load(str(out)).teacher > 0

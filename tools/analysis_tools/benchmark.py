@@ -13,6 +13,16 @@ from mmw2s.profiling.benchmark import benchmark
 from mmw2s.utils.tool_errors import errors_in_one_line, fail
 
 
+class _AnotherDict(DictAction):
+    """Each time that the option is given, a dict more."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        before = getattr(namespace, self.dest)
+        super().__call__(parser, namespace, values, option_string)
+        given = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, [*before, given])
+
+
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog='Nothing is written into the work_dir.')
@@ -27,6 +37,14 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--teacher-config',
         help='the config that the teacher is trained with: measure a step of '
         'its own training too, as "mmw2s compare --pace --teacher" needs it')
+    parser.add_argument(
+        '--teacher-option',
+        nargs='+',
+        action=_AnotherDict,
+        default=[],
+        metavar='KEY=VALUE',
+        help="fields of the hook's teacher, such as fuse=True: measure the "
+        'distilling run with them too; may be given several times')
     parser.add_argument(
         '--out', help='JSON file for every single time, versions and hardware')
     parser.add_argument(
@@ -52,7 +70,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
                 enable_amp(each)
         if args.out:  # before any work is done that could be lost
             os.makedirs(osp.dirname(osp.abspath(args.out)), exist_ok=True)
-        result = benchmark(cfg, args.steps, teacher)
+        result = benchmark(cfg, args.steps, teacher, args.teacher_option)
     result.print()
     if args.out:
         with open(args.out, 'w', encoding='utf-8') as file:

@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Whether two models give the same outputs for the same images."""
-from contextlib import contextmanager
-from typing import Any, Iterator, List, Sequence, Tuple
+"""What models give for random images, and whether two give the same."""
+from contextlib import ExitStack, contextmanager
+from typing import Any, Iterator, List, Mapping, Sequence, Tuple
 
 import torch
 from mmengine.structures import BaseDataElement, InstanceData
@@ -11,7 +11,9 @@ from torch.utils._pytree import tree_flatten
 from mmw2s.utils.kinds import is_kind
 from mmw2s.utils.rng import preserved_rng
 
-__all__ = ['refuse_other_outputs', 'seeded']
+__all__ = [
+    'full_precision', 'is_near', 'outputs_of', 'refuse_other_outputs', 'seeded'
+]
 
 # Largest difference, as a share of how far the teacher's outputs are spread,
 # and, for rounding, of how large they are.
@@ -33,11 +35,8 @@ def seeded(seed: int = 0) -> Iterator[None]:
         yield
 
 
-@torch.no_grad()
 def refuse_other_outputs(student: nn.Module, teacher: nn.Module) -> None:
-    """Compare the outputs of two random images, in eval mode.
-
-    Modes of modules and the state of random numbers stay as they were.
+    """Compare the outputs of two random images, see :func:`outputs_of`.
 
     Args:
         student (nn.Module): The student, without a wrapper.
@@ -47,9 +46,7 @@ def refuse_other_outputs(student: nn.Module, teacher: nn.Module) -> None:
         ValueError: If an output differs by more than 1e-4 of the spread of
             the teacher's, or the models cannot be run.
     """
-    with seeded(), _evaluating(student), _evaluating(teacher), \
-            _full_precision():
-        own, given = _run(student, teacher)
+    own, given = outputs_of(student=student, teacher=teacher)
     if [x.shape for x in own] != [x.shape for x in given]:
         raise ValueError(f'the student gives {_told(own)}, the teacher '
                          f'{_told(given)}')
@@ -63,6 +60,12 @@ def refuse_other_outputs(student: nn.Module, teacher: nn.Module) -> None:
                 f'output {place} of {len(own)} ({_told([output])}) differs '
                 f'by up to {gap:.2g}, where rounding would allow '
                 f'{allowed:.2g}')
+
+
+def is_near(own: Tensor, given: Tensor) -> bool:
+    """Whether a tensor is another of the same shape, but for rounding."""
+    gap, allowed = _gap(own, given)
+    return gap <= allowed
 
 
 def _gap(own: Tensor, given: Tensor) -> Tuple[float, float]:
@@ -90,7 +93,7 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _full_precision() -> Iterator[None]:
+def full_precision() -> Iterator[None]:
     """Without TF32, whose rounding is larger than what is allowed."""
     matmul = torch.backends.cuda.matmul.allow_tf32
     convolution = torch.backends.cudnn.allow_tf32
@@ -103,13 +106,37 @@ def _full_precision() -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = convolution
 
 
-def _run(student: nn.Module, teacher: nn.Module) -> List[List[Tensor]]:
-    """The outputs of both, for the smallest images that they take."""
-    shapes = _image_shapes(student)
+@torch.no_grad()
+def outputs_of(**models: nn.Module) -> List[List[Tensor]]:
+    """The outputs for two random images, the smallest that all models take.
+
+    The models run in eval mode and float32. Modes of modules and the state of
+    random numbers stay as they were.
+
+    Args:
+        **models (nn.Module): Whose model -> the model, on the same device.
+            The first has the size of the images.
+
+    Returns:
+        list[list[Tensor]]: The outputs of each model.
+
+    Raises:
+        ValueError: If a model cannot be run.
+    """
+    with ExitStack() as stack:
+        for context in (seeded(), full_precision(),
+                        *map(_evaluating, models.values())):
+            stack.enter_context(context)
+        return _run(models)
+
+
+def _run(models: Mapping[str, nn.Module]) -> List[List[Tensor]]:
+    first = next(iter(models.values()))
+    shapes = _image_shapes(first)
     for shape in shapes:
         found = []
-        batch = _batch(student, shape)
-        for whose, model in (('student', student), ('teacher', teacher)):
+        batch = _batch(first, shape)
+        for whose, model in models.items():
             try:
                 with seeded():  # a diffusion model draws its noise
                     found.append(_outputs(model, *batch))
@@ -118,9 +145,9 @@ def _run(student: nn.Module, teacher: nn.Module) -> List[List[Tensor]]:
                     break
                 raise ValueError(
                     f'the {whose} cannot be run on random images '
-                    f'({_told([batch[0]])}), to see whether the two agree: '
+                    f'({_told([batch[0]])}), to see what it gives: '
                     f'{type(error).__name__}: {error}') from error
-        if len(found) == 2:
+        if len(found) == len(models):
             break
     return found
 

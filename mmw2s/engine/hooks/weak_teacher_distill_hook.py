@@ -41,7 +41,7 @@ class WeakTeacherDistillHook(Hook):
             the key ``model``), or a dict of the fields of
             :class:`~mmw2s.distillation.FrozenTeacher`: ``config``,
             ``checkpoint``, ``score``, ``precision``, ``cfg_options``,
-            ``classes``, ``trust_checkpoint``, ``scale``.
+            ``classes``, ``trust_checkpoint``, ``scale``, ``fuse``.
         distill (list[dict], optional): What is transferred and how it is
             compared. Each entry has a ``knowledge`` and a ``loss`` (configs).
             It may have a ``name``, a ``temperature`` (config of a schedule)
@@ -60,6 +60,9 @@ class WeakTeacherDistillHook(Hook):
             teacher that it takes over, ``dict(type='Inherit')``, ``'Corner'``
             or ``'Grow'``.
             Defaults to None: as the run initializes it.
+        every (int): Only every so many updates of the student's weights
+            distill, at so many times the weight; the others cost what they
+            cost without a teacher. Defaults to 1.
 
     Raises:
         TypeError: If a field is unknown. The message names the nearest one.
@@ -82,12 +85,13 @@ class WeakTeacherDistillHook(Hook):
                  stop: Optional[dict] = None,
                  task_weight: float = 1.0,
                  start: Optional[dict] = None,
+                 every: int = 1,
                  **unknown: Any) -> None:
-        check_fields(
-            'WeakTeacherDistillHook', unknown,
-            ('teacher', 'distill', 'schedule', 'stop', 'task_weight', 'start'))
+        check_fields('WeakTeacherDistillHook', unknown,
+                     ('teacher', 'distill', 'schedule', 'stop', 'task_weight',
+                      'start', 'every'))
         self.fields = Fields(teacher, distill, schedule, stop, task_weight,
-                             start)
+                             start, every)
         self.fields.check()
         #: The distillation of the run, from ``before_train`` on.
         self.session: Optional[Session] = None
