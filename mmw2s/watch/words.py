@@ -1,0 +1,150 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""What is known of a run, in words: the same in every display."""
+import time
+from typing import Iterator, List, Optional, Sequence
+
+from .progress import RunProgress
+from .stage import ENDED, Row
+
+__all__ = [
+    'duration', 'facts_of', 'heading', 'place', 'score', 'summary', 'targets',
+    'teacher'
+]
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the two units that matter.
+
+    Examples:
+        >>> duration(45), duration(3725)
+        ('45 s', '1 h 02 min')
+    """
+    seconds = round(seconds)
+    if seconds < 60:
+        return f'{seconds} s'
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f'{minutes} min'
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f'{hours} h {minutes:02d} min'
+    return f'{hours // 24} d {hours % 24} h'
+
+
+def place(run: RunProgress) -> str:
+    """Where a run is: its epoch, or its iteration."""
+    if run.epoch is not None:
+        whole = f' of {run.max_epochs:g}' if run.max_epochs else ''
+        return f'epoch {run.epoch:.1f}{whole}'
+    whole = f' of {run.max_iters}' if run.max_iters else ''
+    return f'iteration {run.iteration}{whole}'
+
+
+def score(run: RunProgress) -> str:
+    """Its latest score; empty before the first validation."""
+    if not run.curve:
+        return ''
+    best = f' (best {run.best.score:.4g})' \
+        if run.best and run.best.score != run.curve[-1].score else ''
+    return f'{run.metric} {run.curve[-1].score:.4g}{best}'
+
+
+def teacher(run: RunProgress) -> str:
+    """How it stands with its teacher; empty if it has none."""
+    if not run.had_teacher:
+        return ''
+    named = 'teacher' if run.teacher is None else f'teacher {run.teacher:.4g}'
+    if run.stop is None:
+        return f'{named}, distilling'
+    return f'{named}, until {_at(run.stop.epoch, run.stop.iteration)}'
+
+
+def targets(run: RunProgress) -> List[str]:
+    """Its targets, and when each was reached."""
+    told = []
+    for goal in run.targets:
+        named = f'{goal.value:g}' if goal.metric == run.metric else \
+            f'{goal.metric} {goal.value:g}'
+        when = 'not yet' if goal.iteration is None else \
+            _at(goal.epoch, goal.iteration)
+        told.append(f'target {named}: {when}')
+    return told
+
+
+def summary(row: Row) -> str:
+    """All of a row in one line."""
+    parts = [row.state]
+    run = row.run
+    if run is not None and row.state != 'waiting':
+        parts += [place(run), score(run), teacher(run), *targets(run)]
+    if row.eta is not None:
+        parts.append(f'takes {duration(row.eta)}' if row.state ==
+                     'waiting' else f'{duration(row.eta)} left')
+    if run is not None and run.problem:
+        parts.append(f'cannot be read: {run.problem}')
+    return ', '.join(part for part in parts if part)
+
+
+def heading(rows: Sequence[Row], eta: Optional[float] = None) -> str:
+    """How many rows are in which state, and when all will have ended.
+
+    Args:
+        rows (Sequence[Row]): The rows.
+        eta (float, optional): Seconds to the end of the whole. Defaults to
+            None: told if each row that has not ended is running now.
+    """
+    counts: List[str] = []
+    for state in ('failed', 'stalled', 'running', 'waiting', 'finished'):
+        count = sum(row.state == state for row in rows)
+        if count:
+            counts.append(f'{count} {state}')
+    left = [row for row in rows if row.state not in ENDED]
+    if eta is None and left and all(
+            row.state == 'running' and row.eta is not None for row in left):
+        eta = max(row.eta for row in left)
+    if eta is not None and left:
+        counts.append(f'{duration(eta)} left')
+    return ', '.join(counts)
+
+
+def facts_of(row: Row) -> Iterator[str]:
+    """What has happened so far, each once and in order."""
+    run = row.run
+    if row.state == 'waiting':
+        yield 'waiting'
+        return
+    if run is None or run.started is None:
+        yield 'started'
+    else:
+        yield f'started, log in {run.started}'
+    if run is not None:
+        yield from _facts_of_run(run)
+    if row.state == 'stalled':
+        since = time.strftime('%H:%M:%S', time.localtime(run.written_at))
+        yield f'stalled: nothing was written since {since}'
+    elif row.state in ENDED:
+        yield row.state
+
+
+def _facts_of_run(run: RunProgress) -> Iterator[str]:
+    if run.teacher is not None:
+        yield f'the teacher has {run.metric} {run.teacher:.4g}'
+    happened = [(point.iteration, 0, f'{_at(point.epoch, point.iteration)}: '
+                 f'{run.metric} {point.score:.4g}') for point in run.curve]
+    for goal in run.targets:
+        if goal.iteration is not None:
+            happened.append(
+                (goal.iteration, 1, f'{goal.metric} {goal.value:g} reached at '
+                 f'{_at(goal.epoch, goal.iteration)}'))
+    if run.stop is not None:
+        happened.append((run.stop.iteration, 2, 'distillation off at '
+                         f'{_at(run.stop.epoch, run.stop.iteration)}: '
+                         f'{run.stop.reason}'))
+    for _, _, fact in sorted(happened):
+        yield fact
+    if run.problem:
+        yield f'cannot be read: {run.problem}'
+
+
+def _at(epoch: Optional[float], iteration: Optional[int]) -> str:
+    return f'iteration {iteration}' if epoch is None else f'epoch {epoch:.4g}'
