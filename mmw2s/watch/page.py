@@ -10,7 +10,7 @@ from mmw2s.utils.files import atomic_write
 from .chart import Scale
 from .progress import RunProgress
 from .stage import Row
-from .words import duration, heading, place, score, targets, teacher
+from .words import heading, left, place, score, targets, teacher
 
 __all__ = ['Page']
 
@@ -36,7 +36,7 @@ h1 { font-size: 1.2rem; margin: 0; }
 h2 { font-size: 1rem; margin: 0; overflow-wrap: anywhere; }
 p, ul { margin: .25rem 0; padding: 0; list-style: none; color: var(--dim);
   overflow-wrap: anywhere; }
-main { display: grid; gap: 1rem;
+main { display: grid; gap: 1rem; align-items: start;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); }
 article { background: var(--card); border: 1px solid var(--line);
   border-radius: .5rem; padding: .75rem 1rem; }
@@ -49,6 +49,7 @@ svg { width: 100%; height: auto; display: block; font-size: 11px; }
 svg text { fill: var(--dim); } .curve { fill: none; stroke: var(--curve);
   stroke-width: 2; } .dot { fill: var(--curve); }
 .teacher { stroke: var(--teacher); stroke-dasharray: 5 4; }
+.score { color: var(--curve); } .its-teacher { color: var(--teacher); }
 .stop { stroke: var(--dim); stroke-dasharray: 1 3; }
 .frame { fill: none; stroke: var(--line); }
 '''
@@ -107,23 +108,21 @@ def _card(row: Row) -> Iterator[str]:
     run = row.run
     yield f'<article class="{row.state}">'
     yield f'<div><h2>{escape(row.name)}</h2><b>{row.state}</b></div>'
-    left = ''
-    if row.eta is not None and row.state in ('running', 'waiting'):
-        left = f'takes {duration(row.eta)}' if row.state == 'waiting' else \
-            f'{duration(row.eta)} left'
     if run is None or row.state == 'waiting':
-        yield f'<p>{left}</p>' if left else ''
+        yield f'<p>{left(row)}</p>'
     else:
         if run.share is not None:
             yield (f'<progress value="{run.share:.4f}" aria-label="share of '
                    'the run that is done"></progress>')
-        yield f'<div><p>{escape(place(run))}</p><p>{left}</p></div>'
+        yield f'<div><p>{escape(place(run))}</p><p>{left(row)}</p></div>'
         if run.curve:
             yield from _chart(run)
-        told = [score(run), teacher(run), *targets(run)]
+        told = [('score', score(run)), ('its-teacher', teacher(run)),
+                *(('target', text) for text in targets(run))]
         if run.step_seconds is not None:
-            told.append(f'{run.step_seconds:.2g} s a step')
-        items = ''.join(f'<li>{escape(x)}</li>' for x in told if x)
+            told.append(('step', f'{run.step_seconds:.2g} s a step'))
+        items = ''.join(f'<li class="{kind}">{escape(text)}</li>'
+                        for kind, text in told if text)
         yield f'<ul>{items}</ul>'
     if run is not None and run.problem:
         yield f'<p class="problem">cannot be read: {escape(run.problem)}</p>'
@@ -143,7 +142,7 @@ def _chart(run: RunProgress, width: int = 320, height: int = 130) -> \
     def y(value: float) -> str:
         return f'{top + (1 - scale.y(value)) * tall:.1f}'
 
-    points = run.curve[::-(-len(run.curve) // -_POINTS)] + run.curve[-1:]
+    points = run.curve[::-(-len(run.curve) // _POINTS)] + run.curve[-1:]
     label = escape(f'{score(run)} {teacher(run)}', quote=True)
     yield (f'<svg viewBox="0 0 {width} {height}" role="img" '
            f'aria-label="{label}">')

@@ -5,13 +5,13 @@ from typing import List, Optional, Sequence
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from .chart import draw
+from .progress import RunProgress
 from .stage import Row
-from .words import duration, heading, place, score, targets, teacher
+from .words import heading, left, place, score, targets, teacher
 
 __all__ = ['LiveTable']
 
@@ -21,6 +21,8 @@ _STYLES = dict(
     stalled='yellow',
     finished='green',
     failed='bold red')
+# The curve and the teacher's line, and the scores that belong to them.
+_CURVE, _TEACHER = 'cyan', 'yellow'
 # Which rows stay where a terminal has too few lines for all.
 _URGENCY = ('failed', 'stalled', 'running', 'waiting', 'finished')
 _BAR, _CHART, _TALL = 16, 24, 4
@@ -43,6 +45,7 @@ class LiveTable:
 
     def __init__(self, console: Console, title: str) -> None:
         self._console, self._title = console, title
+        self._ascii_only = not console.encoding.startswith('utf')
         self._live = Live(
             console=console, auto_refresh=False, vertical_overflow='crop')
         self._live.start()
@@ -84,16 +87,18 @@ class LiveTable:
 
     def _tall(self, row: Row) -> List[RenderableType]:
         run = row.run
-        left = _left(row)
         if run is None or row.state == 'waiting':
-            return [self._named(row), left, '', _problem(row)]
-        told = [score(run), teacher(run), *targets(run)]
+            return [self._named(row), _left(row), '', _problem(row)]
+        told = [
+            Text(score(run), _CURVE),
+            Text(teacher(run), _TEACHER), *map(Text, targets(run)),
+            _problem(row)
+        ]
         return [
             Group(self._named(row), Text(row.state, _STYLES[row.state])),
-            Group(_bar(row), Text(place(run)), _step(row), left),
-            self._chart(row, _CHART, _TALL),
-            Text('\n').join([Text(line)
-                             for line in told if line] + [_problem(row)])
+            Group(self._bar(run), Text(place(run)), _step(run), _left(row)),
+            self._chart(run, _CHART, _TALL),
+            Text('\n').join(line for line in told if line)
         ]
 
     def _flat(self, row: Row) -> List[RenderableType]:
@@ -107,7 +112,7 @@ class LiveTable:
             done = '' if run.share is None else f'{run.share:4.0%} '
             cells[1] = Text.assemble((done, _STYLES[row.state]), _left(row)) \
                 if row.state == 'running' else cells[1]
-            cells[2] = self._chart(row, _CHART // 2, 1)
+            cells[2] = self._chart(run, _CHART // 2, 1)
             if not run.problem:
                 latest = f'{run.curve[-1].score:.4g}' if run.curve else ''
                 cells[3] = Text('  '.join(
@@ -117,12 +122,19 @@ class LiveTable:
     def _named(self, row: Row) -> Text:
         return Text(row.name, style='bold', overflow='ellipsis')
 
-    def _chart(self, row: Row, width: int, height: int) -> Text:
-        ascii_only = not self._console.encoding.startswith('utf')
-        lines = draw(row.run, width, height, ascii_only)
+    def _chart(self, run: RunProgress, width: int, height: int) -> Text:
+        lines = draw(run, width, height, self._ascii_only)
         return Text('\n').join(
-            Text.assemble(*((cell.text, 'cyan' if cell.is_curve else 'yellow')
+            Text.assemble(*((cell.text, _CURVE if cell.is_curve else _TEACHER)
                             for cell in line)) for line in lines)
+
+    def _bar(self, run: RunProgress) -> Text:
+        if run.share is None:
+            return Text('')
+        done = round(run.share * _BAR)
+        full, rest = '#.' if self._ascii_only else '━─'
+        return Text.assemble((full * done, _CURVE),
+                             (rest * (_BAR - done), 'dim'))
 
 
 def _height(row: Row) -> int:
@@ -138,26 +150,16 @@ def _most_urgent(rows: Sequence[Row], count: int) -> List[Row]:
     return [row for row in rows if row in ranked]
 
 
-def _bar(row: Row) -> RenderableType:
-    share = row.run.share
-    if share is None:
-        return Text('')
-    return ProgressBar(total=1., completed=share, width=_BAR)
-
-
-def _step(row: Row) -> Text:
-    seconds = row.run.step_seconds
+def _step(run: RunProgress) -> Text:
+    seconds = run.step_seconds
     return Text('' if seconds is None else f'{seconds:.2g} s a step', 'dim')
 
 
 def _left(row: Row) -> Text:
-    if row.state == 'waiting':
-        return Text(
-            'waiting' if row.eta is None else
-            f'waiting, takes {duration(row.eta)}', 'dim')
-    if row.run is None:
-        return Text(row.state, _STYLES[row.state])
-    return Text('' if row.eta is None else f'{duration(row.eta)} left')
+    if row.state == 'waiting' or row.run is None:
+        told = ', '.join(part for part in (row.state, left(row)) if part)
+        return Text(told, _STYLES[row.state])
+    return Text(left(row))
 
 
 def _problem(row: Row) -> Text:

@@ -7,8 +7,8 @@ from .progress import RunProgress
 from .stage import ENDED, Row
 
 __all__ = [
-    'duration', 'facts_of', 'heading', 'place', 'score', 'summary', 'targets',
-    'teacher'
+    'duration', 'facts_of', 'heading', 'left', 'place', 'score', 'summary',
+    'targets', 'teacher'
 ]
 
 
@@ -16,12 +16,14 @@ def duration(seconds: float) -> str:
     """Seconds in the two units that matter.
 
     Examples:
-        >>> duration(45), duration(3725)
-        ('45 s', '1 h 02 min')
+        >>> duration(65), duration(3725)
+        ('1 min 05 s', '1 h 02 min')
     """
-    seconds = round(seconds)
-    if seconds < 60:
-        return f'{seconds} s'
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 1:
+        return f'{rest} s'
+    if minutes < 10:
+        return f'{minutes} min {rest:02d} s'
     minutes = round(seconds / 60)
     if minutes < 60:
         return f'{minutes} min'
@@ -38,6 +40,17 @@ def place(run: RunProgress) -> str:
         return f'epoch {run.epoch:.1f}{whole}'
     whole = f' of {run.max_iters}' if run.max_iters else ''
     return f'iteration {run.iteration}{whole}'
+
+
+def left(row: Row) -> str:
+    """When a row will have ended; empty where that is not known."""
+    if row.eta is None:
+        return ''
+    if row.state == 'waiting':
+        return f'takes {duration(row.eta)}'
+    more = ' + validations' if row.run and row.run.validated and \
+        row.run.validation_seconds is None else ''
+    return f'{duration(row.eta)} left{more}'
 
 
 def score(run: RunProgress) -> str:
@@ -77,9 +90,7 @@ def summary(row: Row) -> str:
     run = row.run
     if run is not None and row.state != 'waiting':
         parts += [place(run), score(run), teacher(run), *targets(run)]
-    if row.eta is not None:
-        parts.append(f'takes {duration(row.eta)}' if row.state ==
-                     'waiting' else f'{duration(row.eta)} left')
+    parts.append(left(row))
     if run is not None and run.problem:
         parts.append(f'cannot be read: {run.problem}')
     return ', '.join(part for part in parts if part)
@@ -98,11 +109,11 @@ def heading(rows: Sequence[Row], eta: Optional[float] = None) -> str:
         count = sum(row.state == state for row in rows)
         if count:
             counts.append(f'{count} {state}')
-    left = [row for row in rows if row.state not in ENDED]
-    if eta is None and left and all(
-            row.state == 'running' and row.eta is not None for row in left):
-        eta = max(row.eta for row in left)
-    if eta is not None and left:
+    going = [row for row in rows if row.state not in ENDED]
+    if eta is None and going and all(
+            row.state == 'running' and row.eta is not None for row in going):
+        eta = max(row.eta for row in going)
+    if eta is not None and going:
         counts.append(f'{duration(eta)} left')
     return ', '.join(counts)
 

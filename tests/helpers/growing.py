@@ -95,8 +95,8 @@ class GrowingRun:
                 iter=self.iter,
                 samples=None,
                 train_seconds=train,
-                wall_seconds=train + waits +
-                self.validation * (len(self.history) + 1),
+                wall_seconds=train + waits + self.validation *
+                (len(self.history) + 1),
                 metrics=metrics))
         self.write()
         self.line(**metrics, time=.1, data_time=.01, step=round(epoch))
@@ -105,7 +105,10 @@ class GrowingRun:
     def stop(self, reason='surpassed'):
         """The end of the distillation."""
         self.event(
-            'stop', metric=METRIC, epoch=self.iter / self.length, reason=reason)
+            'stop',
+            metric=METRIC,
+            epoch=self.iter / self.length,
+            reason=reason)
         return self
 
     def finish(self):
@@ -119,9 +122,10 @@ class GrowingRun:
             return
         targets = []
         for target in self.targets:
-            reached = next((row for row in self.history
-                            if (row['metrics'].get(METRIC)
-                                or 0.) >= target['value']), None)
+            reached = next(
+                (row for row in self.history
+                 if (row['metrics'].get(METRIC) or 0.) >= target['value']),
+                None)
             targets.append(dict(target, reached=reached))
         run = dict(
             iters_per_epoch=self.length,
