@@ -73,8 +73,9 @@ def draw(run: RunProgress,
     curve, level = np.zeros((2, rows, columns), dtype=bool)
     last: Optional[int] = None
     for column, row in _dots(run, scale, rows, columns):
-        # Filled up to the dot before, so that a steep line has no gaps.
-        begin, end = sorted((row, row if last is None else last))
+        # Filled from beside the dot before, so that a steep line has no gaps.
+        beside = row if last is None else last + np.sign(row - last)
+        begin, end = sorted((row, beside))
         curve[begin:end + 1, column] = True
         last = row
     if run.teacher is not None:

@@ -195,7 +195,7 @@ def _told_by(work_dir: str, files: RunFiles) -> RunProgress:
         teacher=_number(scores.get(metric)),
         had_teacher=bool(teacher or stop),
         stop=stop and Stop(
-            stop.get('iter', 0), _number(stop.get('epoch')),
+            int(_number(stop.get('iter')) or 0), _number(stop.get('epoch')),
             _printable(str(stop.get('reason')))),
         targets=tuple(map(_target, files.targets)),
         problem=_printable('; '.join(files.problems)) or None,

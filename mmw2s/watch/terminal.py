@@ -11,7 +11,8 @@ from rich.text import Text
 from .chart import draw
 from .progress import RunProgress
 from .stage import Row
-from .words import heading, left, place, score, targets, teacher
+from .words import (URGENCY, counts, heading, left, place, score, targets,
+                    teacher)
 
 __all__ = ['LiveTable']
 
@@ -23,8 +24,6 @@ _STYLES = dict(
     failed='bold red')
 # The curve and the teacher's line, and the scores that belong to them.
 _CURVE, _TEACHER = 'cyan', 'yellow'
-# Which rows stay where a terminal has too few lines for all.
-_URGENCY = ('failed', 'stalled', 'running', 'waiting', 'finished')
 _BAR, _CHART, _TALL = 16, 24, 4
 # The heading, an empty line, the head of the table and its rule, and a line
 # about what is left out.
@@ -82,7 +81,7 @@ class LiveTable:
         ]
         hidden = [row for row in rows if row not in kept]
         if hidden:
-            parts.append(Text(f'not shown: {heading(hidden)}', style='dim'))
+            parts.append(Text(f'not shown: {counts(hidden)}', style='dim'))
         return Group(*parts)
 
     def _tall(self, row: Row) -> List[RenderableType]:
@@ -146,7 +145,7 @@ def _height(row: Row) -> int:
 
 def _most_urgent(rows: Sequence[Row], count: int) -> List[Row]:
     """So many rows at most, in the order in which they are given."""
-    ranked = sorted(rows, key=lambda row: _URGENCY.index(row.state))[:count]
+    ranked = sorted(rows, key=lambda row: URGENCY.index(row.state))[:count]
     return [row for row in rows if row in ranked]
 
 

@@ -7,9 +7,12 @@ from .progress import RunProgress
 from .stage import ENDED, Row
 
 __all__ = [
-    'duration', 'facts_of', 'heading', 'left', 'place', 'score', 'summary',
-    'targets', 'teacher'
+    'URGENCY', 'counts', 'duration', 'facts_of', 'heading', 'left', 'place',
+    'score', 'summary', 'targets', 'teacher'
 ]
+
+#: The states, the one first that somebody may have to look at.
+URGENCY = ('failed', 'stalled', 'running', 'waiting', 'finished')
 
 
 def duration(seconds: float) -> str:
@@ -96,6 +99,13 @@ def summary(row: Row) -> str:
     return ', '.join(part for part in parts if part)
 
 
+def counts(rows: Sequence[Row]) -> str:
+    """How many rows are in which state."""
+    states = [row.state for row in rows]
+    return ', '.join(f'{states.count(state)} {state}' for state in URGENCY
+                     if state in states)
+
+
 def heading(rows: Sequence[Row], eta: Optional[float] = None) -> str:
     """How many rows are in which state, and when all will have ended.
 
@@ -104,18 +114,13 @@ def heading(rows: Sequence[Row], eta: Optional[float] = None) -> str:
         eta (float, optional): Seconds to the end of the whole. Defaults to
             None: told if each row that has not ended is running now.
     """
-    counts: List[str] = []
-    for state in ('failed', 'stalled', 'running', 'waiting', 'finished'):
-        count = sum(row.state == state for row in rows)
-        if count:
-            counts.append(f'{count} {state}')
     going = [row for row in rows if row.state not in ENDED]
     if eta is None and going and all(
             row.state == 'running' and row.eta is not None for row in going):
         eta = max(row.eta for row in going)
-    if eta is not None and going:
-        counts.append(f'{duration(eta)} left')
-    return ', '.join(counts)
+    if eta is None or not going:
+        return counts(rows)
+    return f'{counts(rows)}, {duration(eta)} left'
 
 
 def facts_of(row: Row) -> Iterator[str]:
