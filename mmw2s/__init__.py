@@ -12,6 +12,7 @@ check_versions(installed_versions())
 
 from . import datasets, distillation, engine, evaluation, models, moved
 from .configs_path import config
+from .engine.distill_config import distill
 from .engine.hooks import (ChannelsLastHook, StopOnSignalHook,
                            TimeToTargetHook, WeakTeacherDistillHook)
 from .engine.optim_wrapper import BF16OptimWrapper
@@ -19,7 +20,8 @@ from .version import __version__
 
 __all__ = [
     'BF16OptimWrapper', 'ChannelsLastHook', 'StopOnSignalHook',
-    'TimeToTargetHook', 'WeakTeacherDistillHook', '__version__', 'config'
+    'TimeToTargetHook', 'WeakTeacherDistillHook', '__version__', 'config',
+    'distill'
 ]
 
 moved.install()
