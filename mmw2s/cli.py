@@ -108,8 +108,7 @@ def _usage() -> str:
         lines.append(f'  {name:{width}}  {about}')
     lines += [
         '', 'mmw2s COMMAND --help tells the options of one. For a bug report: '
-        'mmw2s env',
-        f'The scripts are in {osp.join(tools_root(), "")}'
+        'mmw2s env', f'The scripts are in {osp.join(tools_root(), "")}'
     ]
     return '\n'.join(lines)
 

@@ -56,8 +56,8 @@ def follow(folders: Sequence[str],
             began = time.monotonic()
             runs = find_runs(folders)
             rows = display.update([
-                Stage(*pair)
-                for pair in zip(_names(runs), [None] * len(runs), runs)
+                Stage(name, None, run)
+                for name, run in zip(_names(runs), runs)
             ])
             if once or all(row.state in ENDED for row in rows):
                 return rows

@@ -278,7 +278,8 @@ def _has_ended(work_dir: str) -> bool:
     try:
         with open(osp.join(work_dir, LOCK), encoding='utf-8') as file:
             holder = json.load(file)
-        if holder['host'] != socket.gethostname():
+        # Elsewhere than on POSIX, signal 0 is no mere question.
+        if holder['host'] != socket.gethostname() or os.name != 'posix':
             return False
         os.kill(int(holder['pid']), 0)
     except ProcessLookupError:

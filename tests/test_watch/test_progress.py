@@ -10,6 +10,7 @@ import time
 import pytest
 from growing import METRIC, GrowingRun
 
+from mmw2s.records import lock
 from mmw2s.watch import RunProgress
 
 
@@ -222,6 +223,22 @@ def test_a_run_whose_process_has_ended_has_failed(tmp_path, ended_pid):
     make_older(tmp_path, 40)
     assert read(grown).state == 'failed'
     assert read(grown.finish()).state == 'finished'
+
+
+def test_the_process_is_the_one_that_the_lock_names(tmp_path, monkeypatch):
+    grown = GrowingRun(tmp_path).start().train(5)
+    lock.hold(str(tmp_path))
+    lock.release(str(tmp_path))
+    make_older(tmp_path, 40)
+    asked = []
+
+    def gone(*args):
+        asked.append(args)
+        raise ProcessLookupError
+
+    monkeypatch.setattr(os, 'kill', gone)
+    assert read(grown).state == 'failed'
+    assert asked == [(os.getpid(), 0)]
 
 
 def test_nothing_is_known_of_processes_that_live_or_are_elsewhere(
