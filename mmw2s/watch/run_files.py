@@ -3,7 +3,7 @@
 import glob
 import os
 import os.path as osp
-from typing import Callable, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
 from mmw2s.analysis.logged_scalars import Line, read_scalars
 from mmw2s.analysis.mmengine_logs import LoggedRun, log_folders, read_logs
@@ -53,7 +53,7 @@ class RunFiles(NamedTuple):
         """Read what there is; what is damaged is told in ``problems``."""
         problems: List[str] = []
 
-        def attempt(read: Callable, path: str, otherwise: object):
+        def attempt(read: Callable, path: str, otherwise: Any) -> Any:
             try:
                 return read(path)
             except (OSError, ValueError) as error:
