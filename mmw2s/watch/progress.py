@@ -176,7 +176,6 @@ def _told_by(work_dir: str, files: RunFiles) -> RunProgress:
     max_iters = _number(facts.get('max_iters'))
     teacher, stop = (_last(files.events, kind) for kind in ('teacher', 'stop'))
     metric = _metric([stop, teacher, *files.targets], history)
-    scores = (teacher or {}).get('metrics') or {}
     return RunProgress(
         work_dir,
         state='finished' if files.finished else 'running',
@@ -192,7 +191,7 @@ def _told_by(work_dir: str, files: RunFiles) -> RunProgress:
         curve=tuple(
             Point(row['iter'], row['epoch'], row['metrics'][metric])
             for row in history if row['metrics'].get(metric) is not None),
-        teacher=_number(scores.get(metric)),
+        teacher=_teacher_score(teacher, metric),
         had_teacher=bool(teacher or stop),
         stop=stop and Stop(
             int(_number(stop.get('iter')) or 0), _number(stop.get('epoch')),
@@ -250,6 +249,17 @@ def _metric(deciders: List[Optional[dict]], history: Rows) -> Optional[str]:
         if row and isinstance(row.get('metric'), str):
             return row['metric']
     return main_metric(name for row in history for name in row['metrics'])
+
+
+def _teacher_score(teacher: Optional[dict],
+                   metric: Optional[str]) -> Optional[float]:
+    """What the student has to beat: a score that the config gives goes
+    before one that was measured."""
+    if teacher is None:
+        return None
+    decides = _number(teacher.get('score'))
+    return decides if decides is not None else _number(
+        (teacher.get('metrics') or {}).get(metric))
 
 
 def _target(goal: dict) -> Target:

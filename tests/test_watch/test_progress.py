@@ -64,6 +64,19 @@ def test_a_baseline_has_no_teacher(tmp_path):
     assert not run.had_teacher and run.teacher is run.stop is None
 
 
+@pytest.mark.parametrize('row, score', [
+    (dict(score=.2, metric=METRIC, metrics={METRIC: .3}), .2),
+    (dict(score=None, metric=None, metrics={METRIC: .3}), .3),
+    (dict(score=None, metric=None, metrics={}), None),
+])
+def test_the_score_of_the_teacher_is_the_one_that_decides(
+        tmp_path, row, score):
+    grown = GrowingRun(tmp_path).start()
+    grown.event('teacher', **row)
+    run = read(grown.train(10).validate(.1))
+    assert run.had_teacher and run.teacher == score
+
+
 def test_the_end_is_told_by_the_latest_steps_and_validations(tmp_path):
     grown = GrowingRun(tmp_path, step=.5, validation=3., teacher=.3).start()
     assert read(grown).eta is None
