@@ -7,14 +7,13 @@ import os.path as osp
 import socket
 import time
 from dataclasses import dataclass, replace
-from statistics import median
 from typing import Any, List, NamedTuple, Optional, Tuple
 
-from mmw2s.analysis.logged_scalars import Line
 from mmw2s.records.files import Rows
 from mmw2s.records.lock import LOCK
 from mmw2s.records.metric_names import known_rule, main_metric
 from .run_files import RunFiles, Stamp, stamps
+from .times import log_seconds, step_seconds, validation_seconds
 
 __all__ = ['SILENT', 'Point', 'RunProgress', 'Stop', 'Target']
 
@@ -23,8 +22,6 @@ __all__ = ['SILENT', 'Point', 'RunProgress', 'Stop', 'Target']
 SILENT = 600.
 # A process of this number elsewhere may be taken for the run's.
 _GRACE = 30.
-# How many steps or validations count as the latest.
-_LATEST = 5
 
 
 class Point(NamedTuple):
@@ -185,8 +182,10 @@ def _told_by(work_dir: str, files: RunFiles) -> RunProgress:
         epoch=files.iteration / length if length else None,
         max_epochs=_number(facts.get('max_epochs'))
         or (max_iters / length if max_iters and length else None),
-        step_seconds=_step_seconds(files.lines, history),
-        validation_seconds=_validation_seconds(history, teacher),
+        step_seconds=step_seconds(files.lines, history),
+        validation_seconds=validation_seconds(
+            history,
+            _number((teacher or {}).get('seconds')) or 0.),
         metric=metric and _printable(metric),
         curve=tuple(
             Point(row['iter'], row['epoch'], row['metrics'][metric])
@@ -199,43 +198,7 @@ def _told_by(work_dir: str, files: RunFiles) -> RunProgress:
         targets=tuple(map(_target, files.targets)),
         problem=_printable('; '.join(files.problems)) or None,
         validated=tuple(row['iter'] for row in history),
-        log_seconds=_log_seconds(files.lines))
-
-
-def _step_seconds(lines: List[Line], history: Rows) -> Optional[float]:
-    logged = [
-        line.scalars.get('time', line.scalars.get('train/time'))
-        for line in lines[-_LATEST:]
-    ]
-    times = [seconds for seconds in logged if seconds is not None]
-    if times:
-        return median(times)
-    clocks = [(0, 0.)] + [(x['iter'], x['train_seconds']) for x in history]
-    (first, began), (last, ended) = clocks[-2:] if history else clocks * 2
-    return (ended - began) / (last - first) \
-        if last > first and None not in (began, ended) else None
-
-
-def _validation_seconds(history: Rows,
-                        teacher: Optional[dict]) -> Optional[float]:
-    """What a validation takes: by how much the wall clock goes ahead of the
-    clock of training from one to the next."""
-    if not history or any(row['wall_seconds'] is None for row in history):
-        return None
-    before = _number(teacher.get('seconds')) if teacher else None
-    ahead = [before or 0.] + [
-        row['wall_seconds'] - row['train_seconds'] for row in history
-    ]
-    spent = [b - a for a, b in zip(ahead, ahead[1:])][-_LATEST:]
-    return max(median(spent), 0.)
-
-
-def _log_seconds(lines: List[Line]) -> float:
-    """Seconds from one line of the log to the next."""
-    if len(lines) < 2:
-        return 0.
-    apart = lines[-1].scalars['iter'] - lines[-2].scalars['iter']
-    return max(apart, 0) * (_step_seconds(lines, []) or 0.)
+        log_seconds=log_seconds(files.lines))
 
 
 def _last(rows: Rows, kind: str) -> Optional[dict]:
