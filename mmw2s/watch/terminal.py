@@ -109,8 +109,9 @@ class LiveTable:
         ]
         if run is not None and row.state != 'waiting':
             done = '' if run.share is None else f'{run.share:4.0%} '
-            cells[1] = Text.assemble((done, _STYLES[row.state]), _left(row)) \
-                if row.state == 'running' else cells[1]
+            if row.state != 'finished':
+                told = _left(row) if row.state == 'running' else cells[1]
+                cells[1] = Text.assemble((done, _STYLES[row.state]), told)
             cells[2] = self._chart(run, _CHART // 2, 1)
             if not run.problem:
                 latest = f'{run.curve[-1].score:.4g}' if run.curve else ''
