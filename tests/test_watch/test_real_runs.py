@@ -76,6 +76,7 @@ def test_a_surpassed_teacher_is_told_with_its_score(pictures, tmp_path):
         run_config(pictures, tmp_path / 'run'),
         teacher_field(retinanet(18), tmp_path / 'teacher.pth'),
         distill=[FPN],
+        schedule=dict(type='Constant', value=1.),
         stop=dict(
             type='SurpassTeacher',
             metric=METRIC,
