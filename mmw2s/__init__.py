@@ -12,6 +12,7 @@ check_versions(installed_versions())
 
 from . import datasets, distillation, engine, evaluation, models, moved
 from .configs_path import config
+from .engine.distill_config import distill
 from .engine.hooks import (ChannelsLastHook, StopOnSignalHook,
                            StopWhenUsefulHook, TimeToTargetHook,
                            WeakTeacherDistillHook)
@@ -21,7 +22,7 @@ from .version import __version__
 __all__ = [
     'BF16OptimWrapper', 'ChannelsLastHook', 'StopOnSignalHook',
     'StopWhenUsefulHook', 'TimeToTargetHook', 'WeakTeacherDistillHook',
-    '__version__', 'config'
+    '__version__', 'config', 'distill'
 ]
 
 moved.install()

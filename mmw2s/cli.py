@@ -34,6 +34,7 @@ COMMANDS = {
     'test': Command('test.py'),
     'compare': Command('analysis_tools/compare_runs.py'),
     'compare-settings': Command('analysis_tools/compare_settings.py'),
+    'watch': Command('analysis_tools/watch.py'),
     'choose-teacher': Command('analysis_tools/choose_teacher.py'),
     'benchmark': Command('analysis_tools/benchmark.py'),
     'gradient-share': Command('analysis_tools/gradient_share.py'),
@@ -44,6 +45,7 @@ COMMANDS = {
     'prepare-bccd': Command('dataset_converters/bccd.py'),
     'prepare-cifar10': Command('dataset_converters/cifar10.py'),
     'prepare-digit-scenes': Command('dataset_converters/digit_scenes.py'),
+    'env': Command('collect_env.py'),
 }
 
 
@@ -101,8 +103,7 @@ def _usage() -> str:
         lines.append(f'  {name:{width}}  {about}')
     lines += [
         '', 'mmw2s COMMAND --help tells the options of one. For a bug report: '
-        'python -m mmw2s.collect_env',
-        f'The scripts are in {osp.join(tools_root(), "")}'
+        'mmw2s env', f'The scripts are in {osp.join(tools_root(), "")}'
     ]
     return '\n'.join(lines)
 

@@ -7,6 +7,7 @@ import torch
 
 import mmw2s
 from mmw2s import collect_env as module
+from mmw2s.cli import main
 from mmw2s.collect_env import collect_env
 
 
@@ -18,6 +19,12 @@ def test_the_report_names_what_mmw2s_stands_on():
     assert 'onedl fork' in env['mmcv'] or 'original' in env['mmcv']
     assert int(env['CPU cores']) >= 1
     assert all(isinstance(value, str) for value in env.values())
+
+
+def test_the_command_prints_it(monkeypatch, capsys):
+    monkeypatch.setattr(module, 'collect_env', lambda: {'CPU cores': '2'})
+    main(['env'])
+    assert capsys.readouterr().out == 'CPU cores: 2\n'
 
 
 def test_two_families_over_each_other_are_told(monkeypatch):

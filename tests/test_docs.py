@@ -65,6 +65,20 @@ def train(path, *hooks, **overrides):
     return {row['event']: row for row in runs.rows(cfg.work_dir)}
 
 
+@pytest.mark.parametrize('way', [0, 1])
+def test_what_is_shown_in_python_runs(project, way):
+    exec(blocks('docs/guides/python.md')[way], {})
+    row, = runs.rows('work_dirs/w2s', 'teacher')
+    assert row['metric'] == 'coco/bbox_mAP'
+
+
+def test_the_shown_display_runs(project, capsys):
+    exec(blocks('docs/guides/watch.md')[0], {})
+    out = capsys.readouterr().out
+    assert 'waiting 0 None ()' in out and 'student: running' in out
+    assert 'my study' in Path('study.html').read_text()
+
+
 class LossesSeen(Hook):
 
     def __init__(self):

@@ -23,9 +23,10 @@ FLOORS = {
     'engine': {'utils', 'records', 'models', 'distillation'},
     'profiling': {'utils', 'records', 'models', 'distillation', 'engine'},
     'analysis': {'utils', 'records'},
+    'watch': {'utils', 'records', 'analysis'},
     'pair': {
         'utils', 'records', 'models', 'distillation', 'engine', 'profiling',
-        'analysis'
+        'analysis', 'watch'
     },
 }
 
@@ -80,6 +81,14 @@ def test_a_floor_imports_those_below_it_alone(part):
     assert others == []
 
 
+def test_nothing_but_its_users_imports_the_watch():
+    users = {
+        file.split('/')[0]
+        for file, name in imports_of('.') if name.split('.')[0] == 'watch'
+    }
+    assert 'watch' in users and users <= {'watch', 'pair'}
+
+
 def test_records_know_no_runner_and_no_figure():
     outside = ('mmengine.runner', 'matplotlib', 'rich')
     for path in (ROOT / 'records').glob('*.py'):
@@ -129,6 +138,6 @@ def test_a_training_run_does_not_load_what_it_does_not_need():
     found = set()
     imported_with('mmw2s', found)
     assert len(found) > 100
-    needless = ('mmw2s.profiling', 'mmw2s.pair', 'mmw2s.datasets.converters',
-                'mmw2s.cli')
+    needless = ('mmw2s.profiling', 'mmw2s.pair', 'mmw2s.watch',
+                'mmw2s.datasets.converters', 'mmw2s.cli')
     assert not [name for name in found if name.startswith(needless)]

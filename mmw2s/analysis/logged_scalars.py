@@ -3,7 +3,7 @@
 import glob
 import json
 import os.path as osp
-from typing import Dict, List, NamedTuple
+from typing import Dict, List, NamedTuple, Optional
 
 import numpy as np
 
@@ -32,11 +32,13 @@ class Line(NamedTuple):
         return 'iter' in self.scalars
 
 
-def read_scalars(folder: str) -> List[Line]:
+def read_scalars(folder: str, last_bytes: Optional[int] = None) -> List[Line]:
     """Read ``scalars.json``, or TensorBoard's event files if there is none.
 
     Args:
         folder (str): A ``vis_data`` folder.
+        last_bytes (int, optional): Read only the lines in so many bytes at the
+            end of ``scalars.json``. Defaults to None: all.
 
     Returns:
         list[Line]: The lines in order; empty if there is no file.
@@ -46,21 +48,23 @@ def read_scalars(folder: str) -> List[Line]:
             installed.
     """
     path = osp.join(folder, SCALARS)
-    lines = _read_json(path) if osp.isfile(path) else []
+    lines = _read_json(path, last_bytes) if osp.isfile(path) else []
     if not lines and glob.glob(osp.join(folder, EVENT_FILES)):
         lines = _read_events(folder)
     return lines
 
 
-def _read_json(path: str) -> List[Line]:
+def _read_json(path: str, last_bytes: Optional[int]) -> List[Line]:
     lines = []
-    with open(path, encoding='utf-8', errors='replace') as f:
+    with open(path, 'rb') as f:
+        if last_bytes is not None:
+            f.seek(max(osp.getsize(path) - last_bytes, 0))
         for text in f:
             try:
-                row = json.loads(text)
+                row = json.loads(text.decode('utf-8', 'replace'))
                 step = int(row.pop('step'))
             except (AttributeError, KeyError, TypeError, ValueError):
-                continue  # cut off when the run was killed
+                continue  # cut off, by a kill or by `last_bytes`
             scalars = {
                 k: float(v)
                 for k, v in row.items()

@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmw2s.utils.hook_configs import hook_configs
 from .logged_scalars import Line, read_scalars
 
-__all__ = ['LoggedRun', 'read_logs']
+__all__ = ['LoggedRun', 'log_folders', 'read_logs']
 
 _NO_METRICS = ('time', 'data_time', 'memory', 'eta', 'lr')
 _LOG_INTERVAL, _WINDOW = 10, 10  # defaults of LoggerHook and LogProcessor
@@ -42,6 +42,16 @@ class LoggedRun(NamedTuple):
     folder: str
 
 
+def log_folders(work_dir: str) -> List[str]:
+    """The ``vis_data`` folders of a work_dir, or of a timestamp folder.
+
+    In order of time: the last one is the latest.
+    """
+    work_dir = glob.escape(work_dir)
+    return sorted(glob.glob(osp.join(work_dir, '*', 'vis_data'))) or \
+        glob.glob(osp.join(work_dir, 'vis_data'))
+
+
 def read_logs(work_dir: str) -> Optional[LoggedRun]:
     """Read the logs of the latest run in a work_dir.
 
@@ -58,9 +68,7 @@ def read_logs(work_dir: str) -> Optional[LoggedRun]:
         ValueError: If there are only event files of TensorBoard, which is not
             installed.
     """
-    folders = sorted(glob.glob(osp.join(work_dir, '*', 'vis_data'))) or \
-        glob.glob(osp.join(work_dir, 'vis_data'))
-    parts = [_Part(folder) for folder in folders]
+    parts = [_Part(folder) for folder in log_folders(work_dir)]
     parts = [part for part in parts if part.first_iter is not None]
     if not parts:
         return None
