@@ -1,11 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """A pair from its teacher to its budget."""
+import os.path as osp
 from typing import Any, Dict, List, Optional, Sequence
 
+from mmw2s import watch
 from mmw2s.records.lock import hold
 from .best import best_of, choose_checkpoint
 from .budget import Budget
-from .display import PlainDisplay, Shown
 from .plan import Plan
 from .stages import Launch, Stage, Supervisor
 
@@ -28,6 +29,9 @@ def run_pair(plan: Plan,
         every (float): Seconds from one look at a stage to the next. Defaults
             to 2.
 
+    How it goes on is shown in the terminal, and on ``progress.html`` in the
+    folder.
+
     Returns:
         Budget: What it has cost; it is in ``budget.json`` of the folder, too.
 
@@ -36,20 +40,22 @@ def run_pair(plan: Plan,
         StageFailed: If a training has failed.
     """
     hold(plan.path())
-    display = PlainDisplay()
+    display = watch.LiveDisplay(
+        osp.basename(plan.path()), plan.path('progress.html'))
     failed: List[str] = []
 
     def look(running: Optional[Stage], ended_badly: Optional[Stage]) -> None:
         if ended_badly is not None:
             failed.append(ended_badly.name)
-        display.show([
-            Shown(stage.name, _state(stage, running, failed), stage.work_dir,
-                  (expected or {}).get(stage.name)) for stage in plan.stages
+        display.update([
+            watch.Stage(stage.name, _state(stage, running, failed),
+                        stage.work_dir, (expected or {}).get(stage.name))
+            for stage in plan.stages
         ])
 
     supervisor = Supervisor(launch, look, every)
     choice = None
-    with supervisor.watching():
+    with display, supervisor.watching():
         for stage in plan.stages:
             is_teacher = stage == plan.teacher
             best = _student_best(plan) if is_teacher else None
@@ -60,7 +66,7 @@ def run_pair(plan: Plan,
                                            plan.options.useful_at,
                                            plan.options.metric,
                                            plan.options.rule)
-    look(None, None)
+        look(None, None)
     budget = Budget(plan, choice, targets)
     budget.save(plan.path('budget.json'))
     return budget

@@ -103,17 +103,20 @@ def test_a_pair_comes_to_its_budget(whole):
     assert student['training'] == history[-1]['train_seconds'] > 0
     assert student['scoring'] > 0 and student['validation'] > 0
     for line in ('Teacher: derived', 'The student starts by Inherit',
-                 'student_s0_baseline: begins in', 'teacher: epoch ',
-                 'student_s0: done', 'Budget, in seconds',
-                 'teacher and students'):
+                 'student_s0_baseline: started', 'teacher: epoch 1: ',
+                 'student_s0: distillation off', 'student_s0: finished',
+                 'Budget, in seconds', 'teacher and students'):
         assert line in said
     assert list(budget['comparison']['settings']) == ['pair']
+    page = (pair / 'progress.html').read_text()
+    assert 'student_s0_baseline' in page and 'http-equiv' not in page
 
 
 def test_a_second_call_trains_nothing_more(whole, folder):
     before = (folder / 'whole' / 'student_s0' / 'train.log').read_text()
     code, said = finish(folder, 'whole')
-    assert code == 0 and 'student_s0: done before' in said
+    assert code == 0
+    assert said.count('student_s0: started') == 1
     after = (folder / 'whole' / 'student_s0' / 'train.log').read_text()
     assert after == before
 
