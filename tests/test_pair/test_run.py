@@ -134,7 +134,8 @@ def test_killed_in_each_stage_it_ends_as_one_that_was_not(whole, folder):
                                  -9), ('teacher', signal.SIGTERM, 143),
                                 ('student_s0', signal.SIGKILL, -9)):
         process = start(folder, 'killed')
-        wait_for(pair / stage / 'epoch_1.pth', process)
+        # It is written once the checkpoint is whole.
+        wait_for(pair / stage / 'last_checkpoint', process)
         process.send_signal(number)
         if stage == 'student_s0':
             kill_run(pair / stage)

@@ -214,7 +214,7 @@ def test_multiply_adds_are_those_of_student_and_teacher(cfg):
     # Of equal models: a forward, and a backward of about two, in which the
     # first layer needs no gradient of the image.
     teacher = gmacs[FLOOR] - gmacs[BASELINE]
-    assert 2.8 < gmacs[BASELINE] / teacher < 3.
+    assert 2.5 < gmacs[BASELINE] / teacher < 3.
     # The losses compare without a product of matrices.
     assert gmacs[ON] == pytest.approx(gmacs[FLOOR])
 
