@@ -17,10 +17,12 @@ class _AnotherDict(DictAction):
     """Each time that the option is given, a dict more."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
-        before = getattr(namespace, self.dest)
-        super().__call__(parser, namespace, values, option_string)
-        given = getattr(namespace, self.dest)
-        setattr(namespace, self.dest, [*before, given])
+        # The base class adds to the dict that it finds.
+        given = argparse.Namespace()
+        super().__call__(parser, given, values, option_string)
+        setattr(namespace, self.dest,
+                [*getattr(namespace, self.dest),
+                 getattr(given, self.dest)])
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
