@@ -129,10 +129,9 @@ def facts_of(row: Row) -> Iterator[str]:
     if row.state == 'waiting':
         yield 'waiting'
         return
-    if run is None or run.started is None:
-        yield 'started'
-    else:
-        yield f'started, log in {run.started}'
+    yield 'started'
+    if run is not None and run.started is not None:
+        yield f'its log is in {run.started}'
     if run is not None:
         yield from _facts_of_run(run)
     if row.state == 'stalled':

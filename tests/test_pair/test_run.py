@@ -80,7 +80,7 @@ def decisions(pair, stage):
         key: value
         for key, value in row.items()
         if key not in ('seconds', 'step_ms', 'teacher_ms', 'checkpoint',
-                       'name')
+                       'name', 'path')
     } for row in rows]
 
 

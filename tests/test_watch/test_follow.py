@@ -50,7 +50,7 @@ def test_a_run_is_followed_from_before_it_begins_to_its_end(
     assert min(pauses) >= 3.
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(' ', 1)[1] for line in lines] == [
-        'a: waiting', 'a: started, log in 20260101_000001',
+        'a: waiting', 'a: started', 'a: its log is in 20260101_000001',
         'a: epoch 1: coco/bbox_mAP 0.1', 'a: epoch 4: coco/bbox_mAP 0.4',
         'a: finished'
     ]

@@ -34,7 +34,7 @@ def test_each_fact_has_a_line_once(grow, row_of, shown):
     assert shown(
         row_of('a')) == ['a: started', 'a: the teacher has coco/bbox_mAP 0.3']
     grown.train(5)
-    assert shown(row_of('a')) == ['a: started, log in 20260101_000001']
+    assert shown(row_of('a')) == ['a: its log is in 20260101_000001']
     grown.train(5).validate(.1)
     assert shown(row_of('a')) == ['a: epoch 1: coco/bbox_mAP 0.1']
     grown.train(10).validate(.35).stop()
@@ -72,7 +72,7 @@ def test_a_resumed_run_tells_what_it_repeats_with_another_score(
     shown(row_of('a'))
     grown.start(at=10).train(10).validate(.25)
     assert shown(row_of('a')) == [
-        'a: started, log in 20260101_000002', 'a: epoch 2: coco/bbox_mAP 0.25'
+        'a: its log is in 20260101_000002', 'a: epoch 2: coco/bbox_mAP 0.25'
     ]
 
 
