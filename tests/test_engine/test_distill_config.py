@@ -123,8 +123,8 @@ def test_the_package_is_imported_beside_what_is_imported_already(
 
 @pytest.mark.parametrize('error, match, change, fields', [
     (ValueError, 'should be given a teacher', {}, {}),
-    (TypeError, 'no field "schedul": did', {}, dict(
-        teacher=WEAK, schedul=1)),
+    (TypeError, 'no field "schedules": did', {}, dict(
+        teacher=WEAK, schedules=1)),
     (ValueError, 'task_weight should be', {}, dict(
         teacher=WEAK, task_weight=-1)),
     (ValueError, 'one WeakTeacherDistillHook at most', {
