@@ -103,7 +103,7 @@ def test_a_pair_comes_to_its_budget(whole):
     assert student['training'] == history[-1]['train_seconds'] > 0
     assert student['scoring'] > 0 and student['validation'] > 0
     for line in ('Teacher: derived', 'The student starts by Inherit',
-                 'student_s0_baseline: started', 'teacher: epoch 1: ',
+                 'student_s0_baseline: running', 'teacher: epoch 1: ',
                  'student_s0: distillation off', 'student_s0: finished',
                  'Budget, in seconds', 'teacher and students'):
         assert line in said
