@@ -22,6 +22,9 @@ def clean_state(tmp_path, monkeypatch):
     monkeypatch.setenv('MMW2S_CACHE', str(tmp_path / 'mmw2s_cache'))
     # Asking for the compiler's version takes a second a runner.
     monkeypatch.setattr(Runner, '_log_env', lambda *_: None)
+    # The same on every CPU, also one that is slow in bfloat16.
+    monkeypatch.setattr('mmw2s.engine.optim_wrapper.emulates_bfloat16',
+                        lambda: False)
     yield
     logging.shutdown()
     for kind in (MMLogger, MessageHub, Visualizer, DefaultScope):

@@ -12,18 +12,6 @@ pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason='mmcv has no bfloat16 kernels on CUDA')
 
 
-@pytest.fixture(autouse=True)
-def cpu(monkeypatch):
-    """Says whether the CPU emulates bfloat16; at first it does not."""
-
-    def emulates(value):
-        monkeypatch.setattr('mmw2s.engine.optim_wrapper.emulates_bfloat16',
-                            lambda: value)
-
-    emulates(False)
-    return emulates
-
-
 @pytest.fixture
 def detector():
     DefaultScope.get_instance('toys', scope_name='mmdet')
@@ -82,8 +70,9 @@ def test_operators_without_bfloat16_are_refused_before_the_first_forward(
 
 
 def test_a_cpu_that_would_emulate_it_trains_in_float32_and_says_so(
-        detector, cpu, warned):
-    cpu(True)
+        detector, monkeypatch, warned):
+    monkeypatch.setattr('mmw2s.engine.optim_wrapper.emulates_bfloat16',
+                        lambda: True)
     detector.backbone.eval()
     half, wrapper = train_step(detector.train(), 'BF16OptimWrapper')
     assert wrapper.cast_dtype is torch.float32

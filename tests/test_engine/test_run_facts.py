@@ -35,16 +35,14 @@ def test_what_times_depend_on_is_told(toy, monkeypatch):
 
 
 def test_precision_is_the_wrapper_and_what_it_casts_to(toy, monkeypatch):
-    where = 'mmw2s.engine.optim_wrapper.emulates_bfloat16'
-    monkeypatch.setattr(where, lambda: False)
     cfg = toy.epoch_based_cfg
     assert facts_of(toy, cfg)['precision'] == 'OptimWrapper'
     cfg.optim_wrapper.type = 'BF16OptimWrapper'
     assert facts_of(toy,
                     cfg)['precision'] == 'BF16OptimWrapper, torch.bfloat16'
-    monkeypatch.setattr(where, lambda: True)
-    assert facts_of(toy,
-                    cfg)['precision'] == 'BF16OptimWrapper, torch.float32'
+    monkeypatch.setattr('mmw2s.engine.optim_wrapper.emulates_bfloat16',
+                        lambda: True)
+    assert facts_of(toy, cfg)['precision'] == 'BF16OptimWrapper, torch.float32'
 
 
 def test_all_packages_that_a_model_may_come_from_are_named(toy):
