@@ -7,6 +7,7 @@ from typing import Dict, Optional, Sequence
 
 from mmengine.config import DictAction
 
+from mmw2s.analysis.options import add_metric_options, add_target_option
 from mmw2s.engine.hooks.stop_on_signal_hook import RunEnded
 from mmw2s.pair import Launch, Options, Plan, make_plan, prepare, run_pair
 from mmw2s.pair.plan import STARTS
@@ -115,14 +116,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         default=[],
         metavar='DIR',
         help='work_dirs in which that was done before')
-    baseline.add_argument('--metric', help='e.g. coco/bbox_mAP')
-    baseline.add_argument(
-        '--rule', choices=['greater', 'less'], help='which side is better')
-    baseline.add_argument(
-        '--target',
-        nargs='+',
-        help='values as 0.3, or shares of the baselines\' best as 90%% '
-        '(default: 80%% 90%% 95%%)')
+    add_metric_options(baseline)
+    add_target_option(baseline)
 
     launch = parser.add_argument_group('processes')
     launch.add_argument(

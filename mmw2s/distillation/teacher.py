@@ -26,7 +26,8 @@ from .smaller_input import shrink
 from .strict_loading import load_strictly
 from .teacher_config import (build_model, found_beside, load_config,
                              resolve_checkpoint, without_downloads)
-from .teacher_fields import PRECISIONS, check_teacher_fields, merge_options
+from .teacher_fields import (PRECISIONS, check_teacher_fields, merge_options,
+                             teacher_fields)
 
 __all__ = ['FrozenTeacher']
 
@@ -149,9 +150,7 @@ class FrozenTeacher:
                 that the current folder does not have is looked up beside it.
         """
         cls.check_cfg(cfg)
-        if isinstance(cfg, str) or 'model' in cfg:
-            cfg = dict(config=cfg)
-        return cls(**found_beside(cfg, beside))
+        return cls(**found_beside(teacher_fields(cfg), beside))
 
     @classmethod
     def check_cfg(cls, cfg: Union[str, dict]) -> None:

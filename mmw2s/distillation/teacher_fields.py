@@ -12,7 +12,9 @@ from mmengine.utils import is_seq_of
 from mmw2s.utils.fields import (check_choice, check_flag, check_number,
                                 check_text)
 
-__all__ = ['PRECISIONS', 'check_teacher_fields', 'merge_options']
+__all__ = [
+    'PRECISIONS', 'check_teacher_fields', 'merge_options', 'teacher_fields'
+]
 
 #: Name -> dtype of the teacher; None means the precision of the run.
 PRECISIONS: Dict[str, Optional[torch.dtype]] = {
@@ -26,6 +28,18 @@ PRECISIONS: Dict[str, Optional[torch.dtype]] = {
 _TOP = ('model', 'data_preprocessor', 'default_scope', 'load_from')
 # Keys that builders remove before a class is called.
 _OF_BUILDERS = ('type', '_scope_', '_delete_', 'init_cfg', 'requires_grad')
+
+
+def teacher_fields(given: Any) -> Dict[str, Any]:
+    """The field ``teacher`` of the hook as a dict of fields.
+
+    Args:
+        given (str or dict): A config, by its path or as a dict with the key
+            ``model``; or a dict of fields, which is copied.
+    """
+    if isinstance(given, str) or 'model' in given:
+        return dict(config=given)
+    return dict(given)
 
 
 def check_teacher_fields(config: Any,

@@ -9,7 +9,7 @@ from mmengine.registry import HOOKS
 
 from .launch import DISTILL_HOOK, is_of_type, load_config
 
-__all__ = ['distill']
+__all__ = ['distill', 'hook_in']
 
 _PACKAGE = 'mmw2s'
 
@@ -53,7 +53,7 @@ def distill(cfg: Union[Config, str, os.PathLike],
         raise TypeError('cfg should be a Config or the path of one, but got '
                         f'{type(cfg).__name__}: a dict becomes one by '
                         'Config(dict(...))')
-    hook = _hook_of(cfg)
+    hook = hook_in(cfg)
     if teacher is not None:
         fields['teacher'] = teacher
     for name, value in fields.items():
@@ -68,8 +68,12 @@ def distill(cfg: Union[Config, str, os.PathLike],
     return cfg
 
 
-def _hook_of(cfg: Config) -> ConfigDict:
-    """The hook in a config; it is added where there is none."""
+def hook_in(cfg: Config) -> ConfigDict:
+    """The hook in a config; it is added where there is none.
+
+    Raises:
+        ValueError: If the config has several such hooks.
+    """
     if not cfg.get('default_hooks'):
         cfg.default_hooks = dict()
     found = [

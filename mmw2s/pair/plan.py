@@ -8,11 +8,11 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
-from mmw2s.engine.launch import DISTILL_HOOK, load_config
+from mmw2s.engine.distill_config import hook_in
+from mmw2s.engine.launch import load_config
 from mmw2s.records.operating_band import LOW
 from mmw2s.utils.fields import check_choice, check_number, check_seed
 from mmw2s.utils.files import atomic_write
-from mmw2s.utils.hook_configs import hook_configs
 from mmw2s.utils.text import listed
 from .stages import Stage
 from .starting import AUTO, choose_start
@@ -159,7 +159,7 @@ def make_plan(options: Options) -> Plan:
                         options.teacher_scale, options.teacher_length,
                         options.useful_at)
     plan = Plan(options, made.is_trained, list(made.notes))
-    hook = _hook_of(student)
+    hook = hook_in(student)
     kept = hook.get('start')
     if options.start == AUTO and kept:
         plan.notes.append(f'Start: {kept["type"]}, as the student\'s config '
@@ -211,17 +211,6 @@ def prepare(options: Options) -> Plan:
             file,
             indent=1)
     return plan
-
-
-def _hook_of(student: Config) -> dict:
-    """The hook in the student's config; it is added where there is none."""
-    hooks = hook_configs(student, DISTILL_HOOK)
-    if hooks:
-        return hooks[0]
-    if not student.get('default_hooks'):
-        student.default_hooks = {}
-    student.default_hooks['w2s'] = dict(type=f'mmw2s.{DISTILL_HOOK}')
-    return student.default_hooks['w2s']
 
 
 def _asked(options: Options) -> Dict[str, str]:

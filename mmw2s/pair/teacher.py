@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from mmw2s.distillation.teacher_config import (build_model, found_beside,
                                                load_config)
+from mmw2s.distillation.teacher_fields import teacher_fields
 from mmw2s.engine.launch import (DISTILL_HOOK, check_checkpoint,
                                  remove_distillation)
 from mmw2s.records.operating_band import LOW
@@ -131,11 +132,7 @@ def _named_by(student: Config) -> Dict[str, Any]:
     """The fields of the teacher in the student's hook; empty without one."""
     hooks = hook_configs(student, DISTILL_HOOK)
     teacher = hooks[0].get('teacher') if hooks else None
-    if teacher is None:
-        return {}
-    if isinstance(teacher, str) or 'model' in teacher:
-        return dict(config=teacher)
-    return dict(teacher)
+    return {} if teacher is None else teacher_fields(teacher)
 
 
 def _with_paths(fields: Dict[str, Any], file: Optional[str],

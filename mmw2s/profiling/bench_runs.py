@@ -8,6 +8,7 @@ from mmengine.config import Config
 from torch import nn
 
 from mmw2s.distillation.teacher import FrozenTeacher
+from mmw2s.distillation.teacher_fields import teacher_fields
 from mmw2s.engine.launch import remove_distillation
 from mmw2s.engine.run_facts import describe_run, iters_per_update
 from mmw2s.utils.fields import check_integer
@@ -68,10 +69,7 @@ def with_teacher_options(cfg: Config, options: Mapping[str, Any]) -> Config:
     """
     cfg = copy.deepcopy(cfg)
     hook = hook_configs(cfg, _HOOK)[0]
-    teacher = hook.get('teacher', {})
-    if isinstance(teacher, str) or 'model' in teacher:
-        teacher = dict(config=teacher)
-    hook['teacher'] = {**teacher, **options}
+    hook['teacher'] = {**teacher_fields(hook.get('teacher', {})), **options}
     FrozenTeacher.check_cfg(hook['teacher'])
     return cfg
 

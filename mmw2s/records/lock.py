@@ -12,7 +12,7 @@ try:
 except ImportError:  # on Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ['LOCK', 'hold', 'holder', 'release']
+__all__ = ['LOCK', 'has_ended', 'hold', 'holder', 'release']
 
 #: The lock file. It names the process that holds the lock. After a release the
 #: file stays, and means nothing.
@@ -87,6 +87,26 @@ def holder(work_dir: str) -> Optional[str]:
         except OSError:  # a file system without locks
             return None
     return None
+
+
+def has_ended(work_dir: str) -> bool:
+    """Whether the process that the lock of a work_dir names has ended.
+
+    Unlike :func:`holder` it needs no locks of the file system. What runs on
+    another machine, and where no lock names a process, counts as running.
+    """
+    try:
+        with open(osp.join(work_dir, LOCK), encoding='utf-8') as file:
+            named = json.load(file)
+        # Elsewhere than on POSIX, signal 0 is no mere question.
+        if named['host'] != socket.gethostname() or os.name != 'posix':
+            return False
+        os.kill(int(named['pid']), 0)
+    except ProcessLookupError:
+        return True
+    except (KeyError, OSError, TypeError, ValueError):
+        pass  # no lock, no process named in it, or another user's process
+    return False
 
 
 def release(work_dir: str) -> None:

@@ -1,16 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """How far a run is, told by the files in its work_dir alone."""
-import json
 import math
-import os
-import os.path as osp
-import socket
 import time
 from dataclasses import dataclass, replace
 from typing import Any, List, NamedTuple, Optional, Tuple
 
 from mmw2s.records.files import Rows
-from mmw2s.records.lock import LOCK
+from mmw2s.records.lock import has_ended
 from mmw2s.records.metric_names import known_rule, main_metric
 from .run_files import RunFiles, Stamp, stamps
 from .times import log_seconds, step_seconds, validation_seconds
@@ -239,27 +235,10 @@ def _state(run: RunProgress, now: float) -> str:
             not run.had_teacher:
         return 'waiting'
     silent = now - run.written_at
-    if silent > _GRACE and _has_ended(run.work_dir):
+    if silent > _GRACE and has_ended(run.work_dir):
         return 'failed'
     return 'stalled' if silent > max(SILENT, 3 * run.log_seconds) \
         else 'running'
-
-
-def _has_ended(work_dir: str) -> bool:
-    """Whether the process that holds the lock of a work_dir, on this machine,
-    has ended."""
-    try:
-        with open(osp.join(work_dir, LOCK), encoding='utf-8') as file:
-            holder = json.load(file)
-        # Elsewhere than on POSIX, signal 0 is no mere question.
-        if holder['host'] != socket.gethostname() or os.name != 'posix':
-            return False
-        os.kill(int(holder['pid']), 0)
-    except ProcessLookupError:
-        return True
-    except (KeyError, OSError, TypeError, ValueError):
-        pass  # no lock, no process named in it, or another user's process
-    return False
 
 
 def _number(value: Any) -> Optional[float]:

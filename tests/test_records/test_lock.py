@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from mmw2s.records.lock import LOCK, hold, holder, release
+from mmw2s.records.lock import LOCK, has_ended, hold, holder, release
 
 
 @pytest.fixture
@@ -112,3 +112,12 @@ def test_who_holds_it_is_told_without_taking_it(other, tmp_path):
     kill(pid)
     assert holder(str(tmp_path)) is None
     hold(str(tmp_path))
+
+
+def test_a_killed_process_has_ended_and_a_living_one_has_not(other, tmp_path):
+    start, kill = other
+    assert not has_ended(str(tmp_path))
+    pid = start()
+    assert not has_ended(str(tmp_path))
+    kill(pid)
+    assert has_ended(str(tmp_path))

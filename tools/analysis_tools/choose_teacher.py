@@ -6,6 +6,7 @@ import sys
 from typing import Optional, Sequence
 
 from mmw2s.analysis import choose_teacher
+from mmw2s.analysis.options import add_metric_options
 from mmw2s.utils.tool_errors import errors_in_one_line
 
 
@@ -22,9 +23,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         type=float,
         required=True,
         help='what the student reaches at best without a teacher')
-    parser.add_argument('--metric', help='e.g. coco/bbox_mAP')
-    parser.add_argument(
-        '--rule', choices=['greater', 'less'], help='which side is better')
+    add_metric_options(parser)
     return parser.parse_args(argv)
 
 

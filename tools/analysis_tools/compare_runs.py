@@ -6,6 +6,7 @@ import os.path as osp
 from typing import Optional, Sequence
 
 from mmw2s.analysis import Pace, Run, compare, print_tables, save
+from mmw2s.analysis.options import add_metric_options, add_target_option
 from mmw2s.utils.tool_errors import errors_in_one_line
 
 
@@ -29,14 +30,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         metavar='JSON',
         help='a file of "mmw2s benchmark --out": count time as iterations '
         'times its step times, as where other jobs ran on the machine')
-    parser.add_argument('--metric', help='e.g. coco/bbox_mAP')
-    parser.add_argument(
-        '--rule', choices=['greater', 'less'], help='which side is better')
-    parser.add_argument(
-        '--target',
-        nargs='+',
-        help="values as 0.3, or shares as 90%% of the baselines' best "
-        '(median over seeds); default: 80%% 90%% 95%%')
+    add_metric_options(parser)
+    add_target_option(parser)
     parser.add_argument(
         '--out', help='folder for report.md, report.json and curves.png')
     parser.add_argument(

@@ -5,6 +5,7 @@ import argparse
 from typing import List, Optional, Sequence
 
 from mmw2s.analysis import Pace
+from mmw2s.analysis.options import add_metric_options, add_target_option
 from mmw2s.analysis.settings import compare_settings, save
 from mmw2s.utils.tool_errors import errors_in_one_line
 
@@ -24,14 +25,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         required=True,
         metavar=('NAME', 'RUN'),
         help='a name and the work_dirs of its runs; give it once a setting')
-    parser.add_argument('--metric', help='e.g. coco/bbox_mAP')
-    parser.add_argument(
-        '--rule', choices=['greater', 'less'], help='which side is better')
-    parser.add_argument(
-        '--target',
-        nargs='+',
-        help="values as 0.3, or shares as 90%% of the baselines' best "
-        '(median over seeds); default: 80%% 90%% 95%%')
+    add_metric_options(parser)
+    add_target_option(parser)
     parser.add_argument(
         '--unit',
         choices=['epoch', 'iter'],
