@@ -134,7 +134,7 @@ def emulates_bfloat16() -> bool:
     """Whether PyTorch has no bfloat16 kernels for this machine's CPU.
 
     Its convolutions and matrix products are then many times as slow as those
-    in float32 (torch 2.13, AMD EPYC with AVX2 alone: 5 to 20 times).
+    in float32, see docs/guides/works_with.md.
     """
     import torch
     try:
