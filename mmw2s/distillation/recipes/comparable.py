@@ -88,6 +88,9 @@ def why_incomparable(student: nn.Module,
     """
     if not same_names or not same_number_of_classes(student, teacher):
         return 'knows other classes, or in another order'
+    if hasattr(student,
+               'alphas_cumprod') and not hasattr(teacher, 'alphas_cumprod'):
+        return 'is no diffusion model, so that it cannot be evaluated as one'
     if is_kind(teacher, 'ModuleClassifier') and not is_kind(
             student, 'BaseClassifier', 'TimmClassifier'):
         return 'gives class logits at most, which the run does not evaluate'
