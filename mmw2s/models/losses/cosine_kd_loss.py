@@ -24,7 +24,7 @@ class CosineKDLoss(DistillationLoss):
     are a vector in `STFPM <https://arxiv.org/abs/2103.04257>`_ and in `REPA
     <https://arxiv.org/abs/2410.06940>`_ (where locations are tokens); the
     locations of a channel are one in `CAT-KD
-    <https://arxiv.org/abs/2304.00988>`_. The result is the mean over all
+    <https://arxiv.org/abs/2304.12777>`_. The result is the mean over all
     vectors. With ``avg_factor``, it is their weighted sum divided by it, in
     which all channels of an image together count as one.
 
