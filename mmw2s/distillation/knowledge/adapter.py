@@ -121,13 +121,17 @@ class ChannelAdapters:
             self._adapters[level] = self._made(level, maps, channels)
         made, mask = self._adapters[level], None
         if self._masks:
-            # A generator of its own: the student's random numbers stay, and a
-            # resumed run goes on with the masks of the unbroken one.
-            generator = torch.Generator().manual_seed(
+            # A generator of its own, on the device, so that nothing waits. The
+            # student's random numbers stay, and a resumed run goes on with the
+            # masks of the unbroken one.
+            generator = torch.Generator(maps.device).manual_seed(
                 (self._seed + 10**6 * level + 10**8 * made.drawn) % 2**32)
             mask = torch.rand(
-                len(maps), 1, *maps.shape[2:], generator=generator)
-            mask = (mask >= _MASKED).to(maps.device, non_blocking=True)
+                len(maps),
+                1,
+                *maps.shape[2:],
+                generator=generator,
+                device=maps.device) >= _MASKED
             made.drawn += 1
         return Adapter(made.weights, mask)
 
