@@ -2,10 +2,11 @@
 from mmw2s.records.event_log import RunRecord
 from . import dynamic_temperature, knowledge, schedules, starts, stop_rules
 from .distiller import Distiller
+from .module_classifier import ModuleClassifier
 from .recorder import Recorder
 from .teacher import FrozenTeacher
 
 __all__ = [
-    'Distiller', 'FrozenTeacher', 'Recorder', 'RunRecord',
+    'Distiller', 'FrozenTeacher', 'ModuleClassifier', 'Recorder', 'RunRecord',
     'dynamic_temperature', 'knowledge', 'schedules', 'starts', 'stop_rules'
 ]

@@ -45,8 +45,14 @@ def find_module(model: nn.Module, name: str, owner: str) -> nn.Module:
             nearest ones.
     """
     modules = dict(model.named_modules())
-    if name in modules:
-        return modules[name]
+    found = modules.get(name)
+    if isinstance(found, torch.jit.ScriptModule):
+        raise ValueError(
+            f'the {owner}\'s {name} is TorchScript, which cannot be watched: '
+            'export the model by torch.export (.pt2) or give its code, or '
+            'distill its logits alone (ClassLogits, teacher_module="head")')
+    if found is not None:
+        return found
     nearest = difflib.get_close_matches(name, modules, n=3, cutoff=0.4)
     nearest = nearest or [n for n, _ in model.named_children()]
     raise ValueError(f'the {owner} ({type(model).__name__}) has no module '

@@ -21,6 +21,7 @@ from mmw2s.utils.timing import Stopwatch
 from mmw2s.utils.versions import mmcv_operators
 from .adapters import with_base_weights
 from .label_names import Names, names_in
+from .module_classifier import ModuleClassifier, module_name
 from .pipelines import Pipelines
 from .smaller_input import shrink
 from .strict_loading import load_strictly
@@ -41,10 +42,11 @@ class FrozenTeacher:
     gradient.
 
     Args:
-        config (str or dict): Where the architecture comes from: a path to a
+        config (str or dict, optional): Where it comes from: a path to a
             config, a config of an installed package
             (``'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'``), or a dict
-            with the key ``model`` (and ``default_scope``).
+            with the key ``model`` (and ``default_scope``). Defaults to None:
+            ``module`` is given instead.
         checkpoint (str, optional): Path or URL of its weights. ``'auto'``
             takes the weights that the package's model zoo lists for the
             config, or the config's own ``load_from``. None keeps the weights
@@ -75,6 +77,12 @@ class FrozenTeacher:
             it, once all that reads the weights has done so. See
             :func:`~mmw2s.distillation.folding.fold_batch_norms`. Defaults to
             False.
+        module (str or dict, optional): In place of ``config``, a module that
+            is no model of MMEngine, see
+            :class:`~mmw2s.distillation.ModuleClassifier`. Then ``'auto'``
+            keeps the weights that it has. Defaults to None.
+        data_preprocessor (dict, optional): ``mean``, ``std`` and
+            ``bgr_to_rgb`` of ``module``. Defaults to None.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint is missing.
@@ -92,7 +100,7 @@ class FrozenTeacher:
     pipelines = Pipelines()
 
     def __init__(self,
-                 config: Union[str, dict],
+                 config: Union[str, dict, None] = None,
                  checkpoint: Optional[str] = 'auto',
                  score: Optional[float] = None,
                  precision: str = 'run',
@@ -100,15 +108,25 @@ class FrozenTeacher:
                  classes: Optional[Sequence[str]] = None,
                  trust_checkpoint: bool = False,
                  scale: float = 1.0,
-                 fuse: bool = False) -> None:
+                 fuse: bool = False,
+                 module: Union[str, dict, None] = None,
+                 data_preprocessor: Optional[dict] = None) -> None:
         check_teacher_fields(config, checkpoint, score, precision, cfg_options,
-                             classes, trust_checkpoint, scale, fuse)
+                             classes, trust_checkpoint, scale, fuse, module,
+                             data_preprocessor)
+        if module is not None:
+            config = dict(
+                model=dict(
+                    type='ModuleClassifier',
+                    module=module,
+                    data_preprocessor=data_preprocessor))
+            checkpoint = None if checkpoint == 'auto' else checkpoint
         self.cfg = load_config(config)
         if cfg_options:
             merge_options(self.cfg, cfg_options)
         kind = self.cfg.model.get('type', 'teacher')
         self.name = config if isinstance(config, str) else \
-            getattr(kind, '__name__', kind)
+            module_name(kind if module is None else module)
         self.declared_score = score
         self.classes: Names = None if classes is None else tuple(classes)
         #: Share of the height and width of the images that it sees.
@@ -124,18 +142,23 @@ class FrozenTeacher:
             self._model_cfg, inits = without_downloads(self.cfg.model)
         self.model = build_model(self.cfg, self._model_cfg)
         if self.checkpoint is None:
+            what = 'building its config gives (init_cfg is not applied)' \
+                if module is None else 'teacher.module gives'
             print_log(
                 f'The teacher {self.name} is given no checkpoint: its weights '
-                'are what building its config gives (init_cfg is not '
-                'applied). Random ones teach nothing.',
+                f'are what {what}. Random ones teach nothing.',
                 logger='current',
                 level=logging.WARNING)
         else:
             weights, meta = load_weights(self.checkpoint, trust_checkpoint)
             weights = with_base_weights(self.model, weights, inits,
                                         trust_checkpoint)
-            load_strictly(self.model, weights, self.checkpoint, self.name)
+            # The file has the module's own names.
+            loaded = self.model.model if isinstance(
+                self.model, ModuleClassifier) else self.model
+            load_strictly(loaded, weights, self.checkpoint, self.name)
             self.classes = self.classes or _named_classes(meta)
+        self.device = torch.device('cpu')
         self._freeze()
 
     @classmethod
@@ -176,9 +199,9 @@ class FrozenTeacher:
             check_teacher_fields(cfg)
             return
         check_config('teacher', cls, cfg)
-        if 'config' not in cfg:
+        if not {'config', 'module'} & set(cfg):
             raise ValueError('teacher should be a config, or a dict with the '
-                             f'key "config", but got {cfg!r}')
+                             f'key "config" or "module", but got {cfg!r}')
         check_teacher_fields(**cfg)
 
     def _freeze(self) -> None:
@@ -190,7 +213,8 @@ class FrozenTeacher:
 
     def follow(self, student: nn.Module) -> 'FrozenTeacher':
         """Move to the student's device, and take its memory layout."""
-        self.model.to(next(student.parameters()).device)
+        self.device = next(student.parameters()).device
+        self.model.to(self.device)
         if not mmcv_operators(self.model) and any(
                 p.dim() == 4 and not p.is_contiguous()
                 for p in student.parameters()):

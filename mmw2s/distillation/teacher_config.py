@@ -18,6 +18,15 @@ __all__ = [
     'without_downloads'
 ]
 
+# What a field may be, for messages.
+_FORMS = {
+    'teacher.config':
+    'a config file, "package::path", or a dict',
+    'teacher.module':
+    '"package.module:name", a dict, or a file of '
+    'TorchScript or torch.export'
+}
+
 
 def found_beside(fields: dict, file: Optional[str]) -> dict:
     """A copy of a teacher's fields in which all paths exist.
@@ -35,10 +44,12 @@ def found_beside(fields: dict, file: Optional[str]) -> dict:
     """
     fields = dict(fields)
     folder = osp.dirname(osp.abspath(file)) if file else None
-    for field in ('config', 'checkpoint'):
+    for field in ('config', 'checkpoint', 'module'):
         path = fields.get(field)
-        if isinstance(path, str) and path != 'auto' and \
-                '::' not in path and '://' not in path:
+        # A module may be "package.module:name".
+        elsewhere = (':', ) if field == 'module' else ('::', '://')
+        if isinstance(path, str) and path != 'auto' and not any(
+                sign in path for sign in elsewhere):
             fields[field] = _find(f'teacher.{field}', path, folder)
     return fields
 
@@ -206,8 +217,7 @@ def _find(field: str, path: str, folder: Optional[str] = None) -> str:
         looked = f' in {" or ".join(folders)}'
         what = ', it is a folder' if osp.isdir(places[0]) else \
             '' if osp.isabs(places[0]) else looked
-        form = 'a config file, "package::path", or a dict' \
-            if field == 'teacher.config' else 'a file or a URL'
+        form = _FORMS.get(field, 'a file or a URL')
         raise FileNotFoundError(f'{field} should be {form}, but there is no '
                                 f'file {path!r}{what}')
     if len(found) > 1 and not osp.samefile(*found):

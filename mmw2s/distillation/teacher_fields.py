@@ -42,7 +42,7 @@ def teacher_fields(given: Any) -> Dict[str, Any]:
     return dict(given)
 
 
-def check_teacher_fields(config: Any,
+def check_teacher_fields(config: Any = None,
                          checkpoint: Optional[str] = 'auto',
                          score: Optional[float] = None,
                          precision: str = 'run',
@@ -50,7 +50,9 @@ def check_teacher_fields(config: Any,
                          classes: Optional[Sequence[str]] = None,
                          trust_checkpoint: bool = False,
                          scale: float = 1.0,
-                         fuse: bool = False) -> None:
+                         fuse: bool = False,
+                         module: Any = None,
+                         data_preprocessor: Optional[dict] = None) -> None:
     """Refuse fields with values that are always wrong.
 
     No file is read. Whether files exist and fit is checked before training.
@@ -58,6 +60,7 @@ def check_teacher_fields(config: Any,
     Raises:
         ValueError: If a field is wrong. The message names it.
     """
+    _check_module(config, module, data_preprocessor)
     if isinstance(config, (dict, Config)):
         model = config.get('model')
         if not isinstance(model, dict) or 'type' not in model:
@@ -65,7 +68,7 @@ def check_teacher_fields(config: Any,
                 'teacher.config should have the key "model", a dict with the '
                 f'key "type", but has model={model!r} and the keys '
                 f'{", ".join(map(str, config)) or "none"}')
-    else:
+    elif module is None:
         check_text('teacher.config', config,
                    'a path, "package::path" or a dict with the key "model"')
     if checkpoint is not None:
@@ -86,6 +89,30 @@ def check_teacher_fields(config: Any,
     check_flag('teacher.trust_checkpoint', trust_checkpoint)
     check_number('teacher.scale', scale, above=0, at_most=1)
     check_flag('teacher.fuse', fuse)
+
+
+def _check_module(config: Any, module: Any,
+                  data_preprocessor: Optional[dict]) -> None:
+    if module is None:
+        if data_preprocessor is not None:
+            raise ValueError(
+                'teacher.data_preprocessor is that of a teacher.module, which '
+                'is not given: put it into teacher.config')
+        return
+    if config is not None:
+        raise ValueError('teacher should have "config" or "module", but has '
+                         f'both: config={config!r}, module={module!r}')
+    kind = module.get('type') if isinstance(module, dict) else module
+    if not (callable(kind) and isinstance(module, dict)):
+        check_text(
+            'teacher.module', kind,
+            '"package.module:name", a dict of such a type and its arguments, '
+            'or a TorchScript file or a program of torch.export')
+    if data_preprocessor is not None and not isinstance(
+            data_preprocessor, dict):
+        raise ValueError(
+            'teacher.data_preprocessor should be a dict of mean, std and '
+            f'bgr_to_rgb, but got {data_preprocessor!r}')
 
 
 def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:

@@ -176,6 +176,7 @@ def _first_batch(model: nn.Module, dim: int) -> Iterator[List[Tensor]]:
     handles = [
         module.register_forward_pre_hook(note, with_kwargs=True)
         for module in model.modules() if module is not model
+        and not isinstance(module, torch.jit.ScriptModule)  # takes no hooks
     ]
     try:
         yield seen

@@ -77,11 +77,10 @@ def _measure(teacher: FrozenTeacher, runner: Runner,
              check: Check) -> Dict[str, Optional[float]]:
     loader = _own_loader(runner)
     evaluator = _own_evaluator(runner)
-    device = next(iter(teacher.model.parameters())).device
     # The same on every rank, because all have to reach the broadcast below.
     has_more = len(loader.dataset) >= 2 * get_world_size() * (
         loader.batch_size or 1)
-    with torch.autocast(device.type, enabled=False):
+    with torch.autocast(teacher.device.type, enabled=False):
         for i, batch in enumerate(loader):
             with teacher_named(teacher):
                 outputs = teacher.predict(batch)

@@ -76,6 +76,11 @@ def plan_teacher(student: Config,
         ValueError: If it cannot be derived, or cannot be trained.
     """
     own = dict(config=config) if config else _named_by(student)
+    if 'module' in own:
+        raise ValueError(
+            'the student\'s hook names a teacher.module, which is trained '
+            'elsewhere: train the student alone (tools/train.py), or name '
+            f'another teacher, --teacher FILE or --teacher {DERIVE}')
     if own.get('config', DERIVE) == DERIVE:
         made = derive_model(student, width)
         cfg, fields, length = made.cfg, {}, length or LENGTH

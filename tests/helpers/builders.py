@@ -86,12 +86,12 @@ def pairs_of(knowledge, student, teacher, size=(64, 64)):
     knowledge.check(student, teacher.model)
     knowledge.bind(student, teacher.model)
     inputs, samples = batch(size=size)
-    recorder = Recorder(student, [knowledge.module], 'student')
+    recorder = Recorder(student, knowledge.student_modules, 'student')
     recorder.open()
     student.train().bbox_head(student.extract_feat(inputs))
     recorded = recorder.close()
     outputs = outputs_of(
-        teacher, [knowledge.teacher_module], knowledge.calls_needed(recorded),
+        teacher, knowledge.teacher_modules, knowledge.calls_needed(recorded),
         [knowledge.teacher_module] if knowledge.training_form else [], inputs,
         samples)
     return knowledge.pairs(recorded, outputs), recorded, outputs

@@ -349,7 +349,8 @@ def test_trained_adapters_learn_beside_the_student(distill, student, tmp_path):
     assert all(map(torch.equal, student.parameters(), own))
     assert student.neck.lateral_convs[0].conv.weight.grad.abs().sum() > 0
     saved = distiller.state_dict()['loss_kd_fpn']['adapters']
-    assert [s['weight'].shape for s in saved.values()] == [(12, 8, 1, 1)] * 3
+    assert [s['weights'][0].shape
+            for s in saved.values()] == [(12, 8, 1, 1)] * 3
 
 
 # -- refused in the first batch ------------------------------------------

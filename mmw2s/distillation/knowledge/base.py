@@ -1,6 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-from typing import (Any, Dict, List, Mapping, NamedTuple, Optional, Sequence,
-                    Tuple)
+from typing import (Any, Callable, Dict, List, Mapping, NamedTuple, Optional,
+                    Sequence, Tuple)
 
 from torch import Tensor, nn
 
@@ -28,9 +28,8 @@ class Pair(NamedTuple):
             the loss documents what is taken.
         target (Tensor, optional): The labels, for losses that need them:
             class indices (N,), or soft labels (N, C) as mixup gives them.
-        adapter (Tensor, optional): The weight, one of the knowledge's
-            ``adapters``, that brings the student's maps to the teacher's
-            channels.
+        adapter (Adapter, optional): One of the knowledge's ``adapters``,
+            which brings the student's maps to the teacher's.
     """
     name: str
     student: Tensor
@@ -38,7 +37,7 @@ class Pair(NamedTuple):
     weight: Optional[Tensor] = None
     avg_factor: Optional[Tensor] = None
     target: Optional[Tensor] = None
-    adapter: Optional[Tensor] = None
+    adapter: Optional[Callable[[Tensor], Tensor]] = None
 
 
 class Knowledge:

@@ -89,8 +89,7 @@ class ClassLogits(Knowledge):
                 f'the teacher\'s {self.teacher_module} gives {given} logits, '
                 f'but {known} classes are named in its checkpoint: give '
                 'teacher.classes=[...], the name of each of its outputs')
-        columns = torch.tensor(
-            columns, device=next(teacher.model.parameters()).device)
+        columns = torch.tensor(columns, device=teacher.device)
 
         def take(module: nn.Module, inputs: tuple, output: Any) -> Tensor:
             logits = _logits(output, 'teacher', self.teacher_module)

@@ -15,7 +15,7 @@ from .dense_head_facts import (activation_of, anchor_counts, anchors_of,
                                why_unreadable)
 from .feature_modules import feature_knowledge
 
-__all__ = ['DenseHeadOutputs']
+__all__ = ['DenseHeadOutputs', 'best_probability', 'score_form']
 
 # Its forward gives probabilities where the others give logits.
 _GIVES_PROBABILITIES = 'TOODHead'
@@ -133,7 +133,8 @@ class DenseHeadOutputs(Knowledge):
                 if hasattr(head, 'reg_max'):
                     raise ValueError(
                         f'{type(head).__name__} gives a distribution for each '
-                        'edge of a box, not deltas: leave the boxes out')
+                        'edge of a box, not deltas: use '
+                        'EdgeDistributions, or leave the boxes out')
             self._refuse_difference(
                 'box code',
                 *(dict(box_code(head), head=type(head).__name__)
@@ -158,8 +159,7 @@ class DenseHeadOutputs(Knowledge):
             self.gives = f'{activation_of(heads[0])} scores'
         # The two heads have equal anchors; `check` saw to it.
         self._anchors = heads[1].prior_generator.num_base_priors
-        self._form = 'probabilities' if is_kind(
-            heads[1], _GIVES_PROBABILITIES) else activation_of(heads[1])
+        self._form = score_form(heads[1])
         self._as_logits = [
             _logit if is_kind(head, _GIVES_PROBABILITIES) else list
             for head in heads
@@ -277,6 +277,12 @@ def _rows(levels: Sequence[Tensor], index: Tensor) -> Tensor:
         rows = torch.where(inside[..., None], found, rows)
         index = index - size
     return rows
+
+
+def score_form(head: nn.Module) -> str:
+    """``'probabilities'``, or the activation of a head's logits."""
+    return 'probabilities' if is_kind(
+        head, _GIVES_PROBABILITIES) else activation_of(head)
 
 
 def best_probability(levels: Sequence[Tensor], form: str) -> List[Tensor]:

@@ -9,10 +9,10 @@ from mmw2s.registry import KNOWLEDGE
 from mmw2s.utils.fields import check_choice, check_integer, check_seed
 from mmw2s.utils.text import plural
 from ..teacher_outputs import TeacherOutputs
-from .adapter import ChannelAdapters, random_projection
+from .adapter import KERNELS, ChannelAdapters, random_projection
 from .base import Knowledge, Pair, Recorded
 
-__all__ = ['FPNFeatures']
+__all__ = ['FPNFeatures', 'maps_of']
 
 
 @KNOWLEDGE.register_module()
@@ -30,8 +30,9 @@ class FPNFeatures(Knowledge):
     <https://doi.org/10.1090/conm/026/737400>`_). The matrix has no parameters
     and follows from a seed, so all ranks and resumed runs have the same one.
     With ``adapter='trained'`` a trained convolution brings the student's map
-    to the teacher's channels instead, see
-    :class:`~.adapter.ChannelAdapters`.
+    to the teacher's channels instead. Other adapters of
+    :class:`~.adapter.ChannelAdapters` are applied whether the channels differ
+    or not.
 
     Args:
         module (str): The student's module that gives a map or a sequence of
@@ -44,7 +45,9 @@ class FPNFeatures(Knowledge):
             levels of a common stride.
         seed (int): Seed of the random projections. Defaults to 0.
         adapter (str): ``'fixed'`` random projections for different numbers of
-            channels, or ``'trained'`` convolutions. Defaults to ``'fixed'``.
+            channels, or ``'trained'`` convolutions; ``'conv3x3'``, ``'mlp'``
+            or ``'masked'``, trained too; ``'none'`` for a loss that does not
+            compare channels. Defaults to ``'fixed'``.
 
     Raises:
         ValueError: If a field is out of range; from :meth:`pairs`,
@@ -70,17 +73,18 @@ class FPNFeatures(Knowledge):
         if levels is not None:
             _check_levels(f'{name}.levels', levels)
         check_seed(f'{name}.seed', seed)
-        check_choice(f'{name}.adapter', adapter, ('fixed', 'trained'))
+        check_choice(f'{name}.adapter', adapter, ('fixed', 'none', *KERNELS))
         self.levels = levels
-        self.seed = seed
-        if adapter == 'trained':
-            self.adapters = ChannelAdapters(seed)
+        self.seed, self.adapter = seed, adapter
+        if adapter in KERNELS:
+            self.adapters = ChannelAdapters(seed, adapter)
         self._projections: Dict[Tuple[int, int, int], Tensor] = {}
         self._told: set = set()
 
     def check(self, student: nn.Module, teacher: nn.Module) -> None:
-        """Refuse diffusion models: each would draw noise of its own."""
-        if hasattr(student, 'alphas_cumprod'):  # DenoisingDiffusion
+        """Refuse two diffusion models: each would draw noise of its own."""
+        if hasattr(student, 'alphas_cumprod') and hasattr(
+                teacher, 'alphas_cumprod'):  # DenoisingDiffusion
             raise ValueError(
                 f'{type(self).__name__} would pair the student\'s maps with '
                 'the teacher\'s of other noise: use DenoisingFeatures for '
@@ -89,19 +93,27 @@ class FPNFeatures(Knowledge):
 
     def pairs(self, recorded: Recorded, outputs: TeacherOutputs) -> List[Pair]:
         pairs = []
-        for student_call, teacher_call in zip(recorded[self.module],
-                                              outputs[self.teacher_module]):
-            student = _maps(self.module, student_call.output)
-            teacher = _maps(self.teacher_module, teacher_call.output)
+        always = self.adapters is not None and self.adapter != 'trained'
+        for call, (student_call, teacher_call) in enumerate(
+                zip(recorded[self.module], outputs[self.teacher_module])):
+            student = maps_of(self.module, student_call.output)
+            teacher = maps_of(self.teacher_module, teacher_call.output)
             for i, j in self._common_levels(student, teacher):
                 name = f'{self.module}[{i}]'
                 if i != j:
                     name += f' ({self.teacher_module}[{j}])'
-                pair = Pair(name, student[i], teacher[j])
-                if student[i].shape != teacher[j].shape:
+                pair = Pair(name, student[i], teacher[j],
+                            self._weight(outputs, call, j))
+                if always or student[i].shape != teacher[j].shape:
                     pair = self._fitted(i, pair)
                 pairs.append(pair)
         return pairs
+
+    def _weight(self, outputs: TeacherOutputs, call: int,
+                level: int) -> Optional[Tensor]:
+        """How much each location of a teacher's level counts, (B, 1, h, w).
+        """
+        return None
 
     def _common_levels(self, student: Sequence[Tensor],
                        teacher: Sequence[Tensor]) -> List[Tuple[int, int]]:
@@ -141,7 +153,7 @@ class FPNFeatures(Knowledge):
 
     def _fitted(self, level: int, pair: Pair) -> Pair:
         """The two maps at one size and with one number of channels."""
-        name, student, teacher = pair[:3]
+        name, student, teacher, weight = pair[:4]
         channels, wanted = student.shape[1], teacher.shape[1]
         if student.shape[2:] != teacher.shape[2:]:
             self._tell(
@@ -149,24 +161,27 @@ class FPNFeatures(Knowledge):
                 f'{_sizes([teacher])} to the student\'s {_sizes([student])} '
                 '(in the first batch)')
             teacher = _resize(teacher, student.shape[2:])
-        if channels == wanted:
-            return Pair(name, student, teacher)
+            weight = None if weight is None else _resize(
+                weight, student.shape[2:])
+        pair = Pair(name, student, teacher, weight)
+        if self.adapter == 'none' or \
+                channels == wanted and self.adapter in ('fixed', 'trained'):
+            return pair
         trained = self.adapters is not None
         self._tell(
             'channels',
             f'{name}: the student\'s maps have {channels} channels, '
             f'the teacher\'s {wanted}; ' +
-            ('a trained convolution brings the student\'s to the teacher\'s '
-             'channels' if trained else 'a random projection brings the wider '
+            (f'an adapter ({self.adapter}) brings the student\'s to the '
+             'teacher\'s channels'
+             if trained else 'a random projection brings the wider '
              'ones to the others\' channels'))
         if trained:
-            weight = self.adapters.weight(level, student, wanted)
-            return Pair(name, student, teacher, adapter=weight)
+            return pair._replace(
+                adapter=self.adapters.adapter(level, student, wanted))
         if channels > wanted:
-            student = self._project(level, student, wanted)
-        else:
-            teacher = self._project(level, teacher, channels)
-        return Pair(name, student, teacher)
+            return pair._replace(student=self._project(level, student, wanted))
+        return pair._replace(teacher=self._project(level, teacher, channels))
 
     def _project(self, level: int, maps: Tensor, channels: int) -> Tensor:
         key = (level, channels, maps.shape[1])
@@ -193,7 +208,7 @@ def _check_levels(name: str, levels: Any) -> None:
                          f'{levels!r}')
 
 
-def _maps(module: str, output: Any) -> Tuple[Tensor, ...]:
+def maps_of(module: str, output: Any) -> Tuple[Tensor, ...]:
     maps = (output, ) if isinstance(output, Tensor) else tuple(output)
     for x in maps:
         if not isinstance(x, Tensor) or x.dim() != 4:

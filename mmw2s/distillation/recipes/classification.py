@@ -47,6 +47,8 @@ def _logits_module(model: nn.Module) -> Optional[str]:
     """Name of the module that gives the logits, or None if not known."""
     if is_kind(model, 'TimmClassifier'):
         return 'model'
+    if is_kind(model, 'ModuleClassifier'):
+        return 'head'
     head = getattr(model, 'head', None)
     # Models that are no classifiers may have such a head for training alone.
     if not is_kind(model, 'BaseClassifier') or not hasattr(head, 'pre_logits'):

@@ -10,6 +10,7 @@ from mmw2s.distillation.class_matching import num_classes
 from mmw2s.distillation.failures import is_of_the_machine, is_told
 from mmw2s.distillation.knowledge.rpn import needs_proposals
 from mmw2s.registry import KNOWLEDGE
+from mmw2s.utils.kinds import is_kind
 
 __all__ = [
     'comparable_entries', 'same_number_of_classes', 'without_places',
@@ -87,6 +88,12 @@ def why_incomparable(student: nn.Module,
     """
     if not same_names or not same_number_of_classes(student, teacher):
         return 'knows other classes, or in another order'
+    if hasattr(student,
+               'alphas_cumprod') and not hasattr(teacher, 'alphas_cumprod'):
+        return 'is no diffusion model, so that it cannot be evaluated as one'
+    if is_kind(teacher, 'ModuleClassifier') and not is_kind(
+            student, 'BaseClassifier', 'TimmClassifier'):
+        return 'gives class logits at most, which the run does not evaluate'
     if needs_proposals(teacher) and not needs_proposals(student):
         return ('has no rpn_head, and the proposals that it would need '
                 'instead are not among the data of this student')

@@ -40,6 +40,10 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
     #: The only kind of knowledge that the formula is for, a value of
     #: ``Knowledge.gives``. None for a formula that takes every kind.
     compares: Optional[str] = None
+    #: Whether a channel is compared with the same channel of the teacher's
+    #: maps. Otherwise their numbers of channels, the second dimension, may
+    #: differ.
+    compares_channels = True
     #: What the student's tensor may have otherwise at a loss of 0, such as
     #: ``'scale'``, for messages. None if nothing.
     leaves_free: Optional[str] = None
@@ -66,7 +70,8 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
 
         Args:
             student (Tensor): The student's; the subclass documents the shape.
-            teacher (Tensor): The teacher's, of the same shape.
+            teacher (Tensor): The teacher's, of the same shape (but see
+                ``compares_channels``).
             weight (Tensor, optional): Weights or a mask; the subclass
                 documents the shape. Defaults to None.
             avg_factor (float or Tensor, optional): The sum is divided by it.
@@ -86,7 +91,9 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
             ValueError: If the shapes do not fit, the temperature is not
                 positive, or labels are needed and not given.
         """
-        if student.shape != teacher.shape:
+        if student.shape != teacher.shape and (self.compares_channels
+                                               or _without_channels(student)
+                                               != _without_channels(teacher)):
             raise ValueError(
                 f'{type(self).__name__} needs tensors of the same shape, but '
                 f'got {tuple(student.shape)} from the student and '
@@ -134,6 +141,10 @@ class DistillationLoss(nn.Module, metaclass=ABCMeta):
         Returns:
             Tensor: A scalar.
         """
+
+
+def _without_channels(maps: Tensor) -> Sequence[int]:
+    return (*maps.shape[:1], *maps.shape[2:])
 
 
 def expand_weight(weight: Tensor, shape: Sequence[int]) -> Tensor:

@@ -7,7 +7,7 @@ from mmengine.logging import MMLogger
 from toys import retinanet
 
 from mmw2s.distillation.knowledge import FPNFeatures
-from mmw2s.distillation.knowledge.feature_maps import _maps
+from mmw2s.distillation.knowledge.feature_maps import maps_of
 from mmw2s.distillation.recorder import Call
 
 
@@ -194,7 +194,7 @@ def test_with_trained_adapters_the_maps_are_those_of_the_models(channels):
     pairs = paired(student, teacher, adapter='trained')
     for pair, s, t in zip(pairs, student, teacher):
         assert pair.student is s and pair.teacher is t
-        assert pair.adapter.shape == (*channels[::-1], 1, 1)
+        assert pair.adapter.weights[0].shape == (*channels[::-1], 1, 1)
     pair, = paired([student[0]], [student[1]], levels=[0], adapter='trained')
     assert pair.adapter is None
 
@@ -202,8 +202,8 @@ def test_with_trained_adapters_the_maps_are_those_of_the_models(channels):
 def test_another_adapter_is_refused():
     with pytest.raises(
             ValueError,
-            match="FPNFeatures.adapter should be one of 'fixed', 'trained', "
-            "but got 'conv'"):
+            match="FPNFeatures.adapter should be one of 'fixed', 'none', "
+            "'trained', 'conv3x3', 'mlp', 'masked', but got 'conv'"):
         FPNFeatures(adapter='conv')
 
 
@@ -253,4 +253,4 @@ def test_what_is_no_map_is_refused_with_what_is(output, given):
     with pytest.raises(
             ValueError,
             match=f'neck gives {given}, neither maps .* name a stage or a'):
-        _maps('neck', output)
+        maps_of('neck', output)

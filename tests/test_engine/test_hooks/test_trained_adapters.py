@@ -49,7 +49,7 @@ def assert_same(found, expected):
 def test_a_resumed_run_is_the_unbroken_one(teacher, tmp_path):
     whole = train(config(tmp_path, teacher)).model.state_dict()
     adapters = load(tmp_path, 'epoch_3.pth')['w2s'][KEY]['adapters']
-    assert adapters[0]['weight'].shape == (32, 64, 1, 1)
+    assert adapters[0]['weights'][0].shape == (32, 64, 1, 1)
     cut = config(tmp_path, teacher, resume=True)
     cut.load_from = str(tmp_path / 'epoch_1.pth')
     assert_same(train(cut).model.state_dict(), whole)

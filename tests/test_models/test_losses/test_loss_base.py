@@ -6,8 +6,13 @@ from mmengine.registry import MODELS
 
 from mmw2s.models import DistillationLoss
 
-LOSSES = ('BoxKDLoss', 'CWDLoss', 'DISTLoss', 'DKDLoss', 'KDLoss', 'MSEKDLoss',
-          'PKDLoss', 'PLDLoss', 'QualityFocalKDLoss')
+LOSSES = ('AttentionLoss', 'BoxKDLoss', 'CWDLoss', 'CosineKDLoss', 'DISTLoss',
+          'DKDLoss', 'KDLoss', 'MSEKDLoss', 'OFALoss', 'PKDLoss', 'PLDLoss',
+          'QualityFocalKDLoss', 'RelationLoss')
+ON_MAPS = ('AttentionLoss', 'CWDLoss', 'CosineKDLoss', 'MSEKDLoss', 'PKDLoss',
+           'RelationLoss')
+# Those that are 0 where the two agree.
+DIVERGENCES = [name for name in LOSSES if name not in ('OFALoss', 'PLDLoss')]
 SHAPE = (2, 3, 4, 5)
 every_loss = pytest.mark.parametrize('name', LOSSES)
 
@@ -34,7 +39,7 @@ def gradient_of(loss, student):
     return torch.autograd.grad(loss, student)[0]
 
 
-@pytest.mark.parametrize('name', [x for x in LOSSES if x != 'PLDLoss'])
+@pytest.mark.parametrize('name', DIVERGENCES)
 def test_identical_inputs_give_zero_and_no_gradient(name):
     student, _ = pair(*SHAPE)
     loss = build(name)(student, student.detach().clone())
@@ -69,7 +74,7 @@ def test_a_step_down_the_gradient_lowers_the_loss(name):
 def test_the_gradient_is_the_derivative_of_the_value(name):
     student, teacher = pair(*SHAPE, dtype=torch.float64)
     weight = torch.rand(2, 1, 4, 5, dtype=torch.float64)
-    if name not in ('CWDLoss', 'MSEKDLoss', 'PKDLoss'):
+    if name not in ON_MAPS:
         weight = torch.rand(2, 3, 4, dtype=torch.float64)
     loss = build(name)
     assert loss(student, teacher).dtype == torch.float64
@@ -225,7 +230,8 @@ def test_the_temperature_of_a_call_replaces_that_of_the_config(name, field):
 
 # -- labels --------------------------------------------------------------
 
-needing_labels = pytest.mark.parametrize('name', ['DKDLoss', 'PLDLoss'])
+needing_labels = pytest.mark.parametrize('name',
+                                         ['DKDLoss', 'OFALoss', 'PLDLoss'])
 
 
 @needing_labels
