@@ -1,9 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import logging
+import os
 import signal
 import threading
 import time
 from functools import partial
+from multiprocessing.sharedctypes import RawValue
+from multiprocessing.util import Finalize
 from typing import Any, Callable, Dict, Optional, Sequence, Union
 
 import torch
@@ -122,11 +125,13 @@ class StopOnSignalHook(Hook):
         """Let data loader workers ignore the signal for a while."""
         # Slurm sends the signal to all processes, workers included, but the
         # step that runs may still need data.
+        ending = RawValue('b', 0)
+        Finalize(None, setattr, args=(ending, 'value', 1), exitpriority=0)
         for loop in (runner.train_loop, runner.val_loop):
             loader = getattr(loop, 'dataloader', None)
             if isinstance(loader, DataLoader):
                 loader.worker_init_fn = partial(_start_worker, self.signals,
-                                                loader.worker_init_fn)
+                                                ending, loader.worker_init_fn)
         self._saved_iter = runner.iter if runner.iter > 0 else None
         self._agreement = _Agreement()
         self.received = None
@@ -277,14 +282,24 @@ class _Agreement:
         return bool(flag.item())
 
 
-def _start_worker(signals: Sequence[str], init: Optional[Callable],
-                  worker: int) -> None:
-    """Let a data loader worker live on for a while after a signal."""
+def _start_worker(signals: Sequence[str], ending: Any,
+                  init: Optional[Callable], worker: int) -> None:
+    """Let a data loader worker live on for a while after a signal.
+
+    Args:
+        signals (Sequence[str]): Names of the signals.
+        ending (RawValue): Not 0 once the process that reads its data ends.
+            Python then sends SIGTERM to the workers that are left, and waits.
+        init (Callable, optional): The loader's own ``worker_init_fn``.
+        worker (int): The worker's number.
+    """
     for name in signals:
-        signal.signal(getattr(signal, name), _die_later)
+        signal.signal(getattr(signal, name), partial(_die_later, ending))
     if init is not None:
         init(worker)
 
 
-def _die_later(number: int, frame: Any) -> None:
+def _die_later(ending: Any, number: int, frame: Any) -> None:
+    if ending.value:
+        os._exit(0)
     signal.alarm(_WORKERS_OUTLIVE)

@@ -1,4 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import multiprocessing
 import os
 import os.path as osp
 import signal
@@ -82,6 +83,21 @@ def test_gradients_that_are_accumulated_are_applied_first(toy):
     saved = torch.load(
         osp.join(toy.temp_dir.name, 'stopped.pth'), weights_only=False)
     assert saved['meta']['iter'] == 6
+
+
+def test_workers_that_outlive_a_signal_end_with_the_run(toy):
+    cfg, kept = toy.epoch_based_cfg, []
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.update(num_workers=1, persistent_workers=True)
+    # The runner is kept, so the workers live until the process ends.
+    process = multiprocessing.get_context('fork').Process(
+        target=lambda: kept.append(train(cfg)))
+    process.start()
+    process.join(60)
+    took_too_long = process.is_alive()
+    process.kill()
+    process.join()
+    assert not took_too_long and process.exitcode == 0
 
 
 def test_signals_are_left_as_they_were_found(toy):
