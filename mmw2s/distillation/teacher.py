@@ -75,6 +75,10 @@ class FrozenTeacher:
             it, once all that reads the weights has done so. See
             :func:`~mmw2s.distillation.folding.fold_batch_norms`. Defaults to
             False.
+        permute (bool): Whether it is shown another image of the batch than
+            the student is compared on. It is a control: losses and costs are
+            those of a teacher, what it could teach is gone. In scoring it
+            sees the images as they are. Defaults to False.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint is missing.
@@ -100,9 +104,10 @@ class FrozenTeacher:
                  classes: Optional[Sequence[str]] = None,
                  trust_checkpoint: bool = False,
                  scale: float = 1.0,
-                 fuse: bool = False) -> None:
+                 fuse: bool = False,
+                 permute: bool = False) -> None:
         check_teacher_fields(config, checkpoint, score, precision, cfg_options,
-                             classes, trust_checkpoint, scale, fuse)
+                             classes, trust_checkpoint, scale, fuse, permute)
         self.cfg = load_config(config)
         if cfg_options:
             merge_options(self.cfg, cfg_options)
@@ -118,6 +123,8 @@ class FrozenTeacher:
         self.precision = PRECISIONS[precision]
         #: Whether its BatchNorm is to be folded.
         self.fuse = fuse
+        #: Whether it sees another image than the student, as a control.
+        self.permute = permute
         self.checkpoint = resolve_checkpoint(config, checkpoint, self.cfg)
         self._model_cfg, inits = self.cfg.model, []
         if self.checkpoint is not None:
@@ -254,6 +261,8 @@ class FrozenTeacher:
         parts = [self._model_cfg, self.cfg.get('data_preprocessor')]
         if self.scale != 1:
             parts.append(self.scale)
+        if self.permute:
+            parts.append('permuted')
         described = json.dumps(parts, sort_keys=True, default=str)
         return dict(
             weights_hash=weights_hash(self.model),

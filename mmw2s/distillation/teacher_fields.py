@@ -50,7 +50,8 @@ def check_teacher_fields(config: Any,
                          classes: Optional[Sequence[str]] = None,
                          trust_checkpoint: bool = False,
                          scale: float = 1.0,
-                         fuse: bool = False) -> None:
+                         fuse: bool = False,
+                         permute: bool = False) -> None:
     """Refuse fields with values that are always wrong.
 
     No file is read. Whether files exist and fit is checked before training.
@@ -86,6 +87,7 @@ def check_teacher_fields(config: Any,
     check_flag('teacher.trust_checkpoint', trust_checkpoint)
     check_number('teacher.scale', scale, above=0, at_most=1)
     check_flag('teacher.fuse', fuse)
+    check_flag('teacher.permute', permute)
 
 
 def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
