@@ -105,9 +105,8 @@ def test_it_costs_one_forward_and_teaches_something_else(tmp_path, entry, cfg):
         counts.append(calls)
     assert counts == [1, 1]
     assert gradients[1].abs().sum() > 0
-    # Not the same direction with another length.
-    same = torch.cosine_similarity(*(g.flatten() for g in gradients), 0)
-    assert same < .99, same
+    plain, other = gradients
+    assert (plain - other).norm() > .01 * plain.norm()
 
 
 def test_where_all_images_are_the_same_it_teaches_the_same(tmp_path):
