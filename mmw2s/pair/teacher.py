@@ -191,15 +191,20 @@ def to_be_trained(cfg: Config, share: float) -> Config:
     return cfg
 
 
-def keep_checkpoints(cfg: Config) -> None:
-    """Let a run keep the checkpoint of each of its validations, in place."""
+def keep_checkpoints(cfg: Config, most: int = -1) -> None:
+    """Let a run save a checkpoint with each of its validations, in place.
+
+    Args:
+        cfg (Config): The config of a run.
+        most (int): How many are kept. Defaults to -1: all.
+    """
     checkpoint = dict(
         cfg.default_hooks.get('checkpoint') or {}, type='CheckpointHook')
     checkpoint.pop('save_best', None)
     checkpoint.update(
         by_epoch=counts_epochs(cfg),
         interval=cfg.train_cfg.get('val_interval', 1),
-        max_keep_ckpts=-1)
+        max_keep_ckpts=most)
     cfg.default_hooks['checkpoint'] = checkpoint
 
 

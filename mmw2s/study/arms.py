@@ -18,8 +18,9 @@ BASELINE = 'baseline'
 TEACHER, UNTRAINED = 'teacher', 'untrained'
 #: Shares of the baselines' best, in percent, of further teachers.
 SHARES = (60, 80, 90, 100)
-# Part of the run after which the arm "fixed_epoch" stops.
-_FIXED = 0.25
+# Part of the run after which the arm "fixed_epoch" stops, and that after which
+# a distillation ends at the latest by default.
+_FIXED, _LATEST = 0.25, 0.5
 # Schedulers that raise a learning rate at the beginning.
 _WARM_UPS = ('LinearLR', 'ConstantLR')
 
@@ -101,6 +102,11 @@ def _stop_early(cfg: Config, study: Any) -> None:
     hook_in(cfg)['stop'] = _at(cfg, _FIXED)
 
 
+def _stop_unscored(cfg: Config, study: Any) -> None:
+    # A teacher that detects nothing has no score to surpass.
+    hook_in(cfg)['stop'] = _at(cfg, _LATEST)
+
+
 def _permute(cfg: Config, study: Any) -> None:
     hook_in(cfg).teacher['permute'] = True
 
@@ -168,7 +174,8 @@ ARMS: Dict[str, Arm] = {
         'signal: the teacher is shown other images', TEACHER,
         [*_PLAIN, _permute]),
     'untrained_teacher':
-    Arm('the same with a teacher that has learned nothing', UNTRAINED, _PLAIN),
+    Arm('the same with a teacher that has learned nothing', UNTRAINED,
+        [*_PLAIN, _stop_unscored]),
     'always_on':
     Arm('what the end of the distillation gives: it lasts for the whole run',
         TEACHER, [*_PLAIN, _never_stop]),

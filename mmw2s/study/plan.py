@@ -127,7 +127,9 @@ def make_plan(study: Study, work_dir: str) -> Plan:
     for arm in plan.arms:
         plan.configs[arm] = _config(plan, arm, student, made.fields)
     if any(shares_in(name) for name in teachers):
-        keep_checkpoints(plan.configs[BASELINE])
+        for arm in plan.arms:
+            # All save as often, for their clocks; one of them keeps all.
+            keep_checkpoints(plan.configs[arm], -1 if arm == BASELINE else 1)
     plan.configs.update(student=student, teacher=made.cfg)
     return plan
 

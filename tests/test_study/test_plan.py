@@ -43,6 +43,8 @@ def test_an_arm_changes_one_thing(planned, hook):
     assert changed(plan, 'distillation', 'permuted_teacher') == \
         ['cfg.default_hooks.w2s.teacher.permute']
     assert hook(plan, 'permuted_teacher').teacher.permute is True
+    # It may detect nothing, and so have no score.
+    assert hook(plan, 'untrained_teacher').stop == dict(type='At', epoch=1.)
     assert hook(plan, 'fixed_epoch').stop == dict(type='At', epoch=.5)
     assert hook(plan, 'always_on').stop == dict(type='At', epoch=2.)
     assert hook(plan, 'always_on').schedule == dict(type='Constant', value=1.)
@@ -102,6 +104,9 @@ def test_checkpoints_are_kept_where_teachers_are_chosen_among_them(planned):
     plan = planned(arms=['baseline', 'teacher_80'])
     for name in ('baseline', 'teacher'):
         assert plan.configs[name].default_hooks.checkpoint.max_keep_ckpts == -1
+    # Others save as often, so that their clocks can be compared.
+    other = plan.configs['teacher_80'].default_hooks.checkpoint
+    assert (other.interval, other.max_keep_ckpts) == (1, 1)
     assert 'max_keep_ckpts' not in \
         planned().configs['baseline'].default_hooks.checkpoint
 
