@@ -15,7 +15,6 @@ def test_nested_values_have_dotted_names():
 def test_what_differs_is_told_with_both_values():
     before, now = flat('a', dict(b=1, c=2)), flat('a', dict(b=1, c=3, d=4))
     assert differences(before, before) == []
-    assert differences(before, now) == [
-        'a.c was 2, now 3', 'a.d was not there, now 4'
-    ]
+    assert differences(
+        before, now) == ['a.c was 2, now 3', 'a.d was not there, now 4']
     assert differences(now, before)[1] == 'a.d was 4, now not there'
