@@ -31,6 +31,7 @@ COMMANDS = {
     'train': Command('train.py'),
     'dry-run': Command('train.py', ('--dry-run', )),
     'pair': Command('train_pair.py'),
+    'study': Command('run_study.py'),
     'test': Command('test.py'),
     'compare': Command('analysis_tools/compare_runs.py'),
     'compare-settings': Command('analysis_tools/compare_settings.py'),

@@ -28,6 +28,10 @@ FLOORS = {
         'utils', 'records', 'models', 'distillation', 'engine', 'profiling',
         'analysis', 'watch'
     },
+    'study': {
+        'utils', 'records', 'models', 'distillation', 'engine', 'profiling',
+        'analysis', 'watch', 'pair'
+    },
 }
 
 
@@ -86,7 +90,7 @@ def test_nothing_but_its_users_imports_the_watch():
         file.split('/')[0]
         for file, name in imports_of('.') if name.split('.')[0] == 'watch'
     }
-    assert 'watch' in users and users <= {'watch', 'pair'}
+    assert 'watch' in users and users <= {'watch', 'pair', 'study'}
 
 
 def test_records_know_no_runner_and_no_figure():
@@ -138,6 +142,6 @@ def test_a_training_run_does_not_load_what_it_does_not_need():
     found = set()
     imported_with('mmw2s', found)
     assert len(found) > 100
-    needless = ('mmw2s.profiling', 'mmw2s.pair', 'mmw2s.watch',
+    needless = ('mmw2s.profiling', 'mmw2s.pair', 'mmw2s.study', 'mmw2s.watch',
                 'mmw2s.datasets.converters', 'mmw2s.cli')
     assert not [name for name in found if name.startswith(needless)]

@@ -12,7 +12,9 @@ from .pace import Pace
 from .run import Run
 from .side import Side
 
-__all__ = ['choose_metric', 'choose_rule', 'compare', 'load_runs']
+__all__ = [
+    'choose_metric', 'choose_rule', 'compare', 'find_targets', 'load_runs'
+]
 
 DEFAULT_TARGETS = ('80%', '90%', '95%')
 
@@ -79,9 +81,7 @@ def compare(baselines: Sequence[Union[str, Run]],
                         teacher, [])
     best = baseline.median_best()
     given = DEFAULT_TARGETS if targets is None else targets
-    found = dict(_parse(t, best, rule) for t in given)
-    result.targets += (Target(*item) for item in found.items())
-    result.targets.sort(key=lambda t: t.value, reverse=rule == 'less')
+    result.targets += find_targets(given, best, rule)
     odd = [rule_warning(metric, rule)] + [
         scale_warning('A target', target.value, metric, best)
         for target in result.targets
@@ -148,6 +148,25 @@ def choose_rule(runs: Sequence[Run],
         rule = next((t['rule'] for run in runs
                      for t in run.targets if t['metric'] == metric), None)
     return infer_rule(metric, rule)
+
+
+def find_targets(targets: Sequence[Union[str, float]], best: Optional[float],
+                 rule: str) -> List[Target]:
+    """Turn targets into values of the metric, from the easiest to the hardest.
+
+    Args:
+        targets (Sequence[str | float]): See :func:`compare`.
+        best (float, optional): What a share is a share of. Defaults to None:
+            it is not known, so only numbers will do.
+        rule (str): 'greater' or 'less': which scores are better.
+
+    Raises:
+        ValueError: If a target is neither, or a share of nothing.
+    """
+    found = dict(_parse(target, best, rule) for target in targets)
+    return sorted((Target(*item) for item in found.items()),
+                  key=lambda target: target.value,
+                  reverse=rule == 'less')
 
 
 def _parse(target: Union[str, float], best: Optional[float],

@@ -83,6 +83,10 @@ class FrozenTeacher:
             keeps the weights that it has. Defaults to None.
         data_preprocessor (dict, optional): ``mean``, ``std`` and
             ``bgr_to_rgb`` of ``module``. Defaults to None.
+        permute (bool): Whether it is shown another image of the batch than
+            the student is compared on. It is a control: losses and costs are
+            those of a teacher, what it could teach is gone. In scoring it
+            sees the images as they are. Defaults to False.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint is missing.
@@ -110,10 +114,11 @@ class FrozenTeacher:
                  scale: float = 1.0,
                  fuse: bool = False,
                  module: Union[str, dict, None] = None,
-                 data_preprocessor: Optional[dict] = None) -> None:
+                 data_preprocessor: Optional[dict] = None,
+                 permute: bool = False) -> None:
         check_teacher_fields(config, checkpoint, score, precision, cfg_options,
                              classes, trust_checkpoint, scale, fuse, module,
-                             data_preprocessor)
+                             data_preprocessor, permute)
         if module is not None:
             config = dict(
                 model=dict(
@@ -136,6 +141,8 @@ class FrozenTeacher:
         self.precision = PRECISIONS[precision]
         #: Whether its BatchNorm is to be folded.
         self.fuse = fuse
+        #: Whether it sees another image than the student, as a control.
+        self.permute = permute
         self.checkpoint = resolve_checkpoint(config, checkpoint, self.cfg)
         self._model_cfg, inits = self.cfg.model, []
         if self.checkpoint is not None:
@@ -278,6 +285,8 @@ class FrozenTeacher:
         parts = [self._model_cfg, self.cfg.get('data_preprocessor')]
         if self.scale != 1:
             parts.append(self.scale)
+        if self.permute:
+            parts.append('permuted')
         described = json.dumps(parts, sort_keys=True, default=str)
         return dict(
             weights_hash=weights_hash(self.model),

@@ -53,6 +53,7 @@ def check_teacher_fields(config: Any = None,
                          fuse: bool = False,
                          module: Any = None,
                          data_preprocessor: Optional[dict] = None) -> None:
+                         permute: bool = False) -> None:
     """Refuse fields with values that are always wrong.
 
     No file is read. Whether files exist and fit is checked before training.
@@ -89,6 +90,7 @@ def check_teacher_fields(config: Any = None,
     check_flag('teacher.trust_checkpoint', trust_checkpoint)
     check_number('teacher.scale', scale, above=0, at_most=1)
     check_flag('teacher.fuse', fuse)
+    check_flag('teacher.permute', permute)
 
 
 def _check_module(config: Any, module: Any,

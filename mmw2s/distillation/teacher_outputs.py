@@ -13,6 +13,7 @@ from mmw2s.utils.rng import preserved_rng
 from .batch import images_of, samples_of
 from .failures import retold
 from .input_mapping import InputMapping
+from .permuted_batch import permuted
 from .recorder import Call, EnoughRecorded, Recorder
 from .smaller_input import shrink
 from .teacher import FrozenTeacher
@@ -98,9 +99,22 @@ class TeacherOutputs:
             inputs = self._student_inputs
             if not self._mapping.is_identity:
                 inputs = self._mapping(inputs, self._data_samples)
-            self._shown = shrink(inputs, self._data_samples,
-                                 self._teacher.scale)
+            inputs, samples = shrink(inputs, self._data_samples,
+                                     self._teacher.scale)
+            # Sizes and metainfo travel with the pixels.
+            self._shown = self.of_teacher(inputs), self.of_teacher(samples)
         return self._shown
+
+    def of_teacher(self, values: Any) -> Any:
+        """What belongs to the images of the batch, as the teacher has them.
+
+        A knowledge that shows the teacher inputs of its own asks for this. It
+        changes nothing, unless the teacher is a permuted one.
+
+        Args:
+            values (Any): See :func:`~.permuted_batch.permuted`.
+        """
+        return permuted(values) if self._teacher.permute else values
 
     def __getitem__(self, name: str) -> List[Call]:
         """The calls of the teacher's module ``name`` on this batch."""

@@ -26,6 +26,7 @@ from mmw2s.utils.kinds import is_kind
 from mmw2s.utils.rng import preserved_rng
 from mmw2s.utils.unwrap_model import unwrap_model
 from mmw2s.utils.versions import refuse_bfloat16
+from .permuted_run import check_permuted
 from .run_classes import check_validation, student_classes
 from .run_facts import iters_per_epoch, iters_per_update
 
@@ -234,6 +235,8 @@ def assemble(fields: Fields,
         match_pipelines(teacher, runner, student.data_preprocessor)
     classes = student_classes(runner, student)
     other_classes = class_matching.other_classes(teacher, classes)
+    if teacher.permute:
+        check_permuted(runner, fields.starts_alone)
     if fields.starts_alone:
         return Assembly(teacher, None, None, {}, other_classes)
 
@@ -257,10 +260,11 @@ def assemble(fields: Fields,
     why_not = why_incomparable(student, teacher.model, same_names)
     default = None if fields.in_full('stop') else default_stop(
         runner.val_loop is not None, runner.max_iters, why_not is None and
-        (runner.val_loop is not None or teacher.scale == 1), student)
+        (runner.val_loop is not None or
+         (teacher.scale == 1 and not teacher.permute)), student)
     stop_cfg = fields.completed('stop', lambda: default)
     stop = stop or STOP_RULES.build(stop_cfg, owner=f'{_HOOK}.stop')
-    _refuse_stop(stop, runner, why_not, teacher.scale)
+    _refuse_stop(stop, runner, why_not, teacher)
     check_validation(runner, classes, stop.needs_validation)
     distiller.bind(runner.max_iters, iters_per_epoch(runner),
                    iters_per_update(runner))
@@ -276,7 +280,7 @@ def assemble(fields: Fields,
 
 
 def _refuse_stop(stop: StopRule, runner: Runner, why_not: Optional[str],
-                 scale: float) -> None:
+                 teacher: FrozenTeacher) -> None:
     """Refuse a rule if the run does not give what it decides on."""
     name = type(stop).__name__
     if stop.needs_validation and runner.val_loop is None:
@@ -284,11 +288,14 @@ def _refuse_stop(stop: StopRule, runner: Runner, why_not: Optional[str],
             f'stop={name} decides on validations, but the run has none: '
             'configure val_dataloader, val_cfg and val_evaluator, or use '
             'stop=dict(type="SurpassOnTrain")')
-    if scale != 1 and stop.train_loss_interval is not None:
+    shown = f'scale={teacher.scale:g} shows the teacher smaller' if \
+        teacher.scale != 1 else 'permute=True shows the teacher other' if \
+        teacher.permute else ''
+    if shown and stop.train_loss_interval is not None:
         raise ValueError(
             f'stop={name} compares training losses on the same images, but '
-            f'teacher.scale={scale:g} shows the teacher smaller ones: use '
-            'stop=dict(type="SurpassTeacher") or stop=dict(type="At", ...)')
+            f'teacher.{shown} ones: use stop=dict(type="SurpassTeacher") or '
+            'stop=dict(type="At", ...)')
     if why_not and (stop.needs_teacher_score
                     or stop.train_loss_interval is not None):
         raise ValueError(

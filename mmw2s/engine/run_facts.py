@@ -15,7 +15,7 @@ from torch.utils.data import (DistributedSampler, RandomSampler,
 
 __all__ = [
     'describe_run', 'evaluator_names', 'iters_per_epoch', 'iters_per_update',
-    'samples_drawn'
+    'samples_drawn', 'smallest_batch'
 ]
 
 _FINITE = (DefaultSampler, DistributedSampler, RandomSampler,
@@ -59,12 +59,30 @@ def samples_drawn(runner, iters: int) -> Optional[int]:
     if not batch_size:
         return None
     drawn = iters * batch_size
-    if isinstance(runner.train_loop, EpochBasedTrainLoop) or \
-            isinstance(loader.sampler, _FINITE):
+    if _has_an_end(runner):
         passes, rest = divmod(iters, len(loader))
         a_pass = min(len(loader.sampler), len(loader) * batch_size)
         drawn = passes * a_pass + min(rest * batch_size, a_pass)
     return drawn * get_world_size()
+
+
+def smallest_batch(runner) -> Optional[int]:
+    """Number of samples in the smallest batch of this rank.
+
+    It is the last one of an epoch; None if the batch size is not known.
+    """
+    loader = runner.train_dataloader
+    batch_size = _batch_size(loader)
+    if not batch_size or not _has_an_end(runner):
+        return batch_size
+    a_pass = min(len(loader.sampler), len(loader) * batch_size)
+    return a_pass % batch_size or batch_size
+
+
+def _has_an_end(runner) -> bool:
+    """Whether the loader ends a pass, perhaps with a smaller batch."""
+    return isinstance(runner.train_loop, EpochBasedTrainLoop) or \
+        isinstance(runner.train_dataloader.sampler, _FINITE)
 
 
 def _batch_size(loader) -> Optional[int]:

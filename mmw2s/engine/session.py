@@ -195,6 +195,7 @@ class Session:
             # A default depends on the teacher. With it on record, a resumed
             # run need not build a teacher to know its rule.
             stop=made.default_stop,
+            **(dict(permuted=True) if teacher.permute else {}),
             **teacher.fingerprint)
 
     def _start_alone(self, runner: Runner, made: Assembly) -> None:

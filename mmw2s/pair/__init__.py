@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """A teacher, its student and what both cost: the command ``mmw2s pair``.
 
-It stands on all other floors; nothing imports it.
+It stands on all other floors but ``study``, which alone imports it.
 """
 from .budget import Budget
 from .plan import Options, Plan, make_plan, prepare

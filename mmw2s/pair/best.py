@@ -12,7 +12,9 @@ from mmw2s.analysis.teacher_choice import checkpoint_of
 from mmw2s.records.operating_band import judge_teacher
 from mmw2s.utils.files import atomic_write, whole_file
 
-__all__ = ['best_of', 'choose_checkpoint']
+__all__ = [
+    'best_of', 'choose_checkpoint', 'find_checkpoint', 'keep_checkpoint'
+]
 
 
 def best_of(baselines: Sequence[str],
@@ -66,6 +68,16 @@ def choose_checkpoint(run_dir: str,
     if osp.isfile(path):
         with open(path, encoding='utf-8') as file:
             return json.load(file)
+    return keep_checkpoint(
+        find_checkpoint(run_dir, student_best, share, metric, rule), out)
+
+
+def find_checkpoint(run_dir: str,
+                    student_best: Optional[float],
+                    share: float,
+                    metric: Optional[str] = None,
+                    rule: Optional[str] = None) -> Dict[str, Any]:
+    """The choice of :func:`choose_checkpoint`; nothing is written."""
     run = Run.load(run_dir)
     metric = choose_metric([run], metric)
     rule = choose_rule([run], metric, rule)
@@ -82,15 +94,27 @@ def choose_checkpoint(run_dir: str,
             row['metrics'][metric], student_best, rule).share >= share]
         row, checkpoint = enough[0] if enough else (row, checkpoint)
         judged = str(judge_teacher(row['metrics'][metric], student_best, rule))
-    choice = dict(
+    return dict(
         metric=metric,
         score=row['metrics'][metric],
         epoch=row['epoch'],
         iter=row['iter'],
         checkpoint=checkpoint,
         judged=judged)
+
+
+def keep_checkpoint(choice: Dict[str, Any], out: str) -> Dict[str, Any]:
+    """Copy a chosen checkpoint, then write the choice beside it.
+
+    Args:
+        choice (dict): Of :func:`find_checkpoint`.
+        out (str): Path of the copy.
+
+    Returns:
+        dict: The choice.
+    """
     with whole_file(out) as copy:
-        shutil.copyfile(checkpoint, copy)
-    with atomic_write(path) as file:
+        shutil.copyfile(choice['checkpoint'], copy)
+    with atomic_write(f'{out}.json') as file:
         json.dump(choice, file, indent=1)
     return choice

@@ -6,7 +6,7 @@ import os.path as osp
 import tempfile
 import time
 from itertools import islice
-from typing import Dict, NamedTuple
+from typing import Dict, NamedTuple, Optional
 
 import torch
 from mmengine.config import Config
@@ -17,12 +17,12 @@ from .derive.schedule import run_length
 from .plan import Plan
 from .teacher import untrained
 
-__all__ = ['Pace', 'estimate']
+__all__ = ['ON', 'Pace', 'estimate', 'measure', 'taught_run']
 
 _STEPS = 3  # that are measured, after one that warms up
 _BATCHES = 2  # of a validation
-# Of the run, at most, a default distillation is on: SurpassTeacher.latest.
-_ON = 0.5
+#: Of the run, at most, a default distillation is on: SurpassTeacher.latest.
+ON = 0.5
 
 
 class Pace(NamedTuple):
@@ -65,22 +65,15 @@ def estimate(plan: Plan) -> Dict[str, Pace]:
     plain = copy.deepcopy(student)
     remove_distillation(plain)
     with tempfile.TemporaryDirectory() as folder:
-        alone = _measure(Rehearsal(plain, osp.join(folder, 'alone')), plain)
-        taught = Rehearsal(student, osp.join(folder, 'taught'))
-        fields = taught.hook.fields
-        on = alone
-        if fields.distill != []:  # else the teacher gives its weights alone
-            fields.schedule = dict(type='Constant', value=1.)
-            fields.stop = dict(type='At', iter=alone.iters)
-            if plan.trains_teacher:
-                fields.teacher = dict(fields.teacher,
-                                      **untrained(teacher, folder))
-            on = _measure(taught, student)
-        pace = alone._replace(step=_ON * on.step + (1 - _ON) * alone.step)
+        alone = measure(Rehearsal(plain, osp.join(folder, 'alone')), plain)
+        taught = taught_run(student, teacher if plan.trains_teacher else None,
+                            folder)
+        on = alone if taught is None else measure(taught, student)
+        pace = alone._replace(step=ON * on.step + (1 - ON) * alone.step)
         found = {stage.name: alone for stage in plan.own_baselines}
         found.update((stage.name, pace) for stage in plan.students)
         if plan.teacher:
-            found[plan.teacher.name] = _measure(
+            found[plan.teacher.name] = measure(
                 Rehearsal(teacher, osp.join(folder, 'teacher')), teacher)
         del taught
     gc.collect()  # runners have cycles; the stages need the memory
@@ -89,7 +82,37 @@ def estimate(plan: Plan) -> Dict[str, Pace]:
     return {stage.name: found[stage.name] for stage in plan.stages}
 
 
-def _measure(run: Rehearsal, cfg: Config) -> Pace:
+def taught_run(cfg: Config, teacher: Optional[Config],
+               folder: str) -> Optional[Rehearsal]:
+    """A run that distills in every step.
+
+    Args:
+        cfg (Config): Config of the student.
+        teacher (Config, optional): That of a teacher that is not trained yet;
+            its weights are random ones then.
+        folder (str): A temporary one.
+
+    Returns:
+        Rehearsal | None: None if the teacher gives its weights alone.
+    """
+    run = Rehearsal(cfg, osp.join(folder, 'taught'))
+    fields = run.hook.fields
+    if fields.distill == []:
+        return None
+    fields.schedule = dict(type='Constant', value=1.)
+    fields.stop = dict(type='At', iter=run.runner.max_iters)
+    if teacher is not None:
+        fields.teacher = dict(fields.teacher, **untrained(teacher, folder))
+    return run
+
+
+def measure(run: Rehearsal, cfg: Config) -> Pace:
+    """Measure a few steps and a part of a validation of a run.
+
+    Args:
+        run (Rehearsal): The run.
+        cfg (Config): Its config.
+    """
     run.begin()
     first, *others = run.batches(1 + _STEPS)
     run.train([first])

@@ -4,7 +4,7 @@ import json
 import os
 import os.path as osp
 from dataclasses import asdict, dataclass, field
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence
 
 from mmengine.config import Config
 
@@ -13,6 +13,7 @@ from mmw2s.engine.launch import load_config
 from mmw2s.records.operating_band import LOW
 from mmw2s.utils.fields import check_choice, check_number, check_seed
 from mmw2s.utils.files import atomic_write
+from mmw2s.utils.flat import differences, flat
 from mmw2s.utils.text import listed
 from .stages import Stage
 from .starting import AUTO, choose_start
@@ -215,45 +216,23 @@ def prepare(options: Options) -> Plan:
 
 def _asked(options: Options) -> Dict[str, str]:
     """All that decides over the runs, by dotted name, for comparison."""
-    found = _flat('option', {
+    found = flat('option', {
         key: value
         for key, value in asdict(options).items() if key != 'work_dir'
     })
     found.update(
-        _flat('student',
-              load_config(options.student, options.cfg_options).to_dict()))
+        flat('student',
+             load_config(options.student, options.cfg_options).to_dict()))
     teacher = options.teacher
     if teacher and osp.isfile(teacher):
-        found.update(_flat('teacher', Config.fromfile(teacher).to_dict()))
+        found.update(flat('teacher', Config.fromfile(teacher).to_dict()))
     return found
-
-
-def _flat(name: str, value: Any) -> Dict[str, str]:
-    """Dotted names of all that a value holds -> how Python writes it."""
-    if isinstance(value, (dict, list, tuple)) and value:
-        items: Sequence[Tuple[Any, Any]] = list(
-            value.items() if isinstance(value, dict) else enumerate(value))
-        return {
-            key: text
-            for part, inner in items
-            for key, text in _flat(f'{name}.{part}', inner).items()
-        }
-    return {name: repr(value)}
 
 
 def _refuse_changed(stored: Dict[str, str], asked: Dict[str, str],
                     folder: str) -> None:
-    names = [
-        name for name in {
-            **stored,
-            **asked
-        } if stored.get(name) != asked.get(name)
-    ]
-    if names:
-        changes = [
-            f'{name} was {stored.get(name, "not there")}, now '
-            f'{asked.get(name, "not there")}' for name in names
-        ]
+    changes = differences(stored, asked)
+    if changes:
         raise ValueError(
             f'{folder} has a pair of another command or config: '
             f'{listed(changes, _SHOWN)}. Go on with what it was, give another '

@@ -16,7 +16,10 @@ from mmw2s.engine.hooks.stop_on_signal_hook import RunEnded
 from mmw2s.records.files import FILENAME, read_record
 from mmw2s.records.lock import holder
 
-__all__ = ['Launch', 'Stage', 'StageFailed', 'Supervisor', 'own_environment']
+__all__ = [
+    'Launch', 'SignalRelay', 'Stage', 'StageFailed', 'Supervisor', 'begin',
+    'end_of_log', 'own_environment'
+]
 
 _LOG = 'train.log'
 _TAIL = 15  # lines of the log of a stage that failed
@@ -121,11 +124,70 @@ def own_environment() -> Dict[str, str]:
     return dict(os.environ, PYTHONPATH=os.pathsep.join(paths))
 
 
-class Supervisor:
+class SignalRelay:
+    """Hands Ctrl-C and SIGTERM on to processes that train, as SIGTERM.
+
+    They then end after their step, with a checkpoint.
+
+    Attributes:
+        processes (list): Those that run.
+        received (int, optional): The signal that has come.
+    """
+
+    def __init__(self) -> None:
+        self.processes: List[subprocess.Popen] = []
+        self.received: Optional[int] = None
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Handle signals within the block.
+
+        Raises:
+            RunEnded: At a signal, if no process runs.
+        """
+        before = {
+            number: signal.signal(number, self._receive)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: Any) -> None:
+        self.received = number
+        if not self.processes:
+            raise RunEnded(number)
+        for process in self.processes:
+            process.send_signal(signal.SIGTERM)
+
+
+def begin(stage: Stage, command: List[str],
+          environment: Dict[str, str]) -> subprocess.Popen:
+    """Begin the process of a stage; its output goes to the stage's log.
+
+    Args:
+        stage (Stage): The stage; its work_dir exists.
+        command (list[str]): What is run.
+        environment (dict): Of the process.
+    """
+    with open(stage.log, 'ab') as log:
+        # A session of its own, or the terminal would send Ctrl-C to the run
+        # too, which then would not end with a checkpoint.
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True)
+
+
+class Supervisor(SignalRelay):
     """Runs one stage after another, each in processes of its own.
 
-    Ctrl-C and SIGTERM are handed on to the stage as SIGTERM. It then ends
-    after its step with a checkpoint, and :class:`RunEnded` is raised.
+    After a signal :class:`RunEnded` is raised once the stage has ended.
 
     Args:
         launch (Launch): How stages are started.
@@ -138,28 +200,8 @@ class Supervisor:
                  launch: Launch,
                  look: Callable[[Optional[Stage], Optional[Stage]], None],
                  every: float = 2.) -> None:
+        super().__init__()
         self.launch, self._look, self._every = launch, look, every
-        self._process: Optional[subprocess.Popen] = None
-        self._received: Optional[int] = None
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Handle signals within the block."""
-        before = {
-            number: signal.signal(number, self._receive)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _receive(self, number: int, frame: Any) -> None:
-        self._received = number
-        if self._process is None:
-            raise RunEnded(number)
-        self._process.send_signal(signal.SIGTERM)
 
     def run(self, stage: Stage, cfg_options: Dict[str, Any]) -> None:
         """Train a stage to its end, unless it is there already.
@@ -181,39 +223,32 @@ class Supervisor:
         if stage.is_done:
             return
         code = self._train(stage, self.launch.command(stage, cfg_options))
-        if self._received is not None:
-            raise RunEnded(self._received)
+        if self.received is not None:
+            raise RunEnded(self.received)
         if code or not stage.is_done:
             self._look(None, stage)
             raise StageFailed(
                 f'the stage {stage.name} has failed, with the exit code '
-                f'{code}. The end of {stage.log}:\n{_tail(stage.log)}\n'
+                f'{code}. The end of {stage.log}:\n{end_of_log(stage)}\n'
                 'The same command goes on from there')
         self._look(None, None)
 
     def _train(self, stage: Stage, command: List[str]) -> int:
-        with open(stage.log, 'ab') as log:
-            # A session of its own, or the terminal would send Ctrl-C to the
-            # run too, which then would not end with a checkpoint.
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=self.launch.environment(),
-                start_new_session=True)
+        process = begin(stage, command, self.launch.environment())
+        self.processes.append(process)
         try:
             while True:
                 self._look(stage, None)
                 try:
-                    return self._process.wait(self._every)
+                    return process.wait(self._every)
                 except subprocess.TimeoutExpired:
                     pass
         finally:
-            self._process = None
+            self.processes.remove(process)
 
 
-def _tail(path: str) -> str:
-    with open(path, encoding='utf-8', errors='replace') as file:
+def end_of_log(stage: Stage) -> str:
+    """The last lines of the log of a stage, indented."""
+    with open(stage.log, encoding='utf-8', errors='replace') as file:
         lines = [line.rstrip() for line in file if line.strip()]
     return '\n'.join(f'  {line}' for line in lines[-_TAIL:])

@@ -18,7 +18,8 @@ from .derive.model import derive_model
 from .derive.schedule import counts_epochs, shorten
 
 __all__ = [
-    'TeacherPlan', 'plan_teacher', 'record_times', 'to_be_trained', 'untrained'
+    'TeacherPlan', 'keep_checkpoints', 'plan_teacher', 'record_times',
+    'to_be_trained', 'untrained'
 ]
 
 #: ``--teacher`` for a teacher that is derived though the student names one.
@@ -189,16 +190,27 @@ def to_be_trained(cfg: Config, share: float) -> Config:
     hooks = cfg.default_hooks
     hooks['stop_when_useful'] = dict(
         type='mmw2s.StopWhenUsefulHook', share=share)
-    checkpoint = dict(hooks.get('checkpoint') or {}, type='CheckpointHook')
+    keep_checkpoints(cfg)
+    cfg.randomness = dict(cfg.get('randomness') or {})
+    cfg.randomness.setdefault('seed', 0)
+    return cfg
+
+
+def keep_checkpoints(cfg: Config, most: int = -1) -> None:
+    """Let a run save a checkpoint with each of its validations, in place.
+
+    Args:
+        cfg (Config): The config of a run.
+        most (int): How many are kept. Defaults to -1: all.
+    """
+    checkpoint = dict(
+        cfg.default_hooks.get('checkpoint') or {}, type='CheckpointHook')
     checkpoint.pop('save_best', None)
     checkpoint.update(
         by_epoch=counts_epochs(cfg),
         interval=cfg.train_cfg.get('val_interval', 1),
-        max_keep_ckpts=-1)
-    hooks['checkpoint'] = checkpoint
-    cfg.randomness = dict(cfg.get('randomness') or {})
-    cfg.randomness.setdefault('seed', 0)
-    return cfg
+        max_keep_ckpts=most)
+    cfg.default_hooks['checkpoint'] = checkpoint
 
 
 def record_times(cfg: Config) -> None:

@@ -1,7 +1,8 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 
-from mmw2s.engine.run_facts import describe_run, evaluator_names
+from mmw2s.engine.run_facts import (describe_run, evaluator_names,
+                                    smallest_batch)
 
 
 def facts_of(toy, cfg) -> dict:
@@ -57,3 +58,15 @@ def test_the_evaluator_is_named(toy):
     kind = type(runner.val_loop.evaluator.metrics[0])
     assert evaluator_names(runner) == \
         [f'{kind.__module__.split(".")[0]}.{kind.__name__}']
+
+
+@pytest.mark.parametrize('batch_size, drop_last, smallest', [(5, False, 2),
+                                                             (5, True, 5),
+                                                             (4, False, 4)])
+def test_the_last_batch_of_an_epoch_may_be_the_smallest(
+        toy, batch_size, drop_last, smallest):
+    cfg = toy.epoch_based_cfg  # of 12 images
+    cfg.train_dataloader.update(batch_size=batch_size, drop_last=drop_last)
+    runner = toy.build_runner(cfg)
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    assert smallest_batch(runner) == smallest

@@ -92,12 +92,14 @@ class Denoising(Knowledge):
         calls = recorded[self.module]
         replayed = _replay(self._teacher_denoiser, calls, outputs)
         for call, replay in zip(calls, replayed[self.teacher_module]):
-            noisy, t = call.inputs[:2]
-            alphas = self._alphas[t]
-            student, teacher = (convert(output[0], noisy, alphas, kind,
-                                        self._common)
-                                for output, kind in zip((
-                                    call.output, replay.output), self._kinds))
+            (noisy, alphas), (noisy_t,
+                              alphas_t) = ((given[0], self._alphas[given[1]])
+                                           for given in (call.inputs,
+                                                         replay.inputs))
+            student = convert(call.output[0], noisy, alphas, self._kinds[0],
+                              self._common)
+            teacher = convert(replay.output[0], noisy_t, alphas_t,
+                              self._kinds[1], self._common)
             weight = None
             if self.min_snr_gamma is not None:
                 weight = min_snr_weight(alphas, self.min_snr_gamma,
@@ -181,8 +183,10 @@ class DenoisingFeatures(FPNFeatures):
 def _replay(denoiser: nn.Module, calls: Sequence[Call],
             outputs: TeacherOutputs) -> Dict[str, List[Call]]:
     """The teacher's calls where its denoiser is given the student's inputs."""
-    return outputs.through(
-        lambda: [denoiser(*call.inputs, return_dict=False) for call in calls])
+    return outputs.through(lambda: [
+        denoiser(*map(outputs.of_teacher, call.inputs), return_dict=False)
+        for call in calls
+    ])
 
 
 def _refuse_other_diffusion(student: nn.Module, teacher: nn.Module) -> None:

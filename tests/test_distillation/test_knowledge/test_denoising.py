@@ -50,6 +50,27 @@ def test_the_teacher_sees_the_students_noisy_images():
     assert all(p.grad is None for p in teacher.parameters())
 
 
+@pytest.mark.parametrize('kind', ['epsilon', 'sample'])
+def test_a_permuted_teacher_sees_those_of_another_image(kind, monkeypatch):
+    student = build(diffusion(12))
+    teacher = build(diffusion(8, kind=kind), 1)
+    real = FrozenTeacher.__init__
+    monkeypatch.setattr(
+        FrozenTeacher, '__init__', lambda self, *args, **kwargs: real(
+            self, *args, permute=True, **kwargs))
+    entry = dict(
+        knowledge=dict(type='Denoising', min_snr_gamma=float('inf')),
+        loss=dict(type='MSEKDLoss'))
+    losses, noisy, t, _ = distill(student, teacher, [entry])
+    theirs, at = noisy.roll(1, 0), t.roll(1)
+    with torch.no_grad():
+        given = convert(
+            teacher.denoise(theirs, at), theirs, student.alphas_cumprod[at],
+            kind, 'epsilon')
+    expected = (student.denoise(noisy, t) - given).square().mean()
+    assert_close(losses['loss_kd_denoising'], expected)
+
+
 def test_classes_are_handed_over_too():
     student, teacher = (
         build(diffusion(8, classes=3), seed) for seed in (0, 1))

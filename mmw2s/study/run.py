@@ -1,0 +1,141 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""A study from its first run to its result."""
+import os.path as osp
+from typing import Any, Dict, List, Optional, Sequence
+
+from mmw2s import watch
+from mmw2s.pair.stages import Stage
+from mmw2s.records.lock import hold
+from .arms import TEACHER, UNTRAINED
+from .frozen import Frozen
+from .plan import Plan
+from .result import Result
+from .teachers import baselines_best, provide
+from .workers import Task, run_tasks
+
+__all__ = ['run_study']
+
+
+def run_study(plan: Plan,
+              frozen: Frozen,
+              workers: Any,
+              only: Sequence[str] = (),
+              expected: Optional[Dict[str, float]] = None,
+              every: float = 2.) -> Result:
+    """Train what is not trained yet, and tell what it shows.
+
+    First come the runs that need no teacher, and the teacher's own training;
+    then, with what was chosen among its checkpoints, all others. A run that
+    fails does not stop the others.
+
+    Args:
+        plan (Plan): The study.
+        frozen (Frozen): What was fixed.
+        workers (LocalWorkers or SlurmWorkers): Where runs are trained.
+        only (Sequence[str]): The arms that are trained. Defaults to all.
+        expected (dict[str, float], optional): Name of an arm, or
+            ``'teacher'`` -> seconds that a run may take, for the display.
+        every (float): Seconds from one look at the runs to the next. Defaults
+            to 2.
+
+    Returns:
+        Result: It is in ``study_result.json`` and ``study_result.md``, too.
+
+    Raises:
+        RunEnded: If Ctrl-C or SIGTERM has ended it. The same call goes on.
+        ValueError: If there is no arm of a name in ``only``.
+    """
+    unknown = [arm for arm in only if arm not in plan.arms]
+    if unknown:
+        raise ValueError(f'--only names {", ".join(unknown)}, but the arms are'
+                         f' {", ".join(plan.arms)}')
+    hold(plan.path())
+    arms = [arm for arm in plan.arms if not only or arm in only]
+    problems: Dict[str, str] = {}
+    display = watch.LiveDisplay(
+        osp.basename(plan.path()), plan.path('progress.html'))
+
+    def run(tasks: List[Task]) -> None:
+        problems.update(
+            run_tasks(
+                workers, tasks, lambda running: display.update(
+                    _shown(plan, arms, running, problems, expected)), every))
+
+    with display, workers.watching():
+        alone = [arm for arm in arms if plan.teacher_of(arm) is None]
+        teacher = _training_of_teacher(plan, arms)
+        # A training that ends once the teacher is useful needs the best.
+        waits = plan.stops_when_useful
+        run(_runs(plan, alone) + ([] if waits else teacher))
+        if waits:
+            run([
+                task._replace(cfg_options=_until_useful(plan))
+                for task in teacher
+            ])
+        taught = [arm for arm in arms if arm not in alone]
+        run(_runs(plan, _with_teacher(plan, taught, problems)))
+        display.update(_shown(plan, arms, [], problems, expected))
+    result = Result(plan, frozen, problems)
+    result.save()
+    return result
+
+
+def _runs(plan: Plan, arms: Sequence[str]) -> List[Task]:
+    """The runs of some arms: the first seed of each, then the second."""
+    by_seed: Dict[int, List[Task]] = {}
+    for arm in arms:
+        for place, stage in enumerate(plan.runs(arm).values()):
+            by_seed.setdefault(place, []).append(Task(stage))
+    return [task for place in sorted(by_seed) for task in by_seed[place]]
+
+
+def _training_of_teacher(plan: Plan, arms: Sequence[str]) -> List[Task]:
+    needed = any(plan.teacher_of(arm) not in (None, UNTRAINED) for arm in arms)
+    return [Task(plan.teacher_run)] if plan.teacher_run and needed else []
+
+
+def _until_useful(plan: Plan) -> Dict[str, Any]:
+    found = dict(
+        student_best=baselines_best(plan),
+        metric=plan.study.metric,
+        rule=plan.study.rule)
+    return {
+        f'default_hooks.stop_when_useful.{key}': value
+        for key, value in found.items() if value is not None
+    }
+
+
+def _with_teacher(plan: Plan, arms: Sequence[str],
+                  problems: Dict[str, str]) -> List[str]:
+    """The arms whose teacher is there; it is chosen here."""
+    ready = []
+    for arm in arms:
+        try:
+            provide(plan, plan.teacher_of(arm))
+        except (FileNotFoundError, ValueError) as error:
+            problems[arm] = f'no run has begun, for it has no teacher: {error}'
+        else:
+            ready.append(arm)
+    return ready
+
+
+def _shown(plan: Plan, arms: Sequence[str], running: Sequence[Stage],
+           problems: Dict[str, str],
+           expected: Optional[Dict[str, float]]) -> List[watch.Stage]:
+    rows = [(TEACHER, stage.stage)
+            for stage in _training_of_teacher(plan, arms)]
+    rows += [(arm, stage) for arm in arms for stage in plan.runs(arm).values()]
+    return [
+        watch.Stage(stage.name, _state(arm, stage, running, problems),
+                    stage.work_dir, (expected or {}).get(arm))
+        for arm, stage in rows
+    ]
+
+
+def _state(arm: str, stage: Stage, running: Sequence[Stage],
+           problems: Dict[str, str]) -> str:
+    if stage.name in problems or arm in problems:
+        return 'failed'
+    if stage in running:
+        return 'running'
+    return 'done' if stage.is_done else 'waiting'

@@ -1,0 +1,144 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Runs several stages at a time, on this machine or by Slurm."""
+import os
+import time
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+
+import torch
+
+from mmw2s.engine.hooks.stop_on_signal_hook import RunEnded
+from mmw2s.pair.stages import (Launch, SignalRelay, Stage, begin, end_of_log,
+                               own_environment)
+from mmw2s.records.lock import holder
+
+__all__ = ['Job', 'LocalWorkers', 'Task', 'run_tasks']
+
+
+class Task(NamedTuple):
+    """A stage that is to be run.
+
+    Attributes:
+        stage (Stage): The stage.
+        cfg_options (dict): Dotted keys -> values, in its config.
+    """
+    stage: Stage
+    cfg_options: Dict[str, Any] = {}
+
+
+class Job:
+    """A task that has begun."""
+
+    def poll(self) -> Optional[int]:
+        """Its exit code; None while it runs."""
+        raise NotImplementedError
+
+
+class _Process(Job):
+
+    def __init__(self, process, slot: int) -> None:
+        self.process, self.slot = process, slot
+
+    def poll(self) -> Optional[int]:
+        return self.process.poll()
+
+
+class LocalWorkers(SignalRelay):
+    """Processes on this machine, so many at a time.
+
+    Where there are GPUs, each gets one of them by ``CUDA_VISIBLE_DEVICES``,
+    in turn.
+
+    Args:
+        jobs (int): How many. Defaults to 1.
+    """
+
+    def __init__(self, jobs: int = 1) -> None:
+        super().__init__()
+        self.jobs = jobs
+        self._free = list(range(jobs))
+        self._devices = _devices()
+
+    def begin(self, task: Task) -> Job:
+        """Begin a task, in a slot that is free."""
+        slot = self._free.pop(0)
+        environment = own_environment()
+        if self._devices:
+            environment['CUDA_VISIBLE_DEVICES'] = \
+                self._devices[slot % len(self._devices)]
+        process = begin(task.stage,
+                        Launch().command(task.stage, task.cfg_options),
+                        environment)
+        self.processes.append(process)
+        return _Process(process, slot)
+
+    def ended(self, job: Job) -> None:
+        """Free the slot of a job."""
+        self.processes.remove(job.process)
+        self._free.append(job.slot)
+
+
+def _devices() -> List[str]:
+    """The GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` has
+    them."""
+    given = os.environ.get('CUDA_VISIBLE_DEVICES')
+    if given is not None:
+        return [name.strip() for name in given.split(',') if name.strip()]
+    return [str(i) for i in range(torch.cuda.device_count())]
+
+
+def run_tasks(workers: Any,
+              tasks: Sequence[Task],
+              look: Callable[[Sequence[Stage]], None],
+              every: float = 2.) -> Dict[str, str]:
+    """Run tasks to their ends, as many at a time as there are workers.
+
+    What is done already is not run again. A task that fails does not stop the
+    others.
+
+    Args:
+        workers (LocalWorkers or SlurmWorkers): Where they run.
+        tasks (Sequence[Task]): In their order.
+        look (Callable): Called every few seconds with the stages that run.
+        every (float): These seconds. Defaults to 2.
+
+    Returns:
+        dict[str, str]: Name of a stage that has failed -> how, with the end
+        of its log.
+
+    Raises:
+        RunEnded: If a signal has come to the workers. Runs on this machine
+            have ended with a checkpoint by then.
+    """
+    waiting = [task for task in tasks if not task.stage.is_done]
+    running: Dict[str, Any] = {}
+    failed: Dict[str, str] = {}
+    while waiting or running:
+        for name, (task, job) in list(running.items()):
+            code = job.poll()
+            if code is None:
+                continue
+            workers.ended(job)
+            del running[name]
+            if (code or not task.stage.is_done) and \
+                    workers.received is None:
+                failed[name] = (
+                    f'exit code {code}; the end of {task.stage.log}:\n'
+                    f'{end_of_log(task.stage)}')
+        if workers.received is not None:
+            waiting = []
+        for task in list(waiting):
+            if len(running) >= workers.jobs:
+                break
+            # A run of an earlier call that was killed may outlive it.
+            if holder(task.stage.work_dir) is not None:
+                continue
+            waiting.remove(task)
+            if not task.stage.is_done:
+                os.makedirs(task.stage.work_dir, exist_ok=True)
+                running[task.stage.name] = task, workers.begin(task)
+        look([task.stage for task, _ in running.values()])
+        if waiting or running:
+            time.sleep(every)
+    if workers.received is not None:
+        raise RunEnded(workers.received)
+    return failed

@@ -1,0 +1,103 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Studies of tiny models, and such whose runs are written by hand."""
+import json
+import os
+
+import pytest
+import torch
+from builders import teacher_field
+from mmengine.config import Config
+from toys import retinanet, run_config
+
+from mmw2s.study import Study, make_plan
+
+METRIC = 'coco/bbox_mAP'
+
+
+@pytest.fixture
+def folder(pictures, tmp_path, monkeypatch):
+    """The current folder, with student.py, teacher.py and weak.pth."""
+    monkeypatch.chdir(tmp_path)
+    for name, model in (('student', retinanet(50, channels=8)),
+                        ('teacher', retinanet(18, channels=8))):
+        cfg = run_config(pictures, 'unused', epochs=2, model=model)
+        cfg.pop('work_dir')
+        cfg.param_scheduler = [
+            dict(type='LinearLR', start_factor=.1, by_epoch=False, end=4),
+            dict(type='MultiStepLR', begin=4, milestones=[1], by_epoch=False)
+        ]
+        cfg.dump(f'{name}.py')
+    teacher_field(retinanet(18, channels=8), 'weak.pth')
+    return tmp_path
+
+
+@pytest.fixture
+def study():
+    """The fields of a study, some of them changed."""
+
+    def make(**fields):
+        return Study(
+            **{
+                **dict(
+                    student='student.py',
+                    teacher='teacher.py',
+                    metric=METRIC,
+                    margin=.05,
+                    seeds=[0, 1, 2],
+                    start=dict(type='Inherit'),
+                    arms=['baseline', 'both', 'permuted_teacher']),
+                **fields
+            })
+
+    return make
+
+
+@pytest.fixture
+def planned(folder, study):
+    """The plan of a study in the folder "study"."""
+
+    def make(**fields):
+        return make_plan(study(**fields), 'study')
+
+    return make
+
+
+@pytest.fixture
+def write_run():
+    """Write a run of one validation an epoch, with its checkpoints."""
+
+    def write(work_dir, scores, seconds=10., finished=True):
+        os.makedirs(work_dir, exist_ok=True)
+        history = [
+            dict(
+                epoch=float(i),
+                iter=10 * i,
+                samples=80 * i,
+                train_seconds=seconds * i,
+                wall_seconds=(seconds + 2.) * i,
+                metrics={METRIC: score}) for i, score in enumerate(scores, 1)
+        ]
+        with open(f'{work_dir}/time_to_target.json', 'w') as file:
+            json.dump(
+                dict(
+                    schema_version=1,
+                    run=dict(seed=0, world_size=1),
+                    history=history,
+                    targets=[],
+                    finished=finished), file)
+        for i in range(1, 1 + len(scores)):
+            torch.save(
+                dict(state_dict=dict(epoch=torch.tensor(i))),
+                f'{work_dir}/epoch_{i}.pth')
+
+    return write
+
+
+@pytest.fixture
+def hook():
+    """The hook in the config of an arm."""
+
+    def find(plan, arm) -> Config:
+        return plan.configs[arm].default_hooks.w2s
+
+    return find

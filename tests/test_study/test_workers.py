@@ -1,0 +1,161 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""Several runs at a time; they are small scripts, which train no one."""
+import os
+import signal
+import sys
+
+import pytest
+
+from mmw2s.engine.hooks.stop_on_signal_hook import RunEnded
+from mmw2s.pair.stages import Launch, Stage
+from mmw2s.records.files import write_record
+from mmw2s.study import workers as module
+from mmw2s.study.slurm import SlurmWorkers
+from mmw2s.study.workers import LocalWorkers, Task, run_tasks
+
+# It notes who runs beside it, and on which device.
+FINISHES = '''
+import json, os, sys, time
+folder = sys.argv[1]
+parent = os.path.dirname(folder)
+open(folder + '/running', 'w').close()
+beside = 0
+for _ in range(40):
+    others = [os.path.join(parent, name, 'running')
+              for name in os.listdir(parent)]
+    beside = max(beside, sum(map(os.path.exists, others)))
+    time.sleep(.01)
+os.remove(folder + '/running')
+print(beside, os.environ.get('CUDA_VISIBLE_DEVICES'))
+with open(folder + '/time_to_target.json', 'w') as file:
+    json.dump(dict(schema_version=1, history=[], finished=True), file)
+'''
+FAILS = 'print("why"); raise SystemExit(3)'
+LASTS = '''
+import pathlib, signal, sys, time
+def end(*_):
+    pathlib.Path(sys.argv[1], 'stopped.pth').touch()
+    sys.exit(143)
+signal.signal(signal.SIGTERM, end)
+pathlib.Path(sys.argv[1], 'ready').touch()
+time.sleep(60)
+'''
+
+
+@pytest.fixture
+def tasks(tmp_path, monkeypatch):
+    """Tasks of a script each."""
+
+    def make(*texts):
+        scripts = {f's{i}': text for i, text in enumerate(texts)}
+        monkeypatch.setattr(
+            Launch, 'command', lambda self, stage, cfg_options:
+            [sys.executable, '-c', scripts[stage.name], stage.work_dir])
+        return [
+            Task(Stage(name, 'unused.py', str(tmp_path / name)))
+            for name in scripts
+        ]
+
+    return make
+
+
+def run(tasks, workers, look=lambda running: None):
+    with workers.watching():
+        return run_tasks(workers, tasks, look, every=.01)
+
+
+def said(task):
+    with open(task.stage.log) as file:
+        return file.read().split()
+
+
+def test_so_many_run_at_a_time_and_no_more(tasks):
+    given, seen = tasks(*[FINISHES] * 5), []
+    assert run(given, LocalWorkers(2), lambda r: seen.append(len(r))) == {}
+    assert all(task.stage.is_done for task in given)
+    assert max(seen) == 2 and seen[-1] == 0
+    assert max(int(said(task)[0]) for task in given) == 2
+
+
+def test_each_slot_has_a_gpu_of_its_own(tasks, monkeypatch):
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '3,5')
+    given = tasks(*[FINISHES] * 4)
+    run(given, LocalWorkers(2))
+    assert sorted(said(task)[1] for task in given) == ['3', '3', '5', '5']
+
+
+def test_one_that_fails_stops_no_other_and_is_told_with_its_log(tasks):
+    given = tasks(FAILS, FINISHES)
+    found = run(given, LocalWorkers(1))
+    assert list(found) == ['s0'] and given[1].stage.is_done
+    assert 'exit code 3' in found['s0'] and '\n  why' in found['s0']
+    assert given[0].stage.log in found['s0']
+
+
+def test_what_is_done_is_not_run_again(tasks):
+    given = tasks(FAILS)
+    os.makedirs(given[0].stage.work_dir)
+    write_record(f'{given[0].stage.work_dir}/time_to_target.json',
+                 dict(history=[], finished=True))
+    assert run(given, LocalWorkers(1)) == {}
+
+
+def test_a_run_that_outlived_an_earlier_call_is_waited_for(tasks, monkeypatch):
+    given, looks = tasks(FINISHES, FINISHES), []
+    held = given[0].stage.work_dir
+    monkeypatch.setattr(
+        module, 'holder', lambda folder: 'another'
+        if folder == held and len(looks) < 3 else None)
+    run(given, LocalWorkers(2), lambda r: looks.append([s.name for s in r]))
+    assert looks[0] == ['s1'] and ['s0', 's1'] not in looks[:3]
+    assert given[0].stage.is_done
+
+
+def test_at_a_signal_all_end_with_a_checkpoint_and_no_other_begins(tasks):
+    given = tasks(LASTS, LASTS, FINISHES)
+
+    def look(running):
+        ready = [f'{t.stage.work_dir}/ready' for t in given[:2]]
+        if all(map(os.path.exists, ready)):
+            os.remove(ready[0])
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(RunEnded) as ended:
+        run(given, LocalWorkers(2), look)
+    assert ended.value.code == 143
+    for task in given[:2]:
+        assert os.path.exists(f'{task.stage.work_dir}/stopped.pth')
+    assert not os.path.exists(given[2].stage.work_dir)
+
+
+def test_submitit_runs_them_as_jobs(tasks, tmp_path):
+    pytest.importorskip('submitit')
+    given = tasks(FINISHES, FAILS, FINISHES)
+    workers = SlurmWorkers(
+        str(tmp_path / 'jobs'), 2, cluster='local', timeout_min=2)
+    found = run(given, workers)
+    assert list(found) == ['s1'] and 'why' in found['s1']
+    assert given[0].stage.is_done and given[2].stage.is_done
+    assert any((tmp_path / 'jobs').iterdir())
+
+
+def test_a_job_of_submitit_that_is_cancelled_ends(tasks, tmp_path):
+    pytest.importorskip('submitit')
+    given = tasks(LASTS)
+
+    def look(running):
+        if os.path.exists(f'{given[0].stage.work_dir}/ready'):
+            os.remove(f'{given[0].stage.work_dir}/ready')
+            signal.raise_signal(signal.SIGINT)
+
+    workers = SlurmWorkers(
+        str(tmp_path / 'jobs'), 2, cluster='local', timeout_min=2)
+    with pytest.raises(RunEnded):
+        run(given, workers, look)
+
+
+def test_without_submitit_slurm_is_refused_with_what_to_install(
+        tmp_path, monkeypatch):
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    with pytest.raises(ImportError, match=r'mmw2s\[study\]'):
+        SlurmWorkers(str(tmp_path))
