@@ -1,17 +1,16 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Learning curves of a comparison, against epochs and against time."""
 from itertools import cycle
-from statistics import median
-from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
-import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from .comparison import Comparison
 from .counted import counted_unit
-from .run import TIME_UNITS, Run, cost, time_unit
+from .curves import Plane, switched_off_at
+from .run import TIME_UNITS, Run, time_unit
 from .target_labels import label_targets
 
 __all__ = ['plot_curves', 'plot_settings']
@@ -46,55 +45,12 @@ class Line(NamedTuple):
     style: str = '-'
 
 
-class Curve(NamedTuple):
-    """The points of a line: medians over its runs, and their range."""
-    iters: List[int]
-    x: List[float]
-    y: List[float]
-    low: List[float]
-    high: List[float]
-
-
-class _Panel:
-    """One panel: what is on its axes, and the points of runs on it.
-
-    Args:
-        metric (str): The metric on the y axis.
-        unit (str): The key of a row that is on the x axis.
-        scale (float): Divisor of x. Defaults to 1.
-    """
-
-    def __init__(self, metric: str, unit: str, scale: float = 1.) -> None:
-        self.metric, self.unit, self.scale = metric, unit, scale
-
-    def begin(self, teacher: Optional[Run]) -> float:
-        """Where a run with this teacher begins: at what the teacher cost."""
-        if teacher is None or self.unit not in TIME_UNITS or \
-                not teacher.knows(self.unit):
-            return 0.
-        return cost(teacher, teacher.history[-1], self.unit) / self.scale
-
-    def points(self, run: Run) -> Dict[int, Tuple[float, float]]:
-        """x and y of a run, by iteration."""
-        return {
-            r['iter']: (r[self.unit] / self.scale, r['metrics'][self.metric])
-            for r in run.rows(self.metric)
-        }
-
-    def curve(self, line: Line) -> Curve:
-        """The medians over runs, at iterations where all were validated."""
-        begin, found = self.begin(
-            line.teacher), [self.points(run) for run in line.runs]
-        iters = sorted(set.intersection(*map(set, found)))
-        at = [[points[i] for points in found] for i in iters]
-        scores = [[y for _, y in each] for each in at]
-        return Curve(iters,
-                     [begin + median(x for x, _ in each) for each in at],
-                     *(list(map(take, scores)) for take in (median, min, max)))
+class _Panel(Plane):
+    """One panel: draws lines on its axes."""
 
     def draw(self, ax, line: Line) -> None:
         """Draw one run as a line; several as their median and their range."""
-        curve, count = self.curve(line), len(line.runs)
+        curve, count = self.curve(line.runs, line.teacher), len(line.runs)
         if not curve.x and count > 1:  # validated at different iterations
             for i, run in enumerate(line.runs):
                 self.draw(
@@ -120,20 +76,12 @@ class _Panel:
             if count > 1 else line.label or None)
 
     def draw_switch_off(self, ax, line: Line) -> None:
-        """Mark the end of the distillation on the curve.
-
-        A run that only starts from its teacher has nothing to switch off.
-        """
-        curve = self.curve(line)
-        ends = {r.stop['iter'] for r in line.runs if r.stop} - {0}
+        """Mark the end of the distillation on the curve."""
+        curve = self.curve(line.runs, line.teacher)
+        ends = switched_off_at(line.runs)
         if curve.x and ends:
-            ends = sorted(ends)
             ax.scatter(
-                np.interp(ends, curve.iters, curve.x),
-                np.interp(ends, curve.iters, curve.y),
-                edgecolor=line.color,
-                zorder=5,
-                **_RING)
+                *zip(*curve.at(ends)), edgecolor=line.color, zorder=5, **_RING)
 
 
 def plot_curves(result: Comparison,
@@ -233,8 +181,7 @@ def _draw_teachers(ax, panel: _Panel, lines: List[Line],
     drawn = []
     for line in lines:
         if panel.begin(line.teacher) and line.teacher not in drawn:
-            curve = panel.curve(
-                line._replace(runs=[line.teacher], teacher=None))
+            curve = panel.curve([line.teacher])
             ax.plot(
                 curve.x,
                 curve.y,
