@@ -10,9 +10,9 @@ from mmw2s.records.metric_names import known_rule, rule_warning, scale_warning
 from mmw2s.utils.fields import check_number, check_text
 
 __all__ = [
-    'check_targets', 'first_at_target', 'first_for_good', 'infer_rule',
-    'is_reached', 'make_targets', 'target_results', 'tell_reached',
-    'warn_of_unknown'
+    'check_targets', 'first_at_target', 'first_for_good', 'first_to_stay',
+    'infer_rule', 'is_reached', 'make_targets', 'target_results',
+    'tell_reached', 'warn_of_unknown'
 ]
 
 
@@ -157,6 +157,24 @@ def first_for_good(history: Iterable[dict], metric: str, value: float,
         if now and then:
             return _found(row, row['metrics'][metric])
     return None
+
+
+def first_to_stay(history: Iterable[dict], metric: str, value: float,
+                  rule: str) -> Optional[dict]:
+    """Find the first validation from which on all others reached a value too.
+
+    It is stricter than :func:`first_for_good`, and known at the end alone. A
+    last validation that is the only one counts.
+
+    Args and result are those of :func:`first_at_target`.
+    """
+    found = None
+    for row in reversed(list(history)):
+        score = row['metrics'].get(metric)
+        if not is_reached(score, value, rule):
+            break
+        found = _found(row, score)
+    return found
 
 
 def target_results(targets: Iterable[dict],

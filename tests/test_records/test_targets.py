@@ -2,7 +2,7 @@
 import pytest
 
 from mmw2s.analysis import first_at_target, infer_rule
-from mmw2s.records.targets import first_for_good
+from mmw2s.records.targets import first_for_good, first_to_stay
 
 
 def rows(*scores) -> list:
@@ -67,3 +67,17 @@ def test_a_target_is_reached_for_good_if_the_next_validation_reaches_it_too(
     if found:
         assert found['score'] == scores[iteration - 1]
         assert 'metrics' not in found
+
+
+@pytest.mark.parametrize('scores, iteration', [
+    ((.205, .154, .21, .22), 3),
+    ((.3, .2, .2), 1),
+    ((.1, .2, .3, .1), None),
+    ((.1, .15, .25), 3),
+    ((.2, None, .2, .2), 3),
+    ((), None),
+])
+def test_it_stays_at_a_target_from_where_all_others_reach_it_too(
+        scores, iteration):
+    found = first_to_stay(rows(*scores), 'm', .2, 'greater')
+    assert (found and found['iter']) == iteration
