@@ -36,7 +36,8 @@ def answer(report: Report) -> List[str]:
     if not result.targets:
         return [_final(name, result) or f'{name}: nothing to compare.']
     target = result.targets[0]
-    said = [_first(name, result, target), _counted(result, target)]
+    whose = f'{name}: ' if len(report.comparisons) > 1 else ''
+    said = [_first(whose, result, target), _counted(result, target)]
     said += [_final(name, result), _fastest(report, name, target)]
     return [sentence for sentence in said if sentence]
 
@@ -96,19 +97,18 @@ def _first(name: str, result: Comparison, target: Target) -> str:
     up = result.speedup(target, unit)
     seeds = _seeds(result)
     if never:
-        instead = 'and so did the baseline not' if base_never else \
-            f'the baseline did in {form.cost(base, unit)} {units}'
-        return (f'{name} never reached {_named(target)} in '
+        instead = 'nor did the baseline' if base_never else \
+            f'the baseline did in {form.cost(base, unit)}'
+        return (f'{name}{_named(target)} was never reached in '
                 f'{form.cost(taught, unit)} {units}; {instead} ({seeds}).')
-    text = f'{name}: {_named(target)} in {form.cost(taught, unit)} {units} '
+    text = f'{name}{_named(target)} in {form.cost(taught, unit)} {units}'
     if base_never:
-        return text + (f'that the baseline never reached in '
-                       f'{form.cost(base, unit)} ({seeds}).')
+        return (f'{text}, which the baseline never reached in '
+                f'{form.cost(base, unit)} ({seeds}).')
     if up.value == 1:
-        return f'{text}, as many as the baseline took ({seeds}).'.replace(
-            ' ,', ',')
+        return f'{text}, as many as the baseline took ({seeds}).'
     word = '' if up.is_faster else ', which is slower'
-    return (f'{text}instead of {form.cost(base, unit)} ({short(up)}'
+    return (f'{text} instead of {form.cost(base, unit)} ({short(up)}'
             f'{word}; {seeds}).')
 
 

@@ -3,6 +3,7 @@
 import math
 from typing import Any, Dict, List, NamedTuple, Sequence
 
+from mmw2s.analysis.comparison import Target
 from mmw2s.analysis.curves import Curve, Plane, switched_off_at
 from mmw2s.analysis.side import Side
 from .content import Axis, Report
@@ -108,14 +109,25 @@ def level_rows(report: Report) -> Rows:
     rows = []
     for metric in report.metrics:
         rows += [
-            dict(m=metric, y=target.value, kind='target', text=target.label)
+            dict(m=metric, y=target.value, kind='target', text=_short(target))
             for target in report.targets[metric]
         ]
         rows += [
-            dict(m=metric, y=score, kind='teacher', text=f'teacher {score:.4g}')
-            for score in report.teacher_scores(metric)
+            dict(
+                m=metric,
+                y=score,
+                kind='teacher',
+                text=f'teacher {score:.4g}',
+                # Side by side, as the heights of two may be alike.
+                at=4 + 90 * i)
+            for i, score in enumerate(report.teacher_scores(metric))
         ]
     return rows
+
+
+def _short(target: Target) -> str:
+    value, _, share = target.label.partition(' (')
+    return share.split('%')[0] + ' %' if '%' in share else value
 
 
 def bar_rows(report: Report) -> Rows:

@@ -94,16 +94,17 @@ def curves(report: Report) -> Spec:
                     y=y,
                     stroke=_either('teacher', 'var(--teacher)', _DIM),
                     strokeDash=_either('teacher', [6, 4], [1, 3]))),
-            dict(
-                mark=dict(type='text', align='right', baseline='bottom', dy=-3,
-                          dx=-2, fontSize=11, x='width',
-                          tooltip=False),
-                encoding=dict(
-                    y=y,
-                    text=dict(field='text'),
-                    fill=_either('teacher', 'var(--teacher)', _DIM))),
+            _layer(dict(type='text', align='left', x='width', dx=6,
+                        fontSize=11, fill=_DIM),
+                   [dict(filter="datum.kind === 'target'")],
+                   dict(y=y, text=dict(field='text'))),
+            _layer(dict(type='text', align='left', baseline='bottom', dy=-4,
+                        fontSize=11, fill='var(--teacher)'),
+                   [dict(filter="datum.kind === 'teacher'")],
+                   dict(y=y, text=dict(field='text'),
+                        x=dict(field='at', type='quantitative', scale=None))),
         ])
-    return _chart(report, 340, layer=[
+    return _chart(report, 340, padding=dict(right=34), layer=[
         levels,
         dict(data=dict(values=_marked(curve_rows(report))), transform=shown,
              layer=lines)
@@ -154,7 +155,8 @@ def bars(report: Report) -> Spec:
             dict(filter='datum.m === metric && indexof(hidden, datum.g) < 0'),
             dict(calculate=_X, as_='x'),
             dict(filter='isValid(datum.x)'),
-            dict(calculate="datum[axis + ':t']", as_='told')
+            dict(calculate="datum[axis + ':t'] + (width > 520 ? "
+                 "'   ' + datum.g : '')", as_='told')
         ],
         'layer': layers
     })

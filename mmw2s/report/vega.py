@@ -12,6 +12,7 @@ from mmw2s.utils.files import atomic_write
 __all__ = ['code', 'compiled', 'picture']
 
 _GRAMMAR = '6.1'
+_WANTED = 'window.vegaEmbed = vegaEmbed;'
 
 
 def _converter():
@@ -26,17 +27,17 @@ def _converter():
 
 
 def code() -> str:
-    """Vega as JavaScript that defines ``window.vega``.
+    """Vega as JavaScript that defines ``window.vegaEmbed``.
 
     Putting it together takes some seconds, so it is kept in the cache.
     """
     converter = _converter()
-    digest = hashlib.sha256(converter.__version__.encode())
+    digest = hashlib.sha256(f'{converter.__version__} {_WANTED}'.encode())
     path = kept_at('vega', digest, 'js')
     if os.path.isfile(path):
         with open(path, encoding='utf-8') as file:
             return file.read()
-    text = converter.javascript_bundle('window.vega = vega;')
+    text = converter.javascript_bundle(_WANTED)
     # It stands inside a <script> element, which this would end.
     text = text.replace('</script', '<\\/script')
     os.makedirs(os.path.dirname(path), exist_ok=True)
