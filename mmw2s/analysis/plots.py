@@ -3,17 +3,18 @@
 from itertools import cycle
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
+from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .comparison import Comparison
+from .comparison import Comparison, Target
 from .counted import counted_unit
 from .curves import Plane, switched_off_at
 from .run import TIME_UNITS, Run, time_unit
 from .target_labels import label_targets
 
-__all__ = ['plot_curves', 'plot_settings']
+__all__ = ['Line', 'Panel', 'plot_curves', 'plot_lines', 'plot_settings']
 
 _AXES = dict(
     epoch='epoch',
@@ -22,7 +23,7 @@ _AXES = dict(
     wall_seconds='wall clock, validation included')
 # Okabe and Ito's palette, which works for color-blind readers too.
 BASELINE, W2S, TEACHER, GREY = '#0072B2', '#D55E00', '#009E73', '#808080'
-_LOOKS = [(color, style) for style in ('-', '--')
+LOOKS = [(color, style) for style in ('-', '--')
           for color in (W2S, '#CC79A7', '#E69F00', '#56B4E9', '#000000')]
 _RING = dict(s=44, marker='o', facecolor='white', linewidth=1.8)
 
@@ -45,7 +46,7 @@ class Line(NamedTuple):
     style: str = '-'
 
 
-class _Panel(Plane):
+class Panel(Plane):
     """One panel: draws lines on its axes."""
 
     def draw(self, ax, line: Line) -> None:
@@ -117,18 +118,53 @@ def plot_settings(results: Dict[str, Comparison],
     first = next(iter(results.values()))
     lines = [Line('baseline', first.baseline.runs, BASELINE)]
     some_counted = any(result.teacher for result in results.values())
-    for (name, result), (color, style) in zip(results.items(), cycle(_LOOKS)):
+    for (name, result), (color, style) in zip(results.items(), cycle(LOOKS)):
         if some_counted and result.owes_teacher(result.w2s):
             name += ' (teacher not counted)'
         lines.append(Line(name, result.w2s.runs, color, result.teacher, style))
-    panels = _panels(results, epochs_only, progress)
+    scores = {result.teacher_score() for result in results.values()} - {None}
+    plot_lines(path, lines, _panels(results, epochs_only, progress),
+               first.targets, scores)
+
+
+def plot_lines(path: str,
+               lines: Sequence[Line],
+               panels: Dict[str, Panel],
+               targets: Sequence[Target],
+               scores: Set[float],
+               width: Optional[float] = None) -> None:
+    """Draw runs on panels beside each other.
+
+    Args:
+        path (str): See :func:`plot_curves`. A PDF has its fonts inside, as
+            TrueType; an SVG has letters as outlines.
+        lines (Sequence[Line]): What is drawn.
+        panels (dict[str, Panel]): Label of the x axis -> panel.
+        targets (Sequence[Target]): Dotted lines.
+        scores (set[float]): Those of the teachers.
+        width (float, optional): Width in inches, for print: letters are as
+            large as those below a figure. Defaults to None: for a screen.
+    """
+    fonts = {'pdf.fonttype': 42, 'svg.fonttype': 'path'}
+    if width is not None:
+        fonts.update({'font.size': 7, 'legend.fontsize': 6.5})
+    with rc_context(fonts):
+        figure = _figure(lines, panels, targets, scores, width)
+        figure.savefig(path, dpi=150 if width is None else 300)
+
+
+def _figure(lines: Sequence[Line], panels: Dict[str, Panel],
+            targets: Sequence[Target], scores: Set[float],
+            width: Optional[float]) -> Figure:
     single = len(panels) == 1
-    figure = Figure(figsize=(6.4 if single else 9, 4.5), layout='constrained')
+    size = (6.4 if single else 9, 4.5)
+    if width is not None:
+        size = (width, .8 * width if single else .45 * width)
+    figure = Figure(figsize=size, layout='constrained')
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    scores = {result.teacher_score() for result in results.values()} - {None}
     for ax, (x_label, panel) in zip(axes, panels.items()):
-        for target in first.targets:
+        for target in targets:
             ax.axhline(target.value, color=GREY, linestyle=':', linewidth=1)
         _draw_teachers(ax, panel, lines, scores)
         for line in lines:
@@ -136,25 +172,24 @@ def plot_settings(results: Dict[str, Comparison],
         for line in lines:
             panel.draw_switch_off(ax, line)
         _finish(ax, x_label)
-    axes[0].set_ylabel(first.metric)
-    if any(run.stop and run.stop['iter'] for r in results.values()
-           for run in r.w2s.runs):
+    axes[0].set_ylabel(next(iter(panels.values())).metric)
+    if any(switched_off_at(line.runs) for line in lines):
         axes[0].scatter([], [],
                         edgecolor=GREY,
                         label='distillation switched off',
                         **_RING)
     _legend(figure, axes)
-    label_targets(axes[-1], [target.value for target in first.targets])
-    figure.savefig(path, dpi=150)
+    label_targets(axes[-1], [target.value for target in targets])
+    return figure
 
 
 def _panels(results: Dict[str, Comparison], epochs_only: bool,
-            progress: Optional[str]) -> Dict[str, _Panel]:
+            progress: Optional[str]) -> Dict[str, Panel]:
     """The panels by the labels of their x axes."""
     metric, units = next(iter(results.values())).metric, set.intersection(
         *(set(result.units) for result in results.values()))
     progress = progress or ('epoch' if 'epoch' in units else 'iter')
-    panels = {_AXES[progress]: _Panel(metric, progress)}
+    panels = {_AXES[progress]: Panel(metric, progress)}
     clock = counted_unit(results)
     if clock in TIME_UNITS and not epochs_only:
         runs = [run for result in results.values() for run in result.runs]
@@ -162,11 +197,11 @@ def _panels(results: Dict[str, Comparison], epochs_only: bool,
         label = f'{_AXES[clock]} ({time.name})'
         if any(clock in result.teacher_units for result in results.values()):
             label += "\nbegins with the teacher's own training"
-        panels[label] = _Panel(metric, clock, time.seconds)
+        panels[label] = Panel(metric, clock, time.seconds)
     return panels
 
 
-def _draw_teachers(ax, panel: _Panel, lines: List[Line],
+def _draw_teachers(ax, panel: Panel, lines: Sequence[Line],
                    scores: Set[float]) -> None:
     """The teachers' scores, and on a panel of time their own training."""
     text = 'teacher' if len(scores) < 2 else 'teachers'

@@ -16,7 +16,7 @@ _COLORS = 7  # --g0 of the baseline, --g1 to --g7
 _DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3])
 _SHAPES = ('circle', 'square', 'triangle-up', 'diamond', 'cross')
 _DIM, _GRID, _BACK = 'var(--dim)', 'var(--grid)', 'var(--card)'
-_X = ('datum[axis]')
+_X = 'datum[axis]'
 
 Spec = Dict[str, Any]
 
@@ -104,7 +104,7 @@ def curves(report: Report) -> Spec:
                    dict(y=y, text=dict(field='text'),
                         x=dict(field='at', type='quantitative', scale=None))),
         ])
-    return _chart(report, 340, padding=dict(right=34), layer=[
+    return _chart(report, 340, padding=dict(right=34, left=2, bottom=4, top=4), layer=[
         levels,
         dict(data=dict(values=_marked(curve_rows(report))), transform=shown,
              layer=lines)
@@ -149,7 +149,7 @@ def bars(report: Report) -> Spec:
                     text=dict(field='told'), fill=dict(value='var(--text)')))
     ]
     height = dict(step=19 if len(names) > 1 else 24)
-    return _chart(report, height, padding=dict(right=64), **{
+    return _chart(report, height, padding=dict(right=64, left=2, bottom=4), **{
         'data': dict(values=bar_rows(report)),
         'transform': [
             dict(filter='datum.m === metric && indexof(hidden, datum.g) < 0'),
@@ -182,7 +182,7 @@ def _chart(report: Report, height: Any, padding: Any = 0, **parts: Any) -> Spec:
             dict(name='labels', value=labels)
         ],
         'config': dict(
-            font='inherit', view=dict(stroke=None), aria=False,
+            font='system-ui, sans-serif', view=dict(stroke=None), aria=False,
             axisX=dict(quiet, grid=False, labelFlush=True),
             axisY=dict(quiet, domain=False, ticks=False, tickCount=5)),
         **parts
