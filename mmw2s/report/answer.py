@@ -93,7 +93,8 @@ def _first(name: str, result: Comparison, target: Target) -> str:
     unit = result.progress_unit
     (base, base_never), (taught, never) = (
         side.median_cost(target.value, unit) for side in result.sides)
-    form, units = Format(result.runs), UNITS[unit]
+    form = Format(result.runs)
+    units = UNITS[unit].rstrip('s') if taught == 1 else UNITS[unit]
     up = result.speedup(target, unit)
     seeds = _seeds(result)
     if never:

@@ -142,7 +142,7 @@ def _figure(report: Report, name: str, drawn: dict) -> str:
         _legend(report, name),
         f'<div class="chart" id="chart-{name}" role="img" '
         f'aria-label="{escape(title)}; the numbers are in the tables">'
-        f'{vega.picture(drawn[name])}</div>', '</figure>'
+        f'{vega.picture(drawn[name], name)}</div>', '</figure>'
     ])
 
 

@@ -51,11 +51,13 @@ def compiled(chart: Dict[str, Any]) -> Dict[str, Any]:
     return _converter().vegalite_to_vega(chart, vl_version=_GRAMMAR)
 
 
-def picture(chart: Dict[str, Any], width: int = 960) -> str:
+def picture(chart: Dict[str, Any], name: str, width: int = 960) -> str:
     """A chart as SVG that grows and shrinks with the page.
 
     Args:
         chart (dict): A chart of Vega-Lite.
+        name (str): Its name, for parts that refer to each other: those of two
+            pictures on one page must not be mixed up.
         width (int): The width that it is laid out for. Defaults to 960.
     """
     text = _converter().vegalite_to_svg(
@@ -65,4 +67,5 @@ def picture(chart: Dict[str, Any], width: int = 960) -> str:
     text = re.sub(r'^<svg [^>]*?width="([\d.]+)" height="([\d.]+)"[^>]*>',
                   r'<svg viewBox="0 0 \1 \2" aria-hidden="true" '
                   r'xmlns="http://www.w3.org/2000/svg">', text)
+    text = re.sub(r'(\bid="|url\(#)', rf'\g<1>{name}-', text)
     return re.sub(r' aria-(?!hidden="true" xmlns)[a-z]+="[^"]*"', '', text)
