@@ -64,12 +64,16 @@ def log_to_mlflow(report: Report, page: str) -> None:
 
     Raises:
         ImportError: If MLflow is not installed.
+        ValueError: If it does not take the place that it is to write to.
     """
     try:
         import mlflow
     except ImportError:
         raise ImportError('--mlflow needs MLflow: pip install mlflow') from None
-    mlflow.set_experiment(_NAME)
+    try:
+        mlflow.set_experiment(_NAME)
+    except mlflow.MlflowException as error:
+        raise ValueError(f'MLflow does not take the report: {error}') from None
     with mlflow.start_run(run_name=report.title):
         for step, scores in _curves(report):
             mlflow.log_metrics(scores, step=step)
@@ -90,12 +94,17 @@ def log_to_wandb(report: Report, page: str) -> None:
 
     Raises:
         ImportError: If wandb is not installed.
+        ValueError: If it cannot be begun, as where nobody is logged in.
     """
     try:
         import wandb
     except ImportError:
         raise ImportError('--wandb needs W&B: pip install wandb') from None
-    with wandb.init(project=_NAME, name=report.title) as run:
+    try:
+        started = wandb.init(project=_NAME, name=report.title)
+    except wandb.Error as error:
+        raise ValueError(f'W&B does not take the report: {error}') from None
+    with started as run:
         for step, scores in _curves(report):
             run.log(scores, step=step)
         run.summary.update(_targets(report))

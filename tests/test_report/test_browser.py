@@ -63,13 +63,19 @@ def page(tmp_path_factory):
     return folder / 'page.html'
 
 
+def with_script(page, script, name):
+    """The page with more code at its end, as another file."""
+    # Vega's own code has the same tag in a text.
+    before, end, after = page.read_text().rpartition('</body>')
+    changed = page.with_name(name)
+    changed.write_text(f'{before}<script>{script}</script>{end}{after}')
+    return changed
+
+
 def browse(page, *flags, fragment='', script=None):
     """What the browser prints; its console is to be empty."""
     if script:
-        changed = page.with_name('scripted.html')
-        changed.write_text(page.read_text().replace(
-            '</body>', f'<script>{SCRIPT % script}</script></body>'))
-        page = changed
+        page = with_script(page, SCRIPT % script, 'scripted.html')
     profile = page.parent / 'profile'
     shutil.rmtree(profile, ignore_errors=True)
     done = subprocess.run([
@@ -172,21 +178,14 @@ def test_it_fits_a_phone_and_a_desk_in_light_and_dark(page, width, scheme):
 
 
 def test_nothing_is_wider_than_a_phone(page):
+    with_script(
+        page, 'setTimeout(() => { parent.document.title = `wide ${document.'
+        'documentElement.scrollWidth}`; }, 3000)', 'narrow.html')
     frame = page.with_name('phone.html')
-    text = page.read_text()
-    told = ('setTimeout(() => { document.title = `wide ${document.'
-            'documentElement.scrollWidth}`; parent.document.title = '
-            'document.title; }, 3000)')
-    page.with_name('narrow.html').write_text(
-        text.replace('</body>', f'<script>{told}</script></body>'))
     frame.write_text('<!DOCTYPE html><body><iframe src="narrow.html" '
                      'style="border:0;width:390px;height:900px"></iframe>')
-    text = dom_of_frame(frame)
+    text = browse(frame, '--dump-dom', '--allow-file-access-from-files')
     assert '<title>wide 390</title>' in text
-
-
-def dom_of_frame(frame):
-    return browse(frame, '--dump-dom', '--allow-file-access-from-files')
 
 
 def test_on_paper_all_is_open(page):

@@ -38,6 +38,18 @@ def test_mlflow_gets_curves_targets_tables_and_the_page(
         mlflow.set_tracking_uri(None)
 
 
+def test_a_place_that_mlflow_refuses_is_told(report, page, tmp_path,
+                                             monkeypatch):
+    mlflow = pytest.importorskip('mlflow')
+    monkeypatch.delenv('MLFLOW_ALLOW_FILE_STORE', raising=False)
+    mlflow.set_tracking_uri(f'file://{tmp_path}/mlruns')
+    try:
+        with pytest.raises(ValueError, match='MLflow does not take'):
+            log_to_mlflow(report, page)
+    finally:
+        mlflow.set_tracking_uri(None)
+
+
 def test_wandb_gets_them_offline(report, page, tmp_path, monkeypatch):
     wandb = pytest.importorskip('wandb')
     monkeypatch.chdir(tmp_path)
