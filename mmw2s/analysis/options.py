@@ -25,7 +25,8 @@ def add_target_option(parser: _Parser) -> None:
         '(median over seeds); default: 80%% 90%% 95%%')
 
 
-def by_setting(given: List[List[str]], option: str) -> Dict[Optional[str], str]:
+def by_setting(given: List[List[str]],
+               option: str) -> Dict[Optional[str], str]:
     """What is given for each setting; for all others under None.
 
     Args:

@@ -24,7 +24,7 @@ _AXES = dict(
 # Okabe and Ito's palette, which works for color-blind readers too.
 BASELINE, W2S, TEACHER, GREY = '#0072B2', '#D55E00', '#009E73', '#808080'
 LOOKS = [(color, style) for style in ('-', '--')
-          for color in (W2S, '#CC79A7', '#E69F00', '#56B4E9', '#000000')]
+         for color in (W2S, '#CC79A7', '#E69F00', '#56B4E9', '#000000')]
 _RING = dict(s=44, marker='o', facecolor='white', linewidth=1.8)
 
 

@@ -21,14 +21,22 @@ HEADS = dict(
     device_hours='device h')
 FOR_GOOD = '{}, for good'
 
-
 # What means something to LaTeX, or is not in its first fonts.
 _LATEX = {
-    **{c: f'\\{c}' for c in '&%$#_{}'}, '\\': r'\textbackslash{}',
-    '~': r'\textasciitilde{}', '^': r'\textasciicircum{}',
-    '<': r'\textless{}', '>': r'\textgreater{}', '|': r'\textbar{}',
-    '"': "''", '\u00d7': r'$\times$', '\u2013': '--',
-    '\u2192': r'$\rightarrow$', '\n': ' '
+    **{
+        c: f'\\{c}'
+        for c in '&%$#_{}'
+    }, '\\': r'\textbackslash{}',
+    '~': r'\textasciitilde{}',
+    '^': r'\textasciicircum{}',
+    '<': r'\textless{}',
+    '>': r'\textgreater{}',
+    '|': r'\textbar{}',
+    '"': "''",
+    '\u00d7': r'$\times$',
+    '\u2013': '--',
+    '\u2192': r'$\rightarrow$',
+    '\n': ' '
 }
 
 
@@ -54,8 +62,10 @@ class Table(NamedTuple):
     def to_latex(self) -> str:
         """The table in LaTeX, for the package booktabs, with its title as
         caption."""
-        rows = [' & '.join(map(_in_latex, line)) + r' \\'
-                for line in (self.header, *self.rows)]
+        rows = [
+            ' & '.join(map(_in_latex, line)) + r' \\'
+            for line in (self.header, *self.rows)
+        ]
         return '\n'.join([
             r'\begin{table}', r'\centering',
             rf'\caption{{{_in_latex(self.title)}}}',

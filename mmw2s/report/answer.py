@@ -55,9 +55,10 @@ def figures(report: Report) -> List[Figure]:
         if clock in result.teacher_units:
             counted = short(result.speedup(target, clock, True))
         found.append(
-            Figure(short(up), f'to {_share(target)}',
-                   f'{_costs(result, target, unit)} {UNITS[unit]}', counted,
-                   up.is_faster))
+            Figure(
+                short(up), f'to {_share(target)}',
+                f'{_costs(result, target, unit)} {UNITS[unit]}', counted,
+                up.is_faster))
     return found
 
 
@@ -150,10 +151,9 @@ def _fastest(report: Report, first: str, target: Target) -> Optional[str]:
         name: result.speedup(target, result.progress_unit)
         for name, result in report.comparisons.items()
     }
-    known: List[Tuple[float, str]] = [
-        (up.value, name) for name, up in ups.items()
-        if up.value is not None and up.bound != '<'
-    ]
+    known: List[Tuple[float,
+                      str]] = [(up.value, name) for name, up in ups.items()
+                               if up.value is not None and up.bound != '<']
     if len(ups) < 2 or not known or max(known)[1] == first:
         return None
     value, name = max(known)
@@ -169,6 +169,7 @@ def _of_one_side(report: Report) -> List[str]:
         count = len(group.runs)
         said.append(f'{group.name}: best {report.metric} {best:.4g}' +
                     (f', median of {count} runs.' if count > 1 else '.'))
-    return said + ['There is no setting to compare it with.' if
-                   len(report.groups) == 1 else
-                   'There is no baseline to compare with.']
+    return said + [
+        'There is no setting to compare it with.'
+        if len(report.groups) == 1 else 'There is no baseline to compare with.'
+    ]

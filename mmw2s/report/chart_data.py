@@ -6,7 +6,7 @@ from typing import Any, Dict, List, NamedTuple, Sequence
 from mmw2s.analysis.comparison import Target
 from mmw2s.analysis.curves import Curve, Plane, switched_off_at
 from mmw2s.analysis.side import Side
-from .content import Axis, Report
+from .content import Report
 from .groups import Group
 
 __all__ = ['COUNT', 'TEACHER', 'bar_rows', 'curve_rows', 'cut', 'level_rows']
@@ -32,8 +32,8 @@ def curve_rows(report: Report) -> Rows:
 
     ``m`` is the metric, ``g`` the group, ``p`` the piece of its line, ``y``,
     ``lo`` and ``hi`` median and range, ``off`` whether it is an end. The keys
-    of the axes hold x, with the teacher's cost where it is counted; a teacher's
-    own training has x on that axis alone.
+    of the axes hold x, with the teacher's cost where it is counted; the
+    training of a teacher has x on that axis alone.
     """
     rows: Rows = []
     for metric in report.metrics:
@@ -79,8 +79,10 @@ def _points(report: Report, metric: str, line: _Line) -> Rows:
             y=cut(curve.y[i]),
             lo=cut(curve.low[i]),
             hi=cut(curve.high[i]),
-            **{key: cut(c.x[i])
-               for key, c in found.items()}) for i in _kept(curve)
+            **{
+                key: cut(c.x[i])
+                for key, c in found.items()
+            }) for i in _kept(curve)
     ]
     ends = switched_off_at(line.runs)
     for i, (_, y) in enumerate(curve.at(ends)):
@@ -89,8 +91,10 @@ def _points(report: Report, metric: str, line: _Line) -> Rows:
                 about,
                 y=cut(y),
                 off=1,
-                **{key: cut(c.at(ends)[i][0])
-                   for key, c in found.items()}))
+                **{
+                    key: cut(c.at(ends)[i][0])
+                    for key, c in found.items()
+                }))
     return rows
 
 
@@ -168,24 +172,21 @@ def _costs(report: Report, side: Side, group: Group,
         ends = side.costs(value, axis.unit)
         # A run that never got there is open: its bar ends where it did.
         whole = side.total(axis.unit) / axis.scale + added
-        low, high = (
-            take(ends) / axis.scale + added for take in (min, max))
+        low, high = (take(ends) / axis.scale + added for take in (min, max))
         cells[axis.key] = cut(spent)
         if len(ends) > 1 and not is_bound:
             cells[f'{axis.key}:lo'] = cut(low)
-            cells[f'{axis.key}:hi'] = cut(high if math.isfinite(high) else max(
-                whole, spent))
-        cells[f'{axis.key}:t'] = _told(axis, spent, is_bound, low, high,
-                                       len(ends))
+            cells[f'{axis.key}:hi'] = cut(
+                high if math.isfinite(high) else max(whole, spent))
+        cells[f'{axis.key}:t'] = _told(spent, is_bound, low, high)
     return cells
 
 
-def _told(axis: Axis, spent: float, is_bound: bool, low: float, high: float,
-          count: int) -> str:
+def _told(spent: float, is_bound: bool, low: float, high: float) -> str:
     if is_bound:
         return f'never in {_number(spent)} \u2192'
     text = _number(spent)
-    if count > 1:
+    if low < high:
         text += f' ({_number(low)}\u2013{_number(high)})'
     return text
 

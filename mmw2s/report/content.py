@@ -136,12 +136,17 @@ def make_report(material: Material,
             {g.name: g.teacher
              for g in settings if g.teacher})
     given = {metric: targets}
-    report = Report(title, material, metrics,
-                    _axes(runs, units, groups, table), {
-                        name: _targets(baseline or groups[0], name, how,
-                                       given.get(name), is_main=name == metric)
-                        for name, how in metrics.items()
-                    }, table)
+    report = Report(
+        title, material, metrics, _axes(runs, units, groups, table), {
+            name:
+            _targets(
+                baseline or groups[0],
+                name,
+                how,
+                given.get(name),
+                is_main=name == metric)
+            for name, how in metrics.items()
+        }, table)
     report.notes = material.problems + _notes(report)
     return report
 

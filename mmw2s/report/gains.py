@@ -6,8 +6,7 @@ from mmw2s.analysis.comparison import Comparison, Target
 from mmw2s.analysis.run import UNITS
 from mmw2s.analysis.side import Side
 from mmw2s.analysis.statistics import (Reach, SpeedUp, break_even,
-                                       non_inferiority, paired_speed_up,
-                                       reach)
+                                       non_inferiority, paired_speed_up, reach)
 from mmw2s.analysis.table import Table
 from .answer import short
 from .content import Report
@@ -15,12 +14,11 @@ from .content import Report
 __all__ = ['finals', 'gains', 'paired']
 
 
-def paired(result: Comparison, target: Target,
-           unit: str) -> Optional[SpeedUp]:
+def paired(result: Comparison, target: Target, unit: str) -> Optional[SpeedUp]:
     """The speed-up in pairs of the same seed; None if no seed is on both
     sides once."""
-    base, taught = (_by_seed(result, side, target, unit)
-                    for side in result.sides)
+    base, taught = (
+        _by_seed(result, side, target, unit) for side in result.sides)
     if not set(base) & set(taught):
         return None
     return paired_speed_up(base, taught)
@@ -56,8 +54,10 @@ def gains(report: Report) -> Tuple[Table, List[str]]:
         '95 % interval', f"gain in {UNITS[clock]}, teacher's training counted",
         'students that pay for the teacher'
     ]
-    shown = [i for i in range(len(header))
-             if i < 3 or any(row[i] != '\u2013' for row in rows)]
+    shown = [
+        i for i in range(len(header))
+        if i < 3 or any(row[i] != '\u2013' for row in rows)
+    ]
     return Table('Speed-up over the baseline', [header[i] for i in shown],
                  [[row[i] for i in shown] for row in rows]), notes
 

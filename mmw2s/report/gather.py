@@ -13,7 +13,8 @@ from .saved import groups_of, kind_of, read_json
 __all__ = ['Material', 'gather']
 
 # Files of other commands that are shown where they lie in a named folder.
-_BESIDE = ('budget.json', 'study.json', 'study_result.json', '*step_cost*.json')
+_BESIDE = ('budget.json', 'study.json', 'study_result.json',
+           '*step_cost*.json')
 _SAVED = ('settings.json', 'report.json')
 
 

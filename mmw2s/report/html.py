@@ -6,7 +6,7 @@ import json
 import math
 import re
 from html import escape
-from typing import Any, Iterable, List, Sequence
+from typing import Any, Iterable, Sequence
 
 __all__ = ['details', 'download', 'items', 'json_script', 'section', 'table']
 
@@ -50,8 +50,8 @@ def table(caption: str,
         '<div class="wide" tabindex="0" role="region" '
         f'aria-label="{escape(caption)}"><table{" data-sorts" * sorts}>',
         f'<caption>{escape(caption)}</caption>', '<thead><tr>',
-        *(f'<th scope="col">{escape(name)}</th>' for name in header),
-        '</tr></thead><tbody>'
+        *(f'<th scope="col">{escape(name)}</th>'
+          for name in header), '</tr></thead><tbody>'
     ]
     for row in rows:
         cells = [_cell(cell, i == 0, sorts) for i, cell in enumerate(row)]
@@ -60,8 +60,8 @@ def table(caption: str,
 
 
 def _cell(cell: Any, heads: bool, sorts: bool) -> str:
-    text, more = (cell.text, cell.more) if hasattr(cell, 'more') else (str(
-        cell), '')
+    text, more = (cell.text,
+                  cell.more) if hasattr(cell, 'more') else (str(cell), '')
     inner = escape(text) + (f'<small>{escape(more)}</small>' if more else '')
     tag = 'th scope="row"' if heads else 'td'
     key = f' data-key="{_key(text)}"' if sorts and not heads else ''

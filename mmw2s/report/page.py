@@ -13,10 +13,11 @@ from mmw2s.version import __version__
 from . import vega
 from .answer import answer, figures
 from .chart_data import TEACHER
-from .charts import bars, curves, looks
+from .charts import bars, curves
 from .content import Report
 from .gains import finals, gains
 from .html import details, download, items, json_script, section, table
+from .looks import looks, swatch
 from .pictures import pictures
 from .summary import summary, values
 from .surroundings import (amendments, budgets, commands, environment,
@@ -34,7 +35,9 @@ _NEVER = (
     'more had not reached the target when they ended, where the bar ends.')
 
 
-def write_page(report: Report, path: str, margin: Optional[float] = None,
+def write_page(report: Report,
+               path: str,
+               margin: Optional[float] = None,
                command: str = '') -> None:
     """Write the page.
 
@@ -70,20 +73,23 @@ def _page(report: Report, margin: Optional[float], command: str) -> List[str]:
         'initial-scale=1">', '<meta name="color-scheme" content="light dark">',
         f'<title>{title}</title>', f'<style>{_asset("page.css")}</style>',
         '</head>\n<body>\n<a class="skip" href="#curves">To the curves</a>',
-        '<main>', _head(report),
+        '<main>',
+        _head(report),
         section('curves', 'Learning curves', _controls(report),
                 _figure(report, 'curves', drawn), f'<p>{_EXPLAINED}</p>',
                 _values(report)),
         section('targets', 'Time to target', _figure(report, 'bars', drawn),
                 f'<p>{_NEVER}</p>') if 'bars' in drawn else '',
-        _settings(report, margin), _pictures(report),
-        section('cost', 'Cost',
-                *(table(*found, False)
-                  for found in step_costs(report) + budgets(report))),
+        _settings(report, margin),
+        _pictures(report),
+        section(
+            'cost', 'Cost',
+            *(table(*found, False)
+              for found in step_costs(report) + budgets(report))),
         section('notes', 'Notes', items(report.notes)),
-        _made_with(report, command), _raw(report), '</main>',
-        json_script('charts', code),
-        f'<script>{vega.code()}</script>',
+        _made_with(report, command),
+        _raw(report), '</main>',
+        json_script('charts', code), f'<script>{vega.code()}</script>',
         f'<script>{_asset("page.js")}</script>', '</body>\n</html>'
     ]
 
@@ -113,11 +119,10 @@ def _controls(report: Report) -> str:
         '</label>' for i, axis in enumerate(report.axes))
     options = ''.join(f'<option>{escape(name)}</option>'
                       for name in report.metrics)
-    return (
-        '<form class="controls" hidden><fieldset><legend>Against</legend>'
-        f'<div class="switch">{axes}</div></fieldset>'
-        f'<label class="metric"{" hidden" * (len(report.metrics) == 1)}>'
-        f'Metric <select name="metric">{options}</select></label></form>')
+    return ('<form class="controls" hidden><fieldset><legend>Against</legend>'
+            f'<div class="switch">{axes}</div></fieldset>'
+            f'<label class="metric"{" hidden" * (len(report.metrics) == 1)}>'
+            f'Metric <select name="metric">{options}</select></label></form>')
 
 
 def _short(key: str) -> str:
@@ -149,31 +154,20 @@ def _figure(report: Report, name: str, drawn: dict) -> str:
 def _legend(report: Report, chart: str) -> str:
     """What line is whose; a check box hides it where code runs."""
     found = looks(report)
-    names = [group.name for group in report.groups]
+    names = {group.name: group.name for group in report.groups}
+    if report.axes[-1].counted:
+        names.update((group.name, f'{group.name} (teacher not counted)')
+                     for group in report.groups
+                     if group.had_teacher and group.teacher is None)
     if chart == 'curves' and report.teachers():
-        names.append(TEACHER)
-    lines = []
-    for name in names:
-        look = found[name]
-        dash = ' '.join(map(str, look.dash)) if look.dash != [1, 0] else 'none'
-        lines.append(
-            f'<label><input type="checkbox" checked value="{escape(name)}">'
-            f'<svg viewBox="0 0 34 12" aria-hidden="true"><path d="M1 6H33" '
-            f'stroke="{look.color}" stroke-width="2.4" '
-            f'stroke-dasharray="{dash}"/><path d="{_shape(look.shape)}" '
-            f'fill="{look.color}"/></svg><span>{escape(name)}</span></label>')
-    return f'<div class="legend" role="group" aria-label="Settings">' \
+        names[TEACHER] = TEACHER
+    lines = [
+        f'<label><input type="checkbox" checked value="{escape(name)}">'
+        f'{swatch(found[name])}<span>{escape(text)}</span></label>'
+        for name, text in names.items()
+    ]
+    return '<div class="legend" role="group" aria-label="Settings">' \
         f'{"".join(lines)}</div>'
-
-
-def _shape(name: str) -> str:
-    return {
-        'circle': 'M13 6a4 4 0 1 0 8 0a4 4 0 1 0 -8 0',
-        'square': 'M13.5 2.5h7v7h-7z',
-        'triangle-up': 'M17 1.5L21.5 9.5H12.5z',
-        'diamond': 'M17 1L21.5 6L17 11L12.5 6z',
-        'cross': 'M15.5 2h3v2.5h2.5v3h-2.5v2.5h-3v-2.5h-2.5v-3h2.5z'
-    }[name]
 
 
 def _values(report: Report) -> str:
@@ -198,12 +192,11 @@ def _settings(report: Report, margin: Optional[float]) -> str:
 
 def _pictures(report: Report) -> str:
     rows, problems = pictures(report)
-    inner = ''.join(
-        '<div class="pictures">' + ''.join(
-            f'<figure><img src="{p.link}" width="{p.width}" '
-            f'height="{p.height}" alt="{escape(f"{p.title}, of {p.group}")}">'
-            f'<figcaption>{escape(p.group)}<small>{escape(p.title)}</small>'
-            '</figcaption></figure>' for p in row) + '</div>' for row in rows)
+    inner = ''.join('<div class="pictures">' + ''.join(
+        f'<figure><img src="{p.link}" width="{p.width}" '
+        f'height="{p.height}" alt="{escape(f"{p.title}, of {p.group}")}">'
+        f'<figcaption>{escape(p.group)}<small>{escape(p.title)}</small>'
+        '</figcaption></figure>' for p in row) + '</div>' for row in rows)
     return section('pictures', 'Pictures', inner, items(problems))
 
 
@@ -212,15 +205,18 @@ def _made_with(report: Report, command: str) -> str:
     inner = escape('\n'.join(told))
     about = (f'Made by mmw2s {__version__} on '
              f'{time.strftime("%Y-%m-%d %H:%M")}.')
-    return section('setting', 'Environment', table(*environment(report)),
-                   *(table(*found) for found in amendments(report)),
-                   f'<h3>Commands</h3><pre tabindex="0">{inner}</pre>'
-                   if told else '', f'<p>{about}</p>')
+    return section(
+        'setting', 'Environment', table(*environment(report)),
+        *(table(*found) for found in amendments(report)),
+        f'<h3>Commands</h3><pre tabindex="0">{inner}</pre>' if told else '',
+        f'<p>{about}</p>')
 
 
 def _raw(report: Report) -> str:
-    files = [download('validations.csv', _csv(report),
-                      'every validation of every run')]
+    files = [
+        download('validations.csv', _csv(report),
+                 'every validation of every run')
+    ]
     if report.table is not None:
         files.append(
             download('settings.json', report.table.to_json(),

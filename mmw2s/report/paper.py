@@ -10,8 +10,9 @@ from mmw2s.utils.files import atomic_write, whole_file
 from .content import Axis, Report
 from .summary import summary
 
-__all__ = ['WIDTHS', 'escaped', 'write_figure', 'write_latex',
-           'write_markdown']
+__all__ = [
+    'WIDTHS', 'escaped', 'write_figure', 'write_latex', 'write_markdown'
+]
 
 #: Columns of a page -> width in inches, as in the templates of conferences.
 WIDTHS = {1: 3.3, 2: 6.9}
@@ -45,8 +46,7 @@ def write_figure(report: Report, path: str, columns: int = 2) -> None:
     lines = []
     for group in report.groups:
         runs = [run for run in group.runs if run.rows(report.metric)]
-        color, style = (BASELINE,
-                        '-') if group.is_baseline else next(looks)
+        color, style = (BASELINE, '-') if group.is_baseline else next(looks)
         if runs:
             lines.append(
                 Line(group.name, runs, color,

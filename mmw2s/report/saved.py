@@ -52,8 +52,9 @@ def groups_of(content: Dict[str, Any], path: str) -> List[Group]:
     """
     settings = content.get('settings') or {'with a teacher': content}
     groups = [
-        Group('baseline', [_run(r, {}, path) for r in content['baselines']],
-              is_baseline=True)
+        Group(
+            'baseline', [_run(r, {}, path) for r in content['baselines']],
+            is_baseline=True)
     ]
     for name, setting in settings.items():
         teacher = setting.get('teacher')

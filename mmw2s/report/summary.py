@@ -47,9 +47,9 @@ def summary(report: Report) -> Summary:
         i for i in range(len(header))
         if i < 2 or any(row[i].text not in ('', '\u2013') for row in rows)
     ]
-    return Summary(
-        f'{UNITS[unit].capitalize()} to targets of {report.metric}',
-        [header[i] for i in shown], [[row[i] for i in shown] for row in rows])
+    return Summary(f'{UNITS[unit].capitalize()} to targets of {report.metric}',
+                   [header[i] for i in shown],
+                   [[row[i] for i in shown] for row in rows])
 
 
 def _row(report: Report, group: Group, unit: str) -> List[Cell]:
@@ -68,20 +68,24 @@ def _row(report: Report, group: Group, unit: str) -> List[Cell]:
             gain = short(result.speedup(target, unit))
             clock = result.counted_unit
             if clock in result.teacher_units:
-                gain += f', counted {short(result.speedup(target, clock, True))}'
+                counted = short(result.speedup(target, clock, True))
+                gain += f', counted {counted}'
             row[-1] = row[-1]._replace(more=gain)
-    last = [run.history[-1]['metrics'].get(report.metric)
-            for run in group.runs]
+    last = [
+        run.history[-1]['metrics'].get(report.metric) for run in group.runs
+    ]
     ends = switched_off_at(group.runs)
     return row + [
         _score(side.median_best()),
-        _score(median(known) if (known := [x for x in last if x is not None])
-               else None),
+        _score(
+            median(known) if (known := [x for x in last
+                                        if x is not None]) else None),
         Cell(_ends(group, unit, form) if ends else '\u2013')
     ]
 
 
 def _spread(costs: List[float], unit: str, form: Format) -> str:
+
     def told(value: float) -> str:
         return form.cost(value, unit).replace('not reached', 'never')
 
@@ -92,8 +96,10 @@ def _spread(costs: List[float], unit: str, form: Format) -> str:
 
 
 def _ends(group: Group, unit: str, form: Format) -> str:
-    points = [run.stop[unit] for run in group.runs
-              if run.stop and run.stop['iter'] and unit in run.stop]
+    points = [
+        run.stop[unit] for run in group.runs
+        if run.stop and run.stop['iter'] and unit in run.stop
+    ]
     return _spread(points, unit, form) if points else '\u2013'
 
 
@@ -116,7 +122,7 @@ def values(report: Report) -> Table:
             cells = found.setdefault(row[axis.key], {})
             cells[row['g']] = ' / '.join(
                 part for part in (cells.get(row['g']), text) if part)
-    return Table(
-        f'{report.metric}, median (least\u2013most)', [axis.label, *names],
-        [[f'{x:g}', *(found[x].get(name, '') for name in names)]
-         for x in sorted(found)])
+    return Table(f'{report.metric}, median (least\u2013most)',
+                 [axis.label, *names],
+                 [[f'{x:g}', *(found[x].get(name, '') for name in names)]
+                  for x in sorted(found)])

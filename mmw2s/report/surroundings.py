@@ -20,16 +20,18 @@ def environment(report: Report) -> Table:
     for name, run in named:
         facts = run.facts
         devices = facts.get('devices') or []
-        key = (name, *map(_told, (
-            facts.get('config'),
-            f'{len(devices)} \u00d7 {devices[0]}' if devices else None,
-            facts.get('cpu_count'), facts.get('precision'),
-            facts.get('batch_size_per_device'),
-            ', '.join(f'{k} {v}' for k, v in (
-                facts.get('versions') or {}).items() if v))))
+        key = (name, *map(
+            _told,
+            (facts.get('config'), f'{len(devices)} \u00d7 {devices[0]}' if
+             devices else None, facts.get('cpu_count'), facts.get('precision'),
+             facts.get('batch_size_per_device'), ', '.join(
+                 f'{k} {v}'
+                 for k, v in (facts.get('versions') or {}).items() if v))))
         rows.setdefault(key, []).append(_told(facts.get('seed')))
-    header = ['setting', 'seeds', 'config', 'devices', 'CPU cores',
-              'precision', 'batch a device', 'versions']
+    header = [
+        'setting', 'seeds', 'config', 'devices', 'CPU cores', 'precision',
+        'batch a device', 'versions'
+    ]
     return Table('Setting of the runs', header,
                  [[key[0], ', '.join(seeds), *key[1:]]
                   for key, seeds in rows.items()])
@@ -46,12 +48,14 @@ def step_costs(report: Report) -> List[Table]:
         modes, ratios = content.get('modes'), content.get('ratios')
         if not isinstance(modes, dict) or not isinstance(ratios, dict):
             continue
-        rows = [[name, *(f'{part.get(key, float("nan")):.4g}'
-                         for key in ('median', 'low', 'high')), 'ms']
-                for name, part in modes.items()]
-        rows += [[name, *(f'{part.get(key, float("nan")):.3f}'
-                          for key in ('median', 'low', 'high')), 'times']
-                 for name, part in ratios.items()]
+        rows = [[
+            name, *(f'{part.get(key, float("nan")):.4g}'
+                    for key in ('median', 'low', 'high')), 'ms'
+        ] for name, part in modes.items()]
+        rows += [[
+            name, *(f'{part.get(key, float("nan")):.3f}'
+                    for key in ('median', 'low', 'high')), 'times'
+        ] for name, part in ratios.items()]
         found.append(
             Table(f'Cost of a step, {osp.basename(path)}',
                   ['step', 'median', 'lower quartile', 'upper quartile', ''],
@@ -74,13 +78,14 @@ def budgets(report: Report) -> List[Table]:
         ] for name, cost in stages.items()]
         for key in ('total', 'teacher_and_one_student'):
             if isinstance(content.get(key), (int, float)):
-                rows.append([key.replace('_', ' '), '', '', '',
-                             f'{content[key]:.1f}'])
+                rows.append(
+                    [key.replace('_', ' '), '', '', '', f'{content[key]:.1f}'])
         folder = osp.basename(osp.dirname(osp.abspath(path)))
         found.append(
-            Table(f'Budget of {folder}, in seconds',
-                  ['stage', 'training', 'scoring the teacher',
-                   'validation and other', 'in all'], rows))
+            Table(f'Budget of {folder}, in seconds', [
+                'stage', 'training', 'scoring the teacher',
+                'validation and other', 'in all'
+            ], rows))
     return found
 
 
@@ -91,9 +96,10 @@ def amendments(report: Report) -> List[Table]:
         changes = content.get('amendments')
         if not isinstance(changes, list) or not changes:
             continue
-        header = list(dict.fromkeys(
-            key for change in changes if isinstance(change, dict)
-            for key in change))
+        header = list(
+            dict.fromkeys(
+                key for change in changes if isinstance(change, dict)
+                for key in change))
         rows = [[_flat(change.get(key)) for key in header]
                 for change in changes if isinstance(change, dict)]
         if header:
@@ -116,9 +122,11 @@ def commands(report: Report) -> List[str]:
         if isinstance(listed, dict):
             listed = list(listed.values())
         for one in listed if isinstance(listed, list) else []:
-            found.append(one if isinstance(one, str) else ' '.join(
-                map(str, one)))
+            found.append(
+                one if isinstance(one, str) else ' '.join(map(str, one)))
     for group in report.groups:
-        found += [run.facts['command'] for run in group.runs
-                  if isinstance(run.facts.get('command'), str)]
+        found += [
+            run.facts['command'] for run in group.runs
+            if isinstance(run.facts.get('command'), str)
+        ]
     return list(dict.fromkeys(found))

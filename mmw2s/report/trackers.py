@@ -69,7 +69,8 @@ def log_to_mlflow(report: Report, page: str) -> None:
     try:
         import mlflow
     except ImportError:
-        raise ImportError('--mlflow needs MLflow: pip install mlflow') from None
+        raise ImportError(
+            '--mlflow needs MLflow: pip install mlflow') from None
     try:
         mlflow.set_experiment(_NAME)
     except mlflow.MlflowException as error:

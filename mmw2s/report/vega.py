@@ -61,11 +61,13 @@ def picture(chart: Dict[str, Any], name: str, width: int = 960) -> str:
         width (int): The width that it is laid out for. Defaults to 960.
     """
     text = _converter().vegalite_to_svg(
-        json.loads(json.dumps({**chart, 'width': width})),
-        vl_version=_GRAMMAR)
+        json.loads(json.dumps({
+            **chart, 'width': width
+        })), vl_version=_GRAMMAR)
     # The page's style gives the size; the names of parts are for no reader.
-    text = re.sub(r'^<svg [^>]*?width="([\d.]+)" height="([\d.]+)"[^>]*>',
-                  r'<svg viewBox="0 0 \1 \2" aria-hidden="true" '
-                  r'xmlns="http://www.w3.org/2000/svg">', text)
+    text = re.sub(
+        r'^<svg [^>]*?width="([\d.]+)" height="([\d.]+)"[^>]*>',
+        r'<svg viewBox="0 0 \1 \2" aria-hidden="true" '
+        r'xmlns="http://www.w3.org/2000/svg">', text)
     text = re.sub(r'(\bid="|url\(#)', rf'\g<1>{name}-', text)
     return re.sub(r' aria-(?!hidden="true" xmlns)[a-z]+="[^"]*"', '', text)

@@ -34,8 +34,8 @@ def write_run(folder,
             samples=800 * epoch,
             train_seconds=seconds * epoch,
             wall_seconds=(seconds + validation) * epoch,
-            metrics={} if score is None else score
-            if isinstance(score, dict) else {metric: score})
+            metrics={} if score is None else
+            score if isinstance(score, dict) else {metric: score})
         for epoch, score in enumerate(scores, 1)
     ]
     run = dict(
@@ -48,30 +48,30 @@ def write_run(folder,
     with open(folder / 'time_to_target.json', 'w') as f:
         json.dump(
             dict(
-               schema_version=1,
-               run=run,
-               history=history,
-               targets=[],
-               finished=finished), f)
+                schema_version=1,
+                run=run,
+                history=history,
+                targets=[],
+                finished=finished), f)
     events = []
     if teacher is not None:
         events.append(
             dict(
-               event='teacher',
-               iter=0,
-               metrics={metric: teacher},
-               metric=metric,
-               score=teacher,
-               seconds=1.))
+                event='teacher',
+                iter=0,
+                metrics={metric: teacher},
+                metric=metric,
+                score=teacher,
+                seconds=1.))
     if stop_epoch is not None:
         events.append(
             dict(
-               event='stop',
-               iter=100 * stop_epoch,
-               epoch=float(stop_epoch),
-               reason='surpassed',
-               student=.3,
-               teacher=teacher))
+                event='stop',
+                iter=100 * stop_epoch,
+                epoch=float(stop_epoch),
+                reason='surpassed',
+                student=.3,
+                teacher=teacher))
     if events:
         with open(folder / 'w2s_record.jsonl', 'w') as f:
             f.write('{"event": "of a later version", "x": 1}\n')

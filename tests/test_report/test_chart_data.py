@@ -5,7 +5,7 @@ from recorded import METRIC
 from mmw2s.report import gather, make_report
 from mmw2s.report.chart_data import (COUNT, TEACHER, bar_rows, curve_rows,
                                      level_rows)
-from mmw2s.report.charts import looks
+from mmw2s.report.looks import looks
 
 
 def of(rows, **wanted):
@@ -45,8 +45,10 @@ def test_the_ends_of_the_distillation_are_marked(report):
 
 
 def test_runs_without_a_common_validation_are_drawn_one_by_one(write_run):
-    runs = [write_run(f'a_s{i}', s, seed=i)
-            for i, s in enumerate(([.1, None], [None, .2]))]
+    runs = [
+        write_run(f'a_s{i}', s, seed=i)
+        for i, s in enumerate(([.1, None], [None, .2]))
+    ]
     rows = curve_rows(make_report(gather(runs)))
     assert [(r['p'], r['y']) for r in rows] == [(0, .1), (1, .2)]
 

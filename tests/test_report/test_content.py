@@ -72,8 +72,8 @@ def test_a_run_alone_is_told_without_a_comparison(write_run):
     assert not report.comparisons and figures(report) == []
     assert 'no baseline to compare with' in report.notes[0]
     row, = summary(report).rows
-    assert [cell.text for cell in row] == ['x', '1', '2', '2', '2', '0.5',
-                                           '0.5']
+    assert [cell.text
+            for cell in row] == ['x', '1', '2', '2', '2', '0.5', '0.5']
 
 
 def test_where_less_is_better_less_is_faster(write_run):

@@ -39,8 +39,8 @@ def test_a_pair_has_its_teacher_and_its_budget(write_run, tmp_path):
 
 
 def test_settings_that_are_named_are_not_guessed(folders):
-    found = gather(
-        folders[:3], {'one <two>': folders[3:6]}, {None: folders[6]})
+    found = gather(folders[:3], {'one <two>': folders[3:6]},
+                   {None: folders[6]})
     assert names(found) == {'baseline': 3, 'one <two>': 3}
     assert found.groups[0].is_baseline
     assert found.groups[1].teacher.name == 'teacher'

@@ -74,7 +74,9 @@ def test_pictures_are_there_for_who_runs_no_code(report, page):
     text = page(report)
     stills = re.findall(r'<div class="chart".*?</svg>', text, re.DOTALL)
     assert len(stills) == 2 and all('<path' in still for still in stills)
-    names = [name for x in stills for name in set(re.findall(' id="(.*?)"', x))]
+    names = [
+        name for x in stills for name in set(re.findall(' id="(.*?)"', x))
+    ]
     assert len(names) == len(set(names))  # parts that refer to each other
     assert '<form class="controls" hidden>' in text
 

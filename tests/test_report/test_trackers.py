@@ -26,8 +26,7 @@ def test_mlflow_gets_curves_targets_tables_and_the_page(
         client = mlflow.MlflowClient()
         one, = client.search_experiments(filter_string="name LIKE 'mmw2s%'")
         run, = client.search_runs([one.experiment_id])
-        curve = client.get_metric_history(run.info.run_id,
-                                          'w2s/coco/bbox_mAP')
+        curve = client.get_metric_history(run.info.run_id, 'w2s/coco/bbox_mAP')
         assert [(point.step, point.value) for point in curve] == \
             [(100, .3), (200, .4), (300, .45), (400, .48), (500, .49)]
         reached = run.data.metrics

@@ -28,9 +28,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='work_dirs; folders that hold some, as of a study or a pair; '
         'settings.json or report.json of earlier comparisons; step_cost.json')
     parser.add_argument(
-        '--out',
-        default='report.html',
-        help='the page (default: %(default)s)')
+        '--out', default='report.html', help='the page (default: %(default)s)')
     parser.add_argument('--title', help='default: the name of the folder')
     parser.add_argument(
         '--setting',
@@ -67,8 +65,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='width of the figure (default: %(default)s)')
     papers.add_argument(
         '--latex', metavar='TABLE.tex', help='the settings, for booktabs')
-    papers.add_argument(
-        '--markdown', metavar='TABLE.md', help='the settings')
+    papers.add_argument('--markdown', metavar='TABLE.md', help='the settings')
     trackers = parser.add_argument_group('trackers')
     trackers.add_argument(
         '--mlflow', action='store_true', help='log all of it to MLflow')
