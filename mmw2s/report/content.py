@@ -121,6 +121,7 @@ def make_report(material: Material,
     """
     groups = material.groups
     runs = [run for group in groups for run in group.runs]
+    _check_common(runs)
     metric = choose_metric(runs, metric)
     metrics = {metric: choose_rule(runs, metric, rule)}
     metrics.update(_others(runs, metric))
@@ -149,6 +150,15 @@ def make_report(material: Material,
         }, table)
     report.notes = material.problems + _notes(report)
     return report
+
+
+def _check_common(runs: Sequence[Run]) -> None:
+    named = {run.name: run.metrics() for run in runs if run.metrics()}
+    if named and not set.intersection(*named.values()):
+        told = '; '.join(f'{name}: {", ".join(sorted(metrics)[:3])}'
+                         for name, metrics in named.items())
+        raise ValueError('these runs have no metric in common: name those '
+                         f'that belong together ({told})')
 
 
 def _others(runs: Sequence[Run], metric: str) -> Dict[str, str]:

@@ -112,6 +112,18 @@ def test_charts_and_tables_are_there(page):
     assert len(re.findall('aria-sort|<th scope="col"><button', text)) > 10
 
 
+def test_a_run_alone_leaves_layers_empty_and_says_nothing(page):
+    alone = page.with_name('alone.html')
+    recorded.write_run(page.parent / 'alone' / 'x', [.1, .2])
+    patch = pytest.MonkeyPatch()
+    patch.setenv('MMW2S_CACHE', str(page.parent / 'cache'))
+    write_page(
+        make_report(gather([str(page.parent / 'alone')]), targets=[.9]),
+        str(alone))
+    patch.undo()
+    assert titles(dom(alone)) == ['epoch', 'epoch']
+
+
 def test_a_link_opens_the_state_that_its_sender_saw(page):
     text = dom(
         page,

@@ -95,6 +95,12 @@ def test_a_metric_without_a_positive_best_has_no_targets(write_run):
     assert len(report.targets[METRIC]) == 3
 
 
+def test_runs_without_a_metric_in_common_are_refused(write_run):
+    runs = [write_run('a', [.1], metric='acc'), write_run('b', [.1])]
+    with pytest.raises(ValueError, match='in common.*a: acc; b: coco/bbox_mAP'):
+        make_report(gather(runs))
+
+
 def test_targets_that_are_no_numbers_are_refused(folders):
     with pytest.raises(ValueError, match='a target should be a number'):
         make_report(gather(folders), targets=['most'])

@@ -11,6 +11,7 @@ from typing import List, Optional, Sequence
 from mmw2s import report as reports
 from mmw2s.analysis.options import (add_metric_options, add_target_option,
                                     by_setting)
+from mmw2s.report.groups import is_run
 from mmw2s.utils.fields import check_number
 from mmw2s.utils.tool_errors import errors_in_one_line
 
@@ -92,9 +93,9 @@ def title_of(args: argparse.Namespace) -> str:
     if args.title:
         return args.title
     path = osp.abspath(args.paths[0])
-    if len(args.paths) == 1:
-        return osp.basename(osp.dirname(path) if osp.isfile(path) else path)
-    return osp.basename(osp.dirname(path))
+    if osp.isfile(path) or len(args.paths) > 1 and is_run(path):
+        path = osp.dirname(path)
+    return osp.basename(path)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
