@@ -3,7 +3,7 @@
 from itertools import cycle
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
-from matplotlib import rc_context
+from matplotlib import rc_context, rcParams
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -25,7 +25,15 @@ _AXES = dict(
 BASELINE, W2S, TEACHER, GREY = '#0072B2', '#D55E00', '#009E73', '#808080'
 LOOKS = [(color, style) for style in ('-', '--')
          for color in (W2S, '#CC79A7', '#E69F00', '#56B4E9', '#000000')]
-_RING = dict(s=44, marker='o', facecolor='white', linewidth=1.8)
+_RING = dict(marker='o', facecolor='white', linewidth=1.8)
+# Letters, lines and rings as large as a screen wants them, and a paper.
+_ON_SCREEN = {'lines.linewidth': 2.2, 'lines.markersize': 6.6}
+_IN_PRINT = {
+    'font.size': 7,
+    'legend.fontsize': 6.5,
+    'lines.linewidth': 1.2,
+    'lines.markersize': 4.2
+}
 
 
 class Line(NamedTuple):
@@ -69,7 +77,7 @@ class Panel(Plane):
             curve.x,
             curve.y,
             color=line.color,
-            linewidth=2.2,
+            linewidth=rcParams['lines.linewidth'],
             linestyle=line.style,
             # a lone validation is a point, not a line
             marker='.' if len(curve.x) == 1 else None,
@@ -82,7 +90,11 @@ class Panel(Plane):
         ends = switched_off_at(line.runs)
         if curve.x and ends:
             ax.scatter(
-                *zip(*curve.at(ends)), edgecolor=line.color, zorder=5, **_RING)
+                *zip(*curve.at(ends)),
+                s=rcParams['lines.markersize']**2,
+                edgecolor=line.color,
+                zorder=5,
+                **_RING)
 
 
 def plot_curves(result: Comparison,
@@ -145,10 +157,8 @@ def plot_lines(path: str,
         width (float, optional): Width in inches, for print: letters are as
             large as those below a figure. Defaults to None: for a screen.
     """
-    fonts = {'pdf.fonttype': 42, 'svg.fonttype': 'path'}
-    if width is not None:
-        fonts.update({'font.size': 7, 'legend.fontsize': 6.5})
-    with rc_context(fonts):
+    looks = dict(_ON_SCREEN if width is None else _IN_PRINT)
+    with rc_context({'pdf.fonttype': 42, 'svg.fonttype': 'path', **looks}):
         figure = _figure(lines, panels, targets, scores, width)
         figure.savefig(path, dpi=150 if width is None else 300)
 
@@ -175,6 +185,7 @@ def _figure(lines: Sequence[Line], panels: Dict[str, Panel],
     axes[0].set_ylabel(next(iter(panels.values())).metric)
     if any(switched_off_at(line.runs) for line in lines):
         axes[0].scatter([], [],
+                        s=rcParams['lines.markersize']**2,
                         edgecolor=GREY,
                         label='distillation switched off',
                         **_RING)

@@ -97,7 +97,8 @@ def test_a_metric_without_a_positive_best_has_no_targets(write_run):
 
 def test_runs_without_a_metric_in_common_are_refused(write_run):
     runs = [write_run('a', [.1], metric='acc'), write_run('b', [.1])]
-    with pytest.raises(ValueError, match='in common.*a: acc; b: coco/bbox_mAP'):
+    with pytest.raises(
+            ValueError, match='in common.*a: acc; b: coco/bbox_mAP'):
         make_report(gather(runs))
 
 
