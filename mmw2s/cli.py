@@ -35,6 +35,7 @@ COMMANDS = {
     'test': Command('test.py'),
     'compare': Command('analysis_tools/compare_runs.py'),
     'compare-settings': Command('analysis_tools/compare_settings.py'),
+    'report': Command('analysis_tools/report.py'),
     'watch': Command('analysis_tools/watch.py'),
     'choose-teacher': Command('analysis_tools/choose_teacher.py'),
     'benchmark': Command('analysis_tools/benchmark.py'),

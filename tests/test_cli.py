@@ -74,6 +74,7 @@ def test_help_and_errors_name_the_command(name, capsys):
 @pytest.mark.parametrize('name, options', [
     ('compare', ['nowhere', '--w2s', 'nowhere']),
     ('compare-settings', ['nowhere', '--setting', 'a', 'nowhere']),
+    ('report', ['nowhere']),
     ('choose-teacher', ['nowhere', '--student-best', '1']),
     ('train', ['nowhere.py']),
     ('pair', ['nowhere.py']),

@@ -7,6 +7,7 @@ from ast import literal_eval
 from pathlib import Path
 
 import pytest
+import recorded
 import runs
 from builders import build, save
 from mmengine.config import Config
@@ -77,6 +78,18 @@ def test_the_shown_display_runs(project, capsys):
     out = capsys.readouterr().out
     assert 'waiting 0 None ()' in out and 'student: running' in out
     assert 'my study' in Path('study.html').read_text()
+
+
+def test_the_shown_report_is_written(tmp_path, monkeypatch):
+    pytest.importorskip('vl_convert')
+    monkeypatch.setattr('mmw2s.report.vega.code', lambda: '')
+    monkeypatch.chdir(tmp_path)
+    for name, teacher in (('base', None), ('w2s', .2), ('teacher', None)):
+        recorded.write_run(
+            tmp_path / 'work_dirs' / name, [.2, .5], teacher=teacher)
+    exec(blocks('docs/guides/report.md')[0], {})
+    assert 'My study' in Path('report.html').read_text()
+    assert Path('curves.pdf').stat().st_size > 3000
 
 
 class LossesSeen(Hook):

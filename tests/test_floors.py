@@ -24,6 +24,7 @@ FLOORS = {
     'profiling': {'utils', 'records', 'models', 'distillation', 'engine'},
     'analysis': {'utils', 'records'},
     'watch': {'utils', 'records', 'analysis'},
+    'report': {'utils', 'records', 'analysis'},
     'pair': {
         'utils', 'records', 'models', 'distillation', 'engine', 'profiling',
         'analysis', 'watch'
@@ -143,5 +144,5 @@ def test_a_training_run_does_not_load_what_it_does_not_need():
     imported_with('mmw2s', found)
     assert len(found) > 100
     needless = ('mmw2s.profiling', 'mmw2s.pair', 'mmw2s.study', 'mmw2s.watch',
-                'mmw2s.datasets.converters', 'mmw2s.cli')
+                'mmw2s.report', 'mmw2s.datasets.converters', 'mmw2s.cli')
     assert not [name for name in found if name.startswith(needless)]

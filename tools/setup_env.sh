@@ -233,6 +233,7 @@ install_all() {
     install_torch # before packages that would bring one of their choice
     step "general packages" install -r "$PINS/runtime.txt" \
         -r "$PINS/diffusion.txt" -r "$PINS/tests.txt" -r "$PINS/docs.txt" \
+        -r "$PINS/report.txt" \
         -c "$PINS/$STACK.txt" # which limits numpy
     install_torchvision
     install_ops

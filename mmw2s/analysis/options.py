@@ -1,9 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Options that the commands about runs have in common."""
 from argparse import ArgumentParser, _ArgumentGroup
-from typing import Union
+from typing import Dict, List, Optional, Union
 
-__all__ = ['add_metric_options', 'add_target_option']
+__all__ = ['add_metric_options', 'add_target_option', 'by_setting']
 
 _Parser = Union[ArgumentParser, _ArgumentGroup]
 
@@ -23,3 +23,25 @@ def add_target_option(parser: _Parser) -> None:
         nargs='+',
         help="values as 0.3, or shares as 90%% of the baselines' best "
         '(median over seeds); default: 80%% 90%% 95%%')
+
+
+def by_setting(given: List[List[str]],
+               option: str) -> Dict[Optional[str], str]:
+    """What is given for each setting; for all others under None.
+
+    Args:
+        given (list[list[str]]): A value, and the names of settings, for each
+            time that the option is given.
+        option (str): Its name, for messages.
+
+    Raises:
+        ValueError: If a setting is given two values.
+    """
+    found: Dict[Optional[str], str] = {}
+    for value, *names in given:
+        for name in names or [None]:
+            if name in found:
+                raise ValueError(f'{option} is given twice for ' +
+                                 (f'"{name}"' if name else 'all settings'))
+            found[name] = value
+    return found

@@ -1,20 +1,20 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Learning curves of a comparison, against epochs and against time."""
 from itertools import cycle
-from statistics import median
-from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
-import numpy as np
+from matplotlib import rc_context, rcParams
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .comparison import Comparison
+from .comparison import Comparison, Target
 from .counted import counted_unit
-from .run import TIME_UNITS, Run, cost, time_unit
+from .curves import Plane, switched_off_at
+from .run import TIME_UNITS, Run, time_unit
 from .target_labels import label_targets
 
-__all__ = ['plot_curves', 'plot_settings']
+__all__ = ['Line', 'Panel', 'plot_curves', 'plot_lines', 'plot_settings']
 
 _AXES = dict(
     epoch='epoch',
@@ -23,9 +23,17 @@ _AXES = dict(
     wall_seconds='wall clock, validation included')
 # Okabe and Ito's palette, which works for color-blind readers too.
 BASELINE, W2S, TEACHER, GREY = '#0072B2', '#D55E00', '#009E73', '#808080'
-_LOOKS = [(color, style) for style in ('-', '--')
-          for color in (W2S, '#CC79A7', '#E69F00', '#56B4E9', '#000000')]
-_RING = dict(s=44, marker='o', facecolor='white', linewidth=1.8)
+LOOKS = [(color, style) for style in ('-', '--')
+         for color in (W2S, '#CC79A7', '#E69F00', '#56B4E9', '#000000')]
+_RING = dict(marker='o', facecolor='white', linewidth=1.8)
+# Letters, lines and rings as large as a screen wants them, and a paper.
+_ON_SCREEN = {'lines.linewidth': 2.2, 'lines.markersize': 6.6}
+_IN_PRINT = {
+    'font.size': 7,
+    'legend.fontsize': 6.5,
+    'lines.linewidth': 1.2,
+    'lines.markersize': 4.2
+}
 
 
 class Line(NamedTuple):
@@ -46,55 +54,12 @@ class Line(NamedTuple):
     style: str = '-'
 
 
-class Curve(NamedTuple):
-    """The points of a line: medians over its runs, and their range."""
-    iters: List[int]
-    x: List[float]
-    y: List[float]
-    low: List[float]
-    high: List[float]
-
-
-class _Panel:
-    """One panel: what is on its axes, and the points of runs on it.
-
-    Args:
-        metric (str): The metric on the y axis.
-        unit (str): The key of a row that is on the x axis.
-        scale (float): Divisor of x. Defaults to 1.
-    """
-
-    def __init__(self, metric: str, unit: str, scale: float = 1.) -> None:
-        self.metric, self.unit, self.scale = metric, unit, scale
-
-    def begin(self, teacher: Optional[Run]) -> float:
-        """Where a run with this teacher begins: at what the teacher cost."""
-        if teacher is None or self.unit not in TIME_UNITS or \
-                not teacher.knows(self.unit):
-            return 0.
-        return cost(teacher, teacher.history[-1], self.unit) / self.scale
-
-    def points(self, run: Run) -> Dict[int, Tuple[float, float]]:
-        """x and y of a run, by iteration."""
-        return {
-            r['iter']: (r[self.unit] / self.scale, r['metrics'][self.metric])
-            for r in run.rows(self.metric)
-        }
-
-    def curve(self, line: Line) -> Curve:
-        """The medians over runs, at iterations where all were validated."""
-        begin, found = self.begin(
-            line.teacher), [self.points(run) for run in line.runs]
-        iters = sorted(set.intersection(*map(set, found)))
-        at = [[points[i] for points in found] for i in iters]
-        scores = [[y for _, y in each] for each in at]
-        return Curve(iters,
-                     [begin + median(x for x, _ in each) for each in at],
-                     *(list(map(take, scores)) for take in (median, min, max)))
+class Panel(Plane):
+    """One panel: draws lines on its axes."""
 
     def draw(self, ax, line: Line) -> None:
         """Draw one run as a line; several as their median and their range."""
-        curve, count = self.curve(line), len(line.runs)
+        curve, count = self.curve(line.runs, line.teacher), len(line.runs)
         if not curve.x and count > 1:  # validated at different iterations
             for i, run in enumerate(line.runs):
                 self.draw(
@@ -112,7 +77,7 @@ class _Panel:
             curve.x,
             curve.y,
             color=line.color,
-            linewidth=2.2,
+            linewidth=rcParams['lines.linewidth'],
             linestyle=line.style,
             # a lone validation is a point, not a line
             marker='.' if len(curve.x) == 1 else None,
@@ -120,17 +85,13 @@ class _Panel:
             if count > 1 else line.label or None)
 
     def draw_switch_off(self, ax, line: Line) -> None:
-        """Mark the end of the distillation on the curve.
-
-        A run that only starts from its teacher has nothing to switch off.
-        """
-        curve = self.curve(line)
-        ends = {r.stop['iter'] for r in line.runs if r.stop} - {0}
+        """Mark the end of the distillation on the curve."""
+        curve = self.curve(line.runs, line.teacher)
+        ends = switched_off_at(line.runs)
         if curve.x and ends:
-            ends = sorted(ends)
             ax.scatter(
-                np.interp(ends, curve.iters, curve.x),
-                np.interp(ends, curve.iters, curve.y),
+                *zip(*curve.at(ends)),
+                s=rcParams['lines.markersize']**2,
                 edgecolor=line.color,
                 zorder=5,
                 **_RING)
@@ -169,18 +130,51 @@ def plot_settings(results: Dict[str, Comparison],
     first = next(iter(results.values()))
     lines = [Line('baseline', first.baseline.runs, BASELINE)]
     some_counted = any(result.teacher for result in results.values())
-    for (name, result), (color, style) in zip(results.items(), cycle(_LOOKS)):
+    for (name, result), (color, style) in zip(results.items(), cycle(LOOKS)):
         if some_counted and result.owes_teacher(result.w2s):
             name += ' (teacher not counted)'
         lines.append(Line(name, result.w2s.runs, color, result.teacher, style))
-    panels = _panels(results, epochs_only, progress)
+    scores = {result.teacher_score() for result in results.values()} - {None}
+    plot_lines(path, lines, _panels(results, epochs_only, progress),
+               first.targets, scores)
+
+
+def plot_lines(path: str,
+               lines: Sequence[Line],
+               panels: Dict[str, Panel],
+               targets: Sequence[Target],
+               scores: Set[float],
+               width: Optional[float] = None) -> None:
+    """Draw runs on panels beside each other.
+
+    Args:
+        path (str): See :func:`plot_curves`. A PDF has its fonts inside, as
+            TrueType; an SVG has letters as outlines.
+        lines (Sequence[Line]): What is drawn.
+        panels (dict[str, Panel]): Label of the x axis -> panel.
+        targets (Sequence[Target]): Dotted lines.
+        scores (set[float]): Those of the teachers.
+        width (float, optional): Width in inches, for print: letters are as
+            large as those below a figure. Defaults to None: for a screen.
+    """
+    looks = dict(_ON_SCREEN if width is None else _IN_PRINT)
+    with rc_context({'pdf.fonttype': 42, 'svg.fonttype': 'path', **looks}):
+        figure = _figure(lines, panels, targets, scores, width)
+        figure.savefig(path, dpi=150 if width is None else 300)
+
+
+def _figure(lines: Sequence[Line], panels: Dict[str, Panel],
+            targets: Sequence[Target], scores: Set[float],
+            width: Optional[float]) -> Figure:
     single = len(panels) == 1
-    figure = Figure(figsize=(6.4 if single else 9, 4.5), layout='constrained')
+    size = (6.4 if single else 9, 4.5)
+    if width is not None:
+        size = (width, .8 * width if single else .45 * width)
+    figure = Figure(figsize=size, layout='constrained')
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    scores = {result.teacher_score() for result in results.values()} - {None}
     for ax, (x_label, panel) in zip(axes, panels.items()):
-        for target in first.targets:
+        for target in targets:
             ax.axhline(target.value, color=GREY, linestyle=':', linewidth=1)
         _draw_teachers(ax, panel, lines, scores)
         for line in lines:
@@ -188,25 +182,25 @@ def plot_settings(results: Dict[str, Comparison],
         for line in lines:
             panel.draw_switch_off(ax, line)
         _finish(ax, x_label)
-    axes[0].set_ylabel(first.metric)
-    if any(run.stop and run.stop['iter'] for r in results.values()
-           for run in r.w2s.runs):
+    axes[0].set_ylabel(next(iter(panels.values())).metric)
+    if any(switched_off_at(line.runs) for line in lines):
         axes[0].scatter([], [],
+                        s=rcParams['lines.markersize']**2,
                         edgecolor=GREY,
                         label='distillation switched off',
                         **_RING)
     _legend(figure, axes)
-    label_targets(axes[-1], [target.value for target in first.targets])
-    figure.savefig(path, dpi=150)
+    label_targets(axes[-1], [target.value for target in targets])
+    return figure
 
 
 def _panels(results: Dict[str, Comparison], epochs_only: bool,
-            progress: Optional[str]) -> Dict[str, _Panel]:
+            progress: Optional[str]) -> Dict[str, Panel]:
     """The panels by the labels of their x axes."""
     metric, units = next(iter(results.values())).metric, set.intersection(
         *(set(result.units) for result in results.values()))
     progress = progress or ('epoch' if 'epoch' in units else 'iter')
-    panels = {_AXES[progress]: _Panel(metric, progress)}
+    panels = {_AXES[progress]: Panel(metric, progress)}
     clock = counted_unit(results)
     if clock in TIME_UNITS and not epochs_only:
         runs = [run for result in results.values() for run in result.runs]
@@ -214,11 +208,11 @@ def _panels(results: Dict[str, Comparison], epochs_only: bool,
         label = f'{_AXES[clock]} ({time.name})'
         if any(clock in result.teacher_units for result in results.values()):
             label += "\nbegins with the teacher's own training"
-        panels[label] = _Panel(metric, clock, time.seconds)
+        panels[label] = Panel(metric, clock, time.seconds)
     return panels
 
 
-def _draw_teachers(ax, panel: _Panel, lines: List[Line],
+def _draw_teachers(ax, panel: Panel, lines: Sequence[Line],
                    scores: Set[float]) -> None:
     """The teachers' scores, and on a panel of time their own training."""
     text = 'teacher' if len(scores) < 2 else 'teachers'
@@ -233,8 +227,7 @@ def _draw_teachers(ax, panel: _Panel, lines: List[Line],
     drawn = []
     for line in lines:
         if panel.begin(line.teacher) and line.teacher not in drawn:
-            curve = panel.curve(
-                line._replace(runs=[line.teacher], teacher=None))
+            curve = panel.curve([line.teacher])
             ax.plot(
                 curve.x,
                 curve.y,

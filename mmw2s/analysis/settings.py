@@ -95,23 +95,26 @@ class SettingsTable:
 
     def to_markdown(self) -> str:
         """The tables and all notes on the runs, each note once."""
-        table = self.table()
-        notes: Dict[str, List[str]] = {}
-        for name, result in self.comparisons.items():
-            room = result.head_room()
-            for note in ([room.sentence()] if room else []) + result.notes:
-                notes.setdefault(note, []).append(name)
-        counted = self.counted_table()
+        table, counted = self.table(), self.counted_table()
         lines = [
             f'# {table.title}', '',
             table.to_markdown(), '', f'## {counted.title}', '',
             counted.to_markdown(), '', EXPLAINED, ''
         ]
-        for note, names in notes.items():
-            whose = '' if len(names) == len(
-                self.comparisons) else f'{"; ".join(names)}: '
-            lines.append(f'- {whose}{note}')
-        return '\n'.join(lines) + '\n'
+        return '\n'.join(lines + [f'- {note}' for note in self.notes()]) + '\n'
+
+    def notes(self) -> List[str]:
+        """All notes on the runs, each once, with the settings it is about
+        unless it is about all."""
+        notes: Dict[str, List[str]] = {}
+        for name, result in self.comparisons.items():
+            room = result.head_room()
+            for note in ([room.sentence()] if room else []) + result.notes:
+                notes.setdefault(note, []).append(name)
+        return [
+            note if len(names) == len(self.comparisons) else
+            f'{"; ".join(names)}: {note}' for note, names in notes.items()
+        ]
 
     def to_json(self) -> str:
         """The baselines, and the comparison of each setting with them."""

@@ -21,6 +21,30 @@ HEADS = dict(
     device_hours='device h')
 FOR_GOOD = '{}, for good'
 
+# What means something to LaTeX, or is not in its first fonts.
+_LATEX = {
+    **{
+        c: f'\\{c}'
+        for c in '&%$#_{}'
+    }, '\\': r'\textbackslash{}',
+    '~': r'\textasciitilde{}',
+    '^': r'\textasciicircum{}',
+    '<': r'\textless{}',
+    '>': r'\textgreater{}',
+    '|': r'\textbar{}',
+    '"': "''",
+    '\u00d7': r'$\times$',
+    '\u2013': '--',
+    '\u2192': r'$\rightarrow$',
+    '\n': ' '
+}
+
+
+def _in_latex(text: str) -> str:
+    # A bracket after a line's end would be read as an option of it.
+    text = ''.join(_LATEX.get(c, c) for c in text)
+    return f'{{{text}}}' if text.startswith(('[', '*')) else text
+
 
 class Table(NamedTuple):
     """A table whose cells are texts."""
@@ -34,6 +58,21 @@ class Table(NamedTuple):
         return '\n'.join('| ' +
                          ' | '.join(c.replace('|', '\\|') for c in line) + ' |'
                          for line in lines)
+
+    def to_latex(self) -> str:
+        """The table in LaTeX, for the package booktabs, with its title as
+        caption."""
+        rows = [
+            ' & '.join(map(_in_latex, line)) + r' \\'
+            for line in (self.header, *self.rows)
+        ]
+        return '\n'.join([
+            r'\begin{table}', r'\centering',
+            rf'\caption{{{_in_latex(self.title)}}}',
+            rf'\begin{{tabular}}{{{"l" * len(self.header)}}}', r'\toprule',
+            rows[0], r'\midrule', *rows[1:], r'\bottomrule', r'\end{tabular}',
+            r'\end{table}'
+        ])
 
     def print(self, console: Optional[Console] = None) -> None:
         """Print title and table to the terminal."""

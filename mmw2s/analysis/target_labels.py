@@ -2,6 +2,8 @@
 """Targets written beside their lines, so that none covers another."""
 from typing import List, Sequence
 
+from matplotlib import rcParams
+
 __all__ = ['label_targets', 'spread']
 
 _LABEL_SIZE, _LABEL_HEIGHT = 8, 9.5  # in points
@@ -27,7 +29,7 @@ def label_targets(ax, values: List[float]) -> None:
             xytext=(3 if abs(moved) < 1 else 14, moved),
             textcoords='offset points',
             va='center',
-            fontsize=_LABEL_SIZE,
+            fontsize=min(_LABEL_SIZE, rcParams['font.size']),
             color=_GREY,
             annotation_clip=False,
             arrowprops=None if abs(moved) < 1 else dict(

@@ -52,7 +52,7 @@ def check_teacher_fields(config: Any = None,
                          scale: float = 1.0,
                          fuse: bool = False,
                          module: Any = None,
-                         data_preprocessor: Optional[dict] = None) -> None:
+                         data_preprocessor: Optional[dict] = None,
                          permute: bool = False) -> None:
     """Refuse fields with values that are always wrong.
 

@@ -1,6 +1,4 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-import json
-
 import cv2
 import numpy as np
 import pytest
@@ -8,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from mmw2s.analysis import compare, plot_curves
-from mmw2s.analysis.plots import Line, _Panel, plot_settings
+from mmw2s.analysis.plots import plot_settings
 from mmw2s.analysis.run import Run
 from mmw2s.analysis.target_labels import spread
 
@@ -36,26 +34,6 @@ def test_curves_of_runs_without_any_metric_can_be_drawn(write_run, tmp_path):
     result = compare([write_run('b', SLOW)], [write_run('w', [None, None])])
     plot_curves(result, str(tmp_path / 'curves.png'))
     assert (tmp_path / 'curves.png').stat().st_size > 1000
-
-
-def test_the_median_is_drawn_where_all_seeds_were_validated(write_run):
-    folders = [
-        write_run('a', SLOW),
-        write_run('b', FAST),
-        write_run('c', FAST)
-    ]
-    record = f'{folders[2]}/time_to_target.json'
-    with open(record) as file:
-        content = json.load(file)
-    del content['history'][1]  # one validation less
-    with open(record, 'w') as file:
-        json.dump(content, file)
-    runs = [Run.load(folder) for folder in folders]
-    curve = _Panel('coco/bbox_mAP', 'wall_seconds',
-                   60).curve(Line('x', runs, 'black'))
-    np.testing.assert_allclose(curve.x, np.array([12, 36, 48, 60]) / 60)
-    assert curve.y == [.3, .5, .5, .5]
-    assert curve.low == SLOW[:1] + SLOW[2:] and curve.high[0] == .3
 
 
 def test_epochs_are_counted_in_whole_numbers(write_run, tmp_path, monkeypatch):

@@ -9,7 +9,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-COMMON = ('build', 'torch', 'runtime', 'diffusion', 'tests', 'docs')
+COMMON = ('build', 'torch', 'runtime', 'diffusion', 'tests', 'docs', 'report',
+          'trackers')
 STACKS = ('onedl', 'original')
 
 pytestmark = pytest.mark.skipif(

@@ -2,10 +2,11 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Compare several settings of a distillation with the same baselines."""
 import argparse
-from typing import List, Optional, Sequence
+from typing import Optional, Sequence
 
 from mmw2s.analysis import Pace
-from mmw2s.analysis.options import add_metric_options, add_target_option
+from mmw2s.analysis.options import (add_metric_options, add_target_option,
+                                    by_setting)
 from mmw2s.analysis.settings import compare_settings, save
 from mmw2s.utils.tool_errors import errors_in_one_line
 
@@ -69,18 +70,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
             parser.error(f'--{option.replace("_", "-")} draws into a folder: '
                          'name it by --out')
     return args
-
-
-def by_setting(given: List[List[str]], option: str) -> dict:
-    """What is given for each setting; for all others under None."""
-    found = {}
-    for value, *names in given:
-        for name in names or [None]:
-            if name in found:
-                raise ValueError(f'{option} is given twice for ' +
-                                 (f'"{name}"' if name else 'all settings'))
-            found[name] = value
-    return found
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
