@@ -48,7 +48,8 @@ def test_the_wheel_pulls_neither_family_over_the_other(built):
     assert any(line.startswith('torch') for line in needed)
     assert not any(line.startswith(('mm', 'onedl')) for line in needed)
     assert set(message.get_all('Provides-Extra')) == {
-        'tests', 'docs', 'diffusion', 'quickstart', 'report', 'trackers'
+        'tests', 'docs', 'diffusion', 'quickstart', 'report', 'study',
+        'trackers'
     }
     # The least that torch 2.5 runs on.
     assert message['Requires-Python'] == '>=3.9'
