@@ -1,5 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Find what a report is about: runs in their groups, and files beside them."""
+import ast
 import glob
 import os.path as osp
 from dataclasses import dataclass, field
@@ -44,6 +45,25 @@ class Material:
             self.step_costs[path] = content
         elif kind == 'budget':
             self.budgets[path] = content
+
+    def asked(self) -> Dict[str, Any]:
+        """What a study has fixed: ``metric``, ``rule``, ``targets`` and
+        ``margin``. Empty where there is no study, or more than one."""
+        fixed = [
+            content['fixed'] for content in self.studies.values()
+            if isinstance(content.get('fixed'), dict)
+        ]
+        if len(fixed) != 1:
+            return {}
+        found: Dict[str, Any] = {}
+        for key, text in fixed[0].items():
+            _, _, name = key.partition('study.')
+            if name in ('metric', 'rule', 'margin'):
+                found[name] = ast.literal_eval(text)
+            elif name.startswith('targets.'):
+                target = ast.literal_eval(text)
+                found.setdefault('targets', []).append(str(target))
+        return found
 
     def keep_beside(self, folder: str) -> None:
         """Take the files of other commands in a folder."""

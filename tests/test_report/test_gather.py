@@ -6,6 +6,7 @@ import pytest
 from mmw2s.analysis.settings import compare_settings, save
 from mmw2s.report import gather, make_report
 from mmw2s.report.summary import summary
+from mmw2s.utils.flat import flat
 
 
 def names(material):
@@ -24,6 +25,25 @@ def test_a_study_is_taken_apart_into_its_arms(write_run, tmp_path):
     found = gather([str(tmp_path / 'study')])
     assert names(found) == {'baseline': 2, 'both': 2, 'start': 2}
     assert list(found.studies.values()) == [amended]
+    assert found.asked() == {}
+
+
+def test_what_a_study_has_fixed_is_asked_for(write_run, tmp_path):
+    for arm in ('baseline', 'both'):
+        write_run(f'study/{arm}/seed_0', [.1, .2])
+    fixed = dict(
+        metric='coco/bbox_mAP',
+        rule='greater',
+        margin=0.02,
+        targets=['80%', 0.3],
+        arms=dict(baseline={}))
+    (tmp_path / 'study' / 'study.json').write_text(
+        json.dumps(dict(fixed=flat('study', fixed))))
+    assert gather([str(tmp_path / 'study')]).asked() == dict(
+        metric='coco/bbox_mAP',
+        rule='greater',
+        margin=0.02,
+        targets=['80%', '0.3'])
 
 
 def test_a_pair_has_its_teacher_and_its_budget(write_run, tmp_path):

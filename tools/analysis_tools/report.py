@@ -54,7 +54,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--margin',
         type=float,
         help='by how much the final metric may be worse; the page says '
-        'whether that holds')
+        'whether that holds (default: that of the study, if it is one)')
     papers = parser.add_argument_group('for papers')
     papers.add_argument(
         '--figure', metavar='CURVES.pdf', help='curves as .pdf or .svg')
@@ -106,8 +106,13 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             check_number('--margin', args.margin, at_least=0)
         material = reports.gather(args.paths, settings_of(args.setting),
                                   by_setting(args.teacher, '--teacher'))
-        report = reports.make_report(material, title_of(args), args.target,
-                                     args.metric, args.rule)
+        asked = material.asked()
+        report = reports.make_report(material, title_of(args), args.target
+                                     or asked.get('targets'), args.metric
+                                     or asked.get('metric'), args.rule
+                                     or asked.get('rule'))
+        margin = args.margin if args.margin is not None else \
+            asked.get('margin')
         written = [args.out]
         for path in (args.out, args.figure, args.latex, args.markdown):
             os.makedirs(osp.dirname(osp.abspath(path or '.')), exist_ok=True)
@@ -121,7 +126,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             reports.write_markdown(report, args.markdown)
             written.append(args.markdown)
         # Last: it needs a package that the others do not.
-        reports.write_page(report, args.out, args.margin,
+        reports.write_page(report, args.out, margin,
                            f'mmw2s report {shlex.join(given)}')
         if args.mlflow:
             reports.log_to_mlflow(report, args.out)
