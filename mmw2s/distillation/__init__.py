@@ -1,11 +1,13 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 from mmw2s.records.event_log import RunRecord
-from . import dynamic_temperature, knowledge, schedules, starts, stop_rules
+from . import (dynamic_temperature, follow_gap, knowledge, looking_rules,
+               schedules, starts, stop_rules)
 from .distiller import Distiller
 from .recorder import Recorder
 from .teacher import FrozenTeacher
 
 __all__ = [
     'Distiller', 'FrozenTeacher', 'Recorder', 'RunRecord',
-    'dynamic_temperature', 'knowledge', 'schedules', 'starts', 'stop_rules'
+    'dynamic_temperature', 'follow_gap', 'knowledge', 'looking_rules',
+    'schedules', 'starts', 'stop_rules'
 ]

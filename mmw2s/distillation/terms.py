@@ -8,16 +8,19 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from mmw2s.models.losses import DistillationLoss, KDLoss
-from mmw2s.registry import KNOWLEDGE, SCHEDULES
+from mmw2s.registry import KNOWLEDGE, SCHEDULES, STOP_RULES
 from mmw2s.utils.building import (check_config, check_fields, find_class,
                                   owned_by)
 from mmw2s.utils.fields import check_number, check_text
 from .auto_weight import AutoWeight
 from .knowledge import Knowledge
 from .recipes import default_temperature
-from .schedules import Schedule
+from .schedules import Schedule, refuse_no_strength
+from .stop_rules import StopRule
 
 __all__ = ['Term', 'build_terms', 'refuse_misfit']
+
+_PREFIX = 'loss_kd_'
 
 # A loss for each value of Knowledge.gives, for messages.
 _FITTING = {
@@ -39,12 +42,27 @@ class Term(NamedTuple):
             ``loss_weight`` is ``'auto'``.
         temperature (Schedule, optional): Temperature of the loss. None: the
             loss's own.
+        schedule (Schedule, optional): Its share of the strength of the whole.
+            None: all of it.
+        stop (StopRule, optional): Ends this entry alone. None: it ends with
+            the whole.
     """
     key: str
     knowledge: Knowledge
     loss: nn.Module
     auto_weight: Optional[AutoWeight]
     temperature: Optional[Schedule]
+    schedule: Optional[Schedule] = None
+    stop: Optional[StopRule] = None
+
+    @property
+    def name(self) -> str:
+        """The key without its prefix ("fpn")."""
+        return self.key[len(_PREFIX):]
+
+    def share(self, iteration: int) -> float:
+        """The factor of the strength of the whole in an iteration."""
+        return 1. if self.schedule is None else self.schedule.value(iteration)
 
     def state_dict(self) -> dict:
         """What its parts have learned, as plain numbers and tensors."""
@@ -77,6 +95,9 @@ def build_terms(cfgs: Sequence[dict],
     - ``temperature`` (optional): config of a schedule. A ``KDLoss`` without
       any temperature gets one from 6 to 1 over the first half of the run.
     - ``auto_ratio`` (optional): the share, by default 0.5.
+    - ``schedule`` (optional): config of a schedule, a factor of the strength
+      of the whole. While it is 0, nothing runs for the entry.
+    - ``stop`` (optional): config of a rule that ends this entry alone.
 
     Args:
         cfgs (Sequence[dict]): The entries.
@@ -107,8 +128,8 @@ def build_terms(cfgs: Sequence[dict],
             raise TypeError(f'{owner} should be a dict with "knowledge" and '
                             f'"loss", but got {cfg!r}')
         check_fields(
-            owner, cfg,
-            ('knowledge', 'loss', 'name', 'temperature', 'auto_ratio'))
+            owner, cfg, ('knowledge', 'loss', 'name', 'temperature',
+                         'auto_ratio', 'schedule', 'stop'))
         for field in ('knowledge', 'loss'):
             if field not in cfg:
                 raise ValueError(f'{owner} should have the field "{field}", '
@@ -117,7 +138,7 @@ def build_terms(cfgs: Sequence[dict],
             cfg['knowledge'], owner=f'{owner}.knowledge')
         if 'name' in cfg:
             check_text(f'{owner}.name', cfg['name'])
-        key = f'loss_kd_{cfg.get("name", knowledge.name)}'
+        key = f'{_PREFIX}{cfg.get("name", knowledge.name)}'
         taken = [term.key for term in terms]
         if key in taken:
             if 'name' in cfg:
@@ -125,8 +146,8 @@ def build_terms(cfgs: Sequence[dict],
             key = next(f'{key}_{n}' for n in range(2,
                                                    len(cfgs) + 1)
                        if f'{key}_{n}' not in taken)
-        loss, *rest = _build_loss(owner, cfg)
-        term = Term(key, knowledge, loss, *rest)
+        term = Term(key, knowledge, *_build_loss(owner, cfg),
+                    *_build_span(owner, cfg, key))
         with owned_by(owner):
             refuse_misfit(term)
         terms.append(term)
@@ -200,7 +221,24 @@ def _build_loss(owner: str, cfg: dict):
                              f'{type(loss).__name__} has no temperature')
         temperature = SCHEDULES.build(
             temperature, owner=f'{owner}.temperature')
+        if temperature.follows_rows:
+            raise ValueError(
+                f'{owner}.temperature: {type(temperature).__name__} is a '
+                'strength that reaches 0, and no temperature: use another '
+                'schedule')
     return loss, auto_weight, temperature
+
+
+def _build_span(owner: str, cfg: dict, key: str):
+    """How strongly, and until when, where an entry has its own answers."""
+    schedule, stop = cfg.get('schedule'), cfg.get('stop')
+    if schedule is not None:
+        schedule = SCHEDULES.build(schedule, owner=f'{owner}.schedule')
+        refuse_no_strength(f'{owner}.schedule', schedule)
+    if stop is not None:
+        stop = STOP_RULES.build(stop, owner=f'{owner}.stop')
+        stop.entry = key
+    return schedule, stop
 
 
 def _refuse_no_loss(name: str, loss: nn.Module) -> None:

@@ -89,9 +89,9 @@ def test_between_them_nothing_of_a_batch_is_recorded(teacher, tmp_path,
     opened = []
     open_it = Recorder.open
 
-    def noted(recorder, until=None):
+    def noted(recorder, *args, **kwargs):
         opened.append(recorder._owner)
-        open_it(recorder, until)
+        open_it(recorder, *args, **kwargs)
 
     monkeypatch.setattr(Recorder, 'open', noted)
     _, seen = train_watched(
