@@ -6,6 +6,7 @@ from typing import (Any, ContextManager, Dict, List, Mapping, Optional,
                     Sequence, Set, Union)
 
 import torch
+from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
 from .auto_weight import auto_weights, weighted_task
@@ -14,6 +15,7 @@ from .failures import retold
 from .gradient_share import DrownedTaskWatch, Share, gradient_shares
 from .input_mapping import InputMapping
 from .knowledge import Knowledge, Pair
+from .module_share import ModuleShareWeight
 from .recorder import Call, Recorder
 from .schedules import Schedule, refuse_no_strength
 from .step_looks import StepLooks
@@ -97,6 +99,8 @@ class Distiller:
                 term.knowledge.check(student, teacher.model)
                 term.knowledge.bind(student, teacher.model)
                 refuse_misfit(term)
+            if isinstance(term.auto_weight, ModuleShareWeight):
+                term.auto_weight.check(student)
         self._mapping = InputMapping(student.data_preprocessor,
                                      teacher.model.data_preprocessor,
                                      teacher.pipelines)
@@ -151,6 +155,24 @@ class Distiller:
             self.student.register_forward_pre_hook(before, with_kwargs=True),
             self.student.register_forward_hook(after, with_kwargs=True)
         ]
+
+    def watch_gradients(self, optim_wrapper: OptimWrapper) -> None:
+        """Let weights see the gradients of each update, if some follow them.
+
+        Args:
+            optim_wrapper (OptimWrapper): The student's.
+        """
+        if any(
+                isinstance(term.auto_weight, ModuleShareWeight)
+                for term in self.terms):
+            self._handles.append(
+                optim_wrapper.optimizer.register_step_pre_hook(
+                    lambda *_: self._see_gradients()))
+
+    def _see_gradients(self) -> None:
+        for term in self._acting if self._distills else ():
+            if isinstance(term.auto_weight, ModuleShareWeight):
+                term.auto_weight.see(self.student)
 
     def step(self, iteration: int, strength: Optional[float] = None) -> None:
         """Set strength and temperatures; call it before the forward.

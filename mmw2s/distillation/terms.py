@@ -2,7 +2,7 @@
 """The entries of the hook's ``distill`` field."""
 import copy
 import inspect
-from typing import List, NamedTuple, Optional, Sequence
+from typing import List, NamedTuple, Optional, Sequence, Union
 
 from mmengine.registry import MODELS
 from torch import nn
@@ -14,6 +14,7 @@ from mmw2s.utils.building import (check_config, check_fields, find_class,
 from mmw2s.utils.fields import check_number, check_text
 from .auto_weight import AutoWeight
 from .knowledge import Knowledge
+from .module_share import ModuleShareWeight
 from .recipes import default_temperature
 from .schedules import Schedule, refuse_no_strength
 from .stop_rules import StopRule
@@ -38,8 +39,8 @@ class Term(NamedTuple):
         key (str): Its name in the student's loss dict ("loss_kd_fpn").
         knowledge (Knowledge): What is transferred.
         loss (nn.Module): How it is compared.
-        auto_weight (AutoWeight, optional): Weights the loss, if its
-            ``loss_weight`` is ``'auto'``.
+        auto_weight (AutoWeight or ModuleShareWeight, optional): Weights the
+            loss, if its ``loss_weight`` is ``'auto'``.
         temperature (Schedule, optional): Temperature of the loss. None: the
             loss's own.
         schedule (Schedule, optional): Its share of the strength of the whole.
@@ -50,7 +51,7 @@ class Term(NamedTuple):
     key: str
     knowledge: Knowledge
     loss: nn.Module
-    auto_weight: Optional[AutoWeight]
+    auto_weight: Union[AutoWeight, ModuleShareWeight, None]
     temperature: Optional[Schedule]
     schedule: Optional[Schedule] = None
     stop: Optional[StopRule] = None
@@ -95,6 +96,8 @@ def build_terms(cfgs: Sequence[dict],
     - ``temperature`` (optional): config of a schedule. A ``KDLoss`` without
       any temperature gets one from 6 to 1 over the first half of the run.
     - ``auto_ratio`` (optional): the share, by default 0.5.
+    - ``auto_module`` (optional): a module of the student. The share is then
+      that of its gradient in the whole student's, by default 0.05.
     - ``schedule`` (optional): config of a schedule, a factor of the strength
       of the whole. While it is 0, nothing runs for the entry.
     - ``stop`` (optional): config of a rule that ends this entry alone.
@@ -129,7 +132,7 @@ def build_terms(cfgs: Sequence[dict],
                             f'"loss", but got {cfg!r}')
         check_fields(
             owner, cfg, ('knowledge', 'loss', 'name', 'temperature',
-                         'auto_ratio', 'schedule', 'stop'))
+                         'auto_ratio', 'auto_module', 'schedule', 'stop'))
         for field in ('knowledge', 'loss'):
             if field not in cfg:
                 raise ValueError(f'{owner} should have the field "{field}", '
@@ -193,12 +196,11 @@ def _build_loss(owner: str, cfg: dict):
     auto_weight = None
     if loss_cfg.get('loss_weight') == 'auto':
         loss_cfg['loss_weight'] = 1.
-        ratio = cfg.get('auto_ratio', 0.5)
-        check_number(f'{owner}.auto_ratio', ratio, above=0)
-        auto_weight = AutoWeight(ratio)
-    elif 'auto_ratio' in cfg:
-        raise ValueError(f'{owner}.auto_ratio has no effect unless the loss '
-                         'has loss_weight="auto"')
+        auto_weight = _build_auto_weight(owner, cfg)
+    for name in ('auto_ratio', 'auto_module'):
+        if name in cfg and auto_weight is None:
+            raise ValueError(f'{owner}.{name} has no effect unless the loss '
+                             'has loss_weight="auto"')
     known = (name for name, cls in MODELS.module_dict.items()
              if isinstance(cls, type) and issubclass(cls, DistillationLoss))
     # In the scope of the run, which is where it is built.
@@ -227,6 +229,21 @@ def _build_loss(owner: str, cfg: dict):
                 'strength that reaches 0, and no temperature: use another '
                 'schedule')
     return loss, auto_weight, temperature
+
+
+def _build_auto_weight(
+        owner: str, cfg: dict) -> Union[AutoWeight, ModuleShareWeight]:
+    module = cfg.get('auto_module')
+    ratio = cfg.get('auto_ratio', 0.5 if module is None else 0.05)
+    check_number(
+        f'{owner}.auto_ratio',
+        ratio,
+        above=0,
+        below=None if module is None else 1)
+    if module is None:
+        return AutoWeight(ratio)
+    check_text(f'{owner}.auto_module', module, 'the name of a module')
+    return ModuleShareWeight(module, ratio)
 
 
 def _build_span(owner: str, cfg: dict, key: str):

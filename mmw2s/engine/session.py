@@ -7,6 +7,7 @@ from typing import Any, Dict, Optional
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
 from mmw2s.distillation.announce import until_when
@@ -187,7 +188,7 @@ class Session:
             self.starting.apply(runner, self._fields.start, made, self.record)
         if teacher.fuse:  # nothing reads its weights from here on
             fold_batch_norms(teacher)
-        self._attach(made)
+        self._attach(made, runner.optim_wrapper)
         self._describe(runner)
         self._watch = self._new_watch(runner)
         self.distiller.load_state_dict(self._saved)
@@ -234,7 +235,7 @@ class Session:
             'The teacher is gone again: nothing is distilled (distill=[]).',
             logger='current')
 
-    def _attach(self, made: Assembly) -> None:
+    def _attach(self, made: Assembly, optim_wrapper: OptimWrapper) -> None:
         self.distiller, self.chosen = made.distiller, made.chosen
         deciders = made.deciders.values()
         intervals = {d.train_loss_interval for d in deciders} - {None}
@@ -245,6 +246,7 @@ class Session:
             self.distiller.looks = StepLooks(rules)
         self.finite = FiniteLosses()
         self.distiller.attach()
+        self.distiller.watch_gradients(optim_wrapper)
         self._ends = EntryEnds(self.distiller, self.record)
         self._set_asks_from()
 

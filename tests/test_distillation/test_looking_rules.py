@@ -54,7 +54,7 @@ def test_a_loss_that_hardly_falls_is_saturated():
     falling = [1 / (1 + i) for i in range(10)]  # by 10 % or more
     flat = [0.1, 0.099, 0.0985, 0.0984]
     rule = saturation(patience=3, min_gain=0.02)
-    assert stopped_at(rule, rows('kd_loss', falling + flat)) == 13
+    assert stopped_at(rule, rows('kd_loss', falling + flat)) == 12
     rule = saturation(patience=3, min_gain=0.01)
     assert stopped_at(rule, rows('kd_loss', falling + flat)) is None
 

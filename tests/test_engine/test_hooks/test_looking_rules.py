@@ -6,6 +6,8 @@ from builders import teacher_field
 from runs import assert_same_weights, rows, train, train_watched
 from tiny_classifiers import classifier, run_config
 
+from mmw2s.distillation.module_share import ModuleShareWeight
+
 HIDDEN = dict(
     knowledge=dict(type='HiddenFeatures'), loss=dict(type='PKDLoss'))
 LOGITS = dict(
@@ -165,3 +167,33 @@ def test_in_mixed_precision_the_cosine_is_finite(teacher, tmp_path):
     train(cfg)
     values = [row['values']['all'] for row in rows(tmp_path, 'cosine')]
     assert len(values) == 4 and torch.tensor(values).isfinite().all()
+
+
+def test_the_weight_by_a_modules_gradient_follows_the_steps_own(
+        teacher, tmp_path, monkeypatch):
+    seen = []
+    see = ModuleShareWeight.see
+
+    def noted(follow, student):
+        see(follow, student)
+        whole = [p.grad.flatten() for p in student.parameters()]
+        head = [p.grad.flatten() for p in student.head.parameters()]
+        share = torch.cat(head).norm() / torch.cat(whole).norm()
+        seen.append((share.item(), follow.state_dict()['share']))
+
+    monkeypatch.setattr(ModuleShareWeight, 'see', noted)
+    auto = dict(
+        HIDDEN,
+        loss=dict(type='PKDLoss', loss_weight='auto'),
+        auto_module='head')
+    monkeypatch.setattr(ModuleShareWeight.__init__, '__defaults__',
+                        (0.05, 0., 2))
+    fields = dict(distill=[auto, LOGITS], every=2)
+    whole = train(config(tmp_path, teacher, **fields))
+    assert len(seen) == 6  # the updates that distill
+    assert all(mean == pytest.approx(share) for share, mean in seen)
+    state = torch.load(tmp_path / 'epoch_3.pth', weights_only=False)['w2s']
+    assert state['loss_kd_hidden']['weight'] != 1.
+    again = config(tmp_path, teacher, **fields)
+    again.resume, again.load_from = True, str(tmp_path / 'epoch_1.pth')
+    assert_same_weights(whole, train(again))
