@@ -46,8 +46,8 @@ def _last_end(terms: Sequence[Term]) -> Optional[int]:
     last = 0
     for term in terms:
         points = [
-            term.schedule and term.schedule.zero_from(),
-            term.stop and term.stop.ends_at()
+            term.schedule and term.schedule.zero_from(), term.stop
+            and term.stop.ends_at()
         ]
         known = [point for point in points if point is not None]
         if not known:

@@ -335,8 +335,8 @@ class Distiller:
                     for key in losses if key in self._newest
                 })
         weighted = {
-            key: loss *
-            (self.strengths[key] * self.every * weights.get(key, 1.))
+            key:
+            loss * (self.strengths[key] * self.every * weights.get(key, 1.))
             for key, loss in losses.items()
         }
         if self.looks is not None and self.looks.are_due(self.iteration):

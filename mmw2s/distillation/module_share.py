@@ -106,8 +106,8 @@ class ModuleShareWeight:
         p, wanted = self._share, self.ratio
         change = (wanted * (1 - p) / (p * (1 - wanted))).clamp(*_CHANGE)
         weight = self._weight.to(p.device)
-        self._weight = torch.where(
-            change.isfinite(), (weight * change).clamp(*_WEIGHT), weight)
+        self._weight = torch.where(change.isfinite(),
+                                   (weight * change).clamp(*_WEIGHT), weight)
 
     def state_dict(self) -> Dict[str, object]:
         """Weight and average as plain numbers, for a checkpoint."""

@@ -89,7 +89,8 @@ class Recorder:
         modules = [find_module(model, name, owner) for name in self.names]
         self._handles = {
             # A compiled model calls it between two graphs.
-            name: module.register_forward_hook(
+            name:
+            module.register_forward_hook(
                 torch.compiler.disable(self._note_as(name)))
             for name, module in zip(self.names, modules)
         }

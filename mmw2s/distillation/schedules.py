@@ -41,9 +41,9 @@ class Schedule(metaclass=ABCMeta):
     The value is a function of the iteration alone, so a resumed run needs no
     saved state. There are two exceptions. A temperature that learns
     (:meth:`update`) has ``state_dict`` and ``load_state_dict``. A strength
-    that follows the run's record (:meth:`see`) is given its rows again. Spans are given in epochs, in
-    iterations or as a share of the run (0 to 1). :meth:`bind` converts them to
-    iterations, rounded.
+    that follows the run's record (:meth:`see`) is given its rows again. Spans
+    are given in epochs, in iterations or as a share of the run (0 to 1).
+    :meth:`bind` converts them to iterations, rounded.
 
     Args:
         unit (str): Unit of the spans: 'epoch', 'iter' or 'run' (a share of the

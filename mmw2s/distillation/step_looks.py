@@ -71,10 +71,11 @@ class StepLooks:
                 for term in distiller.terms
             }
             self._latest[COSINE] = {
-                of: gradient_cosine(
+                of:
+                gradient_cosine(
                     task, _of(of, weighted),
-                    _maps(recorded,
-                          recorded if of == ALL else modules[of]), of)
+                    _maps(recorded, recorded if of == ALL else modules[of]),
+                    of)
                 for of in dict.fromkeys(asked[COSINE])
             }
 
@@ -87,14 +88,16 @@ class StepLooks:
         """
         latest, self._latest = self._latest, {}
         return {
-            event: {key: _number(value)
-                    for key, value in values.items()}
+            event: {
+                key: _number(value)
+                for key, value in values.items()
+            }
             for event, values in latest.items()
         }
 
 
-def gradient_cosine(task: Tensor, distillation: Tensor,
-                    maps: Sequence[Tensor], of: str) -> Tensor:
+def gradient_cosine(task: Tensor, distillation: Tensor, maps: Sequence[Tensor],
+                    of: str) -> Tensor:
     """The cosine of the gradients of two losses on some maps.
 
     It is that of the whole batch of all ranks. Maps that only one of the
@@ -133,8 +136,8 @@ def gradient_cosine(task: Tensor, distillation: Tensor,
     sums = _reduced(
         torch.stack([
             sum((one * other).sum() for one, other in pairs)
-            for pairs in (both, [(a, a) for a, _ in both],
-                          [(b, b) for _, b in both])
+            for pairs in (both, [(a, a) for a, _ in both], [(b, b)
+                                                            for _, b in both])
         ]))
     return sums[0] / (sums[1] * sums[2]).sqrt()
 

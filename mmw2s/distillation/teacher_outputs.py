@@ -49,17 +49,16 @@ class TeacherOutputs:
         >>> maps = outputs['neck'][0].output
     """
 
-    def __init__(
-        self,
-        teacher: FrozenTeacher,
-        recorder: Recorder,
-        mapping: InputMapping,
-        inputs: Any,
-        data_samples: Any,
-        until: Mapping[str, int] = MappingProxyType({}),
-        whole: bool = False,
-        training_form: Sequence[str] = (),
-        names: Optional[Sequence[str]] = None) -> None:
+    def __init__(self,
+                 teacher: FrozenTeacher,
+                 recorder: Recorder,
+                 mapping: InputMapping,
+                 inputs: Any,
+                 data_samples: Any,
+                 until: Mapping[str, int] = MappingProxyType({}),
+                 whole: bool = False,
+                 training_form: Sequence[str] = (),
+                 names: Optional[Sequence[str]] = None) -> None:
         self._teacher = teacher
         self._recorder = recorder
         self._mapping = mapping

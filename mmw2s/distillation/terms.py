@@ -130,9 +130,9 @@ def build_terms(cfgs: Sequence[dict],
         if not isinstance(cfg, dict):
             raise TypeError(f'{owner} should be a dict with "knowledge" and '
                             f'"loss", but got {cfg!r}')
-        check_fields(
-            owner, cfg, ('knowledge', 'loss', 'name', 'temperature',
-                         'auto_ratio', 'auto_module', 'schedule', 'stop'))
+        check_fields(owner, cfg,
+                     ('knowledge', 'loss', 'name', 'temperature', 'auto_ratio',
+                      'auto_module', 'schedule', 'stop'))
         for field in ('knowledge', 'loss'):
             if field not in cfg:
                 raise ValueError(f'{owner} should have the field "{field}", '
@@ -231,8 +231,8 @@ def _build_loss(owner: str, cfg: dict):
     return loss, auto_weight, temperature
 
 
-def _build_auto_weight(
-        owner: str, cfg: dict) -> Union[AutoWeight, ModuleShareWeight]:
+def _build_auto_weight(owner: str,
+                       cfg: dict) -> Union[AutoWeight, ModuleShareWeight]:
     module = cfg.get('auto_module')
     ratio = cfg.get('auto_ratio', 0.5 if module is None else 0.05)
     check_number(

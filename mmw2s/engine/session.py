@@ -257,9 +257,9 @@ class Session:
                              default=math.inf)
 
     def _describe(self, runner: Runner) -> None:
-        self.until = until_when(self.distiller.schedule, self._stop,
-                                runner.max_iters, iters_per_epoch(runner),
-                                self.distiller.terms)
+        self.until = until_when(self.distiller.schedule,
+                                self._stop, runner.max_iters,
+                                iters_per_epoch(runner), self.distiller.terms)
         print_log(
             f'Weak-to-strong distillation is on {self.until}. In full:\n'
             f'{self.in_full()}',
@@ -299,8 +299,9 @@ class Session:
             if losses is not None:
                 rows['train'] = losses
         if self.distiller.looks is not None:
-            rows.update((event, dict(values=values)) for event, values in
-                        self.distiller.looks.take().items())
+            rows.update(
+                (event, dict(values=values))
+                for event, values in self.distiller.looks.take().items())
         for event, fields in rows.items():
             self.record.append(event, runner.iter + 1, **fields)
         if rows:

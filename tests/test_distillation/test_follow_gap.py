@@ -11,8 +11,8 @@ def val(score, iteration=1, metric='coco/bbox_mAP'):
 
 
 def train(student, teacher, iteration=50):
-    return dict(event='train', iter=iteration, student=student,
-                teacher=teacher)
+    return dict(
+        event='train', iter=iteration, student=student, teacher=teacher)
 
 
 def strengths(schedule, rows):
@@ -38,8 +38,8 @@ def test_it_falls_as_the_student_comes_near_to_the_teachers_score():
 
 def test_it_rises_again_with_the_gap_and_never_ends_by_itself():
     schedule = by_score(full=0.5, peak=2.)
-    assert strengths(schedule, map(val, [0.5, 0.3])) == pytest.approx(
-        [2., 0., 1.])
+    assert strengths(schedule, map(val,
+                                   [0.5, 0.3])) == pytest.approx([2., 0., 1.])
     assert schedule.zero_from() is None
     assert FollowGap(peak=0.).zero_from() == 0
 
@@ -52,8 +52,8 @@ def test_where_less_is_better_so_is_the_gap():
 
 def test_a_validation_without_the_metric_changes_nothing():
     rows = [val(0.3), dict(event='val', iter=2, metrics={}), val(None)]
-    assert strengths(by_score(full=0.5), rows) == pytest.approx(
-        [1., 0.5, 0.5, 0.5])
+    assert strengths(by_score(full=0.5),
+                     rows) == pytest.approx([1., 0.5, 0.5, 0.5])
 
 
 def test_a_teacher_that_scores_0_has_any_student_behind_or_before_it():
@@ -72,8 +72,8 @@ def test_by_training_losses_it_follows_their_averages():
         val(0.9),
         train(0.4, 1., 200)  # averages 0.9 and 1
     ]
-    assert strengths(schedule, rows) == pytest.approx(
-        [1., 0.8, 0.4, 0.4, 0.4, 0.4, 0.])
+    assert strengths(schedule,
+                     rows) == pytest.approx([1., 0.8, 0.4, 0.4, 0.4, 0.4, 0.])
 
 
 def test_metrics_that_allow_no_comparison_are_refused_early():

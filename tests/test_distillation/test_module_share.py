@@ -23,7 +23,10 @@ class TwoParts(nn.Module):
 
 def weight(**fields):
     return ModuleShareWeight(
-        'neck', **{**dict(ratio=0.2, interval=1, momentum=0.), **fields})
+        'neck', **{
+            **dict(ratio=0.2, interval=1, momentum=0.),
+            **fields
+        })
 
 
 def test_the_weight_changes_by_the_odds_of_the_shares():

@@ -248,9 +248,8 @@ class TestStage:
     def test_it_is_1_within_its_span_alone(self):
         stage = Stage(begin=0.2, end=0.5, unit='run')
         stage.bind(10, 5)
-        assert [stage.value(i) for i in range(10)] == [0.] * 2 + [1.] * 3 + [
-            0.
-        ] * 5
+        assert [stage.value(i)
+                for i in range(10)] == [0.] * 2 + [1.] * 3 + [0.] * 5
         assert stage.top_iter() == 2 and stage.zero_from() == 5
 
     def test_without_an_end_it_stays(self):

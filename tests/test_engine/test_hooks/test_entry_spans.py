@@ -76,15 +76,16 @@ def test_features_come_first_and_scores_later(teacher, tmp_path):
         names = set(called[0])
         called[0].clear()
         hub = runner.message_hub.log_scalars
-        return (kd_losses(runner, outputs), names,
-                'train/w2s/strength_hidden' in hub)
+        return (kd_losses(runner, outputs), names, 'train/w2s/strength_hidden'
+                in hub)
 
     cfg = config(tmp_path, teacher, dict(HIDDEN, schedule=stage(0, 5)),
                  dict(LOGITS, schedule=stage(5)))
     _, seen = train_watched(cfg, look)
     first, later = seen[1:5], seen[5:]
-    assert all(losses == dict(hidden=True, logits=False) and names ==
-               {'backbone'} and shown for losses, names, shown in first)
+    assert all(losses == dict(hidden=True, logits=False)
+               and names == {'backbone'} and shown
+               for losses, names, shown in first)
     assert all(losses == dict(logits=True) and not shown
                for losses, _, shown in later)
     assert all('head' in names for _, names, _ in later)
@@ -104,11 +105,7 @@ def test_what_is_needed_by_an_entry_that_waits_alone_is_not_recorded(
 
     monkeypatch.setattr(TeacherOutputs, '__init__', noted)
     cfg = config(
-        tmp_path,
-        teacher,
-        HIDDEN,
-        dict(LOGITS, schedule=stage(2)),
-        epochs=1)
+        tmp_path, teacher, HIDDEN, dict(LOGITS, schedule=stage(2)), epochs=1)
 
     def recorded(runner, outputs):
         return find(runner, WeakTeacherDistillHook).distiller._recorder.names
@@ -129,10 +126,11 @@ def test_the_share_of_an_entry_is_a_factor_of_the_strength(teacher, tmp_path):
             dict(plain, name='other'),
             epochs=1,
             schedule=dict(type='Constant', value=0.5))
-        _, losses = train_watched(cfg, lambda runner, outputs: {
-            key: value.item()
-            for key, value in outputs.items() if 'kd' in key
-        })
+        _, losses = train_watched(
+            cfg, lambda runner, outputs: {
+                key: value.item()
+                for key, value in outputs.items() if 'kd' in key
+            })
         seen[share] = losses[0]
     assert seen[0.25]['loss_kd_logits'] == pytest.approx(
         seen[1.]['loss_kd_logits'] / 4, rel=1e-5)
@@ -161,8 +159,7 @@ def test_while_all_entries_wait_it_is_as_without_the_hook(
 
 def test_when_the_last_entry_has_ended_so_has_the_whole(teacher, tmp_path):
     runner = train(
-        config(tmp_path, teacher,
-               dict(HIDDEN, stop=dict(type='At', iter=3)),
+        config(tmp_path, teacher, dict(HIDDEN, stop=dict(type='At', iter=3)),
                dict(LOGITS, schedule=stage(0, 6))))
     assert [end[:2] for end in ends(tmp_path)] == [('loss_kd_hidden', 3),
                                                    ('loss_kd_logits', 6)]

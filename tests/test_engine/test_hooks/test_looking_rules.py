@@ -8,8 +8,7 @@ from tiny_classifiers import classifier, run_config
 
 from mmw2s.distillation.module_share import ModuleShareWeight
 
-HIDDEN = dict(
-    knowledge=dict(type='HiddenFeatures'), loss=dict(type='PKDLoss'))
+HIDDEN = dict(knowledge=dict(type='HiddenFeatures'), loss=dict(type='PKDLoss'))
 LOGITS = dict(
     knowledge=dict(type='ClassLogits'),
     loss=dict(type='KDLoss', temperature=1.))
@@ -59,8 +58,8 @@ def test_looks_leave_the_training_as_it_is(teacher, tmp_path):
     assert_same_weights(plain, looked)
     cosines = rows(tmp_path / 'looked', 'cosine')
     assert [row['iter'] for row in cosines] == [3, 6, 9, 12]
-    assert all(row['values'].keys() == {'all', 'loss_kd_logits'} and
-               all(-1 <= value <= 1 for value in row['values'].values())
+    assert all(row['values'].keys() == {'all', 'loss_kd_logits'} and all(
+        -1 <= value <= 1 for value in row['values'].values())
                for row in cosines)
     losses = rows(tmp_path / 'looked', 'kd_loss')
     assert [row['iter'] for row in losses] == [2, 4, 6, 8, 10, 12]
@@ -130,8 +129,9 @@ def test_the_strength_follows_the_gap_in_a_resumed_run_too(
     first = 4 if by == 'validation' else 3
     assert seen[:first] == [1.] * first and len(set(seen)) > 1
     if by == 'validation':
-        scores = [row['metrics']['accuracy/top1'] for row in rows(
-            tmp_path, 'val')]
+        scores = [
+            row['metrics']['accuracy/top1'] for row in rows(tmp_path, 'val')
+        ]
         best = rows(tmp_path, 'teacher')[0]['metrics']['accuracy/top1']
         assert seen[4:] == pytest.approx([
             min(max((best - score) / best / 5, 0), 1) for score in scores[:2]
@@ -154,9 +154,9 @@ def test_what_the_run_cannot_answer_is_refused(teacher, tmp_path):
 
 def test_a_map_that_is_changed_in_place_after_it_was_given_is_told(
         teacher, tmp_path):
-    # The ReLU after the stem writes into what norm1 gives.
+    # The ReLU after the stem writes into what bn1 gives.
     stem = dict(
-        HIDDEN, knowledge=dict(type='HiddenFeatures', module='backbone.norm1'))
+        HIDDEN, knowledge=dict(type='HiddenFeatures', module='backbone.bn1'))
     with pytest.raises(ValueError, match='have no map in common'):
         train(config(tmp_path, teacher, conflict(), distill=[stem]))
 
