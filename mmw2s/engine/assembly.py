@@ -294,8 +294,8 @@ def _deciders(stop: StopRule, distiller: Distiller) -> Dict[str, Decider]:
         given[f'distill[{i}].schedule'] = term.schedule
     return {
         field: decider
-        for field, decider in given.items() if isinstance(decider, StopRule)
-        or decider is not None and decider.follows_rows
+        for field, decider in given.items() if decider is not None and (
+            not isinstance(decider, Schedule) or decider.follows_rows)
     }
 
 
