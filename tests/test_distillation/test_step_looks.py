@@ -46,6 +46,15 @@ def test_a_map_that_one_loss_alone_reaches_is_left_out():
         gradient_cosine(task, (one * b).sum(), [other], 'loss_kd_fpn')
 
 
+def test_small_gradients_in_half_precision_are_not_lost():
+    maps, a, b = graph()
+    half = maps.half()
+    found = gradient_cosine((half.float() * a).sum() * 1e-7,
+                            (half.float() * b).sum() * 1e-7, [half], 'all')
+    expected = F.cosine_similarity(a.flatten(), b.flatten(), dim=0)
+    assert found.item() == pytest.approx(expected.item(), abs=1e-2)
+
+
 def test_without_a_gradient_there_is_no_cosine():
     maps, a, _ = graph()
     found = gradient_cosine((maps * a).sum(), (maps * 0).sum(), [maps], 'all')

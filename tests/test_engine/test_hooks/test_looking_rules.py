@@ -161,14 +161,6 @@ def test_a_map_that_is_changed_in_place_after_it_was_given_is_told(
         train(config(tmp_path, teacher, conflict(), distill=[stem]))
 
 
-def test_in_mixed_precision_the_cosine_is_finite(teacher, tmp_path):
-    cfg = config(tmp_path, teacher, conflict(threshold=-1.))
-    cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype='bfloat16')
-    train(cfg)
-    values = [row['values']['all'] for row in rows(tmp_path, 'cosine')]
-    assert len(values) == 4 and torch.tensor(values).isfinite().all()
-
-
 def test_the_weight_by_a_modules_gradient_follows_the_steps_own(
         teacher, tmp_path, monkeypatch):
     seen = []
@@ -191,7 +183,7 @@ def test_the_weight_by_a_modules_gradient_follows_the_steps_own(
     fields = dict(distill=[auto, LOGITS], every=2)
     whole = train(config(tmp_path, teacher, **fields))
     assert len(seen) == 6  # the updates that distill
-    assert all(mean == pytest.approx(share) for share, mean in seen)
+    assert all(mean == pytest.approx(share, rel=1e-4) for share, mean in seen)
     state = torch.load(tmp_path / 'epoch_3.pth', weights_only=False)['w2s']
     assert state['loss_kd_hidden']['weight'] != 1.
     again = config(tmp_path, teacher, **fields)
