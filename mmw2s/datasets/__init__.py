@@ -2,5 +2,6 @@
 from .digits import Digits
 from .image_folder import ImageFolder
 from .pack_image import PackImage
+from .sparse_parity import SparseParity
 
-__all__ = ['Digits', 'ImageFolder', 'PackImage']
+__all__ = ['Digits', 'ImageFolder', 'PackImage', 'SparseParity']

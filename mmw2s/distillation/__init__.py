@@ -1,6 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 from mmw2s.records.event_log import RunRecord
-from . import dynamic_temperature, knowledge, schedules, starts, stop_rules
+from . import (dynamic_temperature, follow_gap, knowledge, looking_rules,
+               schedules, starts, stop_rules)
 from .distiller import Distiller
 from .module_classifier import ModuleClassifier
 from .recorder import Recorder
@@ -8,5 +9,6 @@ from .teacher import FrozenTeacher
 
 __all__ = [
     'Distiller', 'FrozenTeacher', 'ModuleClassifier', 'Recorder', 'RunRecord',
-    'dynamic_temperature', 'knowledge', 'schedules', 'starts', 'stop_rules'
+    'dynamic_temperature', 'follow_gap', 'knowledge', 'looking_rules',
+    'schedules', 'starts', 'stop_rules'
 ]

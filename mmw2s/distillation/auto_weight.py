@@ -7,6 +7,7 @@ from mmengine.dist import all_reduce
 from torch import Tensor
 
 from mmw2s.utils.fields import check_number
+from .module_share import ModuleShareWeight
 
 __all__ = ['AutoWeight', 'auto_weights', 'weighted_task']
 
@@ -87,14 +88,19 @@ def auto_weights(terms: Sequence[Any], task_loss: Tensor,
     Returns:
         dict[str, Tensor]: Key of an entry -> its weight.
     """
-    auto = [term for term in terms if term.auto_weight is not None]
+    auto = [term for term in terms if isinstance(term.auto_weight, AutoWeight)]
+    weights = {
+        term.key: term.auto_weight()
+        for term in terms if isinstance(term.auto_weight, ModuleShareWeight)
+    }
+    if not auto:
+        return weights
     means = torch.stack([task_loss.detach().float()] +
                         [losses[term.key].detach().float() for term in auto])
     all_reduce(means, 'mean')
-    return {
-        term.key: term.auto_weight(means[0], mean)
-        for term, mean in zip(auto, means[1:])
-    }
+    weights.update((term.key, term.auto_weight(means[0], mean))
+                   for term, mean in zip(auto, means[1:]))
+    return weights
 
 
 def weighted_task(task_losses: Mapping[str, Any], task_weight: float,

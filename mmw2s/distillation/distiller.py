@@ -1,10 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Adds the distillation losses of a batch to the student's own losses."""
 from functools import partial
+from types import MappingProxyType
 from typing import (Any, ContextManager, Dict, List, Mapping, Optional,
-                    Sequence, Union)
+                    Sequence, Set, Union)
 
 import torch
+from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
 from .auto_weight import auto_weights, weighted_task
@@ -13,8 +15,10 @@ from .failures import retold
 from .gradient_share import DrownedTaskWatch, Share, gradient_shares
 from .input_mapping import InputMapping
 from .knowledge import Knowledge, Pair
+from .module_share import ModuleShareWeight
 from .recorder import Call, Recorder
-from .schedules import Schedule
+from .schedules import Schedule, refuse_no_strength
+from .step_looks import StepLooks
 from .teacher import FrozenTeacher
 from .teacher_outputs import TeacherOutputs
 from .terms import Term, refuse_misfit
@@ -58,16 +62,15 @@ class Distiller:
                  schedule: Schedule,
                  task_weight: float = 1.0,
                  every: int = 1) -> None:
-        if getattr(schedule, 'needs_target', False):
-            raise ValueError(
-                f'schedule={type(schedule).__name__} is no strength: give it '
-                'to an entry of distill as its temperature')
+        refuse_no_strength('schedule', schedule)
         self.student, self.teacher = student, teacher
         self.terms = list(terms)
         self.schedule = schedule
         self.task_weight = task_weight
         self.every = every
         self.strength = 0.
+        #: Key of an entry -> its strength in this iteration.
+        self.strengths: Dict[str, float] = {}
         self.temperatures: Dict[str, Union[float, Tensor]] = {}
         self.iteration = 0
         #: Whether the student's forward in loss mode has been seen.
@@ -78,11 +81,17 @@ class Distiller:
         #: Whether the teacher's forward is checked to its end, once for each
         #: new value of :attr:`calls_needed`.
         self.inspects = False
-        self._is_first_batch = True
+        #: Looks at steps for stop rules that ask for it, see
+        #: :class:`~.step_looks.StepLooks`.
+        self.looks: Optional[StepLooks] = None
+        # Those of the entries that have distilled a batch.
+        self._begun: Set[str] = set()
+        self._newest: Set[str] = set()
         self._drowned_task = DrownedTaskWatch()
-        #: Number of calls of each of the student's modules -> number of
-        #: calls of each of the teacher's modules that are then needed.
-        self.calls_needed: Dict[Sequence[int], Dict[str, int]] = {}
+        #: Keys of the entries that act, and number of calls of each of the
+        #: student's modules -> number of calls of each of the teacher's
+        #: modules that are then needed.
+        self.calls_needed: Dict[tuple, Dict[str, int]] = {}
         refuse_branches(student)
         for term in self.terms:
             _refuse_other_size(term.knowledge, teacher)
@@ -90,29 +99,16 @@ class Distiller:
                 term.knowledge.check(student, teacher.model)
                 term.knowledge.bind(student, teacher.model)
                 refuse_misfit(term)
+            if isinstance(term.auto_weight, ModuleShareWeight):
+                term.auto_weight.check(student)
         self._mapping = InputMapping(student.data_preprocessor,
                                      teacher.model.data_preprocessor,
                                      teacher.pipelines)
-        knowledges = [term.knowledge for term in self.terms]
-        self._recorder = Recorder(student, (name for k in knowledges
-                                            for name in k.student_modules),
+        self._recorder = Recorder(student, _student_modules(self.terms),
                                   'student')
         self._teacher_recorder = Recorder(teacher.model,
-                                          (name for k in knowledges
-                                           for name in k.teacher_modules),
+                                          _teacher_modules(self.terms),
                                           'teacher')
-        #: Called with the student's inputs and data samples, gives the
-        #: :class:`TeacherOutputs` of that batch.
-        self.teacher_outputs = partial(
-            TeacherOutputs,
-            teacher,
-            self._teacher_recorder,
-            self._mapping,
-            training_form=[
-                k.teacher_module for k in knowledges if k.training_form
-            ])
-        self._has_auto_weights = any(term.auto_weight is not None
-                                     for term in self.terms)
         self._handles: List[Any] = []
         self._iters_per_update = 1
 
@@ -135,6 +131,8 @@ class Distiller:
         self.schedule.bind(max_iters, iters_per_epoch)
         last = min(max_iters, self.schedule.zero_from() or max_iters) - 1
         for term in self.terms:
+            if term.schedule is not None:
+                term.schedule.bind(max_iters, iters_per_epoch)
             hottest = getattr(term.loss, 'temperature', None)
             if term.temperature is not None:
                 term.temperature.bind(max_iters, iters_per_epoch)
@@ -158,6 +156,24 @@ class Distiller:
             self.student.register_forward_hook(after, with_kwargs=True)
         ]
 
+    def watch_gradients(self, optim_wrapper: OptimWrapper) -> None:
+        """Let weights see the gradients of each update, if some follow them.
+
+        Args:
+            optim_wrapper (OptimWrapper): The student's.
+        """
+        if any(
+                isinstance(term.auto_weight, ModuleShareWeight)
+                for term in self.terms):
+            self._handles.append(
+                optim_wrapper.optimizer.register_step_pre_hook(
+                    lambda *_: self._see_gradients()))
+
+    def _see_gradients(self) -> None:
+        for term in self._acting if self._distills else ():
+            if isinstance(term.auto_weight, ModuleShareWeight):
+                term.auto_weight.see(self.student)
+
     def step(self, iteration: int, strength: Optional[float] = None) -> None:
         """Set strength and temperatures; call it before the forward.
 
@@ -168,6 +184,10 @@ class Distiller:
         self.iteration = iteration
         self.strength = self.schedule.value(iteration) if strength is None \
             else strength
+        self.strengths = {
+            term.key: self.strength * term.share(iteration)
+            for term in self.terms
+        }
         self.temperatures = {
             term.key: term.temperature.value(iteration)
             for term in self.terms if term.temperature is not None
@@ -186,13 +206,65 @@ class Distiller:
 
     @property
     def _distills(self) -> bool:
-        return self.strength > 0 and self.has_turn(self.iteration)
+        return bool(self._acting) and self.has_turn(self.iteration)
+
+    @property
+    def _acting(self) -> List[Term]:
+        """The entries whose strength is above 0."""
+        return [
+            term for term in self.terms if self.strengths.get(term.key, 0) > 0
+        ]
+
+    @property
+    def schedules(self) -> List[Schedule]:
+        """Those of the strength, of the whole and of the entries."""
+        own = [term.schedule for term in self.terms]
+        return [self.schedule, *(s for s in own if s is not None)]
+
+    def end(self, key: str) -> None:
+        """End an entry for good, with all that it alone has needed.
+
+        Args:
+            key (str): Key of the entry; one that has ended is ignored.
+        """
+        self.terms = [term for term in self.terms if term.key != key]
+        self.strengths.pop(key, None)
+        self.temperatures.pop(key, None)
+        self._recorder.keep(_student_modules(self.terms))
+        self._teacher_recorder.keep(_teacher_modules(self.terms))
+
+    def teacher_outputs(self,
+                        inputs: Any,
+                        data_samples: Any,
+                        until: Mapping[str, int] = MappingProxyType({}),
+                        whole: bool = False) -> TeacherOutputs:
+        """The teacher on a batch, for the entries that act.
+
+        Args:
+            inputs (Tensor): The student's inputs.
+            data_samples (Any): The student's data samples.
+            until, whole: As in :class:`TeacherOutputs`.
+        """
+        acting = self._acting
+        return TeacherOutputs(
+            self.teacher,
+            self._teacher_recorder,
+            self._mapping,
+            inputs,
+            data_samples,
+            until,
+            whole,
+            training_form=[
+                term.knowledge.teacher_module for term in acting
+                if term.knowledge.training_form
+            ],
+            names=_teacher_modules(acting))
 
     def _before_forward(self, module: nn.Module, args: tuple,
                         kwargs: dict) -> None:
         mode = dict(zip(ARGUMENTS, args), **kwargs).get('mode')
         if mode == 'loss' and module.training and self._distills:
-            self._recorder.open()
+            self._recorder.open(names=_student_modules(self._acting))
 
     def _after_forward(self, module: nn.Module, args: tuple, kwargs: dict,
                        output: Any) -> Optional[dict]:
@@ -206,14 +278,15 @@ class Distiller:
             batch.get('inputs'), batch.get('data_samples'),
             output) if self._distills else self._zeros()
         if self.task_weight != 1:
+            strength = max(self.strengths.values())
             output = {
                 **output,
-                **weighted_task(output, self.task_weight, self.strength)
+                **weighted_task(output, self.task_weight, strength)
             }
         return {**output, **losses}
 
     def _zeros(self) -> Dict[str, Tensor]:
-        """The losses of an iteration between two that distill.
+        """The losses of entries that do not act in this iteration.
 
         With them, means over steps in the log are those of the whole.
         """
@@ -224,7 +297,9 @@ class Distiller:
                 task_losses: Dict[str, Any]) -> Dict[str, Tensor]:
         """The distillation losses of a batch, each a 0-dim tensor."""
         recorded = self._recorder.close()
-        counts = tuple(map(len, recorded.values()))
+        acting = self._acting
+        counts = (*(term.key for term in acting), *map(len, recorded.values()))
+        self._begin(acting)
         until, whole = self.calls_needed.get(counts), False
         if until is None:
             until = self._look_up_calls(recorded)
@@ -232,10 +307,10 @@ class Distiller:
                 until not in self.calls_needed.values()
         outputs = self.teacher_outputs(inputs, data_samples, until, whole)
         losses: Dict[str, Tensor] = {}
-        for term in self.terms:
+        for term in acting:
             try:
                 pairs = term.knowledge.pairs(recorded, outputs)
-                if self._is_first_batch:
+                if term.key not in self._begun:
                     self._refuse_unfit(term, pairs)
                 if term.knowledge.adapters is not None:
                     pairs = term.knowledge.adapters.fit(
@@ -247,27 +322,40 @@ class Distiller:
             if term.temperature is not None:
                 term.temperature.update(self.iteration, pairs)
         self.calls_needed[counts] = until
-        self._is_first_batch = False
+        self._begun.update(losses)
         weights: Dict[str, Tensor] = {}
-        if self._has_auto_weights:
-            weights = auto_weights(self.terms,
+        if any(term.auto_weight is not None for term in acting):
+            weights = auto_weights(acting,
                                    self.student.parse_losses(task_losses)[0],
                                    losses)
         if self._drowned_task.is_due:
-            self._look_for_drowning(task_losses, {
-                k: v * weights.get(k, 1.)
-                for k, v in losses.items()
-            })
-        factor = self.strength * self.every
-        return {
-            key: loss * (factor * weights.get(key, 1.))
+            self._look_for_drowning(
+                task_losses, {
+                    key: losses[key] * weights.get(key, 1.)
+                    for key in losses if key in self._newest
+                })
+        weighted = {
+            key:
+            loss * (self.strengths[key] * self.every * weights.get(key, 1.))
             for key, loss in losses.items()
         }
+        if self.looks is not None and self.looks.are_due(self.iteration):
+            self.looks.look(self, task_losses, losses, weighted, recorded)
+        return weighted if len(acting) == len(self.terms) else {
+            **self._zeros(),
+            **weighted
+        }
+
+    def _begin(self, acting: Sequence[Term]) -> None:
+        """Let the gradients of entries that begin be looked at."""
+        newest = {term.key for term in acting} - self._begun
+        if newest:
+            self._newest, self._drowned_task = newest, DrownedTaskWatch()
 
     def _look_up_calls(self, recorded: Mapping[str, List[Call]]) -> dict:
         """How many calls of which module the teacher's forward must reach."""
         until: Dict[str, int] = {}
-        for term in self.terms:
+        for term in self._acting:
             first = term.knowledge.student_modules[0]
             if not recorded.get(first):
                 raise RuntimeError(
@@ -351,6 +439,7 @@ class Distiller:
 
         Returns:
             dict[str, float or Tensor]: ``on`` (always 1), ``strength``,
+            ``strength_<name>`` of each entry with a schedule of its own,
             ``temperature_<name>`` for each temperature, and ``teacher_ms``,
             the milliseconds of the teacher's latest forward, once known.
         """
@@ -358,6 +447,8 @@ class Distiller:
             f'temperature_{key[len("loss_kd_"):]}': value
             for key, value in self.temperatures.items()
         }
+        shown.update((f'strength_{term.name}', self.strengths[term.key])
+                     for term in self.terms if term.schedule is not None)
         shown.update(on=1., strength=self.strength)
         teacher_ms = self.teacher.stopwatch.ms
         if teacher_ms is not None:
@@ -382,6 +473,14 @@ class Distiller:
         self._recorder.remove()
         self._teacher_recorder.remove()
         self._mapping.remove()
+
+
+def _student_modules(terms: Sequence[Term]) -> List[str]:
+    return [n for term in terms for n in term.knowledge.student_modules]
+
+
+def _teacher_modules(terms: Sequence[Term]) -> List[str]:
+    return [n for term in terms for n in term.knowledge.teacher_modules]
 
 
 def _refuse_other_size(knowledge: Knowledge, teacher: FrozenTeacher) -> None:

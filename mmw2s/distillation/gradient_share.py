@@ -8,7 +8,8 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 __all__ = [
-    'DrownedTaskWatch', 'Share', 'gradient_shares', 'warn_of_drowned_task'
+    'SCALE', 'DrownedTaskWatch', 'Share', 'gradient_shares', 'is_fsdp',
+    'warn_of_drowned_task'
 ]
 
 # The distillation's gradient is too large above this multiple of the task's.
@@ -20,7 +21,7 @@ _CERTAIN = 10 * _DROWNS
 # the batch, and does no harm.
 _LOOKS = 3
 # Losses are multiplied by it, or small gradients in half precision would be 0.
-_SCALE = 1024.
+SCALE = 1024.
 
 
 class Share(NamedTuple):
@@ -72,9 +73,15 @@ def gradient_shares(student: nn.Module, task_loss: Tensor,
     }
 
 
+def is_fsdp(student: nn.Module) -> bool:
+    """Whether the model, or a part of it, is wrapped by FSDP."""
+    return any(
+        'FSDP' in cls.__name__ or cls.__name__ == 'FullyShardedDataParallel'
+        for module in student.modules() for cls in type(module).__mro__)
+
+
 def _outside_backbone(student: nn.Module) -> List[Tensor]:
-    if any('FSDP' in cls.__name__ or cls.__name__ == 'FullyShardedDataParallel'
-           for module in student.modules() for cls in type(module).__mro__):
+    if is_fsdp(student):
         return []  # FSDP's hooks would take this backward for the step's
     named = [(name, parameter)
              for name, parameter in student.named_parameters()
@@ -87,7 +94,7 @@ def _norm(loss: Tensor, parameters: Sequence[Tensor]) -> Tensor:
     norms = [loss.new_zeros((), dtype=torch.float)]
     if loss.requires_grad and parameters:
         found = torch.autograd.grad(
-            loss * _SCALE, parameters, retain_graph=True, allow_unused=True)
+            loss * SCALE, parameters, retain_graph=True, allow_unused=True)
         norms += [grad.float().norm() for grad in found if grad is not None]
     return torch.stack(norms).norm()
 

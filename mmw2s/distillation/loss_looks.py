@@ -28,11 +28,12 @@ class LossLooks:
 
     Args:
         distiller (Distiller): The distiller of student and teacher.
-        interval (int): Number of iterations between two comparisons.
+        *intervals (int): Numbers of iterations between two comparisons, one
+            for each that asks for them.
     """
 
-    def __init__(self, distiller: Distiller, interval: int) -> None:
-        self._distiller, self._interval = distiller, interval
+    def __init__(self, distiller: Distiller, *intervals: int) -> None:
+        self._distiller, self._intervals = distiller, intervals
         # The method that sums up the losses in the student's own train_step.
         self._parse_losses = distiller.student.parse_losses
         self._latest: Optional[Dict[str, float]] = None
@@ -59,8 +60,9 @@ class LossLooks:
 
     @property
     def counts(self) -> bool:
-        """Whether the losses of this iteration are for the stop rule."""
-        return (self._distiller.iteration + 1) % self._interval == 0
+        """Whether the losses of this iteration are asked for."""
+        done = self._distiller.iteration + 1
+        return any(done % interval == 0 for interval in self._intervals)
 
     @property
     def is_due(self) -> bool:

@@ -41,6 +41,11 @@ def _no_strength(schedule: Schedule, terms: Sequence[Term]) -> Optional[str]:
                 f'{type(schedule).__name__}): nothing is distilled. Give the '
                 'schedule a value, or a length, above 0, or leave the hook '
                 'out')
+    for term in terms:
+        if term.schedule is not None and term.schedule.zero_from() == 0:
+            return (f'The schedule of {term.key} is 0 all along: it is not '
+                    'distilled. Give it a value, or a length, above 0, or '
+                    'leave the entry out')
     if all(getattr(term.loss, 'loss_weight', 1) == 0 for term in terms):
         return ('The loss_weight of ' +
                 ', '.join(f'{type(t.loss).__name__} ({t.key})'

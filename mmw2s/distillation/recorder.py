@@ -93,17 +93,18 @@ class Recorder:
         self._until: Optional[Mapping[str, int]] = None
         self.names = tuple(dict.fromkeys(names))
         modules = [find_module(model, name, owner) for name in self.names]
-        self._handles = [
+        self._handles = {
             # A compiled model calls it between two graphs.
+            name:
             module.register_forward_hook(
                 torch.compiler.disable(self._note_as(name)))
             for name, module in zip(self.names, modules)
-        ]
+        }
 
     def _note_as(self, name: str):
 
         def note(module: nn.Module, inputs: tuple, output: Any) -> None:
-            if self._calls is None:
+            if self._calls is None or name not in self._calls:
                 return
             calls, call = self._calls[name], Call(inputs, output)
             calls.append(_Noted(call))
@@ -121,7 +122,9 @@ class Recorder:
 
         return note
 
-    def open(self, until: Optional[Mapping[str, int]] = None) -> None:
+    def open(self,
+             until: Optional[Mapping[str, int]] = None,
+             names: Optional[Iterable[str]] = None) -> None:
         """Forget everything and begin to record calls.
 
         Args:
@@ -129,8 +132,13 @@ class Recorder:
                 module after which :class:`EnoughRecorded` ends the forward,
                 so that nothing deeper than needed is computed. Defaults to
                 None, which never ends it.
+            names (Iterable[str], optional): Which of the modules are
+                recorded. Defaults to None: all.
         """
-        self._calls = {name: [] for name in self.names}
+        self._calls = {
+            name: []
+            for name in (self.names if names is None else names)
+        }
         self._until = until
 
     def close(self) -> Dict[str, List[Call]]:
@@ -167,12 +175,17 @@ class Recorder:
         """Stop recording, and forget everything."""
         self._calls = self._until = None
 
+    def keep(self, names: Iterable[str]) -> None:
+        """Forget everything, and watch no other modules than these."""
+        self.forget()
+        kept = set(names)
+        for name in [name for name in self.names if name not in kept]:
+            self._handles.pop(name).remove()
+        self.names = tuple(self._handles)
+
     def remove(self) -> None:
         """Take the hooks off the model."""
-        self.forget()
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
+        self.keep(())
 
 
 def _copy(output: Any) -> Any:

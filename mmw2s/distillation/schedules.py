@@ -8,7 +8,7 @@ import math
 import sys
 from abc import ABCMeta, abstractmethod
 from numbers import Real
-from typing import Any, Optional, Sequence
+from typing import Any, Mapping, Optional, Sequence
 
 from mmengine.logging import print_log
 
@@ -19,14 +19,31 @@ from mmw2s.utils.text import plural
 UNITS = ('epoch', 'iter', 'run')
 
 
+def refuse_no_strength(owner: str, schedule: 'Schedule') -> None:
+    """Refuse a schedule that is for temperatures alone.
+
+    Args:
+        owner (str): The field, for the message.
+        schedule (Schedule): What was built from it.
+
+    Raises:
+        ValueError: If it needs labels.
+    """
+    if getattr(schedule, 'needs_target', False):
+        raise ValueError(
+            f'{owner}={type(schedule).__name__} is no strength: give it to an '
+            'entry of distill as its temperature')
+
+
 class Schedule(metaclass=ABCMeta):
     """Base class of the schedules: a value for each iteration.
 
     The value is a function of the iteration alone, so a resumed run needs no
-    saved state. An exception is a temperature that learns (:meth:`update`): it
-    has ``state_dict`` and ``load_state_dict``. Spans are given in epochs, in
-    iterations or as a share of the run (0 to 1). :meth:`bind` converts them to
-    iterations, rounded.
+    saved state. There are two exceptions. A temperature that learns
+    (:meth:`update`) has ``state_dict`` and ``load_state_dict``. A strength
+    that follows the run's record (:meth:`see`) is given its rows again. Spans
+    are given in epochs, in iterations or as a share of the run (0 to 1).
+    :meth:`bind` converts them to iterations, rounded.
 
     Args:
         unit (str): Unit of the spans: 'epoch', 'iter' or 'run' (a share of the
@@ -36,6 +53,13 @@ class Schedule(metaclass=ABCMeta):
         ValueError: If a field is not a finite number >= 0, or the unit is
             unknown.
     """
+
+    #: Whether the value depends on the rows of the run's record.
+    follows_rows = False
+    #: As in :class:`~.stop_rules.StopRule`.
+    needs_validation = False
+    needs_teacher_score = False
+    train_loss_interval: Optional[int] = None
 
     def __init__(self, unit: str = 'epoch') -> None:
         check_choice(f'{type(self).__name__}.unit', unit, UNITS)
@@ -120,6 +144,23 @@ class Schedule(metaclass=ABCMeta):
             RuntimeError: If the schedule is not bound to a run.
         """
 
+    def check_metrics(self, names: Sequence[str]) -> None:
+        """As :meth:`~.stop_rules.StopRule.check_metrics`."""
+
+    def know_teacher(self, metrics: Mapping[str, float]) -> None:
+        """Set the teacher's scores, if ``needs_teacher_score``.
+
+        Args:
+            metrics (Mapping[str, float]): Metric -> the teacher's score.
+        """
+
+    def see(self, row: Mapping[str, Any]) -> None:
+        """Take a new row of the run's record, if :attr:`follows_rows`.
+
+        Args:
+            row (dict): The row; ``row['event']`` says what it is.
+        """
+
     def update(self, iter: int, pairs: Sequence[Any]) -> None:
         """Learn from the latest pairs of the loss, for a temperature.
 
@@ -175,6 +216,59 @@ class Constant(Schedule):
 
     def zero_from(self) -> Optional[int]:
         return 0 if self._value == 0 else None
+
+
+@SCHEDULES.register_module()
+class Stage(Schedule):
+    """1 within a span of the run, and 0 before and after it.
+
+    With it as the ``schedule`` of the entries of ``distill``, they take turns:
+    features first and scores later, for example.
+
+    Args:
+        begin (float): When the span begins. Defaults to 0.
+        end (float, optional): When it ends; the iteration ``end`` is the first
+            after it. Defaults to None: never.
+        unit (str): Unit of the two: 'epoch', 'iter' or 'run' (a share of the
+            run). Defaults to 'epoch'.
+
+    Raises:
+        ValueError: If ``end`` is not after ``begin``.
+
+    Examples:
+        >>> schedule = dict(type='Stage', begin=0.1, end=0.2, unit='run')
+    """
+
+    def __init__(self,
+                 begin: float = 0.,
+                 end: Optional[float] = None,
+                 unit: str = 'epoch') -> None:
+        super().__init__(unit)
+        self._check_spans(begin=begin)
+        if end is not None:
+            self._check_spans(end=end)
+            if end <= begin:
+                raise ValueError('Stage.end should be after begin, but got '
+                                 f'begin={begin}, end={end}')
+        self.begin, self.end = begin, end
+
+    @property
+    def span(self) -> float:
+        return self.begin if self.end is None else self.end
+
+    @property
+    def is_over_after_span(self) -> bool:
+        return self.end is not None
+
+    def top_iter(self) -> int:
+        return self._iters(self.begin)
+
+    def value(self, iter: int) -> float:
+        is_over = self.end is not None and iter >= self._iters(self.end)
+        return float(iter >= self._iters(self.begin) and not is_over)
+
+    def zero_from(self) -> Optional[int]:
+        return None if self.end is None else self._iters(self.end)
 
 
 class _Ramp(Schedule):

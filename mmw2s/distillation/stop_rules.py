@@ -51,6 +51,9 @@ class StopRule:
     #: The rule is given the losses of student and teacher on a training batch
     #: every so many iterations; None for never.
     train_loss_interval: Optional[int] = None
+    #: Key of the entry of ``distill`` whose ``stop`` it is, such as
+    #: ``'loss_kd_fpn'``. None: it ends the whole distillation.
+    entry: Optional[str] = None
 
     def __init__(self, latest: Optional[float] = None) -> None:
         if latest is not None:
@@ -379,8 +382,10 @@ class SurpassOnTrain(StopRule):
     def after(self, row: Dict[str, Any]) -> Optional[str]:
         # Losses that overflow in mixed precision are skipped: they would make
         # the average infinite for good.
-        if row['event'] != 'train' or not all(
-                math.isfinite(row[who]) for who in ('student', 'teacher')):
+        # Other rules may look at other intervals.
+        if row['event'] != 'train' or \
+                row['iter'] % self.train_loss_interval or not all(
+                    math.isfinite(row[who]) for who in ('student', 'teacher')):
             return None
         self._looks += 1
         for who in ('student', 'teacher'):

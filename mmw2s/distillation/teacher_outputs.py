@@ -42,22 +42,24 @@ class TeacherOutputs:
         training_form (Sequence[str]): Modules of the teacher that are in
             training mode during the forward, without their children. In eval
             mode some heads give decoded boxes. Defaults to none.
+        names (Sequence[str], optional): Modules whose calls are recorded.
+            Defaults to None: all that the recorder watches.
 
     Examples:
         >>> outputs = distiller.teacher_outputs(inputs, data_samples)
         >>> maps = outputs['neck'][0].output
     """
 
-    def __init__(
-        self,
-        teacher: FrozenTeacher,
-        recorder: Recorder,
-        mapping: InputMapping,
-        inputs: Any,
-        data_samples: Any,
-        until: Mapping[str, int] = MappingProxyType({}),
-        whole: bool = False,
-        training_form: Sequence[str] = ()) -> None:
+    def __init__(self,
+                 teacher: FrozenTeacher,
+                 recorder: Recorder,
+                 mapping: InputMapping,
+                 inputs: Any,
+                 data_samples: Any,
+                 until: Mapping[str, int] = MappingProxyType({}),
+                 whole: bool = False,
+                 training_form: Sequence[str] = (),
+                 names: Optional[Sequence[str]] = None) -> None:
         self._teacher = teacher
         self._recorder = recorder
         self._mapping = mapping
@@ -70,6 +72,7 @@ class TeacherOutputs:
                                             len(self._student_inputs))
         self._until = until
         self._training_form = training_form
+        self._names = names
         self._whole = whole
         self._shown: Optional[Tuple[Tensor, Any]] = None
         self._calls: Optional[Dict[str, List[Call]]] = None
@@ -147,7 +150,7 @@ class TeacherOutputs:
             teacher.model.get_submodule(name) for name in self._training_form
         ]
         with teacher.stopwatch, precision:
-            self._recorder.open(self._until)
+            self._recorder.open(self._until, self._names)
             for head in heads:
                 head.training = True
             try:

@@ -2,22 +2,26 @@
 """The entries of the hook's ``distill`` field."""
 import copy
 import inspect
-from typing import List, NamedTuple, Optional, Sequence
+from typing import List, NamedTuple, Optional, Sequence, Union
 
 from mmengine.registry import MODELS
 from torch import nn
 
 from mmw2s.models.losses import DistillationLoss, KDLoss
-from mmw2s.registry import KNOWLEDGE, SCHEDULES
+from mmw2s.registry import KNOWLEDGE, SCHEDULES, STOP_RULES
 from mmw2s.utils.building import (check_config, check_fields, find_class,
                                   owned_by)
 from mmw2s.utils.fields import check_number, check_text
 from .auto_weight import AutoWeight
 from .knowledge import Knowledge
+from .module_share import ModuleShareWeight
 from .recipes import default_temperature
-from .schedules import Schedule
+from .schedules import Schedule, refuse_no_strength
+from .stop_rules import StopRule
 
 __all__ = ['Term', 'build_terms', 'refuse_misfit']
+
+_PREFIX = 'loss_kd_'
 
 # A loss for each value of Knowledge.gives, for messages.
 _FITTING = {
@@ -35,16 +39,31 @@ class Term(NamedTuple):
         key (str): Its name in the student's loss dict ("loss_kd_fpn").
         knowledge (Knowledge): What is transferred.
         loss (nn.Module): How it is compared.
-        auto_weight (AutoWeight, optional): Weights the loss, if its
-            ``loss_weight`` is ``'auto'``.
+        auto_weight (AutoWeight or ModuleShareWeight, optional): Weights the
+            loss, if its ``loss_weight`` is ``'auto'``.
         temperature (Schedule, optional): Temperature of the loss. None: the
             loss's own.
+        schedule (Schedule, optional): Its share of the strength of the whole.
+            None: all of it.
+        stop (StopRule, optional): Ends this entry alone. None: it ends with
+            the whole.
     """
     key: str
     knowledge: Knowledge
     loss: nn.Module
-    auto_weight: Optional[AutoWeight]
+    auto_weight: Union[AutoWeight, ModuleShareWeight, None]
     temperature: Optional[Schedule]
+    schedule: Optional[Schedule] = None
+    stop: Optional[StopRule] = None
+
+    @property
+    def name(self) -> str:
+        """The key without its prefix ("fpn")."""
+        return self.key[len(_PREFIX):]
+
+    def share(self, iteration: int) -> float:
+        """The factor of the strength of the whole in an iteration."""
+        return 1. if self.schedule is None else self.schedule.value(iteration)
 
     def state_dict(self) -> dict:
         """What its parts have learned, as plain numbers and tensors."""
@@ -77,6 +96,11 @@ def build_terms(cfgs: Sequence[dict],
     - ``temperature`` (optional): config of a schedule. A ``KDLoss`` without
       any temperature gets one from 6 to 1 over the first half of the run.
     - ``auto_ratio`` (optional): the share, by default 0.5.
+    - ``auto_module`` (optional): a module of the student. The share is then
+      that of its gradient in the whole student's, by default 0.05.
+    - ``schedule`` (optional): config of a schedule, a factor of the strength
+      of the whole. While it is 0, nothing runs for the entry.
+    - ``stop`` (optional): config of a rule that ends this entry alone.
 
     Args:
         cfgs (Sequence[dict]): The entries.
@@ -106,9 +130,9 @@ def build_terms(cfgs: Sequence[dict],
         if not isinstance(cfg, dict):
             raise TypeError(f'{owner} should be a dict with "knowledge" and '
                             f'"loss", but got {cfg!r}')
-        check_fields(
-            owner, cfg,
-            ('knowledge', 'loss', 'name', 'temperature', 'auto_ratio'))
+        check_fields(owner, cfg,
+                     ('knowledge', 'loss', 'name', 'temperature', 'auto_ratio',
+                      'auto_module', 'schedule', 'stop'))
         for field in ('knowledge', 'loss'):
             if field not in cfg:
                 raise ValueError(f'{owner} should have the field "{field}", '
@@ -117,7 +141,7 @@ def build_terms(cfgs: Sequence[dict],
             cfg['knowledge'], owner=f'{owner}.knowledge')
         if 'name' in cfg:
             check_text(f'{owner}.name', cfg['name'])
-        key = f'loss_kd_{cfg.get("name", knowledge.name)}'
+        key = f'{_PREFIX}{cfg.get("name", knowledge.name)}'
         taken = [term.key for term in terms]
         if key in taken:
             if 'name' in cfg:
@@ -125,8 +149,8 @@ def build_terms(cfgs: Sequence[dict],
             key = next(f'{key}_{n}' for n in range(2,
                                                    len(cfgs) + 1)
                        if f'{key}_{n}' not in taken)
-        loss, *rest = _build_loss(owner, cfg)
-        term = Term(key, knowledge, loss, *rest)
+        term = Term(key, knowledge, *_build_loss(owner, cfg),
+                    *_build_span(owner, cfg, key))
         with owned_by(owner):
             refuse_misfit(term)
         terms.append(term)
@@ -172,12 +196,11 @@ def _build_loss(owner: str, cfg: dict):
     auto_weight = None
     if loss_cfg.get('loss_weight') == 'auto':
         loss_cfg['loss_weight'] = 1.
-        ratio = cfg.get('auto_ratio', 0.5)
-        check_number(f'{owner}.auto_ratio', ratio, above=0)
-        auto_weight = AutoWeight(ratio)
-    elif 'auto_ratio' in cfg:
-        raise ValueError(f'{owner}.auto_ratio has no effect unless the loss '
-                         'has loss_weight="auto"')
+        auto_weight = _build_auto_weight(owner, cfg)
+    for name in ('auto_ratio', 'auto_module'):
+        if name in cfg and auto_weight is None:
+            raise ValueError(f'{owner}.{name} has no effect unless the loss '
+                             'has loss_weight="auto"')
     known = (name for name, cls in MODELS.module_dict.items()
              if isinstance(cls, type) and issubclass(cls, DistillationLoss))
     # In the scope of the run, which is where it is built.
@@ -200,7 +223,39 @@ def _build_loss(owner: str, cfg: dict):
                              f'{type(loss).__name__} has no temperature')
         temperature = SCHEDULES.build(
             temperature, owner=f'{owner}.temperature')
+        if temperature.follows_rows:
+            raise ValueError(
+                f'{owner}.temperature: {type(temperature).__name__} is a '
+                'strength that reaches 0, and no temperature: use another '
+                'schedule')
     return loss, auto_weight, temperature
+
+
+def _build_auto_weight(owner: str,
+                       cfg: dict) -> Union[AutoWeight, ModuleShareWeight]:
+    module = cfg.get('auto_module')
+    ratio = cfg.get('auto_ratio', 0.5 if module is None else 0.05)
+    check_number(
+        f'{owner}.auto_ratio',
+        ratio,
+        above=0,
+        below=None if module is None else 1)
+    if module is None:
+        return AutoWeight(ratio)
+    check_text(f'{owner}.auto_module', module, 'the name of a module')
+    return ModuleShareWeight(module, ratio)
+
+
+def _build_span(owner: str, cfg: dict, key: str):
+    """How strongly, and until when, where an entry has its own answers."""
+    schedule, stop = cfg.get('schedule'), cfg.get('stop')
+    if schedule is not None:
+        schedule = SCHEDULES.build(schedule, owner=f'{owner}.schedule')
+        refuse_no_strength(f'{owner}.schedule', schedule)
+    if stop is not None:
+        stop = STOP_RULES.build(stop, owner=f'{owner}.stop')
+        stop.entry = key
+    return schedule, stop
 
 
 def _refuse_no_loss(name: str, loss: nn.Module) -> None:

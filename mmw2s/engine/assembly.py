@@ -12,10 +12,13 @@ from torch import nn
 
 from mmw2s.distillation import class_matching
 from mmw2s.distillation.distiller import Distiller
+from mmw2s.distillation.gradient_share import is_fsdp
+from mmw2s.distillation.looking_rules import StopOnConflict
 from mmw2s.distillation.pipelines import match_pipelines
 from mmw2s.distillation.recipes import (default_distill, default_schedule,
                                         default_stop, why_incomparable,
                                         without_places)
+from mmw2s.distillation.schedules import Schedule
 from mmw2s.distillation.stop_rules import StopRule
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.terms import build_terms
@@ -33,6 +36,7 @@ from .run_facts import iters_per_epoch, iters_per_update
 __all__ = ['Assembly', 'Fields', 'assemble', 'refuse_run']
 
 _HOOK = 'WeakTeacherDistillHook'
+Decider = Union[Schedule, StopRule]
 
 
 @dataclass
@@ -152,6 +156,8 @@ class Assembly(NamedTuple):
             and student differ, if they do.
         default_stop (dict, optional): From which the stop rule was filled
             in, None if it was given in full.
+        deciders (dict): Field -> the stop rules, and the schedules that follow
+            the record.
     """
     teacher: FrozenTeacher
     distiller: Optional[Distiller]
@@ -159,6 +165,7 @@ class Assembly(NamedTuple):
     chosen: Dict[str, Any]
     other_classes: Optional[class_matching.OtherClasses]
     default_stop: Optional[dict] = None
+    deciders: Dict[str, Decider] = {}
 
 
 def refuse_run(runner: Runner, fields: Fields) -> None:
@@ -264,8 +271,11 @@ def assemble(fields: Fields,
          (teacher.scale == 1 and not teacher.permute)), student)
     stop_cfg = fields.completed('stop', lambda: default)
     stop = stop or STOP_RULES.build(stop_cfg, owner=f'{_HOOK}.stop')
-    _refuse_stop(stop, runner, why_not, teacher)
-    check_validation(runner, classes, stop.needs_validation)
+    deciders = _deciders(stop, distiller)
+    for field, decider in deciders.items():
+        _refuse_decider(field, decider, runner, why_not, teacher)
+    check_validation(runner, classes,
+                     any(d.needs_validation for d in deciders.values()))
     distiller.bind(runner.max_iters, iters_per_epoch(runner),
                    iters_per_update(runner))
     return Assembly(
@@ -276,16 +286,37 @@ def assemble(fields: Fields,
             stop=stop_cfg,
             task_weight=fields.task_weight,
             start=fields.start,
-            every=fields.every), other_classes, default)
+            every=fields.every), other_classes, default, deciders)
 
 
-def _refuse_stop(stop: StopRule, runner: Runner, why_not: Optional[str],
-                 teacher: FrozenTeacher) -> None:
+def _deciders(stop: StopRule, distiller: Distiller) -> Dict[str, Decider]:
+    """By field, what decides on validations, training losses or steps."""
+    given: Dict[str, Optional[Decider]] = dict(
+        stop=stop, schedule=distiller.schedule)
+    for i, term in enumerate(distiller.terms):
+        given[f'distill[{i}].stop'] = term.stop
+        given[f'distill[{i}].schedule'] = term.schedule
+    return {
+        field: decider
+        for field, decider in given.items() if decider is not None and (
+            not isinstance(decider, Schedule) or decider.follows_rows)
+    }
+
+
+def _refuse_decider(field: str, stop: Decider, runner: Runner,
+                    why_not: Optional[str],
+                    teacher: FrozenTeacher) -> None:
     """Refuse a rule if the run does not give what it decides on."""
     name = type(stop).__name__
+    if isinstance(stop, StopOnConflict) and is_fsdp(
+            unwrap_model(runner.model)):
+        raise ValueError(
+            f'{field}={name} needs a second backward of a step, which '
+            'FSDPStrategy would take for the step\'s own: use DDPStrategy, or '
+            'another stop rule')
     if stop.needs_validation and runner.val_loop is None:
         raise ValueError(
-            f'stop={name} decides on validations, but the run has none: '
+            f'{field}={name} decides on validations, but the run has none: '
             'configure val_dataloader, val_cfg and val_evaluator, or use '
             'stop=dict(type="SurpassOnTrain")')
     shown = f'scale={teacher.scale:g} shows the teacher smaller' if \
@@ -293,13 +324,13 @@ def _refuse_stop(stop: StopRule, runner: Runner, why_not: Optional[str],
         teacher.permute else ''
     if shown and stop.train_loss_interval is not None:
         raise ValueError(
-            f'stop={name} compares training losses on the same images, but '
+            f'{field}={name} compares training losses on the same images, but '
             f'teacher.{shown} ones: use stop=dict(type="SurpassTeacher") or '
             'stop=dict(type="At", ...)')
     if why_not and (stop.needs_teacher_score
                     or stop.train_loss_interval is not None):
         raise ValueError(
-            f'stop={name} compares the student with its teacher on the '
+            f'{field}={name} compares the student with its teacher on the '
             f'run\'s data, but the teacher {why_not}: use '
             'stop=dict(type="At", ...), or a SurpassTeacher with a number '
             'as its teacher_score')

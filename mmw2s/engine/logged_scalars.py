@@ -15,14 +15,28 @@ _LOSSES = 'train/loss_kd_'
 _OF_DISTILLATION = (STATE, _LOSSES)
 
 
-def drop_scalars(hub: MessageHub) -> None:
+def drop_scalars(hub: MessageHub, entry: Optional[str] = None) -> None:
     """Remove the scalars of the distillation from the hub.
 
     Otherwise the logger would go on printing their last values, and a
     checkpoint would bring them back.
+
+    Args:
+        hub (MessageHub): The message hub of the run.
+        entry (str, optional): Key of the only entry whose scalars are removed.
+            Defaults to None: all.
     """
     for key in [k for k in hub.log_scalars if k.startswith(_OF_DISTILLATION)]:
-        _forget(hub, key)
+        if entry is None or key in _of_entry(entry):
+            _forget(hub, key)
+
+
+def _of_entry(entry: str) -> List[str]:
+    name = entry[len('loss_kd_'):]
+    return [
+        f'train/{entry}', f'{STATE}strength_{name}',
+        f'{STATE}temperature_{name}'
+    ]
 
 
 def _forget(hub: MessageHub, key: str) -> None:

@@ -7,20 +7,24 @@ from typing import Any, Dict, Optional
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
 from mmw2s.distillation.announce import until_when
 from mmw2s.distillation.distiller import Distiller
 from mmw2s.distillation.folding import fold_batch_norms
+from mmw2s.distillation.looking_rules import LookingRule
 from mmw2s.distillation.loss_looks import LossLooks
 from mmw2s.distillation.plausibility import warn_of_odd_settings
-from mmw2s.distillation.stop_rules import At, StopRule
+from mmw2s.distillation.step_looks import StepLooks
+from mmw2s.distillation.stop_rules import StopRule
 from mmw2s.distillation.teacher_watch import TeacherWatch
 from mmw2s.engine.scoring import score_teacher
 from mmw2s.records.event_log import EventLog, RunRecord
 from mmw2s.registry import STOP_RULES
 from mmw2s.utils.unwrap_model import unwrap_model
 from .assembly import Assembly, Fields, assemble
+from .entry_ends import EntryEnds, asks_from
 from .finite_losses import FiniteLosses
 from .logged_scalars import StepTimes, drop_scalars, in_ms, restart_smoothed
 from .run_facts import evaluator_names, iters_per_epoch, iters_per_update
@@ -50,8 +54,8 @@ class Session:
             may end it.
         finite (FiniteLosses, optional): Ends a run in which the distillation
             makes losses infinite or NaN. None before :meth:`build`.
-        looks (LossLooks, optional): Compares training losses, for a stop rule
-            that decides on them.
+        looks (LossLooks, optional): Compares training losses, for rules and
+            schedules that follow them.
         chosen (dict): All fields but ``teacher``, those that were left out
             included. Empty before :meth:`build`.
         until (str): When it will end, in words. Empty before :meth:`build`.
@@ -71,6 +75,7 @@ class Session:
         self._is_open = True
         self._saved: dict = {}
         self._stop: Optional[StopRule] = None
+        self._ends: Optional[EntryEnds] = None
         self._watch: Optional[TeacherWatch] = None
         self._step_times = StepTimes()
 
@@ -126,6 +131,18 @@ class Session:
         stop.bind(runner.max_iters, iters_per_epoch(runner), metrics)
         self._stop = stop
 
+    @staticmethod
+    def _bind_entries(runner: Runner, distiller: Distiller,
+                      metrics: dict) -> None:
+        """Set what the entries' own rules and the schedules ask for."""
+        for term in distiller.terms:
+            if term.stop is not None:
+                term.stop.bind(runner.max_iters, iters_per_epoch(runner),
+                               metrics)
+        for schedule in distiller.schedules:
+            if schedule.needs_teacher_score:
+                schedule.know_teacher(metrics)
+
     def build(self, runner: Runner) -> None:
         """Build, check and score the teacher, and attach to the student.
 
@@ -147,11 +164,14 @@ class Session:
         known = self.record.of('teacher') if self.record else []
         teacher.check_resumed(known)
         metrics, seconds = known[0]['metrics'] if known else {}, 0.
-        if made.stop.needs_teacher_score and not metrics:
-            metrics, seconds = score_teacher(teacher, runner,
-                                             made.stop.check_metrics)
+        asking = [d for d in made.deciders.values() if d.needs_teacher_score]
+        if asking and not metrics:
+            metrics, seconds = score_teacher(
+                teacher, runner,
+                lambda names: [d.check_metrics(names) for d in asking])
         if made.stop is not self._stop:
             self._bind_stop(runner, made.stop, metrics)
+        self._bind_entries(runner, made.distiller, metrics)
         teacher.check_score(self._stop.scores())
         warn_of_odd_settings(
             made.distiller.schedule,
@@ -168,7 +188,7 @@ class Session:
             self.starting.apply(runner, self._fields.start, made, self.record)
         if teacher.fuse:  # nothing reads its weights from here on
             fold_batch_norms(teacher)
-        self._attach(made)
+        self._attach(made, runner.optim_wrapper)
         self._describe(runner)
         self._watch = self._new_watch(runner)
         self.distiller.load_state_dict(self._saved)
@@ -216,24 +236,31 @@ class Session:
             'The teacher is gone again: nothing is distilled (distill=[]).',
             logger='current')
 
-    def _attach(self, made: Assembly) -> None:
+    def _attach(self, made: Assembly, optim_wrapper: OptimWrapper) -> None:
         self.distiller, self.chosen = made.distiller, made.chosen
-        stop = made.stop
-        if stop.train_loss_interval is not None:
-            self.looks = LossLooks(self.distiller, stop.train_loss_interval)
+        deciders = made.deciders.values()
+        intervals = {d.train_loss_interval for d in deciders} - {None}
+        if intervals:
+            self.looks = LossLooks(self.distiller, *intervals)
+        rules = [d for d in deciders if isinstance(d, LookingRule)]
+        if rules:
+            self.distiller.looks = StepLooks(rules)
         self.finite = FiniteLosses()
         self.distiller.attach()
-        # A user's rule may want to be asked in every iteration.
-        plain = (StopRule.at, StopRule.ends_at), (At.at, At.ends_at)
-        is_fixed = (type(stop).at, type(stop).ends_at) in plain
-        points = (stop.ends_at() if is_fixed else 0,
-                  self.distiller.schedule.zero_from())
+        self.distiller.watch_gradients(optim_wrapper)
+        self._ends = EntryEnds(self.distiller, self.record)
+        self._set_asks_from()
+
+    def _set_asks_from(self) -> None:
+        points = (asks_from(self._stop), self.distiller.schedule.zero_from(),
+                  *self._ends.points())
         self.asks_from = min((p for p in points if p is not None),
                              default=math.inf)
 
     def _describe(self, runner: Runner) -> None:
-        self.until = until_when(self.distiller.schedule, self._stop,
-                                runner.max_iters, iters_per_epoch(runner))
+        self.until = until_when(self.distiller.schedule,
+                                self._stop, runner.max_iters,
+                                iters_per_epoch(runner), self.distiller.terms)
         print_log(
             f'Weak-to-strong distillation is on {self.until}. In full:\n'
             f'{self.in_full()}',
@@ -262,12 +289,23 @@ class Session:
             reason = 'the schedule has reached 0'
         if reason is not None:
             self.end(runner, reason, runner.iter)
+            return
+        self._end_entries(runner, self._ends.due(runner.iter), runner.iter)
 
     def after_look(self, runner: Runner) -> None:
-        """Record training losses and decide on them, if there are new ones."""
-        losses = self.looks.take()
-        if losses is not None:
-            self.record.append('train', runner.iter + 1, **losses)
+        """Record what was looked at in a step, and decide on it."""
+        rows: Dict[str, dict] = {}
+        if self.looks is not None:
+            losses = self.looks.take()
+            if losses is not None:
+                rows['train'] = losses
+        if self.distiller.looks is not None:
+            rows.update(
+                (event, dict(values=values))
+                for event, values in self.distiller.looks.take().items())
+        for event, fields in rows.items():
+            self.record.append(event, runner.iter + 1, **fields)
+        if rows:
             self.decide(runner)
 
     def after_validation(self, runner: Runner,
@@ -294,6 +332,24 @@ class Session:
                 # Another rule than before may decide by an earlier row.
                 self.end(runner, reason, self.record.rows[-1]['iter'])
                 return
+        if self._ends is not None:
+            self._end_entries(runner, self._ends.decided(),
+                              self.record.rows[-1]['iter'])
+
+    def _end_entries(self, runner: Runner, ended: Dict[str, str],
+                     done: int) -> None:
+        epoch = done / iters_per_epoch(runner)
+        self._ends.end(ended, done, epoch)
+        for key, reason in ended.items():
+            drop_scalars(runner.message_hub, key)
+            print_log(
+                f'{key} is switched off for good at epoch {epoch:.2f}, '
+                f'iteration {done}: {reason}.',
+                logger='current')
+        if not self.distiller.terms:
+            self.end(runner, 'each entry of distill has ended', done)
+        elif ended:
+            self._set_asks_from()
 
     # -- the end -----------------------------------------------------------
 
@@ -348,7 +404,7 @@ class Session:
             self.looks = None
         if self.distiller is not None:
             self.distiller.remove()
-            self.distiller = None
+            self.distiller = self._ends = None
             gc.collect()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()

@@ -94,14 +94,23 @@ def distilling_run(cfg: Config, work_dir: str,
                    units: Sequence[Sequence[Any]]) -> Rehearsal:
     """A run at full strength without an end, and its first steps.
 
+    Entries that take turns by schedules of their own run all at once.
+
     Args:
         cfg (Config): A config with a ``WeakTeacherDistillHook``.
         work_dir (str): A temporary folder.
         units (Sequence[Sequence]): The batches of the first steps.
     """
     run = Rehearsal(cfg, work_dir)
-    run.hook.fields.schedule = dict(type='Constant', value=1.)
-    run.hook.fields.stop = dict(type='At', iter=_FOR_EVER)
+    fields = run.hook.fields
+    fields.schedule = dict(type='Constant', value=1.)
+    fields.stop = dict(type='At', iter=_FOR_EVER)
+    if isinstance(fields.distill, (list, tuple)):  # all entries at once
+        fields.distill = [{
+            name: value
+            for name, value in entry.items()
+            if name not in ('schedule', 'stop')
+        } for entry in fields.distill]
     run.begin()
     for unit in units:
         run.train(unit)

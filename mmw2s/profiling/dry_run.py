@@ -50,9 +50,12 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
             raise ValueError('a dry run shows what WeakTeacherDistillHook '
                              'does, but this config has none')
         run.begin()
-        # Full strength from the first step on, whatever the schedule says.
+        # Full strength from the first step on, whatever the schedules say.
         hook.distiller.schedule = SCHEDULES.build(
             dict(type='Constant', value=1.))
+        hook.distiller.terms = [
+            term._replace(schedule=None) for term in hook.distiller.terms
+        ]
         hook.distiller.every = 1  # and each step
         stopwatch = hook.distiller.teacher.stopwatch
         first, second, third = run.batches(3)

@@ -177,19 +177,24 @@ class RunRecord:
     Each row has an ``event`` and an ``iter``, the number of complete
     iterations.
 
-    ========  ==========================================================
-    event     further fields
-    ========  ==========================================================
-    teacher   name, checkpoint, weights_hash, config_hash, metric, score,
-              metrics, seconds (of scoring)
-    start     type, tensors, share: what the student took over
-    val       epoch, metrics
-    train     student, teacher: task losses on one training batch
-    stop      epoch, reason, student, teacher, metric, step_ms, teacher_ms
-    baseline  metric, student, baseline, epoch, baseline_epoch, path: the
-              first score after a start, and the baseline's. It may come
-              after the stop.
-    ========  ==========================================================
+    ==========  ========================================================
+    event       further fields
+    ==========  ========================================================
+    teacher     name, checkpoint, weights_hash, config_hash, metric,
+                score, metrics, seconds (of scoring)
+    start       type, tensors, share: what the student took over
+    val         epoch, metrics
+    train       student, teacher: task losses on one training batch
+    cosine      values: by entry, or 'all', the cosine of the gradients
+                of task and distillation in one step
+    kd_loss     values: likewise the distillation losses
+    entry_stop  entry, epoch, reason: an entry that has ended alone
+    stop        epoch, reason, student, teacher, metric, step_ms,
+                teacher_ms
+    baseline    metric, student, baseline, epoch, baseline_epoch, path:
+                the first score after a start, and the baseline's. It
+                may come after the stop.
+    ==========  ========================================================
 
     A checkpoint holds the rows so far, too. But MMEngine saves it before the
     validation of the same iteration; what that validation decides is only in

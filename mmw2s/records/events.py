@@ -31,7 +31,10 @@ _FIELDS = dict(
         metric=MAYBE_TEXT,
         step_ms=MAYBE_NUMBER,
         teacher_ms=MAYBE_NUMBER),
-    baseline=dict(metric=TEXT, student=NUMBER, baseline=NUMBER, epoch=NUMBER))
+    baseline=dict(metric=TEXT, student=NUMBER, baseline=NUMBER, epoch=NUMBER),
+    cosine=dict(values=METRICS),
+    kd_loss=dict(values=METRICS),
+    entry_stop=dict(entry=TEXT, reason=TEXT, epoch=NUMBER))
 # Fields that no decision depends on; they may be missing.
 _OPTIONAL = ('name', 'checkpoint', 'metric', 'score', 'seconds', 'epoch',
              'step_ms', 'teacher_ms')
@@ -86,7 +89,8 @@ def _misplaced(row: dict, before: Rows) -> Optional[str]:
     for earlier in reversed(before):
         if earlier['iter'] < row['iter']:
             break
-        if earlier['event'] == row['event']:
+        if earlier['event'] == row['event'] and \
+                earlier.get('entry') == row.get('entry'):
             return (f'it is a second {row["event"]!r} of iteration '
                     f'{row["iter"]}')
     return None

@@ -22,7 +22,8 @@ PIECES = sorted(
 CONFIGS = sorted({
     p.relative_to(ROOT).as_posix()
     for p in ROOT.rglob('*.py') if p.parent.name not in
-    ('classification', 'diffusion', 'studies') and 'ddpm' not in p.name
+    ('classification', 'curriculum', 'diffusion', 'studies') and
+    'ddpm' not in p.name
 } - set(PIECES))
 W2S = [name for name in CONFIGS if osp.basename(name).startswith('w2s_')]
 EVERY_W2S = sorted(

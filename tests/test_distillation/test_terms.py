@@ -180,3 +180,15 @@ def test_a_loss_of_something_else_is_refused_and_one_that_fits_named(
 ])
 def test_a_loss_that_takes_it_or_does_not_say_is_taken(knowledge, loss):
     assert len(build_terms([dict(knowledge, loss=loss)])) == 1
+
+
+def test_with_a_module_the_share_is_that_of_its_gradient():
+    auto = entry(FPN, loss_loss_weight='auto', auto_module='neck')
+    term, = build_terms([auto])
+    assert (term.auto_weight.module, term.auto_weight.ratio) == ('neck', 0.05)
+    term, = build_terms([dict(auto, auto_ratio=0.1)])
+    assert term.auto_weight.ratio == 0.1
+    with pytest.raises(ValueError, match=r'distill\[0\].auto_ratio should be'):
+        build_terms([dict(auto, auto_ratio=1.)])
+    with pytest.raises(ValueError, match='auto_module has no effect unless'):
+        build_terms([entry(FPN, auto_module='neck')])

@@ -44,8 +44,9 @@ class WeakTeacherDistillHook(Hook):
             ``classes``, ``trust_checkpoint``, ``scale``, ``fuse``.
         distill (list[dict], optional): What is transferred and how it is
             compared. Each entry has a ``knowledge`` and a ``loss`` (configs).
-            It may have a ``name``, a ``temperature`` (config of a schedule)
-            and an ``auto_ratio``. Defaults to None: by the kind of model.
+            It may have a ``name``, a ``temperature`` (config of a schedule),
+            an ``auto_ratio``, and a ``schedule`` and a ``stop`` of its own,
+            within those of the whole. Defaults to None: by the kind of model.
         schedule (dict, optional): The strength over the run, a factor of all
             distillation losses. Defaults to None: it rises in a short
             warm-up, stays full for a while, and is 0 from the middle of the
@@ -164,8 +165,7 @@ class WeakTeacherDistillHook(Hook):
         else:
             session.finite.check(runner, outputs or {},
                                  session.distiller.loss_is_a_sum)
-        if session.looks is not None:
-            session.after_look(runner)
+        session.after_look(runner)
 
     def after_val_epoch(self,
                         runner: Runner,

@@ -37,8 +37,9 @@ def forwards(monkeypatch):
 
     monkeypatch.setattr(TeacherOutputs, '_run_whole', lambda view:
                         (made.append(view), run[0](view))[1])
-    monkeypatch.setattr(TeacherOutputs, '_run', lambda view, forward:
-                        (made.append(view), run[1](view, forward))[1])
+    monkeypatch.setattr(
+        TeacherOutputs, '_run', lambda view, forward:
+        (made.append(view), run[1](view, forward))[1])
     return made
 
 
@@ -89,9 +90,9 @@ def test_between_them_nothing_of_a_batch_is_recorded(teacher, tmp_path,
     opened = []
     open_it = Recorder.open
 
-    def noted(recorder, until=None):
+    def noted(recorder, *args, **kwargs):
         opened.append(recorder._owner)
-        open_it(recorder, until)
+        open_it(recorder, *args, **kwargs)
 
     monkeypatch.setattr(Recorder, 'open', noted)
     _, seen = train_watched(
@@ -165,8 +166,7 @@ def test_at_strength_0_and_after_the_stop_it_is_as_without_the_hook(
 
 def test_training_losses_are_looked_at_as_often_as_without_it(
         teacher, tmp_path):
-    stop = dict(
-        type='SurpassOnTrain', interval=3, min_looks=100, latest=None)
+    stop = dict(type='SurpassOnTrain', interval=3, min_looks=100, latest=None)
     train(config(tmp_path, teacher, 2, distill=[LOGITS], stop=stop))
     assert [row['iter'] for row in rows(tmp_path, 'train')] == [3, 6, 9, 12]
 
