@@ -304,8 +304,7 @@ def _deciders(stop: StopRule, distiller: Distiller) -> Dict[str, Decider]:
 
 
 def _refuse_decider(field: str, stop: Decider, runner: Runner,
-                    why_not: Optional[str],
-                    teacher: FrozenTeacher) -> None:
+                    why_not: Optional[str], teacher: FrozenTeacher) -> None:
     """Refuse a rule if the run does not give what it decides on."""
     name = type(stop).__name__
     if isinstance(stop, StopOnConflict) and is_fsdp(
