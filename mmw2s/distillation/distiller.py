@@ -71,6 +71,10 @@ class Distiller:
         self.strength = 0.
         #: Key of an entry -> its strength in this iteration.
         self.strengths: Dict[str, float] = {}
+        # The entries whose strength is above 0, and the modules they need.
+        self._acting: List[Term] = []
+        self._student_needs: List[str] = []
+        self._teacher_needs: List[str] = []
         self.temperatures: Dict[str, Union[float, Tensor]] = {}
         self.iteration = 0
         #: Whether the student's forward in loss mode has been seen.
@@ -188,6 +192,8 @@ class Distiller:
             term.key: self.strength * term.share(iteration)
             for term in self.terms
         }
+        self._let_act(
+            [term for term in self.terms if self.strengths[term.key] > 0])
         self.temperatures = {
             term.key: term.temperature.value(iteration)
             for term in self.terms if term.temperature is not None
@@ -208,12 +214,11 @@ class Distiller:
     def _distills(self) -> bool:
         return bool(self._acting) and self.has_turn(self.iteration)
 
-    @property
-    def _acting(self) -> List[Term]:
-        """The entries whose strength is above 0."""
-        return [
-            term for term in self.terms if self.strengths.get(term.key, 0) > 0
-        ]
+    def _let_act(self, acting: List[Term]) -> None:
+        if acting != self._acting:
+            self._acting = acting
+            self._student_needs = _student_modules(acting)
+            self._teacher_needs = _teacher_modules(acting)
 
     @property
     def schedules(self) -> List[Schedule]:
@@ -228,6 +233,7 @@ class Distiller:
             key (str): Key of the entry; one that has ended is ignored.
         """
         self.terms = [term for term in self.terms if term.key != key]
+        self._let_act([term for term in self._acting if term.key != key])
         self.strengths.pop(key, None)
         self.temperatures.pop(key, None)
         self._recorder.keep(_student_modules(self.terms))
@@ -245,7 +251,6 @@ class Distiller:
             data_samples (Any): The student's data samples.
             until, whole: As in :class:`TeacherOutputs`.
         """
-        acting = self._acting
         return TeacherOutputs(
             self.teacher,
             self._teacher_recorder,
@@ -255,16 +260,16 @@ class Distiller:
             until,
             whole,
             training_form=[
-                term.knowledge.teacher_module for term in acting
+                term.knowledge.teacher_module for term in self._acting
                 if term.knowledge.training_form
             ],
-            names=_teacher_modules(acting))
+            names=self._teacher_needs)
 
     def _before_forward(self, module: nn.Module, args: tuple,
                         kwargs: dict) -> None:
         mode = dict(zip(ARGUMENTS, args), **kwargs).get('mode')
         if mode == 'loss' and module.training and self._distills:
-            self._recorder.open(names=_student_modules(self._acting))
+            self._recorder.open(names=self._student_needs)
 
     def _after_forward(self, module: nn.Module, args: tuple, kwargs: dict,
                        output: Any) -> Optional[dict]:
