@@ -2,8 +2,7 @@
 """Adds the distillation losses of a batch to the student's own losses."""
 from functools import partial
 from types import MappingProxyType
-from typing import (Any, ContextManager, Dict, List, Mapping, Optional,
-                    Sequence, Set, Union)
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Union
 
 import torch
 from mmengine.optim import OptimWrapper
@@ -11,12 +10,13 @@ from torch import Tensor, nn
 
 from .auto_weight import auto_weights, weighted_task
 from .batch import ARGUMENTS, refuse_branches
-from .failures import retold
 from .gradient_share import DrownedTaskWatch, Share, gradient_shares
 from .input_mapping import InputMapping
-from .knowledge import Knowledge, Pair
+from .knowledge import Pair
+from .misfits import (calls_needed, pairing_named, refuse_other_size,
+                      refuse_unfit)
 from .module_share import ModuleShareWeight
-from .recorder import Call, Recorder
+from .recorder import Recorder
 from .schedules import Schedule, refuse_no_strength
 from .step_looks import StepLooks
 from .teacher import FrozenTeacher
@@ -98,8 +98,8 @@ class Distiller:
         self.calls_needed: Dict[tuple, Dict[str, int]] = {}
         refuse_branches(student)
         for term in self.terms:
-            _refuse_other_size(term.knowledge, teacher)
-            with _pairing_named(term):
+            refuse_other_size(term.knowledge, teacher)
+            with pairing_named(term):
                 term.knowledge.check(student, teacher.model)
                 term.knowledge.bind(student, teacher.model)
                 refuse_misfit(term)
@@ -307,7 +307,7 @@ class Distiller:
         self._begin(acting)
         until, whole = self.calls_needed.get(counts), False
         if until is None:
-            until = self._look_up_calls(recorded)
+            until = calls_needed(acting, recorded)
             whole = self.inspects and \
                 until not in self.calls_needed.values()
         outputs = self.teacher_outputs(inputs, data_samples, until, whole)
@@ -316,13 +316,13 @@ class Distiller:
             try:
                 pairs = term.knowledge.pairs(recorded, outputs)
                 if term.key not in self._begun:
-                    self._refuse_unfit(term, pairs)
+                    refuse_unfit(term, pairs, self.teacher.name)
                 if term.knowledge.adapters is not None:
                     pairs = term.knowledge.adapters.fit(
                         pairs, partial(self.compare, term))
                 losses[term.key] = sum(self.compare(term, pairs))
             except Exception:
-                with _pairing_named(term):
+                with pairing_named(term):
                     raise
             if term.temperature is not None:
                 term.temperature.update(self.iteration, pairs)
@@ -356,22 +356,6 @@ class Distiller:
         newest = {term.key for term in acting} - self._begun
         if newest:
             self._newest, self._drowned_task = newest, DrownedTaskWatch()
-
-    def _look_up_calls(self, recorded: Mapping[str, List[Call]]) -> dict:
-        """How many calls of which module the teacher's forward must reach."""
-        until: Dict[str, int] = {}
-        for term in self._acting:
-            first = term.knowledge.student_modules[0]
-            if not recorded.get(first):
-                raise RuntimeError(
-                    f'the student\'s {first} was not called in its forward in '
-                    f'loss mode: name in the knowledge of {term.key} a module '
-                    'that is called')
-            with _pairing_named(term):
-                needed = term.knowledge.calls_needed(recorded)
-            for name, calls in needed.items():
-                until[name] = max(calls, until.get(name, 0))
-        return until
 
     def compare(self, term: Term, pairs: Sequence[Pair]) -> List[Tensor]:
         """The loss of each pair of an entry, 0-dim, at full strength."""
@@ -413,31 +397,6 @@ class Distiller:
         task_loss = self.student.parse_losses(task_losses)[0]
         return gradient_shares(self.student, task_loss * self.task_weight,
                                losses)
-
-    def _refuse_unfit(self, term: Term, pairs: Sequence[Pair]) -> None:
-        """Refuse pairs from which the student cannot learn.
-
-        Called in the first batch alone, because it makes the host wait for
-        the device.
-
-        Raises:
-            ValueError: If the teacher gives values that are not finite, or no
-                gradient reaches the student.
-        """
-        for pair in pairs:
-            if not torch.isfinite(pair.teacher).all():
-                raise ValueError(
-                    f'the teacher {self.teacher.name} gives values at '
-                    f'{pair.name} that are not finite: check its checkpoint, '
-                    'its normalization, and teacher.precision')
-        if pairs and not any(pair.student.requires_grad for pair in pairs):
-            raise ValueError(
-                f'no gradient reaches the student through {term.key}: '
-                f'{pairs[0].name} is frozen, or is within a part that '
-                'activation checkpointing computes without one. Name in the '
-                'knowledge a module that is trained; in '
-                'activation_checkpointing, layers that are given one feature '
-                'map (backbone.layer2), not a whole neck or head')
 
     def scalars(self) -> Dict[str, Union[float, Tensor]]:
         """Numbers for the log of a step.
@@ -486,23 +445,3 @@ def _student_modules(terms: Sequence[Term]) -> List[str]:
 
 def _teacher_modules(terms: Sequence[Term]) -> List[str]:
     return [n for term in terms for n in term.knowledge.teacher_modules]
-
-
-def _refuse_other_size(knowledge: Knowledge, teacher: FrozenTeacher) -> None:
-    if knowledge.by_place and teacher.scale != 1:
-        raise ValueError(
-            f'{type(knowledge).__name__} pairs what both models say of one '
-            f'place in the image, but teacher.scale={teacher.scale:g} shows '
-            'the teacher a smaller one: distill feature maps (FPNFeatures) '
-            'alone, or leave teacher.scale out')
-
-
-def _pairing_named(term: Term) -> ContextManager[None]:
-    """Name the entry in the message of any error."""
-    knowledge = term.knowledge
-    return retold(lambda error: (
-        f'{term.key}: what the student\'s {knowledge.module} and the '
-        f'teacher\'s {knowledge.teacher_module} give could not be compared by '
-        f'{type(knowledge).__name__} and {type(term.loss).__name__} {error}. '
-        'Name other modules in this entry of distill, or distill feature maps '
-        '(knowledge FPNFeatures, of a neck or a stage)'))
