@@ -5,7 +5,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from mmw2s.utils.fields import check_number
-from .base import AvgFactor, DistillationLoss, expand_weight, refuse_map
+from .base import AvgFactor, DistillationLoss, location_weight
 
 
 @MODELS.register_module()
@@ -58,15 +58,11 @@ class AttentionLoss(DistillationLoss):
     def compute(self, student: Tensor, teacher: Tensor,
                 weight: Optional[Tensor], avg_factor: Optional[AvgFactor],
                 temperature: None) -> Tensor:
-        if student.dim() != 4:
-            refuse_map(student)
-        batch, _, height, width = student.shape
-        if weight is not None:
-            weight = expand_weight(weight, (batch, 1, height, width))
+        weight = location_weight(student, weight)
         student, teacher = (
             self._attention(x, weight) for x in (student, teacher))
         loss = 0.5 * (student - teacher).square().sum()
-        return loss / (batch if avg_factor is None else avg_factor)
+        return loss / (len(student) if avg_factor is None else avg_factor)
 
     def _attention(self, maps: Tensor, weight: Optional[Tensor]) -> Tensor:
         # The mean as 1 keeps eps small beside it, whatever the features'

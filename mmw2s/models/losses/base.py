@@ -1,6 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 from abc import ABCMeta, abstractmethod
-from typing import NoReturn, Optional, Sequence, Union
+from typing import Optional, Sequence, Union
 
 import torch
 from torch import Tensor, nn
@@ -185,11 +185,24 @@ def label_of_each_sample(target: Tensor, logits: Tensor) -> Tensor:
         f'{tuple(target.shape)} of {target.dtype}')
 
 
-def refuse_map(x: Tensor) -> NoReturn:
-    """Refuse a tensor that is no batch of feature maps.
+def location_weight(maps: Tensor, weight: Optional[Tensor]) -> \
+        Optional[Tensor]:
+    """The weight of each location of feature maps.
+
+    Args:
+        maps (Tensor): Shape (B, C, H, W).
+        weight (Tensor, optional): Broadcastable to (B, 1, H, W).
+
+    Returns:
+        Tensor, optional: Shape (B, 1, H, W); None for None.
 
     Raises:
-        ValueError: With its shape.
+        ValueError: If a shape is another one.
     """
-    raise ValueError('feature maps should be of shape (B, C, H, W), but '
-                     f'got {tuple(x.shape)}')
+    if maps.dim() != 4:
+        raise ValueError('feature maps should be of shape (B, C, H, W), but '
+                         f'got {tuple(maps.shape)}')
+    if weight is None:
+        return None
+    batch, _, height, width = maps.shape
+    return expand_weight(weight, (batch, 1, height, width))

@@ -6,7 +6,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from mmw2s.utils.fields import check_choice, check_number
-from .base import AvgFactor, DistillationLoss, expand_weight, refuse_map
+from .base import AvgFactor, DistillationLoss, location_weight
 
 _DIMS = dict(channels=(1, ), locations=(2, 3))
 
@@ -64,12 +64,9 @@ class CosineKDLoss(DistillationLoss):
     def compute(self, student: Tensor, teacher: Tensor,
                 weight: Optional[Tensor], avg_factor: Optional[AvgFactor],
                 temperature: None) -> Tensor:
-        if student.dim() != 4:
-            refuse_map(student)
-        batch, _, height, width = student.shape
         if weight is None:
             weight = student.new_ones(())
-        weight = expand_weight(weight, (batch, 1, height, width))
+        weight = location_weight(student, weight)
         if self.vectors == 'locations':
             # Inside the lengths too; an image without weight does not count.
             student, teacher = (x * weight.sqrt() for x in (student, teacher))

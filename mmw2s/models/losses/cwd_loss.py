@@ -7,7 +7,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from mmw2s.utils.fields import check_number
-from .base import AvgFactor, DistillationLoss, expand_weight, refuse_map
+from .base import AvgFactor, DistillationLoss, location_weight
 
 
 @MODELS.register_module()
@@ -53,12 +53,11 @@ class CWDLoss(DistillationLoss):
     def compute(self, student: Tensor, teacher: Tensor,
                 weight: Optional[Tensor], avg_factor: Optional[AvgFactor],
                 temperature: float) -> Tensor:
-        if student.dim() != 4:
-            refuse_map(student)
-        batch, channels, height, width = student.shape
+        weight = location_weight(student, weight)
+        batch, channels = student.shape[:2]
         maps = [student / temperature, teacher / temperature]
         if weight is not None:
-            masked = expand_weight(weight, (batch, 1, height, width)) == 0
+            masked = weight == 0
             # -inf would give NaN, and the smallest number itself would
             # overflow when two of them are subtracted.
             least = torch.finfo(student.dtype).min / 2

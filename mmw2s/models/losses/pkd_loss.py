@@ -6,7 +6,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from mmw2s.utils.fields import check_flag, check_number
-from .base import AvgFactor, DistillationLoss, expand_weight, refuse_map
+from .base import AvgFactor, DistillationLoss, location_weight
 
 
 @MODELS.register_module()
@@ -85,11 +85,7 @@ class PKDLoss(DistillationLoss):
     def compute(self, student: Tensor, teacher: Tensor,
                 weight: Optional[Tensor], avg_factor: Optional[AvgFactor],
                 temperature: None) -> Tensor:
-        if student.dim() != 4:
-            refuse_map(student)
-        batch, _, height, width = student.shape
-        if weight is not None:
-            weight = expand_weight(weight, (batch, 1, height, width))
+        weight = location_weight(student, weight)
         student, teacher = self._standardized((student, teacher), weight)
         loss = (student - teacher).square().mean(1, keepdim=True)
         if weight is None:

@@ -7,7 +7,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from mmw2s.utils.fields import check_choice, check_integer
-from .base import AvgFactor, DistillationLoss, expand_weight, refuse_map
+from .base import AvgFactor, DistillationLoss, location_weight
 
 _EPS = 1e-6
 
@@ -78,12 +78,9 @@ class RelationLoss(DistillationLoss):
     def compute(self, student: Tensor, teacher: Tensor,
                 weight: Optional[Tensor], avg_factor: Optional[AvgFactor],
                 temperature: None) -> Tensor:
-        if student.dim() != 4:
-            refuse_map(student)
-        batch, _, height, width = student.shape
         if weight is None:
             weight = student.new_ones(())
-        weight = expand_weight(weight, (batch, 1, height, width))
+        weight = location_weight(student, weight)
         # Vectors (S, N, C) of S sets, and their weights (S, N).
         (student, weights), (teacher, _) = (
             self._vectors(maps, weight) for maps in (student, teacher))
