@@ -2,6 +2,9 @@
 """Hand-made runs whose answers can be told in one's head."""
 import json
 import os
+from pathlib import Path
+
+import torch
 
 METRIC = 'coco/bbox_mAP'
 
@@ -16,8 +19,10 @@ def write_run(folder,
               stop_epoch=None,
               teacher=None,
               finished=True,
+              iters=100,
+              scoring=0.,
               **facts) -> str:
-    """A run of one validation an epoch of 100 iterations.
+    """A run of one validation an epoch.
 
     Args:
         folder (Path): Its work_dir.
@@ -25,15 +30,17 @@ def write_run(folder,
             for several.
         seconds (float): What an epoch's training takes.
         validation (float): What a validation takes.
+        iters (int): Iterations of an epoch.
+        scoring (float): What it took to score the teacher, before training.
     """
-    os.makedirs(folder)
+    os.makedirs(folder, exist_ok=True)
     history = [
         dict(
             epoch=float(epoch),
-            iter=100 * epoch,
-            samples=800 * epoch,
+            iter=iters * epoch,
+            samples=8 * iters * epoch,
             train_seconds=seconds * epoch,
-            wall_seconds=(seconds + validation) * epoch,
+            wall_seconds=(seconds + validation) * epoch + scoring,
             metrics={} if score is None else
             score if isinstance(score, dict) else {metric: score})
         for epoch, score in enumerate(scores, 1)
@@ -62,12 +69,12 @@ def write_run(folder,
                 metrics={metric: teacher},
                 metric=metric,
                 score=teacher,
-                seconds=1.))
+                seconds=scoring or 1.))
     if stop_epoch is not None:
         events.append(
             dict(
                 event='stop',
-                iter=100 * stop_epoch,
+                iter=iters * stop_epoch,
                 epoch=float(stop_epoch),
                 reason='surpassed',
                 student=.3,
@@ -78,3 +85,19 @@ def write_run(folder,
             f.writelines(json.dumps(event) + '\n' for event in events)
             f.write('{"event": "stop", "it')  # torn by a kill
     return str(folder)
+
+
+def write_trained(work_dir, scores, scoring=0., **fields) -> str:
+    """A run of 10 iterations an epoch, with a checkpoint of each epoch."""
+    written = write_run(
+        Path(work_dir),
+        scores,
+        iters=10,
+        scoring=scoring,
+        teacher=.3 if scoring else None,
+        **fields)
+    for epoch in range(1, 1 + len(scores)):
+        torch.save(
+            dict(state_dict=dict(epoch=torch.tensor(epoch))),
+            f'{work_dir}/epoch_{epoch}.pth')
+    return written

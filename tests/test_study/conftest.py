@@ -1,10 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Studies of tiny models, and such whose runs are written by hand."""
-import json
-import os
-
 import pytest
-import torch
+import recorded
 from builders import teacher_field
 from mmengine.config import Config
 from toys import retinanet, run_config
@@ -65,32 +62,7 @@ def planned(folder, study):
 @pytest.fixture
 def write_run():
     """Write a run of one validation an epoch, with its checkpoints."""
-
-    def write(work_dir, scores, seconds=10., finished=True):
-        os.makedirs(work_dir, exist_ok=True)
-        history = [
-            dict(
-                epoch=float(i),
-                iter=10 * i,
-                samples=80 * i,
-                train_seconds=seconds * i,
-                wall_seconds=(seconds + 2.) * i,
-                metrics={METRIC: score}) for i, score in enumerate(scores, 1)
-        ]
-        with open(f'{work_dir}/time_to_target.json', 'w') as file:
-            json.dump(
-                dict(
-                    schema_version=1,
-                    run=dict(seed=0, world_size=1),
-                    history=history,
-                    targets=[],
-                    finished=finished), file)
-        for i in range(1, 1 + len(scores)):
-            torch.save(
-                dict(state_dict=dict(epoch=torch.tensor(i))),
-                f'{work_dir}/epoch_{i}.pth')
-
-    return write
+    return recorded.write_trained
 
 
 @pytest.fixture
