@@ -41,6 +41,10 @@ class Look(Hook):
                     if type(h).__name__ == 'WeakTeacherDistillHook')
         with open(f'{runner.work_dir}/rows_{get_rank()}.json', 'w') as f:
             json.dump(hook.record.rows, f)
+        model = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        torch.save(model.state_dict(),
+                   f'{runner.work_dir}/weights_{get_rank()}.pth')
 '''
 
 
@@ -71,6 +75,19 @@ def fcos(depth):
             regress_ranges=((-1, 24), (24, 48), (48, 1e8)),
             norm_cfg=None))
     return model
+
+
+def rows_of_two(folder):
+    """What two ranks have recorded, which is the same."""
+    rows = [
+        json.loads((folder / f'rows_{rank}.json').read_text())
+        for rank in (0, 1)
+    ]
+    for row in (*rows[0], *rows[1]):
+        for clock in ('step_ms', 'teacher_ms'):  # each rank's own
+            row.pop(clock, None)
+    assert rows[0] == rows[1]
+    return rows[0]
 
 
 @pytest.mark.slow
@@ -119,17 +136,59 @@ def test_two_ranks_decide_alike_and_their_gradients_are_those_of_one_process(
         torch.testing.assert_close(two[0][key], grad, rtol=1e-3, atol=1e-6)
         assert torch.equal(two[0][key], two[1][key]), key
 
-    rows = [
-        json.loads((tmp_path / 'on_2' / f'rows_{r}.json').read_text())
-        for r in (0, 1)
-    ]
-    for row in (*rows[0], *rows[1]):
-        for clock in ('step_ms', 'teacher_ms'):  # each rank's own
-            row.pop(clock, None)
-    assert rows[0] == rows[1]
-    stops = [r for r in rows[0] if r['event'] == 'stop']
+    rows = rows_of_two(tmp_path / 'on_2')
+    stops = [r for r in rows if r['event'] == 'stop']
     assert [r['iter'] for r in stops] == [3]
     alone = json.loads((tmp_path / 'on_1' / 'rows_0.json').read_text())
-    for row, expected in zip(rows[0], alone):
+    for row, expected in zip(rows, alone):
         if row['event'] == 'train':
             assert row['student'] == pytest.approx(expected['student'], 1e-3)
+
+
+@pytest.mark.slow
+def test_two_ranks_end_each_entry_alike(tmp_path):
+    (tmp_path / 'data').mkdir()
+    data = write_pictures(tmp_path / 'data')
+    hook = dict(
+        type='WeakTeacherDistillHook',
+        teacher=teacher_field(fcos(18), tmp_path / 'teacher.pth', seed=0),
+        distill=[
+            dict(
+                knowledge=dict(type='FPNFeatures'),
+                loss=dict(type='PKDLoss', loss_weight='auto'),
+                auto_module='neck',
+                stop=dict(
+                    type='StopOnSaturation',
+                    interval=1,
+                    patience=1,
+                    min_gain=.99)),
+            dict(
+                knowledge=dict(type='DenseHeadOutputs'),
+                loss=dict(type='QualityFocalKDLoss'),
+                schedule=dict(type='Stage', begin=1, unit='iter'),
+                stop=dict(
+                    type='StopOnConflict', interval=1, looks=2, threshold=1.)),
+            dict(
+                knowledge=dict(type='DenseHeadOutputs', output='boxes'),
+                loss=dict(type='BoxKDLoss'),
+                schedule=dict(type='FollowGap', by='train', interval=1))
+        ],
+        schedule=dict(type='Constant', value=1.),
+        stop=dict(type='At', iter=100))
+    cfg = run_config(
+        data,
+        tmp_path,
+        epochs=3,
+        hooks=[hook, dict(type='Look')],
+        model=fcos(18))
+    cfg.train_dataloader.update(
+        batch_size=2, sampler=dict(type='DefaultSampler', shuffle=False))
+    run(cfg, tmp_path, 'on_2', 2)
+    rows = rows_of_two(tmp_path / 'on_2')
+    assert {row['event'] for row in rows} > {'train', 'cosine', 'kd_loss'}
+    ended = [row['entry'] for row in rows if row['event'] == 'entry_stop']
+    assert sorted(ended) == ['loss_kd_cls', 'loss_kd_fpn']
+    one, two = (
+        torch.load(tmp_path / 'on_2' / f'weights_{rank}.pth')
+        for rank in (0, 1))
+    assert all(torch.equal(one[key], two[key]) for key in one)
