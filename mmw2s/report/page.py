@@ -6,7 +6,7 @@ import json
 import os.path as osp
 import time
 from html import escape
-from typing import List, Optional
+from typing import Dict, List, Optional
 
 from mmw2s.utils.files import atomic_write
 from mmw2s.version import __version__
@@ -38,7 +38,8 @@ _NEVER = (
 def write_page(report: Report,
                path: str,
                margin: Optional[float] = None,
-               command: str = '') -> None:
+               command: str = '',
+               interactive: bool = True) -> None:
     """Write the page.
 
     Args:
@@ -47,11 +48,13 @@ def write_page(report: Report,
         margin (float, optional): By how much the final metric may be worse.
             If given, the page says whether that holds.
         command (str): The command that made the page, to be shown.
+        interactive (bool): Whether it has the code that makes charts and
+            tables interactive, about 0.9 MB. Defaults to True.
 
     Raises:
         ImportError: If vl-convert-python is not installed.
     """
-    lines = _page(report, margin, command)
+    lines = _page(report, margin, command, interactive)
     with atomic_write(path) as file:
         file.writelines(f'{line}\n' for line in lines)
 
@@ -61,12 +64,12 @@ def _asset(name: str) -> str:
         return f.read()
 
 
-def _page(report: Report, margin: Optional[float], command: str) -> List[str]:
+def _page(report: Report, margin: Optional[float], command: str,
+          interactive: bool) -> List[str]:
     title = escape(report.title)
     drawn = {'curves': curves(report)}
     if any(report.targets.values()):
         drawn['bars'] = bars(report)
-    code = {name: vega.compiled(chart) for name, chart in drawn.items()}
     return [
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, '
@@ -89,9 +92,16 @@ def _page(report: Report, margin: Optional[float], command: str) -> List[str]:
         section('notes', 'Notes', items(report.notes)),
         _made_with(report, command),
         _raw(report), '</main>',
-        json_script('charts', code), f'<script>{vega.code()}</script>',
-        f'<script>{_asset("page.js")}</script>', '</body>\n</html>'
+        _scripts(drawn) if interactive else '', '</body>\n</html>'
     ]
+
+
+def _scripts(drawn: Dict[str, dict]) -> str:
+    charts = {name: vega.compiled(chart) for name, chart in drawn.items()}
+    return '\n'.join([
+        json_script('charts', charts), f'<script>{vega.code()}</script>',
+        f'<script>{_asset("page.js")}</script>'
+    ])
 
 
 def _head(report: Report) -> str:

@@ -81,6 +81,15 @@ def test_pictures_are_there_for_who_runs_no_code(report, page):
     assert '<form class="controls" hidden>' in text
 
 
+def test_a_still_page_is_the_same_without_code(report, page):
+    text, still = page(report), page(report, interactive=False)
+    assert '<script' in text and '<script' not in still
+    told, expected = (' '.join(''.join(Nesting(x).texts).split())
+                      for x in (still, text))
+    assert told == expected
+    assert 'data:text/csv' in still
+
+
 def test_the_page_needs_nothing_but_itself(report, page):
     text = page(report)
     assert not re.search(r'(src|href)="(?!data:|#)', text)

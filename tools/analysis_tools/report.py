@@ -55,6 +55,10 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         type=float,
         help='by how much the final metric may be worse; the page says '
         'whether that holds (default: that of the study, if it is one)')
+    parser.add_argument(
+        '--still',
+        action='store_true',
+        help='no code in the page: still pictures, a quarter of the size')
     papers = parser.add_argument_group('for papers')
     papers.add_argument(
         '--figure', metavar='CURVES.pdf', help='curves as .pdf or .svg')
@@ -127,7 +131,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             written.append(args.markdown)
         # Last: it needs a package that the others do not.
         reports.write_page(report, args.out, margin,
-                           f'mmw2s report {shlex.join(given)}')
+                           f'mmw2s report {shlex.join(given)}', not args.still)
         if args.mlflow:
             reports.log_to_mlflow(report, args.out)
         if args.wandb:
