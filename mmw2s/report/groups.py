@@ -14,6 +14,8 @@ __all__ = ['Group', 'group_by_name', 'is_run', 'runs_below']
 
 # "w2s_s0", "w2s-seed_1", "seed_2", "s3_started": what is left out of a name.
 _SEED = re.compile(r'(?:^|[_\-. ])(?:seed|s)[_\-]?\d+(?=$|[_\-. ])', re.I)
+# Names of a teacher's own training.
+_TEACHERS = ('teacher', 'teacher_training')
 # Folders inside a folder that is named: a study has arms, an arm has seeds.
 _DEPTH = 3
 
@@ -61,8 +63,8 @@ def group_by_name(folders: Sequence[str]) -> Tuple[List[Group], List[str]]:
     ``base_s0`` and ``base_s1`` are "base"; ``arm/seed_0`` is "arm". The
     baseline is the group without a teacher on record whose name begins with
     "base"; else, if others had a teacher, the first one that had none. A
-    single run "teacher" that nobody taught is the teacher of all groups that
-    have one on record.
+    single run "teacher" (in a study "teacher_training") that nobody taught is
+    the teacher of all groups that have one on record.
 
     Args:
         folders (Sequence[str]): Work_dirs.
@@ -116,7 +118,7 @@ def _count_teacher(groups: List[Group]) -> List[Group]:
     taught = [group for group in groups if group.had_teacher]
     teachers = [
         group for group in groups if not group.had_teacher
-        and len(group.runs) == 1 and group.name.lower() == 'teacher'
+        and len(group.runs) == 1 and group.name.lower() in _TEACHERS
     ]
     if not taught or not teachers:
         return groups

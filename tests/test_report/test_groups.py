@@ -61,6 +61,17 @@ def test_a_run_called_teacher_is_counted_and_not_drawn_as_a_setting(folders):
     assert groups[0].teacher is None and groups[1].teacher.name == 'teacher'
 
 
+def test_the_training_of_a_studys_teacher_is_counted_too(write_run):
+    folders = [
+        write_run('study/baseline/seed_0', [.1]),
+        write_run('study/both/seed_0', [.1], teacher=.4),
+        write_run('study/teacher_training', [.4])
+    ]
+    groups, _ = group_by_name(folders)
+    assert [group.name for group in groups] == ['baseline', 'both']
+    assert groups[1].teacher.name == 'teacher_training'
+
+
 def test_a_teacher_of_nobody_is_a_setting(write_run):
     assert list(grouped([write_run('teacher', [.1])])) == ['teacher']
 
