@@ -3,8 +3,10 @@ import gc
 import logging
 import sys
 import time
+from functools import lru_cache
 from pathlib import Path
 
+import mmengine.fileio
 import pytest
 import torch
 from mmengine.logging import MessageHub, MMLogger
@@ -16,6 +18,8 @@ from mmengine.visualization import Visualizer
 torch.set_num_threads(1)
 sys.path.insert(0, str(Path(__file__).parent / 'helpers'))
 
+# A base 'mmdet::...' reads all metafiles of the package.
+load_once = lru_cache(None)(mmengine.fileio.load)
 _modules_left_out = 0
 
 
@@ -34,6 +38,7 @@ def clean_state(tmp_path, monkeypatch):
     monkeypatch.setenv('MMW2S_CACHE', str(tmp_path / 'mmw2s_cache'))
     # Asking for the compiler's version takes a second a runner.
     monkeypatch.setattr(Runner, '_log_env', lambda *_: None)
+    monkeypatch.setattr('mmengine.config.utils.load', load_once)
     # Laying out the text of its config takes longer than a tiny run.
     for home in ('yapf.yapflib.yapf_api', 'mmengine.config.config'):
         monkeypatch.setattr(
