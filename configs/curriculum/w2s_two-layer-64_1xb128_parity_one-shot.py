@@ -22,7 +22,8 @@ default_hooks = dict(
         type='mmw2s.WeakTeacherDistillHook',
         teacher=dict(
             config='{{ fileDirname }}/two-layer-256_1xb128_parity.py',
-            checkpoint='work_dirs/parity/teacher/last.pth'),
+            checkpoint='work_dirs/two-layer-256_1xb128_parity/'
+            'at_target_iter_675.pth'),
         distill=[outputs],
         schedule=dict(type='Constant', value=1.),
         stop=dict(type='At', iter=1500),
