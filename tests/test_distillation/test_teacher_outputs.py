@@ -181,7 +181,7 @@ def tiny_teacher(**fields):
     teacher = FrozenTeacher.__new__(FrozenTeacher)
     teacher.model, teacher.name = TinyModel(**fields), 'tiny'
     teacher.cfg, teacher.stopwatch = Config(), Stopwatch()
-    teacher.precision, teacher.scale = None, 1.
+    teacher.precision, teacher.scale, teacher.permute = None, 1., False
     teacher._freeze()
     return teacher
 
