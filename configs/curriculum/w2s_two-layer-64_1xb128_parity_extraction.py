@@ -10,9 +10,9 @@ default_hooks = dict(
             knowledge=dict(type='HiddenFeatures'),
             # Maps of one pixel: what varies, varies over the batch.
             loss=dict(type='PKDLoss', per_image=False),
-            schedule=dict(type='Stage', end=hidden_iters, unit='iter')),
+            schedule=dict(type='Within', end=hidden_iters, unit='iter')),
         dict(
             knowledge=dict(type='ClassLogits'),
             loss=dict(type='KDLoss', temperature=1., loss_weight=1.),
-            schedule=dict(type='Stage', begin=hidden_iters, unit='iter')),
+            schedule=dict(type='Within', begin=hidden_iters, unit='iter')),
     ]))

@@ -219,7 +219,7 @@ class Constant(Schedule):
 
 
 @SCHEDULES.register_module()
-class Stage(Schedule):
+class Within(Schedule):
     """1 within a span of the run, and 0 before and after it.
 
     With it as the ``schedule`` of the entries of ``distill``, they take turns:
@@ -236,7 +236,7 @@ class Stage(Schedule):
         ValueError: If ``end`` is not after ``begin``.
 
     Examples:
-        >>> schedule = dict(type='Stage', begin=0.1, end=0.2, unit='run')
+        >>> schedule = dict(type='Within', begin=0.1, end=0.2, unit='run')
     """
 
     def __init__(self,
@@ -248,7 +248,7 @@ class Stage(Schedule):
         if end is not None:
             self._check_spans(end=end)
             if end <= begin:
-                raise ValueError('Stage.end should be after begin, but got '
+                raise ValueError('Within.end should be after begin, but got '
                                  f'begin={begin}, end={end}')
         self.begin, self.end = begin, end
 

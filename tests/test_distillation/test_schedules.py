@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from mmw2s.distillation.schedules import Stage
+from mmw2s.distillation.schedules import Within
 from mmw2s.registry import SCHEDULES
 
 MAX_ITERS, ITERS_PER_EPOCH = 60, 10
@@ -246,14 +246,14 @@ def test_a_ramp_that_ends_above_0_is_never_0(end):
 class TestStage:
 
     def test_it_is_1_within_its_span_alone(self):
-        stage = Stage(begin=0.2, end=0.5, unit='run')
+        stage = Within(begin=0.2, end=0.5, unit='run')
         stage.bind(10, 5)
         assert [stage.value(i)
                 for i in range(10)] == [0.] * 2 + [1.] * 3 + [0.] * 5
         assert stage.top_iter() == 2 and stage.zero_from() == 5
 
     def test_without_an_end_it_stays(self):
-        stage = Stage(begin=1)
+        stage = Within(begin=1)
         stage.bind(20, 5)
         assert [stage.value(i) for i in (4, 5, 19)] == [0., 1., 1.]
         assert stage.zero_from() is None
@@ -261,17 +261,17 @@ class TestStage:
     def test_stages_that_meet_leave_no_iteration_out(self):
         ends = [0., 0.137, 0.5, 1.]
         stages = [
-            Stage(begin=a, end=b, unit='run') for a, b in zip(ends, ends[1:])
+            Within(begin=a, end=b, unit='run') for a, b in zip(ends, ends[1:])
         ]
         for stage in stages:
             stage.bind(101, 101)
         assert {sum(s.value(i) for s in stages) for i in range(101)} == {1.}
 
     @pytest.mark.parametrize('fields, message', [
-        (dict(begin=2, end=2), 'Stage.end should be after begin'),
-        (dict(begin=-1), 'Stage.begin should be a finite number >= 0'),
-        (dict(end=1.5, unit='run'), r'Stage.end \(a share of the run\) shou'),
+        (dict(begin=2, end=2), 'Within.end should be after begin'),
+        (dict(begin=-1), 'Within.begin should be a finite number >= 0'),
+        (dict(end=1.5, unit='run'), r'Within.end \(a share of the run\) shou'),
     ])
     def test_bad_fields_are_refused(self, fields, message):
         with pytest.raises(ValueError, match=message):
-            Stage(**fields)
+            Within(**fields)

@@ -165,7 +165,7 @@ def test_two_ranks_end_each_entry_alike(tmp_path):
             dict(
                 knowledge=dict(type='DenseHeadOutputs'),
                 loss=dict(type='QualityFocalKDLoss'),
-                schedule=dict(type='Stage', begin=1, unit='iter'),
+                schedule=dict(type='Within', begin=1, unit='iter'),
                 stop=dict(
                     type='StopOnConflict', interval=1, looks=2, threshold=1.)),
             dict(

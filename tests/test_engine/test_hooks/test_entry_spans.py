@@ -23,7 +23,7 @@ NEVER = dict(type='At', iter=10**6)
 
 
 def stage(begin=0, end=None):
-    return dict(type='Stage', begin=begin, end=end, unit='iter')
+    return dict(type='Within', begin=begin, end=end, unit='iter')
 
 
 @pytest.fixture(scope='module')
@@ -226,8 +226,8 @@ def test_adapters_of_an_entry_that_has_ended_are_gone(teacher, tmp_path):
 @pytest.mark.parametrize('field, given, message', [
     ('schedule', dict(type='DynamicTemperature'), r'distill\[0\].schedule='
      'DynamicTemperature is no strength'),
-    ('schedule', dict(type='Stage', begin=3, end=2), r'distill\[0\].schedule '
-     r'\(Stage\).end should be after begin'),
+    ('schedule', dict(type='Within', begin=3, end=2), r'distill\[0\].schedule '
+     r'\(Within\).end should be after begin'),
     ('stop', dict(type='At'), r'distill\[0\].stop \(At\) should have'),
     ('temperature', dict(type='FollowGap'), r'distill\[0\].temperature: '
      'FollowGap is a strength'),
