@@ -57,7 +57,9 @@ class Material:
             return {}
         found: Dict[str, Any] = {}
         for key, text in fixed[0].items():
-            _, _, name = key.partition('study.')
+            if not key.startswith('study.'):
+                continue  # of a config
+            name = key[len('study.'):]
             if name in ('metric', 'rule', 'margin'):
                 found[name] = ast.literal_eval(text)
             elif name.startswith('targets.'):

@@ -38,7 +38,11 @@ def test_what_a_study_has_fixed_is_asked_for(write_run, tmp_path):
         targets=['80%', 0.3],
         arms=dict(baseline={}))
     (tmp_path / 'study' / 'study.json').write_text(
-        json.dumps(dict(fixed=flat('study', fixed))))
+        json.dumps(
+            dict(
+                fixed=dict(
+                    flat('study', fixed),
+                    **flat('config.both', dict(study=dict(metric='mine')))))))
     assert gather([str(tmp_path / 'study')]).asked() == dict(
         metric='coco/bbox_mAP',
         rule='greater',
