@@ -1,8 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Adds the distillation losses of a batch to the student's own losses."""
 from functools import partial
-from types import MappingProxyType
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Union
+from typing import Any, Dict, List, Optional, Sequence, Set, Union
 
 import torch
 from mmengine.optim import OptimWrapper
@@ -71,10 +70,6 @@ class Distiller:
         self.strength = 0.
         #: Key of an entry -> its strength in this iteration.
         self.strengths: Dict[str, float] = {}
-        # The entries whose strength is above 0, and the modules they need.
-        self._acting: List[Term] = []
-        self._student_needs: List[str] = []
-        self._teacher_needs: List[str] = []
         self.temperatures: Dict[str, Union[float, Tensor]] = {}
         self.iteration = 0
         #: Whether the student's forward in loss mode has been seen.
@@ -113,6 +108,7 @@ class Distiller:
         self._teacher_recorder = Recorder(teacher.model,
                                           _teacher_modules(self.terms),
                                           'teacher')
+        self._let_act([])
         self._handles: List[Any] = []
         self._iters_per_update = 1
 
@@ -192,8 +188,9 @@ class Distiller:
             term.key: self.strength * term.share(iteration)
             for term in self.terms
         }
-        self._let_act(
-            [term for term in self.terms if self.strengths[term.key] > 0])
+        acting = [term for term in self.terms if self.strengths[term.key] > 0]
+        if acting != self._acting:
+            self._let_act(acting)
         self.temperatures = {
             term.key: term.temperature.value(iteration)
             for term in self.terms if term.temperature is not None
@@ -215,10 +212,24 @@ class Distiller:
         return bool(self._acting) and self.has_turn(self.iteration)
 
     def _let_act(self, acting: List[Term]) -> None:
-        if acting != self._acting:
-            self._acting = acting
-            self._student_needs = _student_modules(acting)
-            self._teacher_needs = _teacher_modules(acting)
+        """Set which entries have a strength above 0, and what these need."""
+        self._acting = acting
+        self._student_needs = _student_modules(acting)
+        #: Called with the student's inputs and data samples, gives the
+        #: :class:`TeacherOutputs` of that batch.
+        self.teacher_outputs = partial(
+            TeacherOutputs,
+            self.teacher,
+            self._teacher_recorder,
+            self._mapping,
+            training_form=[
+                term.knowledge.teacher_module for term in acting
+                if term.knowledge.training_form
+            ],
+            names=_teacher_modules(acting))
+        newest = {term.key for term in acting} - self._begun
+        if newest:  # their gradients are looked at
+            self._newest, self._drowned_task = newest, DrownedTaskWatch()
 
     @property
     def schedules(self) -> List[Schedule]:
@@ -238,32 +249,6 @@ class Distiller:
         self.temperatures.pop(key, None)
         self._recorder.keep(_student_modules(self.terms))
         self._teacher_recorder.keep(_teacher_modules(self.terms))
-
-    def teacher_outputs(self,
-                        inputs: Any,
-                        data_samples: Any,
-                        until: Mapping[str, int] = MappingProxyType({}),
-                        whole: bool = False) -> TeacherOutputs:
-        """The teacher on a batch, for the entries that act.
-
-        Args:
-            inputs (Tensor): The student's inputs.
-            data_samples (Any): The student's data samples.
-            until, whole: As in :class:`TeacherOutputs`.
-        """
-        return TeacherOutputs(
-            self.teacher,
-            self._teacher_recorder,
-            self._mapping,
-            inputs,
-            data_samples,
-            until,
-            whole,
-            training_form=[
-                term.knowledge.teacher_module for term in self._acting
-                if term.knowledge.training_form
-            ],
-            names=self._teacher_needs)
 
     def _before_forward(self, module: nn.Module, args: tuple,
                         kwargs: dict) -> None:
@@ -304,7 +289,6 @@ class Distiller:
         recorded = self._recorder.close()
         acting = self._acting
         counts = (*(term.key for term in acting), *map(len, recorded.values()))
-        self._begin(acting)
         until, whole = self.calls_needed.get(counts), False
         if until is None:
             until = calls_needed(acting, recorded)
@@ -350,12 +334,6 @@ class Distiller:
             **self._zeros(),
             **weighted
         }
-
-    def _begin(self, acting: Sequence[Term]) -> None:
-        """Let the gradients of entries that begin be looked at."""
-        newest = {term.key for term in acting} - self._begun
-        if newest:
-            self._newest, self._drowned_task = newest, DrownedTaskWatch()
 
     def compare(self, term: Term, pairs: Sequence[Pair]) -> List[Tensor]:
         """The loss of each pair of an entry, 0-dim, at full strength."""
@@ -408,8 +386,8 @@ class Distiller:
             the milliseconds of the teacher's latest forward, once known.
         """
         shown = {
-            f'temperature_{key[len("loss_kd_"):]}': value
-            for key, value in self.temperatures.items()
+            f'temperature_{term.name}': self.temperatures[term.key]
+            for term in self.terms if term.temperature is not None
         }
         shown.update((f'strength_{term.name}', self.strengths[term.key])
                      for term in self.terms if term.schedule is not None)
