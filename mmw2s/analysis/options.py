@@ -25,6 +25,27 @@ def add_target_option(parser: _Parser) -> None:
         '(median over seeds); default: 80%% 90%% 95%%')
 
 
+def named_settings(given: List[List[str]]) -> Dict[str, List[str]]:
+    """What ``--setting NAME DIR...`` gives: name -> the work_dirs.
+
+    Args:
+        given (list[list[str]]): A name, and work_dirs, for each time that the
+            option is given.
+
+    Raises:
+        ValueError: If a setting names no run, or is given twice.
+    """
+    found: Dict[str, List[str]] = {}
+    for name, *runs in given:
+        if not runs:
+            raise ValueError(f'--setting "{name}" names no run')
+        if name in found:
+            raise ValueError(f'--setting "{name}" is given twice: name all '
+                             'of its runs at once')
+        found[name] = runs
+    return found
+
+
 def by_setting(given: List[List[str]],
                option: str) -> Dict[Optional[str], str]:
     """What is given for each setting; for all others under None.

@@ -166,6 +166,11 @@ class Run:
             r for r in self.history if r['metrics'].get(metric) is not None
         ]
 
+    def last(self, metric: str) -> Optional[float]:
+        """The last score; None if there is none."""
+        rows = self.rows(metric)
+        return rows[-1]['metrics'][metric] if rows else None
+
     def best(self, metric: str, rule: str) -> Optional[dict]:
         """The row with the best score; the first one, if there are several."""
         better = max if rule == 'greater' else min

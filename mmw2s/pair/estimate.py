@@ -17,7 +17,7 @@ from .derive.schedule import run_length
 from .plan import Plan
 from .teacher import untrained
 
-__all__ = ['ON', 'Pace', 'estimate', 'measure', 'taught_run']
+__all__ = ['ON', 'Pace', 'estimate', 'free_memory', 'measure', 'taught_run']
 
 _STEPS = 3  # that are measured, after one that warms up
 _BATCHES = 2  # of a validation
@@ -76,10 +76,15 @@ def estimate(plan: Plan) -> Dict[str, Pace]:
             found[plan.teacher.name] = measure(
                 Rehearsal(teacher, osp.join(folder, 'teacher')), teacher)
         del taught
-    gc.collect()  # runners have cycles; the stages need the memory
+    free_memory()
+    return {stage.name: found[stage.name] for stage in plan.stages}
+
+
+def free_memory() -> None:
+    """Free the memory of measured runs, which those to be trained need."""
+    gc.collect()  # runners have cycles
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    return {stage.name: found[stage.name] for stage in plan.stages}
 
 
 def taught_run(cfg: Config, teacher: Optional[Config],

@@ -105,8 +105,9 @@ def finals(report: Report, margin: float) -> Table:
 def _finals(side: Side) -> Dict[object, float]:
     """The last score of each run, by seed, or by name where it has none."""
     seeds = [run.facts.get('seed') for run in side.runs]
-    return {
+    scores = {
         run.name if seed is None or seeds.count(seed) > 1 else seed:
-        run.rows(side.metric)[-1]['metrics'][side.metric]
-        for run, seed in zip(side.runs, seeds) if run.rows(side.metric)
+        run.last(side.metric)
+        for run, seed in zip(side.runs, seeds)
     }
+    return {key: score for key, score in scores.items() if score is not None}

@@ -1,14 +1,11 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """How long the runs of a study may take, from a few steps of each kind."""
 import copy
-import gc
 import os.path as osp
 import tempfile
 from typing import Dict
 
-import torch
-
-from mmw2s.pair.estimate import ON, Pace, measure, taught_run
+from mmw2s.pair.estimate import ON, Pace, free_memory, measure, taught_run
 from mmw2s.profiling.rehearsal import Rehearsal
 from .arms import ARMS, BASELINE, TEACHER
 from .plan import Plan
@@ -49,9 +46,7 @@ def estimate(plan: Plan) -> Dict[str, Pace]:
             cfg = plan.configs[TEACHER]
             found[TEACHER] = measure(
                 Rehearsal(cfg, osp.join(folder, 'teacher')), cfg)
-    gc.collect()  # runners have cycles; the runs need the memory
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    free_memory()
     return found
 
 

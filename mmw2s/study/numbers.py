@@ -54,6 +54,7 @@ class Numbers:
             float(row['epoch']).is_integer() for run in every
             for row in run.history) else 'iter'
         self.targets, self.waiting = self._targets()
+        self._cells: Dict[tuple, Cell] = {}
 
     def _targets(self) -> Tuple[List[Target], str]:
         """The targets as numbers, and what keeps them from being known."""
@@ -94,7 +95,14 @@ class Numbers:
              target: Target,
              unit: str,
              for_good: bool = False) -> Cell:
-        """An arm's way to a target."""
+        """An arm's way to a target, worked out once."""
+        asked = arm, target, unit, for_good
+        if asked not in self._cells:
+            self._cells[asked] = self._cell(*asked)
+        return self._cells[asked]
+
+    def _cell(self, arm: str, target: Target, unit: str,
+              for_good: bool) -> Cell:
         own = self.reaches(arm, target, unit, for_good)
         extra = self.teacher_cost(arm, unit)
         counted = {} if extra is None else {
@@ -110,11 +118,11 @@ class Numbers:
 
     def finals(self, arm: str) -> Dict[int, float]:
         """Seed -> score of the last validation."""
-        metric = self.plan.study.metric
-        return {
-            seed: run.rows(metric)[-1]['metrics'][metric]
-            for seed, run in self.runs[arm].items() if run.rows(metric)
+        scores = {
+            seed: run.last(self.plan.study.metric)
+            for seed, run in self.runs[arm].items()
         }
+        return {seed: x for seed, x in scores.items() if x is not None}
 
     def not_worse(self, arm: str) -> Optional[NonInferiority]:
         """Whether final scores are not worse; None without runs."""

@@ -19,7 +19,6 @@ __all__ = ['Plan', 'make_plan']
 
 #: Folder of the arms' configs, and that of the teachers.
 CONFIGS, TEACHERS = 'configs', 'teachers'
-_OWN_RUN = 'teacher'
 # All that was overridden is in the config that the study keeps.
 _OF_A_FILE = ('config', 'checkpoint', 'cfg_options')
 
@@ -78,7 +77,7 @@ class Plan:
     @property
     def teacher_run(self) -> Optional[Stage]:
         """The training of the teacher; None if it exists already."""
-        return Stage(_OWN_RUN, self.config_path(_OWN_RUN),
+        return Stage(TEACHER, self.config_path(TEACHER),
                      self.path('teacher_training')) \
             if self.trains_teacher else None
 

@@ -77,6 +77,33 @@ def fcos(depth):
     return model
 
 
+@pytest.fixture
+def config(tmp_path):
+    """The config of a run with fields of the hook."""
+    (tmp_path / 'data').mkdir()
+    data = write_pictures(tmp_path / 'data')
+    teacher = teacher_field(fcos(18), tmp_path / 'teacher.pth', seed=0)
+
+    def make(epochs, batch_size, **fields):
+        hook = dict(
+            type='WeakTeacherDistillHook',
+            teacher=teacher,
+            schedule=dict(type='Constant', value=1.),
+            **fields)
+        cfg = run_config(
+            data,
+            tmp_path,
+            epochs=epochs,
+            hooks=[hook, dict(type='Look')],
+            model=fcos(18))
+        cfg.train_dataloader.update(
+            batch_size=batch_size,
+            sampler=dict(type='DefaultSampler', shuffle=False))
+        return cfg
+
+    return make
+
+
 def rows_of_two(folder):
     """What two ranks have recorded, which is the same."""
     rows = [
@@ -92,12 +119,8 @@ def rows_of_two(folder):
 
 @pytest.mark.slow
 def test_two_ranks_decide_alike_and_their_gradients_are_those_of_one_process(
-        tmp_path):
-    (tmp_path / 'data').mkdir()
-    data = write_pictures(tmp_path / 'data')
-    hook = dict(
-        type='WeakTeacherDistillHook',
-        teacher=teacher_field(fcos(18), tmp_path / 'teacher.pth', seed=0),
+        config, tmp_path):
+    fields = dict(
         distill=[
             dict(
                 knowledge=dict(type='FPNFeatures'),
@@ -109,7 +132,6 @@ def test_two_ranks_decide_alike_and_their_gradients_are_those_of_one_process(
                 knowledge=dict(type='DenseHeadOutputs', output='boxes'),
                 loss=dict(type='BoxKDLoss'))
         ],
-        schedule=dict(type='Constant', value=1.),
         stop=dict(
             type='SurpassOnTrain',
             interval=1,
@@ -117,15 +139,7 @@ def test_two_ranks_decide_alike_and_their_gradients_are_those_of_one_process(
             margin=-9.,
             latest=None))
     for processes in (1, 2):
-        cfg = run_config(
-            data,
-            tmp_path,
-            epochs=2,
-            hooks=[hook, dict(type='Look')],
-            model=fcos(18))
-        cfg.train_dataloader.update(
-            batch_size=4 // processes,
-            sampler=dict(type='DefaultSampler', shuffle=False))
+        cfg = config(2, 4 // processes, **fields)
         run(cfg, tmp_path, f'on_{processes}', processes)
 
     one = torch.load(tmp_path / 'on_1' / 'grads_0.pth')
@@ -146,12 +160,10 @@ def test_two_ranks_decide_alike_and_their_gradients_are_those_of_one_process(
 
 
 @pytest.mark.slow
-def test_two_ranks_end_each_entry_alike(tmp_path):
-    (tmp_path / 'data').mkdir()
-    data = write_pictures(tmp_path / 'data')
-    hook = dict(
-        type='WeakTeacherDistillHook',
-        teacher=teacher_field(fcos(18), tmp_path / 'teacher.pth', seed=0),
+def test_two_ranks_end_each_entry_alike(config, tmp_path):
+    cfg = config(
+        3,
+        2,
         distill=[
             dict(
                 knowledge=dict(type='FPNFeatures'),
@@ -173,16 +185,7 @@ def test_two_ranks_end_each_entry_alike(tmp_path):
                 loss=dict(type='BoxKDLoss'),
                 schedule=dict(type='FollowGap', by='train', interval=1))
         ],
-        schedule=dict(type='Constant', value=1.),
         stop=dict(type='At', iter=100))
-    cfg = run_config(
-        data,
-        tmp_path,
-        epochs=3,
-        hooks=[hook, dict(type='Look')],
-        model=fcos(18))
-    cfg.train_dataloader.update(
-        batch_size=2, sampler=dict(type='DefaultSampler', shuffle=False))
     run(cfg, tmp_path, 'on_2', 2)
     rows = rows_of_two(tmp_path / 'on_2')
     assert {row['event'] for row in rows} > {'train', 'cosine', 'kd_loss'}

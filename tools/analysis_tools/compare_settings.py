@@ -6,7 +6,7 @@ from typing import Optional, Sequence
 
 from mmw2s.analysis import Pace
 from mmw2s.analysis.options import (add_metric_options, add_target_option,
-                                    by_setting)
+                                    by_setting, named_settings)
 from mmw2s.analysis.settings import compare_settings, save
 from mmw2s.utils.tool_errors import errors_in_one_line
 
@@ -74,20 +74,11 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
-    settings = {}
     with errors_in_one_line('compare_settings.py'):
-        for name, *runs in args.setting:
-            if not runs:
-                raise ValueError(f'--setting "{name}" names no run')
-            if name in settings:
-                raise ValueError(
-                    f'--setting "{name}" is given twice: name all '
-                    'of its runs at once')
-            settings[name] = runs
         paces = by_setting(args.pace, '--pace')
         result = compare_settings(
             args.baseline,
-            settings,
+            named_settings(args.setting),
             args.target,
             args.metric,
             args.rule,

@@ -6,11 +6,11 @@ import os
 import os.path as osp
 import shlex
 import sys
-from typing import List, Optional, Sequence
+from typing import Optional, Sequence
 
 from mmw2s import report as reports
 from mmw2s.analysis.options import (add_metric_options, add_target_option,
-                                    by_setting)
+                                    by_setting, named_settings)
 from mmw2s.report.groups import is_run
 from mmw2s.utils.fields import check_number
 from mmw2s.utils.tool_errors import errors_in_one_line
@@ -81,18 +81,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def settings_of(given: List[List[str]]) -> dict:
-    settings = {}
-    for name, *runs in given:
-        if not runs:
-            raise ValueError(f'--setting "{name}" names no run')
-        if name in settings:
-            raise ValueError(f'--setting "{name}" is given twice: name all '
-                             'of its runs at once')
-        settings[name] = runs
-    return settings
-
-
 def title_of(args: argparse.Namespace) -> str:
     if args.title:
         return args.title
@@ -108,7 +96,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     with errors_in_one_line('report.py'):
         if args.margin is not None:
             check_number('--margin', args.margin, at_least=0)
-        material = reports.gather(args.paths, settings_of(args.setting),
+        material = reports.gather(args.paths, named_settings(args.setting),
                                   by_setting(args.teacher, '--teacher'))
         asked = material.asked()
         report = reports.make_report(material, title_of(args), args.target
