@@ -142,7 +142,7 @@ def _try_at(package: str, path: str, side: int) -> str:
     names = [key[8:] for key in losses if key.startswith('loss_kd_')]
     said = f'works: {", ".join(names)}'
     distiller.step(0, strength=0.)
-    LossLooks(distiller, interval=1)
+    LossLooks(distiller, 1)
     # Some models change their data samples.
     data = student.data_preprocessor(_batch(package, student, cfg, side), True)
     try:
