@@ -14,6 +14,13 @@ warm_up = 0.25
 arms = dict(
     baseline=dict(),
     both=dict(),
+    both_10_epochs=dict(
+        like='both',
+        cfg_options={
+            'train_cfg.max_epochs': 10,
+            'param_scheduler.1.T_max': 10,
+            'param_scheduler.1.end': 10
+        }),
     start=dict(),
     distillation=dict(),
     permuted_teacher=dict(),
