@@ -1,12 +1,13 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """A study from its first run to its result."""
 import os.path as osp
+from functools import partial
 from typing import Any, Dict, List, Optional, Sequence
 
 from mmw2s import watch
 from mmw2s.pair.stages import Stage
 from mmw2s.records.lock import hold
-from .arms import TEACHER, UNTRAINED
+from .arms import BASELINE, TEACHER, UNTRAINED, shares_in
 from .frozen import Frozen
 from .plan import Plan
 from .result import Result
@@ -25,8 +26,8 @@ def run_study(plan: Plan,
     """Train what is not trained yet, and tell what it shows.
 
     First come the runs that need no teacher, and the teacher's own training;
-    then, with what was chosen among its checkpoints, all others. A run that
-    fails does not stop the others.
+    each of the others begins as soon as its teacher can be chosen. A run that
+    fails stops only those that need it.
 
     Args:
         plan (Plan): The study.
@@ -55,29 +56,27 @@ def run_study(plan: Plan,
     display = watch.LiveDisplay(
         osp.basename(plan.path()), plan.path('progress.html'))
 
-    def run(tasks: List[Task]) -> None:
-        problems.update(
-            run_tasks(
-                workers, tasks, lambda running: display.update(
-                    _shown(plan, arms, running, problems, expected)), every))
+    def show(running: Sequence[Stage]) -> None:
+        display.update(_shown(plan, arms, running, problems, expected))
 
     with display, workers.watching():
-        alone = [arm for arm in arms if plan.teacher_of(arm) is None]
-        teacher = _training_of_teacher(plan, arms)
-        # A training that ends once the teacher is useful needs the best.
-        waits = plan.stops_when_useful
-        run(_runs(plan, alone) + ([] if waits else teacher))
-        if waits:
-            run([
-                task._replace(cfg_options=_until_useful(plan))
-                for task in teacher
-            ])
-        taught = [arm for arm in arms if arm not in alone]
-        run(_runs(plan, _with_teacher(plan, taught, problems)))
-        display.update(_shown(plan, arms, [], problems, expected))
+        problems.update(run_tasks(workers, _tasks(plan, arms), show, every))
+        show([])
     result = Result(plan, frozen, problems)
     result.save()
     return result
+
+
+def _tasks(plan: Plan, arms: Sequence[str]) -> List[Task]:
+    """All runs, in their order."""
+    alone = [arm for arm in arms if plan.teacher_of(arm) is None]
+    tasks = _runs(plan, alone)
+    for stage in _training_of_teacher(plan, arms):
+        # A training that ends once the teacher is useful needs the best.
+        tasks.append(
+            Task(stage, _baselines(plan), partial(_until_useful, plan)
+                 ) if plan.stops_when_useful else Task(stage))
+    return tasks + _runs(plan, [arm for arm in arms if arm not in alone])
 
 
 def _runs(plan: Plan, arms: Sequence[str]) -> List[Task]:
@@ -85,13 +84,35 @@ def _runs(plan: Plan, arms: Sequence[str]) -> List[Task]:
     by_seed: Dict[int, List[Task]] = {}
     for arm in arms:
         for place, stage in enumerate(plan.runs(arm).values()):
-            by_seed.setdefault(place, []).append(Task(stage))
+            by_seed.setdefault(place, []).append(_run(plan, arm, stage))
     return [task for place in sorted(by_seed) for task in by_seed[place]]
 
 
-def _training_of_teacher(plan: Plan, arms: Sequence[str]) -> List[Task]:
+def _run(plan: Plan, arm: str, stage: Stage) -> Task:
+    """A run, after what its teacher is chosen from."""
+    name = plan.teacher_of(arm)
+    if name is None:
+        return Task(stage)
+    after = [] if name == UNTRAINED or plan.teacher_run is None else \
+        [plan.teacher_run]
+    if shares_in(name) is not None or \
+            plan.study.teacher.get('useful_at') is not None:
+        after += _baselines(plan)
+
+    def choose() -> Dict[str, Any]:
+        provide(plan, name)
+        return {}
+
+    return Task(stage, after, choose)
+
+
+def _baselines(plan: Plan) -> List[Stage]:
+    return list(plan.runs(BASELINE).values())
+
+
+def _training_of_teacher(plan: Plan, arms: Sequence[str]) -> List[Stage]:
     needed = any(plan.teacher_of(arm) not in (None, UNTRAINED) for arm in arms)
-    return [Task(plan.teacher_run)] if plan.teacher_run and needed else []
+    return [plan.teacher_run] if plan.teacher_run and needed else []
 
 
 def _until_useful(plan: Plan) -> Dict[str, Any]:
@@ -105,36 +126,21 @@ def _until_useful(plan: Plan) -> Dict[str, Any]:
     }
 
 
-def _with_teacher(plan: Plan, arms: Sequence[str],
-                  problems: Dict[str, str]) -> List[str]:
-    """The arms whose teacher is there; it is chosen here."""
-    ready = []
-    for arm in arms:
-        try:
-            provide(plan, plan.teacher_of(arm))
-        except (FileNotFoundError, ValueError) as error:
-            problems[arm] = f'no run has begun, for it has no teacher: {error}'
-        else:
-            ready.append(arm)
-    return ready
-
-
 def _shown(plan: Plan, arms: Sequence[str], running: Sequence[Stage],
            problems: Dict[str, str],
            expected: Optional[Dict[str, float]]) -> List[watch.Stage]:
-    rows = [(TEACHER, stage.stage)
-            for stage in _training_of_teacher(plan, arms)]
+    rows = [(TEACHER, stage) for stage in _training_of_teacher(plan, arms)]
     rows += [(arm, stage) for arm in arms for stage in plan.runs(arm).values()]
     return [
-        watch.Stage(stage.name, _state(arm, stage, running, problems),
+        watch.Stage(stage.name, _state(stage, running, problems),
                     stage.work_dir, (expected or {}).get(arm))
         for arm, stage in rows
     ]
 
 
-def _state(arm: str, stage: Stage, running: Sequence[Stage],
-           problems: Dict[str, str]) -> str:
-    if stage.name in problems or arm in problems:
+def _state(stage: Stage, running: Sequence[Stage], problems: Dict[str,
+                                                                  str]) -> str:
+    if stage.name in problems:
         return 'failed'
     if stage in running:
         return 'running'

@@ -1,12 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Runs stages as jobs of Slurm, by the package submitit."""
 import signal
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
 from mmw2s.pair.stages import (Launch, SignalRelay, Stage, begin,
                                own_environment)
 from mmw2s.utils.versions import require
-from .workers import Job, Task
+from .workers import Job
 
 __all__ = ['SlurmWorkers']
 
@@ -80,13 +80,13 @@ class SlurmWorkers(SignalRelay):
         self._executor = submitit.AutoExecutor(folder, cluster=cluster)
         self._executor.update_parameters(**parameters)
 
-    def begin(self, task: Task) -> Job:
+    def begin(self, stage: Stage, cfg_options: Dict[str, Any]) -> Job:
         """Submit a job."""
-        self._executor.update_parameters(name=task.stage.name)
+        self._executor.update_parameters(name=stage.name)
         job = _SlurmJob(
             self._executor.submit(
-                Training(task.stage,
-                         Launch().command(task.stage, task.cfg_options))))
+                Training(stage,
+                         Launch().command(stage, cfg_options))))
         self.processes.append(job)  # type: ignore[arg-type]
         return job
 

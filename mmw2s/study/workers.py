@@ -19,10 +19,14 @@ class Task(NamedTuple):
 
     Attributes:
         stage (Stage): The stage.
-        cfg_options (dict): Dotted keys -> values, in its config.
+        after (Sequence[Stage]): Those that have to be finished before.
+        prepare (Callable): Called when these are; gives further options of
+            its config, by dotted key. It may raise a ValueError or
+            FileNotFoundError: then the stage does not begin.
     """
     stage: Stage
-    cfg_options: Dict[str, Any] = {}
+    after: Sequence[Stage] = ()
+    prepare: Callable[[], Dict[str, Any]] = dict
 
 
 class Job:
@@ -58,16 +62,15 @@ class LocalWorkers(SignalRelay):
         self._free = list(range(jobs))
         self._devices = _devices()
 
-    def begin(self, task: Task) -> Job:
-        """Begin a task, in a slot that is free."""
+    def begin(self, stage: Stage, cfg_options: Dict[str, Any]) -> Job:
+        """Begin a stage, in a slot that is free."""
         slot = self._free.pop(0)
         environment = own_environment()
         if self._devices:
             environment['CUDA_VISIBLE_DEVICES'] = \
                 self._devices[slot % len(self._devices)]
-        process = begin(task.stage,
-                        Launch().command(task.stage, task.cfg_options),
-                        environment)
+        process = begin(stage,
+                        Launch().command(stage, cfg_options), environment)
         self.processes.append(process)
         return _Process(process, slot)
 
@@ -92,8 +95,8 @@ def run_tasks(workers: Any,
               every: float = 2.) -> Dict[str, str]:
     """Run tasks to their ends, as many at a time as there are workers.
 
-    What is done already is not run again. A task that fails does not stop the
-    others.
+    What is done already is not run again. A task that fails stops only those
+    that come after it.
 
     Args:
         workers (LocalWorkers or SlurmWorkers): Where they run.
@@ -102,8 +105,8 @@ def run_tasks(workers: Any,
         every (float): These seconds. Defaults to 2.
 
     Returns:
-        dict[str, str]: Name of a stage that has failed -> how, with the end
-        of its log.
+        dict[str, str]: Name of a stage that has failed, or has not begun ->
+        why; of the former with the end of its log.
 
     Raises:
         RunEnded: If a signal has come to the workers. Runs on this machine
@@ -129,16 +132,34 @@ def run_tasks(workers: Any,
         for task in list(waiting):
             if len(running) >= workers.jobs:
                 break
+            unfinished = {*running, *(other.stage.name for other in waiting)}
+            if any(stage.name in unfinished for stage in task.after):
+                continue
             # A run of an earlier call that was killed may outlive it.
             if holder(task.stage.work_dir) is not None:
                 continue
             waiting.remove(task)
-            if not task.stage.is_done:
-                os.makedirs(task.stage.work_dir, exist_ok=True)
-                running[task.stage.name] = task, workers.begin(task)
+            if task.stage.is_done:
+                continue
+            name = task.stage.name
+            try:
+                options = _prepared(task)
+            except (FileNotFoundError, ValueError) as error:
+                failed[name] = f'it has not begun: {error}'
+                continue
+            os.makedirs(task.stage.work_dir, exist_ok=True)
+            running[name] = task, workers.begin(task.stage, options)
         look([task.stage for task, _ in running.values()])
         if waiting or running:
             time.sleep(every)
     if workers.received is not None:
         raise RunEnded(workers.received)
     return failed
+
+
+def _prepared(task: Task) -> Dict[str, Any]:
+    missing = [stage.name for stage in task.after if not stage.is_done]
+    if missing:
+        raise ValueError(f'{", ".join(missing)} should be finished before, '
+                         'and did not finish or was not asked for')
+    return task.prepare()

@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from mmw2s.configs_path import tools_root
 from mmw2s.records.lock import LOCK
 from mmw2s.study.frozen import freeze
-from mmw2s.study.run import run_study
+from mmw2s.study.run import _tasks, run_study
 from mmw2s.study.workers import LocalWorkers
 
 FILE = '''
@@ -85,6 +86,9 @@ def test_killed_it_goes_on_and_one_that_fails_stops_no_other(folder):
     assert code == 0 and '"we looked too early"' in said
 
 
+FINISHED = SimpleNamespace(poll=lambda: 0)
+
+
 @pytest.fixture
 def trained(monkeypatch, write_run):
     """What is trained, in its order; it is written by hand."""
@@ -92,7 +96,8 @@ def trained(monkeypatch, write_run):
 
     def run_tasks(workers, tasks, look, every):
         for task in tasks:
-            seen.append((task.stage.name, task.cfg_options))
+            assert all(stage.is_done for stage in task.after)
+            seen.append((task.stage.name, task.prepare()))
             write_run(task.stage.work_dir, (.2, .4))
         look([])
         return {}
@@ -122,11 +127,35 @@ def test_a_teacher_that_ends_when_useful_is_told_the_baselines_best(
     assert options['default_hooks.stop_when_useful.student_best'] == .4
 
 
-def test_some_arms_alone_are_trained_if_asked_for(planned, trained):
+def test_a_run_waits_for_what_its_teacher_is_chosen_from_alone(planned):
+    plan = planned(
+        seeds=[0],
+        arms=['baseline', 'both', 'teacher_80', 'untrained_teacher'])
+    waits = {
+        task.stage.name: [stage.name for stage in task.after]
+        for task in _tasks(plan, plan.arms)
+    }
+    assert waits == dict(
+        baseline_s0=[],
+        teacher=[],
+        both_s0=['teacher'],
+        teacher_80_s0=['teacher', 'baseline_s0'],
+        untrained_teacher_s0=[])
+
+
+def test_some_arms_alone_are_trained_if_asked_for(planned, monkeypatch,
+                                                  write_run):
     plan = planned(seeds=[0], arms=['baseline', 'both', 'teacher_80'])
-    result = run_study(plan, freeze(plan), LocalWorkers(), ['teacher_80'])
+    monkeypatch.setattr(
+        LocalWorkers, 'begin', lambda self, stage, cfg_options:
+        (write_run(stage.work_dir, (.2, .4)), FINISHED)[1])
+    monkeypatch.setattr(LocalWorkers, 'ended', lambda self, job: None)
+    result = run_study(
+        plan, freeze(plan), LocalWorkers(), ['teacher_80'], every=.01)
     # Nothing is said of the arm that was not asked for.
-    assert [name for name, _ in trained] == ['teacher']
-    assert 'not all of these have finished' in result.problems['teacher_80']
+    assert list(result.problems) == ['teacher_80_s0']
+    assert 'baseline_s0 should be finished before' in \
+        result.problems['teacher_80_s0']
+    assert plan.teacher_run.is_done
     with pytest.raises(ValueError, match='--only names none'):
         run_study(plan, freeze(plan), LocalWorkers(), ['none'])

@@ -92,6 +92,43 @@ def test_one_that_fails_stops_no_other_and_is_told_with_its_log(tasks):
     assert given[0].stage.log in found['s0']
 
 
+def test_one_begins_as_soon_as_those_before_it_are_finished(tasks):
+    given, seen = tasks(FINISHES, FINISHES, FINISHES), []
+    order = [given[0]._replace(after=[given[2].stage]), *given[1:]]
+    prepared = []
+    order[0] = order[0]._replace(
+        prepare=lambda: prepared.append(given[2].stage.is_done) or {})
+    assert run(order, LocalWorkers(2),
+               lambda r: seen.append([s.name for s in r])) == {}
+    assert prepared == [True] and seen[0] == ['s1', 's2']
+    assert given[0].stage.is_done
+
+
+def test_what_comes_after_one_that_fails_does_not_begin(tasks):
+    given = tasks(FAILS, FINISHES, FINISHES)
+    order = [
+        given[0], given[1]._replace(after=[given[0].stage]),
+        given[2]._replace(after=[given[1].stage])
+    ]
+    found = run(order, LocalWorkers(2))
+    assert list(found) == ['s0', 's1', 's2']
+    assert found['s1'] == ('it has not begun: s0 should be finished before, '
+                           'and did not finish or was not asked for')
+    assert not os.path.exists(given[1].stage.work_dir)
+
+
+def test_one_that_cannot_be_prepared_is_told_and_stops_no_other(tasks):
+
+    def prepare():
+        raise ValueError('no checkpoint is so good')
+
+    given = tasks(FINISHES, FINISHES)
+    found = run([given[0]._replace(prepare=prepare), given[1]],
+                LocalWorkers(1))
+    assert found == dict(s0='it has not begun: no checkpoint is so good')
+    assert given[1].stage.is_done
+
+
 def test_what_is_done_is_not_run_again(tasks):
     given = tasks(FAILS)
     os.makedirs(given[0].stage.work_dir)
