@@ -132,6 +132,26 @@ def cost_table(folder: Path) -> str:
     return '\n'.join(rows) + '\n'
 
 
+def zoo_table(content: dict) -> str:
+    """What ``teacher=`` alone does for each algorithm, as Markdown.
+
+    Args:
+        content (dict): What ``tests/every_algorithm.py --out`` has written.
+    """
+    versions = ', '.join(f'{name} {version}'
+                         for name, version in content['versions'].items())
+    counts = ', '.join(f'{count} {said}'
+                       for said, count in sorted(content['counts'].items()))
+    rows = [
+        f'{counts}. {versions}.', '', '| config | model | what happened |',
+        '|---|---|---|'
+    ]
+    for row in sorted(content['algorithms'], key=lambda row: row['config']):
+        said = row['said'].replace('|', '\\|')
+        rows.append(f'| `{row["config"]}` | {row["kind"]} | {said} |')
+    return '\n'.join(rows) + '\n'
+
+
 def fill(text: str) -> str:
     """A page with its tables as the report files have them."""
     return PLACE.sub(
@@ -141,8 +161,12 @@ def fill(text: str) -> str:
 
 def _table_at(place: str, unit: Optional[str]) -> str:
     path = RESULTS / place
-    return table(path, unit or
-                 'epoch') if path.suffix == '.json' else cost_table(path)
+    if path.suffix != '.json':
+        return cost_table(path)
+    content = json.loads(path.read_text())
+    if 'algorithms' in content:
+        return zoo_table(content)
+    return table(path, unit or 'epoch')
 
 
 def main() -> None:
