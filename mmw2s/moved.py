@@ -33,6 +33,8 @@ MODULES = {
     'mmw2s.distillation.default_weights':
     'mmw2s.distillation.recipes.head_weights',
     'mmw2s.distillation.defaults': 'mmw2s.distillation.recipes',
+    'mmw2s.distillation.dynamic_temperature':
+    'mmw2s.distillation.schedules',
     'mmw2s.distillation.knowledge.classification':
     'mmw2s.distillation.knowledge',
     'mmw2s.distillation.record': 'mmw2s.records.event_log',

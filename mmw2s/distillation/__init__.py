@@ -1,7 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 from mmw2s.records.event_log import RunRecord
-from . import (dynamic_temperature, follow_gap, knowledge, looking_rules,
-               schedules, starts, stop_rules)
+from . import knowledge, schedules, starts, stop_rules
 from .distiller import Distiller
 from .module_classifier import ModuleClassifier
 from .recorder import Recorder
@@ -9,6 +8,5 @@ from .teacher import FrozenTeacher
 
 __all__ = [
     'Distiller', 'FrozenTeacher', 'ModuleClassifier', 'Recorder', 'RunRecord',
-    'dynamic_temperature', 'follow_gap', 'knowledge', 'looking_rules',
-    'schedules', 'starts', 'stop_rules'
+    'knowledge', 'schedules', 'starts', 'stop_rules'
 ]

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from .gradient_share import SCALE
-from .looking_rules import ALL, COSINE, LOSS, LookingRule
 from .recorder import Call
+from .stop_rules.looking import ALL, COSINE, LOSS, LookingRule
 
 if TYPE_CHECKING:
     from .distiller import Distiller

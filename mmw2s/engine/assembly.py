@@ -13,13 +13,12 @@ from torch import nn
 from mmw2s.distillation import class_matching
 from mmw2s.distillation.distiller import Distiller
 from mmw2s.distillation.gradient_share import is_fsdp
-from mmw2s.distillation.looking_rules import StopOnConflict
 from mmw2s.distillation.pipelines import match_pipelines
 from mmw2s.distillation.recipes import (default_distill, default_schedule,
                                         default_stop, why_incomparable,
                                         without_places)
 from mmw2s.distillation.schedules import Schedule
-from mmw2s.distillation.stop_rules import StopRule
+from mmw2s.distillation.stop_rules import StopOnConflict, StopRule
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.terms import build_terms
 from mmw2s.registry import SCHEDULES, STARTS, STOP_RULES

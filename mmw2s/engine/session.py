@@ -13,11 +13,10 @@ from mmengine.runner import Runner
 from mmw2s.distillation.announce import until_when
 from mmw2s.distillation.distiller import Distiller
 from mmw2s.distillation.folding import fold_batch_norms
-from mmw2s.distillation.looking_rules import LookingRule
 from mmw2s.distillation.loss_looks import LossLooks
 from mmw2s.distillation.plausibility import warn_of_odd_settings
 from mmw2s.distillation.step_looks import StepLooks
-from mmw2s.distillation.stop_rules import StopRule
+from mmw2s.distillation.stop_rules import LookingRule, StopRule
 from mmw2s.distillation.teacher_watch import TeacherWatch
 from mmw2s.engine.scoring import score_teacher
 from mmw2s.records.event_log import EventLog, RunRecord

@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from mmw2s.distillation.follow_gap import FollowGap
+from mmw2s.distillation.schedules import FollowGap
 
 
 def val(score, iteration=1, metric='coco/bbox_mAP'):

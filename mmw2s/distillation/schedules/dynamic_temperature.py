@@ -7,8 +7,8 @@ from mmengine.dist import all_reduce
 from torch import Tensor
 
 from mmw2s.registry import SCHEDULES
-from .knowledge import Pair
-from .schedules import Cosine
+from ..knowledge import Pair
+from .shapes import Cosine
 
 __all__ = ['DynamicTemperature']
 

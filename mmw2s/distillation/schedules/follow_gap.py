@@ -5,8 +5,8 @@ from typing import Any, Dict, Mapping, Optional, Sequence
 from mmw2s.records.targets import infer_rule
 from mmw2s.registry import SCHEDULES
 from mmw2s.utils.fields import check_choice, check_integer, check_number
-from .deciding_metric import deciding_metric, deciding_score
-from .schedules import Schedule
+from ..deciding_metric import deciding_metric, deciding_score
+from .base import Schedule
 
 __all__ = ['FollowGap']
 

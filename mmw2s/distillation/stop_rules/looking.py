@@ -7,7 +7,7 @@ from mmw2s.records.flat_curve import is_flat
 from mmw2s.registry import STOP_RULES
 from mmw2s.utils.fields import check_integer, check_number
 from mmw2s.utils.text import plural
-from .stop_rules import StopRule
+from .base import StopRule
 
 __all__ = ['LookingRule', 'StopOnConflict', 'StopOnSaturation']
 

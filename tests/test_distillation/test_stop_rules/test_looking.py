@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 
-from mmw2s.distillation.looking_rules import StopOnConflict, StopOnSaturation
+from mmw2s.distillation.stop_rules import StopOnConflict, StopOnSaturation
 
 
 def rows(event, values, interval=10, key='all'):

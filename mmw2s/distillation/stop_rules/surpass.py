@@ -1,13 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""*Until when* a run distills.
-
-The state of a rule depends on nothing but the rows of the run's record. A
-resumed run gives these rows to the rule again, and so takes the same
-decisions.
-"""
+"""Rules that compare the student with the teacher."""
 import logging
 import math
-import sys
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from mmengine.logging import print_log
@@ -19,166 +13,10 @@ from mmw2s.registry import STOP_RULES
 from mmw2s.utils.fields import (check_choice, check_integer, check_number,
                                 check_text)
 from mmw2s.utils.text import plural
-from .deciding_metric import deciding_metric, deciding_score
+from ..deciding_metric import deciding_metric, deciding_score
+from .base import StopRule
 
-__all__ = ['At', 'StopRule', 'SurpassOnTrain', 'SurpassTeacher']
-
-
-class StopRule:
-    """Base class of the stop rules.
-
-    Args:
-        latest (float, optional): Share of the run (0 to 1) after which the
-            distillation ends at the latest. Defaults to None: no limit.
-
-    Raises:
-        ValueError: If ``latest`` is not above 0 and at most 1.
-
-    Examples:
-        >>> @STOP_RULES.register_module()
-        >>> class Below(StopRule):
-        >>>     needs_validation = True
-        >>>
-        >>>     def after(self, row):
-        >>>         if row['event'] == 'val' and row['metrics']['loss'] < 1:
-        >>>             return 'the validation loss is below 1'
-    """
-
-    #: Whether the rule decides on validations.
-    needs_validation = False
-    #: Whether the teacher has to be scored before training.
-    needs_teacher_score = False
-    #: The rule is given the losses of student and teacher on a training batch
-    #: every so many iterations; None for never.
-    train_loss_interval: Optional[int] = None
-    #: Key of the entry of ``distill`` whose ``stop`` it is, such as
-    #: ``'loss_kd_fpn'``. None: it ends the whole distillation.
-    entry: Optional[str] = None
-
-    def __init__(self, latest: Optional[float] = None) -> None:
-        if latest is not None:
-            check_number(
-                f'{type(self).__name__}.latest (a share of the run)',
-                latest,
-                above=0,
-                at_most=1)
-        self.latest = latest
-        self._latest_iter: Optional[int] = None
-
-    def bind(self,
-             max_iters: int,
-             iters_per_epoch: float,
-             teacher_metrics: Optional[Mapping[str, float]] = None) -> None:
-        """Set what is known only when training begins.
-
-        Args:
-            max_iters (int): Number of iterations of the run.
-            iters_per_epoch (float): Number of iterations of an epoch.
-            teacher_metrics (Mapping[str, float], optional): Metric -> the
-                teacher's score, if ``needs_teacher_score``.
-        """
-        if self.latest is not None:
-            self._latest_iter = math.ceil(self.latest * max_iters)
-
-    def check_metrics(self, names: Sequence[str]) -> None:
-        """Refuse metrics that do not allow a decision.
-
-        It is called early in the scoring of the teacher, which takes long.
-
-        Args:
-            names (Sequence[str]): Names of the metrics for the first images.
-                For all images there may be more metrics.
-
-        Raises:
-            ValueError: If no decision is possible. The message says which
-                field to set.
-        """
-
-    def at(self, iteration: int) -> Optional[str]:
-        """The reason to stop after so many iterations, or None.
-
-        Args:
-            iteration (int): Number of complete iterations.
-        """
-        if self._latest_iter is not None and iteration >= self._latest_iter:
-            return (f'{self.latest:.0%} of the run is over, the latest point '
-                    'that was set')
-        return None
-
-    def ends_at(self) -> Optional[int]:
-        """The iteration at which the rule stops at the latest, if known."""
-        return self._latest_iter
-
-    def condition(self) -> Optional[str]:
-        """In words, what may make the rule stop sooner, if anything does."""
-        if type(self).after is StopRule.after:
-            return None
-        return f'{type(self).__name__} says so'
-
-    def after(self, row: Dict[str, Any]) -> Optional[str]:
-        """The reason to stop after a new row of the record, or None.
-
-        Args:
-            row (dict): The row; ``row['event']`` says what it is.
-        """
-        return None
-
-    def scores(self) -> Dict[str, Any]:
-        """``metric``, ``student`` and ``teacher`` of the last comparison."""
-        return {}
-
-
-@STOP_RULES.register_module()
-class At(StopRule):
-    """Stop at a fixed point.
-
-    Args:
-        epoch (float, optional): Number of epochs after which the distillation
-            ends.
-        iter (int, optional): Number of iterations after which it ends. Give
-            exactly one of the two.
-
-    Raises:
-        ValueError: If both or none are given, or one is negative.
-
-    Examples:
-        >>> stop = dict(type='At', epoch=4)
-    """
-
-    def __init__(self,
-                 epoch: Optional[float] = None,
-                 iter: Optional[int] = None) -> None:
-        super().__init__()
-        if (epoch is None) == (iter is None):
-            raise ValueError('At should have either "epoch" or "iter", but '
-                             f'got epoch={epoch!r}, iter={iter!r}')
-        if iter is None:
-            check_number('At.epoch', epoch, at_least=0)
-        else:
-            check_integer('At.iter', iter, at_least=0)
-        self.epoch, self.iter = epoch, iter
-
-    def bind(self,
-             max_iters: int,
-             iters_per_epoch: float,
-             teacher_metrics: Optional[Mapping[str, float]] = None) -> None:
-        self._at = self.iter if self.epoch is None else round(
-            min(self.epoch * iters_per_epoch, sys.maxsize))
-        if self._at > max_iters:
-            print_log(
-                f'stop=At({plural(self._at, "iteration")}) lies beyond the '
-                f'end of the run ({max_iters}): distillation is never '
-                'switched off',
-                logger='current',
-                level=logging.WARNING)
-
-    def ends_at(self) -> Optional[int]:
-        return self._at
-
-    def at(self, iteration: int) -> Optional[str]:
-        if iteration >= self._at:
-            return f'iteration {iteration} is reached, as set'
-        return None
+__all__ = ['SurpassOnTrain', 'SurpassTeacher']
 
 
 @STOP_RULES.register_module()

@@ -4,8 +4,8 @@ import math
 import pytest
 import torch
 
-from mmw2s.distillation.dynamic_temperature import DynamicTemperature
 from mmw2s.distillation.knowledge import Pair
+from mmw2s.distillation.schedules import DynamicTemperature
 from mmw2s.registry import SCHEDULES
 
 TARGET = torch.tensor([0, 1, 2, 1])
@@ -112,7 +112,7 @@ def test_all_ranks_take_the_mean_gap(monkeypatch):
         assert op == 'mean'
         gap /= 2
 
-    name = 'mmw2s.distillation.dynamic_temperature.all_reduce'
+    name = 'mmw2s.distillation.schedules.dynamic_temperature.all_reduce'
     monkeypatch.setattr(name, other_rank)
     found = after(bound(40), *[(6., 1.)] * 10)
     monkeypatch.undo()

@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from mmw2s.distillation.stop_rules import (At, StopRule, SurpassOnTrain,
-                                           SurpassTeacher)
+from mmw2s.distillation.stop_rules import SurpassOnTrain, SurpassTeacher
 
 MAP = 'coco/bbox_mAP'
 
@@ -23,35 +22,6 @@ def surpass(teacher=0.3, metric=MAP, **fields):
 
 def decisions(rule, rows):
     return [rule.after(row) is not None for row in rows]
-
-
-class TestStopRule:
-
-    def test_nothing_is_said_of_a_rule_that_looks_at_no_row(self):
-        assert StopRule().condition() is None and StopRule().ends_at() is None
-        assert StopRule().scores() == {}
-
-    def test_of_a_rule_that_does_its_name_is_said(self):
-
-        class Own(StopRule):
-
-            def after(self, row):
-                return None
-
-        assert Own().condition() == 'Own says so'
-
-    def test_by_itself_it_never_stops(self):
-        rule = StopRule()
-        rule.bind(10, 5)
-        assert rule.at(10) is None and rule.after(val(1.)) is None
-
-    @pytest.mark.parametrize('latest', [0, -0.1, 1.1])
-    def test_a_latest_point_outside_the_run_is_refused(self, latest):
-        with pytest.raises(
-                ValueError,
-                match=r'latest \(a share of the run\) '
-                'should be a finite number > 0 and <= 1'):
-            SurpassTeacher(latest=latest)
 
 
 class TestSurpassTeacher:
@@ -253,40 +223,6 @@ class TestSurpassTeacher:
     def test_a_best_that_is_not_positive_is_refused(self, best):
         with pytest.raises(ValueError, match='student_best should be'):
             SurpassTeacher(student_best=best)
-
-
-class TestAt:
-
-    def test_its_end_is_known(self):
-        rule = At(epoch=2)
-        rule.bind(100, 10)
-        assert rule.ends_at() == 20
-        assert rule.at(20) == 'iteration 20 is reached, as set'
-
-    @pytest.mark.parametrize('fields, first', [(dict(iter=7), 7),
-                                               (dict(iter=0), 0),
-                                               (dict(epoch=2), 20),
-                                               (dict(epoch=0.25), 2)])
-    def test_it_stops_at_its_point(self, fields, first):
-        rule = At(**fields)
-        rule.bind(100, 10)
-        assert [i for i in range(101) if rule.at(i)][0] == first
-
-    @pytest.mark.parametrize('fields', [{}, dict(iter=1, epoch=1)])
-    def test_it_needs_one_point(self, fields):
-        with pytest.raises(ValueError, match='either "epoch" or "iter"'):
-            At(**fields)
-
-    def test_a_point_before_the_run_is_refused(self):
-        with pytest.raises(
-                ValueError, match='At.epoch should be a finite number >= 0'):
-            At(epoch=-1)
-
-    def test_a_point_beyond_the_run_is_warned_of(self, warned):
-        At(epoch=10).bind(100, 10)
-        assert not warned
-        At(epoch=11).bind(100, 10)
-        assert 'beyond the end of the run (100)' in warned[0]
 
 
 def train(student, teacher):
