@@ -25,4 +25,5 @@ bash "$ROOT/tools/setup_env.sh" ${setup[@]+"${setup[@]}"}
 
 cd "$ROOT"
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} MPLBACKEND=Agg
-exec "$PY" -m pytest "$@"
+# A few files at a time; -n 0 in the arguments takes one after another.
+exec "$PY" -m pytest -n logical --maxprocesses 4 --dist loadfile "$@"

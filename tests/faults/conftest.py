@@ -20,8 +20,6 @@ from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
 from tiny_classifiers import CLASSES, classifier
 
-_tried = collections.Counter()
-
 
 class Ended(NamedTuple):
     """How a process ended: its exit code, minus a signal, and its log."""
@@ -81,15 +79,15 @@ def teacher(tmp_path_factory):
 
 
 @pytest.fixture
-def count(request):
+def count(record_property):
     """Counts a fault that was tried, for the summary."""
-
-    def add(kind: str) -> None:
-        _tried[kind] += 1
-
-    return add
+    return lambda kind: record_property('fault', kind)
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    for kind, number in sorted(_tried.items()):
+    tried = collections.Counter(
+        kind for report in terminalreporter.getreports('')
+        for name, kind in getattr(report, 'user_properties', ())
+        if name == 'fault' and report.when == 'teardown')
+    for kind, number in sorted(tried.items()):
         terminalreporter.write_line(f'faults tried: {number} {kind}')
