@@ -8,6 +8,7 @@ from glob import escape, glob
 from typing import Optional, Sequence
 
 from mmengine.config import Config, DictAction
+from mmengine.device import get_device
 
 from mmw2s.engine.checkpoints import find_resumable
 from mmw2s.engine.hooks.stop_on_signal_hook import RunEnded, end_at_once
@@ -15,6 +16,7 @@ from mmw2s.engine.launch import (build_runner, check_checkpoint, enable_amp,
                                  load_config, remove_distillation,
                                  setup_launcher, shut_down_processes,
                                  stop_on_signals)
+from mmw2s.utils.heap import keep_freed_memory
 from mmw2s.utils.tool_errors import errors_in_one_line
 
 
@@ -151,6 +153,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         with errors_in_one_line('train.py'):
             dry_run(cfg)
         return
+    if get_device() == 'cpu':
+        keep_freed_memory()
     try:
         setup_launcher(cfg, args.launcher)
         runner = build_runner(cfg)

@@ -141,6 +141,19 @@ def test_resume_takes_the_newest_whole_checkpoint(tool, config, tmp_path):
         tool(*argv)
 
 
+@pytest.mark.parametrize('device, kept', [('cpu', True), ('cuda', False)])
+def test_a_run_on_a_cpu_keeps_the_memory_that_a_step_has_freed(
+        config, monkeypatch, device, kept):
+    names = runpy.run_path(TRAIN)
+    seen, own = [], names['main'].__globals__
+    monkeypatch.setitem(own, 'get_device', lambda: device)
+    monkeypatch.setitem(own, 'keep_freed_memory', lambda: seen.append(True))
+    monkeypatch.setitem(own, 'setup_launcher', lambda *_: sys.exit(3))
+    with pytest.raises(SystemExit):
+        names['main']([config, '--stop-on'])
+    assert bool(seen) is kept
+
+
 def test_a_missing_config_is_one_line_and_no_stack_trace():
     result = run_train('w2s_retinanet_cocoo.py')
     assert result.returncode == 1
