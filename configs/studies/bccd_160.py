@@ -22,6 +22,21 @@ arms = dict(
             'param_scheduler.1.end': 10
         }),
     start=dict(),
+    start_12_epochs=dict(
+        like='start',
+        cfg_options={
+            'train_cfg.max_epochs': 12,
+            'param_scheduler.1.T_max': 12,
+            'param_scheduler.1.end': 12
+        }),
+    baseline_12_epochs=dict(
+        like='warm_up_cut',
+        seeds=[0],
+        cfg_options={
+            'train_cfg.max_epochs': 12,
+            'param_scheduler.1.T_max': 12,
+            'param_scheduler.1.end': 12
+        }),
     distillation=dict(),
     permuted_teacher=dict(),
     untrained_teacher=dict(seeds=[0]),
