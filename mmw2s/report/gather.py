@@ -67,6 +67,28 @@ class Material:
                 found.setdefault('targets', []).append(str(target))
         return found
 
+    def follow_studies(self) -> None:
+        """Put the arms of studies in their order, without unfinished runs."""
+        arms = {
+            name: arm
+            for content in self.studies.values()
+            for name, arm in content.get('arms', {}).items()
+        }
+        for group in self.groups:
+            finished = arms.get(group.name, {}).get('finished')
+            if finished is None:
+                continue
+            done = {f'{group.name}/seed_{seed}' for seed in finished}
+            self.problems += [
+                f'Left out: {run.name}, which has not finished.'
+                for run in group.runs if run.name not in done
+            ]
+            group.runs = [run for run in group.runs if run.name in done]
+        self.groups = [group for group in self.groups if group.runs]
+        places = {name: place for place, name in enumerate(arms)}
+        self.groups.sort(key=lambda group: (not group.is_baseline,
+                                            places.get(group.name, len(arms))))
+
     def keep_beside(self, folder: str) -> None:
         """Take the files of other commands in a folder."""
         for pattern in _BESIDE:
@@ -114,6 +136,7 @@ def gather(paths: Sequence[str],
         groups, problems = group_by_name(folders)
         found.groups += groups
         found.problems += problems
+        found.follow_studies()
     if not found.groups:
         raise FileNotFoundError(
             f'there is no run in {", ".join(paths)}: name work_dirs, or files '

@@ -28,6 +28,29 @@ def test_a_study_is_taken_apart_into_its_arms(write_run, tmp_path):
     assert found.asked() == {}
 
 
+def test_arms_are_in_the_order_of_the_study_without_unfinished_runs(
+        write_run, tmp_path):
+    for arm in ('baseline', 'both', 'a_control', 'never_finished'):
+        for seed in range(2):
+            write_run(f'study/{arm}/seed_{seed}', [.1, .2], seed=seed)
+    (tmp_path / 'study' / 'study_result.json').write_text(
+        json.dumps(
+            dict(
+                arms=dict(
+                    baseline=dict(finished=[0, 1]),
+                    both=dict(finished=[0]),
+                    a_control=dict(finished=[0, 1]),
+                    never_finished=dict(finished=[])))))
+    found = gather([str(tmp_path / 'study')])
+    assert list(names(found).items()) == [('baseline', 2), ('both', 1),
+                                          ('a_control', 2)]
+    assert found.problems == [
+        f'Left out: {run}, which has not finished.'
+        for run in ('both/seed_1', 'never_finished/seed_0',
+                    'never_finished/seed_1')
+    ]
+
+
 def test_what_a_study_has_fixed_is_asked_for(write_run, tmp_path):
     for arm in ('baseline', 'both'):
         write_run(f'study/{arm}/seed_0', [.1, .2])
