@@ -198,7 +198,7 @@ def bars(report: Report) -> Spec:
     return _chart(
         report,
         height,
-        padding=dict(right=8, left=2, bottom=4),
+        padding=dict(right=8, left=14, bottom=4),
         **{
             'data':
             dict(values=bar_rows(report)),
