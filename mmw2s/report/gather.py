@@ -69,14 +69,14 @@ class Material:
 
     def follow_studies(self) -> None:
         """Put the arms of studies in their order, without unfinished runs."""
-        arms = {
-            name: arm
-            for content in self.studies.values()
-            for name, arm in content.get('arms', {}).items()
-        }
+        arms: Dict[str, Any] = {}
+        for content in self.studies.values():
+            if isinstance(content.get('arms'), dict):
+                arms.update(content['arms'])
         for group in self.groups:
-            finished = arms.get(group.name, {}).get('finished')
-            if finished is None:
+            arm = arms.get(group.name)
+            finished = arm.get('finished') if isinstance(arm, dict) else None
+            if not isinstance(finished, list):
                 continue
             done = {f'{group.name}/seed_{seed}' for seed in finished}
             self.problems += [
