@@ -83,13 +83,16 @@ def settings_of(content: dict) -> Dict[str, dict]:
 
 
 def table(path: Path, unit: str = 'epoch') -> str:
-    """The table of a ``settings.json`` or a ``report.json``, as Markdown.
+    """The table of a file, as Markdown.
 
     Args:
-        path (Path): The file.
+        path (Path): A ``settings.json`` or a ``report.json``, or what
+            ``tests/every_algorithm.py --out`` has written.
         unit (str): ``'epoch'`` or ``'iter'``. Defaults to ``'epoch'``.
     """
     content = json.loads(path.read_text())
+    if 'algorithms' in content:
+        return zoo_table(content)
     compared, settings = comparisons(content), settings_of(content)
     shown = SettingsTable(compared, unit).table()
     # The spread over the seeds belongs beside the median.
@@ -161,12 +164,8 @@ def fill(text: str) -> str:
 
 def _table_at(place: str, unit: Optional[str]) -> str:
     path = RESULTS / place
-    if path.suffix != '.json':
-        return cost_table(path)
-    content = json.loads(path.read_text())
-    if 'algorithms' in content:
-        return zoo_table(content)
-    return table(path, unit or 'epoch')
+    return table(path, unit
+                 or 'epoch') if path.suffix == '.json' else cost_table(path)
 
 
 def main() -> None:

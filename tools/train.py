@@ -8,7 +8,6 @@ from glob import escape, glob
 from typing import Optional, Sequence
 
 from mmengine.config import Config, DictAction
-from mmengine.device import get_device
 
 from mmw2s.engine.checkpoints import find_resumable
 from mmw2s.engine.hooks.stop_on_signal_hook import RunEnded, end_at_once
@@ -153,8 +152,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         with errors_in_one_line('train.py'):
             dry_run(cfg)
         return
-    if get_device() == 'cpu':
-        keep_freed_memory()
+    keep_freed_memory()
     try:
         setup_launcher(cfg, args.launcher)
         runner = build_runner(cfg)

@@ -3,10 +3,12 @@ import ctypes
 import os
 import sys
 
+from mmengine.device import get_device
+
 __all__ = ['keep_freed_memory']
 
 # Of glibc's malloc.h: the free memory at the top of the heap above which it
-# goes back to the system, and the number of blocks with a mapping of their own.
+# goes back to the system; the number of blocks with a mapping of their own.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _MOST = 2**31 - 1
 
@@ -19,13 +21,13 @@ def keep_freed_memory() -> bool:
     the next step asks for it. The peak of the memory stays as it is; between
     two steps less of it is free for other processes.
 
-    Nothing is done where the user has set one of glibc's ``MALLOC_...``
-    variables, and where there is no glibc.
+    Nothing is done where training is not on a CPU, where the user has set one
+    of glibc's ``MALLOC_...`` variables, and where there is no glibc.
 
     Returns:
         bool: Whether it was done.
     """
-    if sys.platform != 'linux' or any(
+    if get_device() != 'cpu' or sys.platform != 'linux' or any(
             name.startswith('MALLOC_') for name in os.environ):
         return False
     mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -146,8 +147,12 @@ def test_a_run_on_a_cpu_keeps_the_memory_that_a_step_has_freed(
         config, monkeypatch, device, kept):
     names = runpy.run_path(TRAIN)
     seen, own = [], names['main'].__globals__
-    monkeypatch.setitem(own, 'get_device', lambda: device)
-    monkeypatch.setitem(own, 'keep_freed_memory', lambda: seen.append(True))
+    for name in [n for n in os.environ if n.startswith('MALLOC_')]:
+        monkeypatch.delenv(name)
+    library = SimpleNamespace(mallopt=lambda *_: seen.append(True) or 1)
+    monkeypatch.setattr('mmw2s.utils.heap.get_device', lambda: device)
+    monkeypatch.setattr('mmw2s.utils.heap.sys.platform', 'linux')
+    monkeypatch.setattr('mmw2s.utils.heap.ctypes.CDLL', lambda _: library)
     monkeypatch.setitem(own, 'setup_launcher', lambda *_: sys.exit(3))
     with pytest.raises(SystemExit):
         names['main']([config, '--stop-on'])

@@ -26,6 +26,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 def faults(kept, **environment):
     clean = {k: v for k, v in os.environ.items() if 'MALLOC_' not in k}
+    clean['CUDA_VISIBLE_DEVICES'] = ''
     done = subprocess.run(
         [sys.executable, '-c', FAULTS.format(kept=kept)],
         env=dict(clean, **environment),
@@ -43,7 +44,12 @@ def test_a_later_step_is_given_the_memory_that_an_earlier_one_has_freed():
     assert faults(True) < .1 * by_default
 
 
-def test_nothing_is_done_where_the_user_has_decided(monkeypatch):
+@pytest.fixture
+def on_a_cpu(monkeypatch):
+    monkeypatch.setattr('mmw2s.utils.heap.get_device', lambda: 'cpu')
+
+
+def test_nothing_is_done_where_the_user_has_decided(on_a_cpu, monkeypatch):
     monkeypatch.setenv('MALLOC_ARENA_MAX', '2')
     monkeypatch.setattr(ctypes, 'CDLL', None)  # it is not asked for
     assert keep_freed_memory() is False
@@ -53,7 +59,8 @@ def test_nothing_is_done_where_the_user_has_decided(monkeypatch):
     ('darwin', None),
     ('linux', SimpleNamespace()),
 ])
-def test_without_glibc_nothing_is_done(monkeypatch, platform, library):
+def test_without_glibc_nothing_is_done(on_a_cpu, monkeypatch, platform,
+                                       library):
     for name in [n for n in os.environ if n.startswith('MALLOC_')]:
         monkeypatch.delenv(name)
     monkeypatch.setattr(sys, 'platform', platform)

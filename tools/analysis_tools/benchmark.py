@@ -7,7 +7,6 @@ import os.path as osp
 from typing import Optional, Sequence
 
 from mmengine.config import DictAction
-from mmengine.device import get_device
 
 from mmw2s.engine.launch import enable_amp, load_config
 from mmw2s.profiling.benchmark import benchmark
@@ -74,8 +73,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
                 enable_amp(each)
         if args.out:  # before any work is done that could be lost
             os.makedirs(osp.dirname(osp.abspath(args.out)), exist_ok=True)
-        if get_device() == 'cpu':
-            keep_freed_memory()  # as tools/train.py does
+        keep_freed_memory()  # as tools/train.py does
         result = benchmark(cfg, args.steps, teacher, args.teacher_option)
     result.print()
     if args.out:
