@@ -1,9 +1,10 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-from typing import List, Optional, Sequence
+from typing import Any, Optional, Sequence, Tuple, Union
 
-import torch
 from mmengine.registry import MODELS
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from mmw2s.utils.fields import check_flag, check_number
 from .base import AvgFactor, DistillationLoss, location_weight
@@ -63,34 +64,71 @@ class PKDLoss(DistillationLoss):
         self.dims = (2, 3) if per_image else (0, 2, 3)
         self.eps = eps
 
-    def _standardized(self, maps: Sequence[Tensor],
-                      weight: Optional[Tensor]) -> List[Tensor]:
-        """Each of the maps with mean 0 and variance 1 in every channel."""
-        if weight is not None:
-            total = weight.sum(self.dims, keepdim=True)
-            # An image whose weights are all 0 does not count in the loss, but
-            # its mean and variance must be finite.
-            share = weight / total.masked_fill(total == 0, 1.)
-        results = []
-        for x in maps:
-            if weight is None:
-                centered = x - x.mean(self.dims, keepdim=True)
-                var = centered.square().mean(self.dims, keepdim=True)
-            else:
-                centered = x - (share * x).sum(self.dims, keepdim=True)
-                var = (share * centered.square()).sum(self.dims, keepdim=True)
-            results.append(centered * torch.rsqrt(var + self.eps))
-        return results
-
     def compute(self, student: Tensor, teacher: Tensor,
                 weight: Optional[Tensor], avg_factor: Optional[AvgFactor],
                 temperature: None) -> Tensor:
         weight = location_weight(student, weight)
-        student, teacher = self._standardized((student, teacher), weight)
-        loss = (student - teacher).square().mean(1, keepdim=True)
-        if weight is None:
-            total = loss.numel()
-        else:
-            loss = loss * weight
-            total = weight.sum().clamp(min=self.eps)
-        return 0.5 * loss.sum() / (total if avg_factor is None else avg_factor)
+        share = counts = None
+        if weight is not None:
+            counts = weight.sum(self.dims, keepdim=True)
+            # An image whose weights are all 0 does not count in the loss, but
+            # its mean and variance must be finite.
+            share = weight / counts.masked_fill(counts == 0, 1.)
+        var_s, var_t, cov = _Moments.apply(student, teacher, share, self.dims)
+        scale_s, scale_t = ((var + self.eps).rsqrt() for var in (var_s, var_t))
+        # The mean of (n(s) - n(t))^2, with the square expanded.
+        loss = var_s * scale_s**2 + var_t * scale_t**2 - \
+            2 * cov * scale_s * scale_t
+        if counts is None:
+            loss, total = loss.mean(), student[:, 0].numel()
+            return 0.5 * loss * (1 if avg_factor is None else total /
+                                 avg_factor)
+        loss = (loss.mean(1, keepdim=True) * counts).sum()
+        if avg_factor is None:
+            avg_factor = counts.sum().clamp(min=self.eps)
+        return 0.5 * loss / avg_factor
+
+
+def _mean(x: Tensor, share: Optional[Tensor], dims: Sequence[int]) -> Tensor:
+    """The mean, weighted by shares that add up to 1."""
+    if share is None:
+        return x.mean(dims, keepdim=True)
+    return (x * share).sum(dims, keepdim=True)
+
+
+class _Moments(Function):
+    r"""Variances and covariance of the channels of two maps.
+
+    By autograd, each step of the way from the maps to these few numbers would
+    keep a copy of the maps. With weights :math:`w` of the locations that add
+    up to 1, and :math:`c(x) = x - mean`, the derivatives are
+
+    .. math::
+        \frac{d \, var}{ds} = 2 w \, c(s) , \qquad
+        \frac{d \, cov}{ds} = w \, c(t) ,
+
+    as :math:`w \, c` adds up to 0, and so nothing is left of the mean's own.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, student: Tensor, teacher: Tensor,
+                share: Optional[Tensor],
+                dims: Sequence[int]) -> Tuple[Tensor, Tensor, Tensor]:
+        mean_s, mean_t = (_mean(x, share, dims) for x in (student, teacher))
+        ctx.save_for_backward(student, teacher, share, mean_s, mean_t)
+        s, t = student - mean_s, teacher - mean_t
+        cov = _mean(s * t, share, dims)
+        var_s, var_t = (_mean(x.square_(), share, dims) for x in (s, t))
+        ctx.mark_non_differentiable(var_t)
+        return var_s, var_t, cov
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_var: Tensor, _: Tensor,
+                 grad_cov: Tensor) -> Tuple[Optional[Tensor], ...]:
+        student, teacher, share, mean_s, mean_t = ctx.saved_tensors
+        if share is None:  # of each location the same
+            share = mean_s.numel() / student.numel()
+        grad = (student - mean_s).mul_(2 * share * grad_var)
+        grad.addcmul_(teacher - mean_t, share * grad_cov)
+        return grad, None, None, None

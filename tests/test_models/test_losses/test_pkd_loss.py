@@ -91,6 +91,39 @@ def test_an_image_masked_altogether_does_not_count():
     assert student.grad[1].abs().max() == 0
 
 
+@pytest.mark.parametrize('per_image', [True, False])
+@pytest.mark.parametrize('weighted', [True, False])
+def test_the_gradient_is_that_of_the_value(per_image, weighted):
+    student, teacher = maps().double()
+    weight = torch.rand(2, 1, 6, 5).double() if weighted else None
+    loss = PKDLoss(per_image, eps=0.1)
+    torch.autograd.gradcheck(lambda s: loss(s, teacher, weight, avg_factor=3.),
+                             student.requires_grad_())
+
+
+@pytest.mark.parametrize('weighted', [True, False])
+def test_no_copy_of_the_maps_is_kept_for_the_backward(weighted):
+    student, teacher = maps()
+    weight = torch.rand(2, 1, 6, 5) if weighted else None
+    given = {x.data_ptr() for x in (student, teacher, weight) if x is not None}
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(
+            lambda x: kept.append(x) or x, lambda x: x):
+        PKDLoss()(student.requires_grad_(), teacher, weight)
+    copies = [
+        x.shape for x in kept
+        if x.numel() == student.numel() and x.data_ptr() not in given
+    ]
+    assert kept and not copies
+
+
+@pytest.mark.parametrize('weighted', [True, False])
+def test_equal_maps_give_zero(weighted):
+    student, _ = maps()
+    weight = torch.rand(2, 1, 6, 5) if weighted else None
+    assert abs(PKDLoss()(student * 9 + 20, student, weight).item()) < 1e-6
+
+
 def test_what_is_not_a_map_is_refused():
     with pytest.raises(ValueError, match=r'\(B, C, H, W\), but got \(2, 3\)'):
         PKDLoss()(torch.zeros(2, 3), torch.zeros(2, 3))

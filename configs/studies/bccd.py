@@ -1,0 +1,32 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+# A slim RetinaNet-R50 on blood cells of 320x240: can the first student pay for
+# its teacher? Runs of 13 epochs and the teacher's training together cost 0.8 of
+# the baseline's 20. The started arms have a quarter of the warm-up.
+#     python tools/dataset_converters/bccd.py BCCD_Dataset data/bccd
+#     OMP_NUM_THREADS=1 mmw2s study configs/studies/bccd.py --jobs 2
+student = 'detection/bccd/w2s_retinanet_r50_slim_bccd.py'
+teacher = 'retinanet_r18_half_slim_bccd.py'
+
+metric = 'coco/bbox_mAP'
+targets = ['80%', '90%', '95%']
+margin = 0.01
+seeds = [0, 1, 2]
+warm_up = 0.25
+arms = dict(
+    baseline=dict(),
+    start_13_epochs=dict(
+        like='start',
+        cfg_options={
+            'train_cfg.max_epochs': 13,
+            'param_scheduler.1.T_max': 13,
+            'param_scheduler.1.end': 13
+        }),
+    start=dict(),
+    both_13_epochs=dict(
+        like='both',
+        cfg_options={
+            'train_cfg.max_epochs': 13,
+            'param_scheduler.1.T_max': 13,
+            'param_scheduler.1.end': 13
+        }),
+    both=dict())
