@@ -1,6 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-# A slim RetinaNet-R50 on blood cells of 320x240: can the first student pay for
-# its teacher? Runs of 13 epochs and the teacher's training together cost 0.8 of
+# A slim RetinaNet-R50 on blood cells of 320x240: does the first student pay
+# for its teacher? Runs of 13 epochs cost, with the teacher's training, 0.8 of
 # the baseline's 20. The started arms have a quarter of the warm-up.
 #     python tools/dataset_converters/bccd.py BCCD_Dataset data/bccd
 #     OMP_NUM_THREADS=1 mmw2s study configs/studies/bccd.py --jobs 2

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-from typing import Any, Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Sequence, Tuple
 
 from mmengine.registry import MODELS
 from torch import Tensor
@@ -76,9 +76,9 @@ class PKDLoss(DistillationLoss):
             share = weight / counts.masked_fill(counts == 0, 1.)
         var_s, var_t, cov = _Moments.apply(student, teacher, share, self.dims)
         scale_s, scale_t = ((var + self.eps).rsqrt() for var in (var_s, var_t))
-        # The mean of (n(s) - n(t))^2, with the square expanded.
-        loss = var_s * scale_s**2 + var_t * scale_t**2 - \
-            2 * cov * scale_s * scale_t
+        # The mean of (n(s) - n(t))^2, multiplied out, and 0 for equal maps.
+        loss = scale_s * (var_s * scale_s - cov * scale_t) + \
+            scale_t * (var_t * scale_t - cov * scale_s)
         if counts is None:
             loss, total = loss.mean(), student[:, 0].numel()
             return 0.5 * loss * (1 if avg_factor is None else total /
