@@ -5,8 +5,9 @@
 each algorithm, builds it twice, as student and as teacher, with random
 weights, and trains two iterations on made-up images. It prints a line an
 algorithm, then the counts; with ``--out FILE`` it writes them for the table in
-``docs/results/zoo.md``. A few models need what cannot be made up (language
-models, proposals, video): these are listed as not tried.
+``docs/results/zoo.md``, and goes on where an earlier call with that file was
+ended. A few models need what cannot be made up (language models, proposals,
+video): these are listed as not tried.
 """
 import argparse
 import copy
@@ -19,6 +20,7 @@ import warnings
 from collections import Counter
 from glob import glob
 from importlib import import_module
+from typing import Optional
 
 import torch
 from mmengine.config import Config
@@ -280,30 +282,44 @@ def main() -> None:
     parser.add_argument('--out', help='a JSON file for the results')
     args = parser.parse_args()
     prepare(args.package)
-    counts: Counter = Counter()
-    rows = []
+    versions = {
+        name: import_module(name).__version__
+        for name in ('torch', 'mmengine', 'mmcv', args.package)
+    }
+    rows = _rows_of(args.out, versions)
+    done = {row['config'] for row in rows}
     for kind, path in algorithms(args.package).items():
-        if any(part in path for part in args.only):
-            began = time.time()
-            said = _in_a_process(args.package, path)
-            counts[said.split(':')[0]] += 1
-            print(
-                f'{path} | {kind} | {said} | {time.time() - began:.0f} s',
-                flush=True)
-            rows.append(dict(config=path, kind=kind, said=said))
-    print(dict(counts))
-    if args.out:
-        content = dict(
-            package=args.package,
-            versions={
-                name: import_module(name).__version__
-                for name in ('torch', 'mmengine', 'mmcv', args.package)
-            },
-            counts=counts,
-            algorithms=rows)
-        with open(args.out, 'w', encoding='utf-8') as file:
-            json.dump(content, file, indent=1)
-            file.write('\n')
+        if path in done or not any(part in path for part in args.only):
+            continue
+        began = time.time()
+        said = _in_a_process(args.package, path)
+        print(
+            f'{path} | {kind} | {said} | {time.time() - began:.0f} s',
+            flush=True)
+        rows.append(dict(config=path, kind=kind, said=said))
+        if args.out:
+            content = dict(
+                package=args.package,
+                versions=versions,
+                counts=_counts(rows),
+                algorithms=rows)
+            with open(args.out, 'w', encoding='utf-8') as file:
+                json.dump(content, file, indent=1)
+                file.write('\n')
+    print(_counts(rows))
+
+
+def _rows_of(file: Optional[str], versions: dict) -> list:
+    """What an earlier call that was ended has found, to go on from there."""
+    if not file or not osp.exists(file):
+        return []
+    with open(file, encoding='utf-8') as stream:
+        content = json.load(stream)
+    return content['algorithms'] if content['versions'] == versions else []
+
+
+def _counts(rows: list) -> dict:
+    return dict(Counter(row['said'].split(':')[0] for row in rows))
 
 
 if __name__ == '__main__':
