@@ -39,6 +39,9 @@ _LATEX = {
     '\n': ' '
 }
 
+# Scales a box down to the width of its place, and never up.
+_FIT = (r'\resizebox{\ifdim\width>\linewidth \linewidth\else\width\fi}{!}{%')
+
 
 def _in_latex(text: str) -> str:
     # A bracket after a line's end would be read as an option of it.
@@ -59,19 +62,26 @@ class Table(NamedTuple):
                          ' | '.join(c.replace('|', '\\|') for c in line) + ' |'
                          for line in lines)
 
-    def to_latex(self) -> str:
-        """The table in LaTeX, for the package booktabs, with its title as
-        caption."""
+    def to_latex(self, columns: int = 1) -> str:
+        """The table in LaTeX, for the packages booktabs and graphicx.
+
+        Its title is the caption. A table that is wider than its place is made
+        smaller as a whole.
+
+        Args:
+            columns (int): Of the page, that it may take. Defaults to 1.
+        """
         rows = [
             ' & '.join(map(_in_latex, line)) + r' \\'
             for line in (self.header, *self.rows)
         ]
+        kind = 'table' if columns == 1 else 'table*'
         return '\n'.join([
-            r'\begin{table}', r'\centering',
-            rf'\caption{{{_in_latex(self.title)}}}',
+            rf'\begin{{{kind}}}', r'\centering',
+            rf'\caption{{{_in_latex(self.title)}}}', _FIT,
             rf'\begin{{tabular}}{{{"l" * len(self.header)}}}', r'\toprule',
-            rows[0], r'\midrule', *rows[1:], r'\bottomrule', r'\end{tabular}',
-            r'\end{table}'
+            rows[0], r'\midrule', *rows[1:], r'\bottomrule',
+            r'\end{tabular}}', rf'\end{{{kind}}}'
         ])
 
     def print(self, console: Optional[Console] = None) -> None:

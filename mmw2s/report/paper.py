@@ -67,10 +67,18 @@ def _axes(report: Report) -> List[Axis]:
     ]
 
 
-def write_latex(report: Report, path: str) -> None:
-    """Write the table of settings in LaTeX, for the package booktabs."""
+def write_latex(report: Report, path: str, columns: int = 2) -> None:
+    """Write the table of settings in LaTeX.
+
+    It needs the packages booktabs and graphicx.
+
+    Args:
+        report (Report): What is written.
+        path (str): The file.
+        columns (int): Of the page, that it may take. Defaults to 2.
+    """
     with atomic_write(path) as file:
-        file.write(summary(report).plain().to_latex() + '\n')
+        file.write(summary(report).plain().to_latex(columns) + '\n')
 
 
 def write_markdown(report: Report, path: str) -> None:

@@ -77,13 +77,16 @@ def test_a_row_that_begins_with_a_bracket_is_no_option():
 @pytest.mark.slow
 @pytest.mark.skipif(
     shutil.which('pdflatex') is None, reason='there is no LaTeX')
-def test_latex_compiles(write_run, tmp_path):
-    write_latex(odd_report(write_run), str(tmp_path / 't.tex'))
+@pytest.mark.parametrize('columns', [1, 2])
+def test_latex_compiles_and_fits_into_its_columns(write_run, tmp_path,
+                                                  columns):
+    write_latex(odd_report(write_run), str(tmp_path / 't.tex'), columns)
     (tmp_path / 'x.tex').write_text(
-        r'\documentclass{article}\usepackage{booktabs}\begin{document}'
-        r'\input{t}\end{document}')
+        r'\documentclass[twocolumn]{article}\usepackage{booktabs,graphicx}'
+        r'\begin{document}\input{t}\end{document}')
     subprocess.run(['pdflatex', '-interaction=nonstopmode', '-halt-on-error',
                     'x'], cwd=tmp_path, check=True)  # yapf: disable
+    assert 'Overfull' not in (tmp_path / 'x.log').read_text()
 
 
 def test_markdown_shows_a_name_as_it_is(write_run, tmp_path):

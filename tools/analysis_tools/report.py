@@ -67,7 +67,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         type=int,
         choices=[1, 2],
         default=2,
-        help='width of the figure (default: %(default)s)')
+        help='width of figure and LaTeX table (default: %(default)s)')
     papers.add_argument(
         '--latex', metavar='TABLE.tex', help='the settings, for booktabs')
     papers.add_argument('--markdown', metavar='TABLE.md', help='the settings')
@@ -112,7 +112,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             reports.write_figure(report, args.figure, args.columns)
             written.append(args.figure)
         if args.latex:
-            reports.write_latex(report, args.latex)
+            reports.write_latex(report, args.latex, args.columns)
             written.append(args.latex)
         if args.markdown:
             reports.write_markdown(report, args.markdown)
