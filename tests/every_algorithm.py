@@ -42,7 +42,7 @@ _PARTS = dict(
            'panoptic_head', 'semantic_head', 'head', 'segm_head',
            'mask_iou_head', 'detector'),
     mmpretrain=('backbone', 'neck', 'head', 'image_encoder'))
-_SECONDS = 240
+_SECONDS = 600
 # Of a detector's images; a few need a coarsest level of 3 x 3.
 _SIDES = 128, 320
 # Models that learn from masks.

@@ -80,8 +80,8 @@ class Table(NamedTuple):
             rf'\begin{{{kind}}}', r'\centering',
             rf'\caption{{{_in_latex(self.title)}}}', _FIT,
             rf'\begin{{tabular}}{{{"l" * len(self.header)}}}', r'\toprule',
-            rows[0], r'\midrule', *rows[1:], r'\bottomrule',
-            r'\end{tabular}}', rf'\end{{{kind}}}'
+            rows[0], r'\midrule', *rows[1:], r'\bottomrule', r'\end{tabular}}',
+            rf'\end{{{kind}}}'
         ])
 
     def print(self, console: Optional[Console] = None) -> None:
