@@ -9,6 +9,7 @@ import torch
 from mmengine.utils import is_seq_of
 from torch import Tensor, nn
 
+from mmw2s.utils.kinds import is_kind
 from mmw2s.utils.rng import preserved_rng
 from .batch import images_of, samples_of
 from .failures import retold
@@ -183,9 +184,12 @@ class TeacherOutputs:
     def _predict(self) -> None:
         # In mode='tensor' mmdet calls the forward of its heads directly, so
         # that no hook runs. In mode='predict' the recorder ends the forward
-        # before its post-processing.
+        # before its post-processing. Self-supervised models have no such
+        # mode; 'tensor' gives the features of their images, unmasked.
+        model = self._teacher.model
+        mode = 'tensor' if is_kind(model, 'BaseSelfSupervisor') else 'predict'
         try:
-            self._teacher.model(*self._seen(), mode='predict')
+            model(*self._seen(), mode=mode)
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(
                 f'the teacher {self._teacher.name} cannot take the data '
