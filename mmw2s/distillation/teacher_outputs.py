@@ -9,6 +9,7 @@ import torch
 from mmengine.utils import is_seq_of
 from torch import Tensor, nn
 
+from mmw2s.utils.kinds import is_kind
 from mmw2s.utils.rng import preserved_rng
 from .batch import images_of, samples_of
 from .failures import retold
@@ -184,8 +185,13 @@ class TeacherOutputs:
         # In mode='tensor' mmdet calls the forward of its heads directly, so
         # that no hook runs. In mode='predict' the recorder ends the forward
         # before its post-processing.
+        # Of a segmentor mode='tensor' runs the same layers, on the whole image:
+        # in mode='predict' it may slide a window, and it warns in each step
+        # in which the original images are of several sizes.
+        model = self._teacher.model
+        mode = 'tensor' if is_kind(model, 'BaseSegmentor') else 'predict'
         try:
-            self._teacher.model(*self._seen(), mode='predict')
+            model(*self._seen(), mode=mode)
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(
                 f'the teacher {self._teacher.name} cannot take the data '
