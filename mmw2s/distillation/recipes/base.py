@@ -32,10 +32,10 @@ class Recipe:
 
     Examples:
         >>> @RECIPES.register_module()
-        ... class SegmentorRecipe(Recipe):
+        ... class PoseRecipe(Recipe):
         ...
         ...     def matches(self, student):
-        ...         return is_kind(student, 'BaseSegmentor')
+        ...         return is_kind(student, 'BasePoseEstimator')
         ...
         ...     def distill(self, student, teacher, other_classes=None):
         ...         knowledge = dict(type='FPNFeatures', module='backbone')
