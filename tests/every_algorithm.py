@@ -1,9 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """What ``teacher=`` alone does for every algorithm of an installed model zoo.
 
-``python tests/every_algorithm.py mmdet`` (or mmpretrain, mmseg) takes one config of
-each algorithm, builds it twice, as student and as teacher, with random
-weights, and trains two iterations on made-up images. It prints a line an
+``python tests/every_algorithm.py mmdet`` (or mmpretrain, mmseg) takes one
+config of each algorithm, builds it twice, as student and as teacher, with
+random weights, and trains two iterations on made-up images. It prints a line an
 algorithm, then the counts; with ``--out FILE`` it writes them for the table in
 ``docs/results/zoo.md``. A few models need what cannot be made up (language
 models, proposals, video): these are listed as not tried.

@@ -58,7 +58,8 @@ def _sized(sample: BaseDataElement, factors: Sequence[float]) -> Any:
         for name in _SIZES if sample.get(name) is not None
     }
     changed.update({
-        name: tuple(
+        name:
+        tuple(
             round(side * factors[1 - i // 2])
             for i, side in enumerate(sample.get(name)))
         for name in _PADDINGS if sample.get(name) is not None

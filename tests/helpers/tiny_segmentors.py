@@ -45,7 +45,8 @@ class Head(nn.Module):
 
     def forward(self, x, previous=None):
         x = x if torch.is_tensor(x) else x[-1]
-        return self.conv_seg(self.dropout(x[:, :, ::self.stride, ::self.stride]))
+        return self.conv_seg(
+            self.dropout(x[:, :, ::self.stride, ::self.stride]))
 
 
 class IterativeDecodeHead(Head):

@@ -47,11 +47,7 @@ def segmentor(depth=18, head='FCNHead', classes=3, prepared=RGB, **head_cfg):
         num_classes=classes,
         norm_cfg=BN)
     auxiliary = dict(
-        common,
-        type='FCNHead',
-        num_convs=1,
-        in_index=2,
-        in_channels=widths[2])
+        common, type='FCNHead', num_convs=1, in_index=2, in_channels=widths[2])
     return dict(
         type='EncoderDecoder',
         data_preprocessor=prepared,
@@ -128,8 +124,8 @@ def run(images, work_dir, student, teacher=None, names=CLASSES, **hook):
     cfg = Config(
         dict(
             default_scope='mmseg',
-            custom_imports=dict(imports=['mmseg.datasets', 'mmseg.evaluation'
-                                         ]),
+            custom_imports=dict(
+                imports=['mmseg.datasets', 'mmseg.evaluation']),
             model=student,
             train_dataloader=dict(loader, batch_size=2),
             val_dataloader=loader,
@@ -188,14 +184,17 @@ def test_a_segmentor_is_taught_until_it_is_better_than_its_teacher(
     assert expected.val()['mIoU'] == pytest.approx(row['score'], abs=1e-3)
 
 
-@pytest.mark.parametrize('fields', [dict(size=(64, 64)), dict(size_divisor=32)])
+@pytest.mark.parametrize(
+    'fields', [dict(size=(64, 64)), dict(size_divisor=32)])
 def test_the_teacher_sees_what_its_own_preprocessor_would_have_made(fields):
     from mmseg.structures import SegDataSample
     raw = {key: v for key, v in RGB.items() if key != 'size'}
     student = build(dict(raw, size=(64, 64)))
     teacher = build(
-        dict({k: v
-              for k, v in BGR.items() if k != 'size_divisor'}, **fields))
+        dict({
+            k: v
+            for k, v in BGR.items() if k != 'size_divisor'
+        }, **fields))
     sizes = (40, 64), (64, 50)
     given = dict(
         inputs=[
@@ -211,8 +210,7 @@ def test_the_teacher_sees_what_its_own_preprocessor_would_have_made(fields):
     wanted = teacher(copy.deepcopy(given), True)
     mapped = InputMapping(student, teacher)(seen['inputs'],
                                             seen['data_samples'])
-    torch.testing.assert_close(
-        mapped, wanted['inputs'], rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(mapped, wanted['inputs'], rtol=1e-4, atol=1e-3)
     # Nothing is learned from what pads an image.
     assert (seen['data_samples'][0].gt_sem_seg.data[:, 40:] == 255).all()
 
@@ -236,8 +234,7 @@ def test_what_is_compared_follows_from_the_two_models(student, teacher,
                                                       module):
     student, teacher = build(student), build(teacher)
     entry, = default_distill(student, teacher)
-    assert entry['knowledge'].get('module',
-                                  'decode_head.conv_seg') == module
+    assert entry['knowledge'].get('module', 'decode_head.conv_seg') == module
 
 
 def test_a_teacher_of_other_classes_is_not_scored(images, tmp_path):

@@ -82,9 +82,9 @@ class PixelScores(Knowledge):
     def pairs(self, recorded: Recorded, outputs: TeacherOutputs) -> List[Pair]:
         pairs = []
         for calls in zip(recorded[self.module], outputs[self.teacher_module]):
-            student, teacher = (
-                _scores(name, call.output) for name, call in zip((
-                    self.module, self.teacher_module), calls))
+            student, teacher = (_scores(name, call.output)
+                                for name, call in zip((
+                                    self.module, self.teacher_module), calls))
             self._refuse_difference('score maps', student.shape[1],
                                     teacher.shape[1], _OTHER_CLASSES)
             pairs.append(

@@ -14,7 +14,8 @@ from mmw2s.registry import RECIPES
 
 __all__ = [
     'Recipe', 'default_distill', 'default_schedule', 'default_stop',
-    'default_temperature', 'find_recipe', 'maps_module', 'modules', 'nothing_known'
+    'default_temperature', 'find_recipe', 'maps_module', 'modules',
+    'nothing_known'
 ]
 
 

@@ -42,8 +42,8 @@ class SegmentationRecipe(Recipe):
                 other_classes: Optional[str] = None) -> List[dict]:
         entries = [_scores(student, teacher)]
         if not any(
-                is_kind(getattr(model, 'backbone', None),
-                        *_OTHER_MAPS_IN_TRAINING)
+                is_kind(
+                    getattr(model, 'backbone', None), *_OTHER_MAPS_IN_TRAINING)
                 for model in (student, teacher)):
             entries.append(_features(student, teacher))
         # The first one that fits.

@@ -96,15 +96,15 @@ def test_one_map_for_two_classes_is_compared_with_one_alone(tmp_path):
 def test_a_layer_that_its_head_does_not_use_is_refused():
     used, idle = build(), build(head='IterativeDecodeHead')
     for owner, models in (('student', (idle, used)), ('teacher', (used,
-                                                                 idle))):
+                                                                  idle))):
         with pytest.raises(
                 ValueError,
                 match=f"the {owner}'s decode_head is a IterativeDecodeHead, "
                 'which does not use its conv_seg. Distill features instead '
                 r'\(knowledge FPNFeatures, module="backbone"\)'):
             PixelScores().check(*models)
-    PixelScores('decode_head.kernels', 'decode_head.conv_seg').check(
-        idle, used)
+    PixelScores('decode_head.kernels',
+                'decode_head.conv_seg').check(idle, used)
 
 
 def test_a_module_that_gives_several_maps_is_refused(tmp_path):

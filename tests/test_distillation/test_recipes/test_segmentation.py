@@ -136,5 +136,4 @@ def test_it_is_scored_where_it_has_as_many_classes():
     assert not same_number_of_classes(student, build(maps=5))
     assert not same_number_of_classes(student, build(maps=5, cascade=True))
     assert 'other classes' in why_incomparable(student, build(maps=5))
-    assert default_stop(
-        True, 100, True, student)['type'] == 'SurpassTeacher'
+    assert default_stop(True, 100, True, student)['type'] == 'SurpassTeacher'
