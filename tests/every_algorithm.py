@@ -3,9 +3,9 @@
 
 ``python tests/every_algorithm.py mmdet`` (or mmpretrain, mmseg) takes one
 config of each algorithm, builds it twice, as student and as teacher, with
-random weights, and trains two iterations on made-up images. It prints a line an
-algorithm, then the counts; with ``--out FILE`` it writes them for the table in
-``docs/results/zoo.md``. A few models need what cannot be made up (language
+random weights, and trains two iterations on made-up images. It prints a line
+an algorithm, then the counts; with ``--out FILE`` it writes them for the table
+in ``docs/results/zoo.md``. A few models need what cannot be made up (language
 models, proposals, video): these are listed as not tried.
 """
 import argparse

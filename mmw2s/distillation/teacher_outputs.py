@@ -185,9 +185,9 @@ class TeacherOutputs:
         # In mode='tensor' mmdet calls the forward of its heads directly, so
         # that no hook runs. In mode='predict' the recorder ends the forward
         # before its post-processing.
-        # A segmentor runs the same layers in mode='tensor', on the whole image.
-        # In mode='predict' it may slide a window, and it warns in each step in
-        # which the original images are of several sizes.
+        # A segmentor runs the same layers in mode='tensor', on the whole
+        # image. In mode='predict' it may slide a window, and it warns in each
+        # step in which the original images are of several sizes.
         model = self._teacher.model
         mode = 'tensor' if is_kind(model, 'BaseSegmentor') else 'predict'
         try:

@@ -64,9 +64,10 @@ def test_padding_of_segmentors_follows():
     # Left, right, top, bottom: mmseg cuts them off the predicted scores.
     sample = BaseDataElement(
         metainfo=dict(
-            padding_size=(0, 10, 0, 4), img_padding_size=[0, 10, 0, 4]))
-    _, (seen, ) = shrink(torch.rand(1, 3, 64, 50), [sample], 0.5)
-    assert seen.padding_size == seen.img_padding_size == (0, 5, 0, 2)
+            padding_size=(0, 10, 0, 10), img_padding_size=[0, 10, 0, 10]))
+    # 5 rows become 3, 50 columns 25.
+    _, (seen, ) = shrink(torch.rand(1, 3, 5, 50), [sample], 0.5)
+    assert seen.padding_size == seen.img_padding_size == (0, 5, 0, 6)
 
 
 def test_samples_without_sizes_and_other_forms_are_passed_on():
