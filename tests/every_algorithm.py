@@ -1,13 +1,13 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """What ``teacher=`` alone does for every algorithm of an installed model zoo.
 
-``python tests/every_algorithm.py mmdet`` (or mmpretrain) takes one config of
-each algorithm, builds it twice, as student and as teacher, with random
-weights, and trains two iterations on made-up images. It prints a line an
-algorithm, then the counts; with ``--out FILE`` it writes them for the table in
-``docs/results/zoo.md``, and goes on where an earlier call with that file was
-ended. A few models need what cannot be made up (language models, proposals,
-video): these are listed as not tried.
+``python tests/every_algorithm.py mmdet`` (or mmpretrain, mmseg) takes one
+config of each algorithm, builds it twice, as student and as teacher, with
+random weights, and trains two iterations on made-up images. It prints a line
+an algorithm, then the counts; with ``--out FILE`` it writes them for the table
+in ``docs/results/zoo.md``, and goes on where an earlier call with that file
+was ended. A few models need what cannot be made up (language models,
+proposals, video): these are listed as not tried.
 """
 import argparse
 import copy
@@ -27,7 +27,7 @@ from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import set_random_seed
-from mmengine.structures import InstanceData
+from mmengine.structures import InstanceData, PixelData
 
 from mmw2s.distillation import FrozenTeacher
 from mmw2s.distillation.distiller import Distiller
@@ -41,7 +41,8 @@ _PARTS = dict(
     mmdet=('neck', 'bbox_head', 'mask_head', 'roi_head', 'rpn_head',
            'panoptic_head', 'semantic_head', 'head', 'segm_head',
            'mask_iou_head', 'detector'),
-    mmpretrain=('backbone', 'neck', 'head', 'image_encoder'))
+    mmpretrain=('backbone', 'neck', 'head', 'image_encoder'),
+    mmseg=('backbone', 'neck', 'decode_head'))
 _SECONDS = 600
 # Of a detector's images; a few need a coarsest level of 3 x 3.
 _SIDES = 128, 320
@@ -86,6 +87,8 @@ def prepare(package: str) -> None:
     import_module(f'{package}.models')
     if package == 'mmdet':
         import_module('mmdet.utils').register_all_modules()
+    elif package == 'mmseg':  # its Mask2Former is mmdet's
+        import_module('mmdet.models')
     MMLogger.get_instance('quiet', log_level='ERROR')
     hub = MessageHub.get_current_instance()
     for key, value in dict(epoch=0, iter=0, max_epochs=1, max_iters=9).items():
@@ -110,6 +113,8 @@ def _try_at(package: str, path: str, side: int) -> str:
     _without_weights(cfg.model)
     if 'data_preprocessor' in cfg:
         cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    if package == 'mmseg':  # pads images to a crop's size
+        cfg.model.data_preprocessor.size = (side, side)
     try:
         with DefaultScope.overwrite_default_scope(package):
             student = MODELS.build(copy.deepcopy(cfg.model))
@@ -204,6 +209,8 @@ def _batch(package: str, model, cfg, side: int) -> dict:
                     bboxes=sample.gt_instances.bboxes + 3.,
                     scores=torch.ones(3))
         return made
+    if package == 'mmseg':
+        return _segmented(model, side)
     from mmpretrain.structures import DataSample
     size = _find(cfg.model, 'img_size') or _crop(cfg) or 224
     size = size if isinstance(size, (tuple, list)) else (size, size)
@@ -218,6 +225,23 @@ def _batch(package: str, model, cfg, side: int) -> dict:
     inputs = [
         torch.randint(0, 255, (channels, *size), dtype=torch.uint8)
         for _ in samples
+    ]
+    return dict(inputs=inputs, data_samples=samples)
+
+
+def _segmented(model, side: int) -> dict:
+    from mmseg.structures import SegDataSample
+    size, samples = (side, side), []
+    for _ in range(2):
+        labels = torch.randint(_classes(model), (1, *size))
+        edges = torch.randint(2, (1, *size))  # some heads learn them
+        samples.append(
+            SegDataSample(
+                metainfo=dict(img_shape=size, ori_shape=size),
+                gt_sem_seg=PixelData(data=labels),
+                gt_edge_map=PixelData(data=edges)))
+    inputs = [
+        torch.randint(0, 255, (3, *size), dtype=torch.uint8) for _ in samples
     ]
     return dict(inputs=inputs, data_samples=samples)
 

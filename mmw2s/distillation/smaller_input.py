@@ -13,6 +13,8 @@ __all__ = ['shrink']
 
 # Metainfo of an image: height and width.
 _SIZES = ('img_shape', 'pad_shape', 'batch_input_shape')
+# Of mmseg: left, right, top, bottom.
+_PADDINGS = ('padding_size', 'img_padding_size')
 
 
 def shrink(inputs: Tensor, data_samples: Any,
@@ -55,6 +57,13 @@ def _sized(sample: BaseDataElement, factors: Sequence[float]) -> Any:
                *sample.get(name)[2:])
         for name in _SIZES if sample.get(name) is not None
     }
+    changed.update({
+        name:
+        tuple(
+            round(side * factors[1 - i // 2])
+            for i, side in enumerate(sample.get(name)))
+        for name in _PADDINGS if sample.get(name) is not None
+    })
     given = sample.get('scale_factor')
     if given is not None:  # width, height, and perhaps both once more
         changed['scale_factor'] = tuple(value * factors[1 - i % 2]

@@ -13,6 +13,8 @@ from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
+from mmw2s.utils.forks import forks_found
+
 __all__ = [
     'build_model', 'found_beside', 'load_config', 'resolve_checkpoint',
     'without_downloads'
@@ -74,10 +76,12 @@ def load_config(config: Union[str, dict]) -> Config:
             raise ModuleNotFoundError(
                 f'teacher.config is {config!r}, but the package {package} is '
                 'not installed')
-        cfg = get_config(config)
+        with forks_found():
+            cfg = get_config(config)
         cfg.setdefault('default_scope', package)
     else:
-        cfg = Config.fromfile(_find('teacher.config', config))
+        with forks_found():
+            cfg = Config.fromfile(_find('teacher.config', config))
     if 'model' not in cfg:
         raise ValueError('teacher.config should have the key "model", but has '
                          f'{", ".join(cfg) or "none"}')
@@ -197,7 +201,8 @@ def _dicts(part: Any, where: str = '') -> Iterator[Tuple[str, dict]]:
 
 def _of_the_zoo(config: str) -> str:
     try:
-        return get_config(config, pretrained=True).model_path
+        with forks_found():
+            return get_config(config, pretrained=True).model_path
     except (AssertionError, AttributeError, KeyError) as error:
         raise ValueError(
             f'the model zoo lists no weights for {config!r}: give '

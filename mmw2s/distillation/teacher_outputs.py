@@ -184,12 +184,14 @@ class TeacherOutputs:
     def _predict(self) -> None:
         # In mode='tensor' mmdet calls the forward of its heads directly, so
         # that no hook runs. In mode='predict' the recorder ends the forward
-        # before its post-processing. Self-supervised models have no such
-        # mode; 'tensor' gives the features of their images, unmasked.
+        # before its post-processing, which self-supervised models do not have.
+        # A segmentor runs the same layers in mode='tensor', on the whole
+        # image. In mode='predict' it may slide a window, and it warns in each
+        # step in which the original images are of several sizes.
         model = self._teacher.model
-        mode = 'tensor' if is_kind(model, 'BaseSelfSupervisor') else 'predict'
+        without = is_kind(model, 'BaseSegmentor', 'BaseSelfSupervisor')
         try:
-            model(*self._seen(), mode=mode)
+            model(*self._seen(), mode='tensor' if without else 'predict')
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(
                 f'the teacher {self._teacher.name} cannot take the data '

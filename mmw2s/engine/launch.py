@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 
 from mmw2s.configs_path import config as shipped_config
 from mmw2s.engine.hooks.stop_on_signal_hook import StopOnSignalHook
+from mmw2s.utils.forks import forks_found
 
 DISTILL_HOOK = 'WeakTeacherDistillHook'
 
@@ -42,7 +43,8 @@ def load_config(name: str, cfg_options: Optional[dict] = None) -> Config:
             except FileNotFoundError as error:
                 raise FileNotFoundError(f'there is no file "{name}", and '
                                         f'{error}') from None
-    cfg = Config.fromfile(name)
+    with forks_found():
+        cfg = Config.fromfile(name)
     if cfg_options:
         cfg.merge_from_dict(cfg_options)
     if isinstance(cfg.get('custom_hooks'), dict):

@@ -60,6 +60,16 @@ def test_width_and_height_have_factors_of_their_own():
     assert seen.scale_factor == (0.5, 17 / 33, 0.5, 17 / 33)
 
 
+def test_padding_of_segmentors_follows():
+    # Left, right, top, bottom: mmseg cuts them off the predicted scores.
+    sample = BaseDataElement(
+        metainfo=dict(
+            padding_size=(0, 10, 0, 10), img_padding_size=[0, 10, 0, 10]))
+    # 5 rows become 3, 50 columns 25.
+    _, (seen, ) = shrink(torch.rand(1, 3, 5, 50), [sample], 0.5)
+    assert seen.padding_size == seen.img_padding_size == (0, 5, 0, 6)
+
+
 def test_samples_without_sizes_and_other_forms_are_passed_on():
     plain = [BaseDataElement(), BaseDataElement()]
     _, seen = shrink(torch.rand(2, 3, 8, 8), plain, 0.5)

@@ -8,6 +8,7 @@ from .dense_head import DenseHeadOutputs
 from .edge_distributions import EdgeDistributions
 from .feature_maps import FPNFeatures
 from .hidden_features import HiddenFeatures
+from .pixel_scores import PixelScores
 from .roi_head import RoIHeadOutputs
 from .rpn import RPNOutputs
 from .scored_features import ScoredFeatures
@@ -15,6 +16,6 @@ from .scored_features import ScoredFeatures
 __all__ = [
     'Recorded', 'ClassLogits', 'ClassMaps', 'CrossHeadScores', 'Denoising',
     'DenoisingFeatures', 'DenseHeadOutputs', 'EdgeDistributions',
-    'FPNFeatures', 'HiddenFeatures', 'Knowledge', 'Pair', 'RPNOutputs',
-    'RoIHeadOutputs', 'ScoredFeatures'
+    'FPNFeatures', 'HiddenFeatures', 'Knowledge', 'Pair', 'PixelScores',
+    'RPNOutputs', 'RoIHeadOutputs', 'ScoredFeatures'
 ]

@@ -12,7 +12,7 @@ from ..teacher_outputs import TeacherOutputs
 from .adapter import KERNELS, ChannelAdapters, random_projection
 from .base import Knowledge, Pair, Recorded
 
-__all__ = ['FPNFeatures', 'maps_of']
+__all__ = ['FPNFeatures', 'maps_of', 'resized']
 
 
 @KNOWLEDGE.register_module()
@@ -160,8 +160,8 @@ class FPNFeatures(Knowledge):
                 name, f'{name}: the teacher\'s maps are brought from '
                 f'{_sizes([teacher])} to the student\'s {_sizes([student])} '
                 '(in the first batch)')
-            teacher = _resize(teacher, student.shape[2:])
-            weight = None if weight is None else _resize(
+            teacher = resized(teacher, student.shape[2:])
+            weight = None if weight is None else resized(
                 weight, student.shape[2:])
         pair = Pair(name, student, teacher, weight)
         if self.adapter == 'none' or \
@@ -225,7 +225,7 @@ def _sizes(maps: Sequence[Tensor]) -> str:
     return ', '.join(f'{m.shape[2]} x {m.shape[3]}' for m in maps)
 
 
-def _resize(maps: Tensor, size: Sequence[int]) -> Tensor:
+def resized(maps: Tensor, size: Sequence[int]) -> Tensor:
     """Resize maps: average where they shrink, interpolate where they grow."""
     smaller = [min(a, b) for a, b in zip(maps.shape[2:], size)]
     maps = F.adaptive_avg_pool2d(maps, smaller)

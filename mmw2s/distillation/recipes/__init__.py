@@ -6,10 +6,11 @@ from .comparable import (same_number_of_classes, why_incomparable,
                          without_places)
 from .detection import DetectionRecipe
 from .diffusion import DiffusionRecipe
+from .segmentation import SegmentationRecipe
 
 __all__ = [
     'ClassificationRecipe', 'DetectionRecipe', 'DiffusionRecipe', 'Recipe',
-    'default_distill', 'default_schedule', 'default_stop',
-    'default_temperature', 'find_recipe', 'same_number_of_classes',
-    'why_incomparable', 'without_places'
+    'SegmentationRecipe', 'default_distill', 'default_schedule',
+    'default_stop', 'default_temperature', 'find_recipe',
+    'same_number_of_classes', 'why_incomparable', 'without_places'
 ]

@@ -14,7 +14,8 @@ from mmw2s.registry import RECIPES
 
 __all__ = [
     'Recipe', 'default_distill', 'default_schedule', 'default_stop',
-    'default_temperature', 'find_recipe', 'modules', 'nothing_known'
+    'default_temperature', 'find_recipe', 'maps_module', 'modules',
+    'nothing_known'
 ]
 
 
@@ -32,10 +33,10 @@ class Recipe:
 
     Examples:
         >>> @RECIPES.register_module()
-        ... class SegmentorRecipe(Recipe):
+        ... class PoseRecipe(Recipe):
         ...
         ...     def matches(self, student):
-        ...         return is_kind(student, 'BaseSegmentor')
+        ...         return is_kind(student, 'BasePoseEstimator')
         ...
         ...     def distill(self, student, teacher, other_classes=None):
         ...         knowledge = dict(type='FPNFeatures', module='backbone')
@@ -178,6 +179,11 @@ def nothing_known(student: nn.Module) -> str:
         'loss_weight=10.))], or of a classifier distill=[dict(knowledge=dict('
         'type="ClassLogits", module=<what gives logits>), loss=dict('
         'type="KDLoss", loss_weight=3.))]')
+
+
+def maps_module(model: nn.Module) -> str:
+    """Name of the module whose maps a head looks at."""
+    return 'backbone' if getattr(model, 'neck', None) is None else 'neck'
 
 
 def modules(student: str, teacher: str, usual: str) -> dict:

@@ -110,7 +110,8 @@ def _head(model: nn.Module) -> Optional[nn.Module]:
     model = getattr(model, 'roi_head', model)
     heads = (
         getattr(model, name, None)
-        for name in ('bbox_head', 'head', 'mask_head', 'panoptic_head'))
+        for name in ('bbox_head', 'head', 'mask_head', 'panoptic_head',
+                     'decode_head'))
     head = next((head for head in heads if head is not None), None)
     # A cascade has a list of them, one for each stage.
     return head[-1] if isinstance(head, nn.ModuleList) else head

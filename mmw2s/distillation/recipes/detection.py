@@ -6,7 +6,7 @@ from torch import nn
 from mmw2s.distillation.knowledge.dense_head_facts import activation_of
 from mmw2s.registry import RECIPES
 from mmw2s.utils.kinds import is_kind
-from .base import Recipe, modules
+from .base import Recipe, maps_module, modules
 from .comparable import comparable_entries
 from .head_weights import feature_weight, score_weight
 
@@ -60,17 +60,13 @@ def _is_rpn(model: nn.Module) -> bool:
     return is_kind(getattr(model, 'bbox_head', None), 'RPNHead')
 
 
-def _maps_of(model: nn.Module) -> str:
-    return 'backbone' if getattr(model, 'neck', None) is None else 'neck'
-
-
 def _proposals_of(model: nn.Module) -> str:
     return 'bbox_head' if _is_rpn(model) else 'rpn_head'
 
 
 def _features(student: nn.Module, teacher: nn.Module,
               loss_weight: float) -> dict:
-    named = modules(_maps_of(student), _maps_of(teacher), 'neck')
+    named = modules(maps_module(student), maps_module(teacher), 'neck')
     return dict(
         knowledge=dict(type='FPNFeatures', **named),
         loss=dict(
