@@ -154,9 +154,11 @@ def _fastest(report: Report, first: str, target: Target) -> Optional[str]:
     known: List[Tuple[float,
                       str]] = [(up.value, name) for name, up in ups.items()
                                if up.value is not None and up.bound != '<']
-    if len(ups) < 2 or not known or max(known)[1] == first:
+    if len(ups) < 2 or not known:
         return None
     value, name = max(known)
+    if (value, first) in known:  # it is as fast as any other
+        return None
     return (f'The fastest of {len(ups)} settings there is {name}, at '
             f'{short(ups[name])}.')
 

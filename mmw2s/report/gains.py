@@ -1,5 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """What each setting gains over the baseline, and how sure that is."""
+import math
 from typing import Dict, List, Optional, Tuple
 
 from mmw2s.analysis.comparison import Comparison, Target
@@ -77,10 +78,12 @@ def _counted(result: Comparison, target: Target, unit: str) -> Tuple[str, str]:
         return '\u2013', '\u2013'
     (base, base_never), (taught, never) = (
         side.median_cost(target.value, unit) for side in result.sides)
-    count = None if base_never or never else break_even(
-        result.teacher_cost(unit), base, taught)
-    return (short(result.speedup(target, unit, True)),
-            'never' if count is None else str(count))
+    gain = short(result.speedup(target, unit, True))
+    if base_never:  # what a student saves is not known
+        return gain, 'not known'
+    count = break_even(
+        result.teacher_cost(unit), base, math.inf if never else taught)
+    return gain, 'never' if count is None else str(count)
 
 
 def finals(report: Report, margin: float) -> Table:

@@ -66,6 +66,13 @@ def test_of_several_settings_the_fastest_is_named(write_run):
     assert said[-1] == 'The fastest of 2 settings there is b, at 4.00×.'
 
 
+def test_of_two_that_are_as_fast_none_is_called_the_fastest(write_run):
+    runs = [write_run('base', [.1, .2, .3, .5])]
+    runs += [write_run(name, [.1, .5], teacher=.3) for name in 'abc']
+    said = answer(make_report(gather(runs), targets=[.5]))
+    assert not any('fastest' in sentence for sentence in said)
+
+
 def test_a_run_alone_is_told_without_a_comparison(write_run):
     report = make_report(gather([write_run('x', [.1, .5], teacher=.3)]))
     assert answer(report)[0] == 'x: best coco/bbox_mAP 0.5.'
@@ -122,6 +129,24 @@ def test_a_gain_has_its_interval_and_what_limits_it(report):
     assert row['95 % interval'] == '2.00 to 2.00'
     assert row['students that pay for the teacher'] == '1'
     assert notes and notes[0].startswith('3 seeds')
+
+
+@pytest.mark.parametrize('target, pay', [
+    (.9, 'not known'),
+    (.5, 'not known'),
+    (.3, '2'),
+    (.2, 'never'),
+])
+def test_what_a_student_saves_is_told_where_the_baseline_got_there(
+        write_run, target, pay):
+    runs = [
+        write_run('base', [.1, .25, .3]),
+        write_run('w2s', [.1, .4, .5], teacher=.3),
+        write_run('teacher', [.3, .3])
+    ]
+    table, _ = gains(make_report(gather(runs), targets=[target]))
+    row = dict(zip(table.header, table.rows[0]))
+    assert row['students that pay for the teacher'] == pay
 
 
 def test_a_gain_of_one_seed_has_no_interval(write_run):
