@@ -91,13 +91,10 @@ def finals(report: Report, margin: float) -> Table:
     rows = []
     for name, result in report.comparisons.items():
         scores = [_finals(side) for side in result.sides]
-        if not all(scores):
-            continue
         found = non_inferiority(*scores, margin, result.rule == 'greater')
         rows.append([
-            name, f'{found.difference:+.4g}',
-            '\u2013' if found.bound is None else f'{found.bound:+.4g}',
-            found.verdict
+            name, *('\u2013' if x is None else f'{x:+.4g}'
+                    for x in (found.difference, found.bound)), found.verdict
         ])
     return Table(
         f'Final {report.metric}: not worse than the baseline by more than '
@@ -105,12 +102,11 @@ def finals(report: Report, margin: float) -> Table:
         rows)
 
 
-def _finals(side: Side) -> Dict[object, float]:
+def _finals(side: Side) -> Dict[object, Optional[float]]:
     """The last score of each run, by seed, or by name where it has none."""
     seeds = [run.facts.get('seed') for run in side.runs]
-    scores = {
+    return {
         run.name if seed is None or seeds.count(seed) > 1 else seed:
         run.last(side.metric)
         for run, seed in zip(side.runs, seeds)
     }
-    return {key: score for key, score in scores.items() if score is not None}

@@ -105,9 +105,11 @@ class Result:
     def _final(self) -> Table:
         study, rows = self.plan.study, []
         for arm in self.plan.arms:
-            scores = list(self.numbers.finals(arm).values())
-            if not scores:
+            if not self.runs[arm]:
                 continue
+            scores = [
+                x for x in self.numbers.finals(arm).values() if x is not None
+            ]
             found = self.numbers.not_worse(arm)
             best = [
                 run.best(study.metric, study.rule)['metrics'][study.metric]
@@ -115,8 +117,9 @@ class Result:
             ]
             rows.append([
                 arm, f'{mean(scores):.4g} ({min(scores):.4g} to '
-                f'{max(scores):.4g})', f'{median(best):.4g}',
-                '' if found is None else f'{found.difference:+.4g}',
+                f'{max(scores):.4g})' if scores else '-',
+                f'{median(best):.4g}' if best else '-', '' if found is None
+                or found.difference is None else f'{found.difference:+.4g}',
                 '' if found is None or found.bound is None else
                 f'{found.bound:+.4g}', '' if found is None else found.verdict
             ])

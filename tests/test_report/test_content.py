@@ -161,6 +161,16 @@ def test_a_margin_says_whether_the_final_quality_holds(report):
     assert finals(report, .005).rows[0][-1] == 'does not hold'
 
 
+def test_a_run_that_diverged_does_not_count_by_its_last_good_score(write_run):
+    runs = [write_run(f'base_s{i}', [.1, .4, .5], seed=i) for i in range(3)]
+    runs += [
+        write_run(f'w2s_s{i}', [.3, .6, end], seed=i, teacher=.3)
+        for i, end in enumerate([.6, .6, None])
+    ]
+    assert finals(make_report(gather(runs)), .02).rows == \
+        [['w2s', '–', '–', 'not known: a run ended without a score']]
+
+
 def test_the_values_of_the_curves_can_be_read(report):
     table = values(report)
     assert table.header == ['epoch', 'base', 'w2s']

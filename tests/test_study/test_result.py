@@ -72,6 +72,22 @@ def test_final_scores_are_tested_against_the_margin(result):
     assert control['not worse'] == 'does not hold'
 
 
+def test_a_run_that_diverged_does_not_count_by_its_last_good_score(
+        plan, write_run):
+    stage = plan.runs('distillation')[1]
+    write_run(stage.work_dir, (.3, .6, .6, .6, None))
+    for stage in plan.runs('permuted_teacher').values():
+        write_run(stage.work_dir, (None, None))
+    result = Result(plan, freeze(plan))
+    table = result.tables()[2]
+    for arm, ends in (('distillation', '0.491 (0.49 to 0.492)'),
+                      ('permuted_teacher', '-')):
+        found = row(table, arm)
+        assert found['last validation, mean (range)'] == ends
+        assert found['not worse'] == 'not known: a run ended without a score'
+    assert result.to_dict()['arms']['distillation']['final'][1] is None
+
+
 def test_the_teachers_training_is_counted_and_paid_for(result):
     table = result.tables()[3]
     taught = row(table, 'distillation')
