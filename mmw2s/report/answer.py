@@ -138,6 +138,9 @@ def _final(name: str, result: Comparison) -> Optional[str]:
     if base is None or taught is None:
         return None
     metric = result.metric
+    if not all(run.finished for run in result.runs):
+        return (f'Not all runs have finished. So far: best {metric} '
+                f'{taught:.4g} against {base:.4g}.')
     if base == taught:
         return f'It ends as good as the baseline, at {taught:.4g} {metric}.'
     better = (taught > base) == (result.rule == 'greater')

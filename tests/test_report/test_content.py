@@ -66,6 +66,16 @@ def test_of_several_settings_the_fastest_is_named(write_run):
     assert said[-1] == 'The fastest of 2 settings there is b, at 4.00×.'
 
 
+def test_what_has_not_finished_is_not_said_to_end_worse(write_run):
+    runs = [
+        write_run('base', [.1, .2, .3, .5]),
+        write_run('w2s', [.2, .4], teacher=.3, finished=False)
+    ]
+    assert answer(make_report(gather(runs)))[-1] == (
+        'Not all runs have finished. So far: best coco/bbox_mAP 0.4 against '
+        '0.5.')
+
+
 def test_of_two_that_are_as_fast_none_is_called_the_fastest(write_run):
     runs = [write_run('base', [.1, .2, .3, .5])]
     runs += [write_run(name, [.1, .5], teacher=.3) for name in 'abc']
