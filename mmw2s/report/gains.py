@@ -79,7 +79,8 @@ def _counted(result: Comparison, target: Target, unit: str) -> Tuple[str, str]:
     (base, base_never), (taught, never) = (
         side.median_cost(target.value, unit) for side in result.sides)
     gain = short(result.speedup(target, unit, True))
-    if base_never:  # what a student saves is not known
+    # What a student saves is not known, or it ended too early to tell.
+    if base_never or (never and taught < base):
         return gain, 'not known'
     count = break_even(
         result.teacher_cost(unit), base, math.inf if never else taught)

@@ -178,6 +178,8 @@ class Result:
             if self.runs[one] else None for one in (BASELINE, arm))
         if cost is None or base is None or own is None or not base.reached:
             return 'not known'
+        if not own.reached and own.value < base.value:
+            return 'not known'  # it ended too early to tell
         students = break_even(cost, base.value,
                               own.value if own.reached else math.inf)
         return 'none do' if students is None else str(students)

@@ -159,6 +159,17 @@ def test_what_a_student_saves_is_told_where_the_baseline_got_there(
     assert row['students that pay for the teacher'] == pay
 
 
+def test_what_a_student_saves_is_not_known_where_it_ended_too_early(write_run):
+    runs = [
+        write_run('base', [.1, .25, .3]),
+        write_run('short', [.1, .2], teacher=.3),
+        write_run('whole', [.1, .2, .2], teacher=.3),
+        write_run('teacher', [.3])
+    ]
+    table, _ = gains(make_report(gather(runs), targets=[.3]))
+    assert [row[-1] for row in table.rows] == ['not known', 'never']
+
+
 def test_a_gain_of_one_seed_has_no_interval(write_run):
     runs = [write_run('base', [.1, .5]), write_run('w', [.5], teacher=.3)]
     table, notes = gains(make_report(gather(runs)))

@@ -101,6 +101,15 @@ def test_the_teachers_training_is_counted_and_paid_for(result):
         'none do'
 
 
+def test_who_pays_is_not_known_of_runs_that_ended_too_early(plan, write_run):
+    for stage in plan.runs('permuted_teacher').values():
+        write_run(stage.work_dir, (.1, .2))
+    table = Result(plan, freeze(plan)).tables()[3]
+    # 2 epochs, where the baseline needs 4.
+    assert row(table, 'permuted_teacher')['students that pay for it'] == \
+        'not known'
+
+
 def test_what_limits_the_numbers_is_told(result):
     notes = ' '.join(result.notes())
     assert '3 seeds: the interval covers the median in 75%' in notes
