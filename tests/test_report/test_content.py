@@ -192,6 +192,15 @@ def test_a_run_that_diverged_does_not_count_by_its_last_good_score(write_run):
         [['w2s', '–', '–', 'not known: a run ended without a score']]
 
 
+def test_the_last_score_says_of_how_many_runs_it_is(write_run):
+    runs = [
+        write_run(f'base_s{i}', [.4, end], seed=i)
+        for i, end in enumerate([.5, None])
+    ]
+    row, = summary(make_report(gather(runs))).rows
+    assert str(row[-1]) == '0.5: 1 of 2 runs'
+
+
 def test_the_values_of_the_curves_can_be_read(report):
     table = values(report)
     assert table.header == ['epoch', 'base', 'w2s']
