@@ -207,6 +207,11 @@ class Result:
                     self.numbers.teacher_cost(arm, CLOCK) is None:
                 found.append(f'{arm}: what the training of its teacher has '
                              'cost is not known, and not counted.')
+        for arm in self.plan.arms:
+            both = self.runs[BASELINE], self.runs[arm]
+            if all(both) and not {*both[0]} & {*both[1]}:
+                found.append(f'{arm}: no speed-up is told, because none of '
+                             'its seeds has finished in the baseline too.')
         missing = [
             stage.name for arm in self.plan.arms
             for stage in self.plan.runs(arm).values() if not stage.is_done

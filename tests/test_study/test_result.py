@@ -116,6 +116,19 @@ def test_what_limits_the_numbers_is_told(result):
     assert 'before the first run' in notes
 
 
+def test_why_there_is_no_speed_up_is_told(planned, write_run):
+    arms = dict(baseline={}, distillation={}, always_on=dict(seeds=[3]))
+    plan = planned(arms=arms, targets=[.4])
+    for arm in arms:
+        for stage in plan.runs(arm).values():
+            write_run(stage.work_dir, (.3, .4))
+    told = [
+        note for note in Result(plan, freeze(plan)).notes()
+        if 'no speed-up' in note
+    ]
+    assert len(told) == 1 and told[0].startswith('always_on: ')
+
+
 def test_shares_wait_for_all_baselines(plan, write_run):
     stage = plan.runs('baseline')[2]
     write_run(stage.work_dir, (.1, ), finished=False)
