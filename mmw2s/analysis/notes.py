@@ -44,6 +44,7 @@ def notes_on(baselines: List[Run],
         batch_size_per_device='batch size',
         max_iters='length',
         iters_per_epoch='iterations of an epoch')
+    notes += _of_validations(students)
     if pace is None:
         notes += _unknown(baselines + w2s, teacher)
     else:
@@ -78,6 +79,28 @@ def _incomplete(runs: List[Run]) -> List[str]:
                          'reached targets before, and its times may lack what '
                          'preceded.')
     return notes
+
+
+def _of_validations(runs: List[Run]) -> List[str]:
+    """That some runs were validated more seldom, as far as all have come."""
+    unit = 'epoch' if 'epoch' in known_units(runs) else 'iter'
+    places = [[row[unit] for row in run.history] for run in runs]
+    # What is lost of a record is noted elsewhere.
+    begin = max(mine[0] if 'recorded_from' in run.facts else 0
+                for run, mine in zip(runs, places))
+    end = min(mine[-1] for mine in places)
+    counts = [sum(begin <= x <= end for x in mine) for mine in places]
+    # A run that is resumed or ends early may have one validation more.
+    if max(counts) - min(counts) < 2:
+        return []
+    often, seldom = (
+        runs[counts.index(take(counts))].name for take in (max, min))
+    return [
+        f'The runs differ in how often they were validated: {often} '
+        f'{max(counts)} times in {end:g} {UNITS[unit]}, {seldom} '
+        f'{min(counts)} times. A target is seen at the next validation, so '
+        'the less often, the later.'
+    ]
 
 
 def _of_teachers(baselines: List[Run], w2s: List[Run]) -> List[str]:

@@ -167,9 +167,9 @@ class Run:
         ]
 
     def last(self, metric: str) -> Optional[float]:
-        """The last score; None if there is none."""
-        rows = self.rows(metric)
-        return rows[-1]['metrics'][metric] if rows else None
+        """The score of the last validation; None if it has none, as that of
+        a run that has diverged."""
+        return self.history[-1]['metrics'].get(metric)
 
     def best(self, metric: str, rule: str) -> Optional[dict]:
         """The row with the best score; the first one, if there are several."""

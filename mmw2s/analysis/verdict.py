@@ -86,6 +86,8 @@ def _best(result: 'Comparison') -> Optional[str]:
     if base is None or w2s is None:
         return None
     worse = w2s < base if result.rule == 'greater' else w2s > base
+    # What has not finished has no final quality yet.
+    worse = worse and all(run.finished for run in result.runs)
     return (f'Best {result.metric} (median): baseline {base:.4g}, '
             f'weak-to-strong {w2s:.4g}' +
             (': the final quality is lower.' if worse else '.'))

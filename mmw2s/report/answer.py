@@ -138,6 +138,9 @@ def _final(name: str, result: Comparison) -> Optional[str]:
     if base is None or taught is None:
         return None
     metric = result.metric
+    if not all(run.finished for run in result.runs):
+        return (f'Not all runs have finished. So far: best {metric} '
+                f'{taught:.4g} against {base:.4g}.')
     if base == taught:
         return f'It ends as good as the baseline, at {taught:.4g} {metric}.'
     better = (taught > base) == (result.rule == 'greater')
@@ -154,9 +157,11 @@ def _fastest(report: Report, first: str, target: Target) -> Optional[str]:
     known: List[Tuple[float,
                       str]] = [(up.value, name) for name, up in ups.items()
                                if up.value is not None and up.bound != '<']
-    if len(ups) < 2 or not known or max(known)[1] == first:
+    if len(ups) < 2 or not known:
         return None
     value, name = max(known)
+    if (value, first) in known:  # it is as fast as any other
+        return None
     return (f'The fastest of {len(ups)} settings there is {name}, at '
             f'{short(ups[name])}.')
 

@@ -1,5 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """What each setting gains over the baseline, and how sure that is."""
+import math
 from typing import Dict, List, Optional, Tuple
 
 from mmw2s.analysis.comparison import Comparison, Target
@@ -77,10 +78,13 @@ def _counted(result: Comparison, target: Target, unit: str) -> Tuple[str, str]:
         return '\u2013', '\u2013'
     (base, base_never), (taught, never) = (
         side.median_cost(target.value, unit) for side in result.sides)
-    count = None if base_never or never else break_even(
-        result.teacher_cost(unit), base, taught)
-    return (short(result.speedup(target, unit, True)),
-            'never' if count is None else str(count))
+    gain = short(result.speedup(target, unit, True))
+    # What a student saves is not known, or it ended too early to tell.
+    if base_never or (never and taught < base):
+        return gain, 'not known'
+    count = break_even(
+        result.teacher_cost(unit), base, math.inf if never else taught)
+    return gain, 'never' if count is None else str(count)
 
 
 def finals(report: Report, margin: float) -> Table:
@@ -88,13 +92,10 @@ def finals(report: Report, margin: float) -> Table:
     rows = []
     for name, result in report.comparisons.items():
         scores = [_finals(side) for side in result.sides]
-        if not all(scores):
-            continue
         found = non_inferiority(*scores, margin, result.rule == 'greater')
         rows.append([
-            name, f'{found.difference:+.4g}',
-            '\u2013' if found.bound is None else f'{found.bound:+.4g}',
-            found.verdict
+            name, *('\u2013' if x is None else f'{x:+.4g}'
+                    for x in (found.difference, found.bound)), found.verdict
         ])
     return Table(
         f'Final {report.metric}: not worse than the baseline by more than '
@@ -102,12 +103,11 @@ def finals(report: Report, margin: float) -> Table:
         rows)
 
 
-def _finals(side: Side) -> Dict[object, float]:
+def _finals(side: Side) -> Dict[object, Optional[float]]:
     """The last score of each run, by seed, or by name where it has none."""
     seeds = [run.facts.get('seed') for run in side.runs]
-    scores = {
+    return {
         run.name if seed is None or seeds.count(seed) > 1 else seed:
         run.last(side.metric)
         for run, seed in zip(side.runs, seeds)
     }
-    return {key: score for key, score in scores.items() if score is not None}

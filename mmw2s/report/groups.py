@@ -1,6 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Runs that differ in nothing but their seed, and how they are found."""
 import glob
+import os
 import os.path as osp
 import re
 from dataclasses import dataclass, field
@@ -60,7 +61,9 @@ def runs_below(folder: str, depth: int = _DEPTH) -> List[str]:
 def group_by_name(folders: Sequence[str]) -> Tuple[List[Group], List[str]]:
     """Load runs, and put those together whose names differ by a seed.
 
-    ``base_s0`` and ``base_s1`` are "base"; ``arm/seed_0`` is "arm". The
+    ``base_s0`` and ``base_s1`` are "base"; ``arm/seed_0`` is "arm". Of
+    ``a/base_s0`` and ``b/base_s0`` none is a seed of the other: these are
+    "a/base" and "b/base". The
     baseline is the group without a teacher on record whose name begins with
     "base"; else, if others had a teacher, the first one that had none. A
     single run "teacher" (in a study "teacher_training") that nobody taught is
@@ -77,14 +80,13 @@ def group_by_name(folders: Sequence[str]) -> Tuple[List[Group], List[str]]:
         FileNotFoundError: If none of them could be read.
     """
     groups: Dict[str, Group] = {}
-    problems = []
-    for folder in folders:
+    names, problems = _settings(folders)
+    for folder, name in zip(folders, names):
         try:
             run = Run.load(folder, _shown(folder))
         except (FileNotFoundError, ValueError) as error:
             problems.append(f'Left out: {error}.')
             continue
-        name = _stem(folder)
         groups.setdefault(name, Group(name)).runs.append(run)
     if not groups:
         raise FileNotFoundError(' '.join(problems))
@@ -94,6 +96,36 @@ def group_by_name(folders: Sequence[str]) -> Tuple[List[Group], List[str]]:
         baseline.is_baseline = True
         ordered.sort(key=lambda group: not group.is_baseline)
     return ordered, problems
+
+
+def _settings(folders: Sequence[str]) -> Tuple[List[str], List[str]]:
+    """The setting of each folder, and a sentence for each name that runs of
+    different settings have."""
+    names, problems = list(map(_stem, folders)), []
+    for stem in dict.fromkeys(names):
+        mine = [i for i, name in enumerate(names) if name == stem]
+        runs = {(_shown(folders[i]), _place(folders[i])) for i in mine}
+        if len({run for run, _ in runs}) == len(runs):
+            continue
+        places = {i: _place(folders[i]) for i in mine}
+        above = osp.commonpath(list(places.values()))
+        above = osp.dirname(above) if above in places.values() else above
+        for i, place in places.items():
+            names[i] = osp.relpath(place, above)
+        told = ', '.join(dict.fromkeys(names[i] for i in mine))
+        problems.append(
+            f'"{stem}" is in several folders, with runs of the same name: '
+            f'{told} are taken for different settings. All settings are '
+            'compared with one baseline; give the folders one at a time if '
+            'each has its own.')
+    return names, problems
+
+
+def _place(folder: str) -> str:
+    """The path of a work_dir without the seeds in it."""
+    parts = osp.abspath(folder).split(os.sep)
+    stems = [_SEED.sub('', part).strip('_-. ') for part in parts]
+    return osp.join(os.sep, *(stem for stem in stems if stem))
 
 
 def _stem(folder: str) -> str:

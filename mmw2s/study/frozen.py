@@ -16,12 +16,14 @@ from mmw2s.utils.flat import differences, flat
 from mmw2s.utils.text import listed
 from mmw2s.utils.versions import installed_versions
 from mmw2s.version import __version__
-from .plan import CONFIGS, Plan
+from .plan import CONFIGS, TEACHERS, Plan
 
 __all__ = ['FILE', 'Changed', 'Frozen', 'freeze']
 
 FILE = 'study.json'
 _SHOWN = 5  # differences that a message lists
+# Fields of the teacher that its training, and its choice, depend on.
+_TRAINS, _CHOOSES = {'config', 'cfg_options'}, {'checkpoint', 'useful_at'}
 
 
 class Changed(ValueError):
@@ -70,7 +72,8 @@ def freeze(plan: Plan, amend: Optional[str] = None) -> Frozen:
             is refused.
 
     Raises:
-        Changed: If the study was changed and there is no reason given.
+        Changed: If the study was changed and there is no reason given, or to
+            a teacher that cannot be had while there is the one of before.
     """
     path = plan.path(FILE)
     fixed = _fixed(plan)
@@ -96,12 +99,35 @@ def freeze(plan: Plan, amend: Optional[str] = None) -> Frozen:
             f'and has changed since: {listed(changes, _SHOWN)}. Take it back, '
             'give another --work-dir, or say why: --amend "..." is shown in '
             'every result')
+    _refuse_another_teacher(plan, content['fixed'], fixed)
     content['amendments'].append(
         dict(when=_now(), why=amend, hash=_hash(fixed), changes=changes))
     content['fixed'] = fixed
     _write_configs(plan)
     _write(path, content)
     return Frozen(content)
+
+
+def _refuse_another_teacher(plan: Plan, before: Dict[str, str],
+                            now: Dict[str, str]) -> None:
+    """Refuse another teacher where that of before would go on teaching."""
+    changed = {
+        key.split('.')[2]
+        for key in {
+            **before,
+            **now
+        }
+        if key.startswith('study.teacher.') and before.get(key) != now.get(key)
+    }
+    kept = [TEACHERS] if changed & _CHOOSES | changed & _TRAINS else []
+    kept += ['teacher_training'] if changed & _TRAINS else []
+    kept = [name for name in kept if osp.isdir(plan.path(name))]
+    if kept:
+        raise Changed(
+            f'the amendment changes {", ".join(sorted(changed))} of the '
+            f'teacher, but {" and ".join(kept)} in {plan.work_dir} has what '
+            'was made before, which would go on teaching: move it away, and '
+            'the runs that it has taught if they are to be trained again')
 
 
 def _fixed(plan: Plan) -> Dict[str, str]:

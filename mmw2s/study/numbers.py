@@ -116,13 +116,12 @@ class Numbers:
               if arm != BASELINE and {*base} & {*other} else None
               for other in (own, counted)))
 
-    def finals(self, arm: str) -> Dict[int, float]:
-        """Seed -> score of the last validation."""
-        scores = {
+    def finals(self, arm: str) -> Dict[int, Optional[float]]:
+        """Seed -> score of the last validation; None where it has none."""
+        return {
             seed: run.last(self.plan.study.metric)
             for seed, run in self.runs[arm].items()
         }
-        return {seed: x for seed, x in scores.items() if x is not None}
 
     def not_worse(self, arm: str) -> Optional[NonInferiority]:
         """Whether final scores are not worse; None without runs."""

@@ -6,6 +6,7 @@ from typing import Dict, List, Optional
 
 from mmengine.config import Config
 
+from mmw2s.analysis.run import Run
 from mmw2s.engine.distill_config import hook_in
 from mmw2s.engine.launch import load_config
 from mmw2s.pair.stages import Stage
@@ -114,6 +115,9 @@ def make_plan(study: Study, work_dir: str) -> Plan:
             'teacher.checkpoint should be a file, which the study copies, but '
             f'got {checkpoint!r}: download it first')
     plan = Plan(study, work_dir, made.is_trained, list(made.notes), checkpoint)
+    if given.get('run') is not None and \
+            not osp.isfile(plan.teacher_path(TEACHER, 'pth.json')):
+        Run.load(given['run'])  # what cannot be counted is told at once
     teachers = {plan.teacher_of(arm) for arm in plan.arms} - {None}
     if made.is_trained and (useful_at is None
                             or any(shares_in(name) for name in teachers)):

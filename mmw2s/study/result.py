@@ -105,9 +105,11 @@ class Result:
     def _final(self) -> Table:
         study, rows = self.plan.study, []
         for arm in self.plan.arms:
-            scores = list(self.numbers.finals(arm).values())
-            if not scores:
+            if not self.runs[arm]:
                 continue
+            scores = [
+                x for x in self.numbers.finals(arm).values() if x is not None
+            ]
             found = self.numbers.not_worse(arm)
             best = [
                 run.best(study.metric, study.rule)['metrics'][study.metric]
@@ -115,8 +117,9 @@ class Result:
             ]
             rows.append([
                 arm, f'{mean(scores):.4g} ({min(scores):.4g} to '
-                f'{max(scores):.4g})', f'{median(best):.4g}',
-                '' if found is None else f'{found.difference:+.4g}',
+                f'{max(scores):.4g})' if scores else '-',
+                f'{median(best):.4g}' if best else '-', '' if found is None
+                or found.difference is None else f'{found.difference:+.4g}',
                 '' if found is None or found.bound is None else
                 f'{found.bound:+.4g}', '' if found is None else found.verdict
             ])
@@ -175,6 +178,8 @@ class Result:
             if self.runs[one] else None for one in (BASELINE, arm))
         if cost is None or base is None or own is None or not base.reached:
             return 'not known'
+        if not own.reached and own.value < base.value:
+            return 'not known'  # it ended too early to tell
         students = break_even(cost, base.value,
                               own.value if own.reached else math.inf)
         return 'none do' if students is None else str(students)
@@ -202,6 +207,11 @@ class Result:
                     self.numbers.teacher_cost(arm, CLOCK) is None:
                 found.append(f'{arm}: what the training of its teacher has '
                              'cost is not known, and not counted.')
+        for arm in self.plan.arms:
+            both = self.runs[BASELINE], self.runs[arm]
+            if all(both) and not {*both[0]} & {*both[1]}:
+                found.append(f'{arm}: no speed-up is told, because none of '
+                             'its seeds has finished in the baseline too.')
         missing = [
             stage.name for arm in self.plan.arms
             for stage in self.plan.runs(arm).values() if not stage.is_done

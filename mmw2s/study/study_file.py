@@ -135,6 +135,13 @@ class Study:
                     'teacher.useful_at chooses a checkpoint of the teacher\'s '
                     'training, but teacher.checkpoint names one: give one of '
                     'the two')
+        if self.teacher.get('run') is not None and \
+                self.teacher.get('checkpoint') is None:
+            raise ValueError(
+                'teacher.run names the training of a teacher that exists, '
+                f'but got {self.teacher["run"]!r} without teacher.checkpoint, '
+                'so the teacher would be trained: give its checkpoint too, '
+                'or leave run out')
         find_targets(self.targets, 1., self.rule)
         _check_seeds('seeds', self.seeds)
         if BASELINE not in self.arms:

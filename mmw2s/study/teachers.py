@@ -35,7 +35,10 @@ def choice_of(plan: Plan, name: str) -> Optional[Dict[str, Any]]:
     if not osp.isfile(path):
         return None
     with open(path, encoding='utf-8') as file:
-        return json.load(file)
+        choice = json.load(file)
+    if name == TEACHER and choice.get('cost') is None:
+        choice['cost'] = _cost_of_given(plan)  # `run` may be told later
+    return choice
 
 
 def provide(plan: Plan, name: str) -> Dict[str, Any]:
@@ -72,10 +75,7 @@ def _own(plan: Plan) -> Dict[str, Any]:
     """The study's own teacher."""
     study, run = plan.study, plan.teacher_run
     if run is None:
-        trained = study.teacher.get('run')
-        return dict(
-            checkpoint=plan.checkpoint,
-            cost=_costs(Run.load(trained)) if trained else None)
+        return dict(checkpoint=plan.checkpoint, cost=_cost_of_given(plan))
     if study.teacher.get('useful_at') is not None:
         return _chosen(plan, run.work_dir, study.teacher['useful_at'])
     rows = Run.load(run.work_dir).rows(study.metric)
@@ -92,6 +92,12 @@ def _own(plan: Plan) -> Dict[str, Any]:
         iter=row['iter'],
         checkpoint=checkpoint,
         cost=_costs(Run.load(run.work_dir), row))
+
+
+def _cost_of_given(plan: Plan) -> Optional[Dict[str, float]]:
+    """What the training of a teacher that exists has cost, if that is told."""
+    trained = plan.study.teacher.get('run')
+    return _costs(Run.load(trained)) if trained else None
 
 
 def _of_share(plan: Plan, share: float):

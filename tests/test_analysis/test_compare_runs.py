@@ -54,6 +54,25 @@ def test_what_makes_runs_incomparable_is_noted(write_run):
     assert any(note.startswith('1 seed a side') for note in result.notes)
 
 
+def test_runs_that_were_validated_more_seldom_are_noted(write_run):
+    base = write_run('b', SLOW)
+    result = compare([base], [write_run('w', FAST)])
+    assert not any('validated' in note for note in result.notes)
+    result.w2s.runs[0].history = result.w2s.runs[0].history[1::2]
+    noted, = (
+        note for note in compare(result.baseline.runs, result.w2s.runs).notes
+        if 'validated' in note)
+    assert 'b 4 times in 4 epochs, w 2 times' in noted
+    # A batch of another size is no other interval.
+    larger = write_run('l', FAST, iters=50)
+    assert not any('validated' in note
+                   for note in compare([base], [larger]).notes)
+    # One that was shorter was validated as often.
+    shorter = write_run('v', FAST[:3])
+    assert not any('validated' in note
+                   for note in compare([base], [shorter]).notes)
+
+
 @pytest.mark.parametrize('fact, values', [
     ('max_iters', (300, 600)),
     ('iters_per_epoch', (100, 50)),

@@ -124,6 +124,9 @@ def test_a_lower_final_quality_is_said(write_run):
     result = compare([write_run('b', SLOW)], [write_run('w', [.4, .4])],
                      targets=[.4])
     assert result.verdict()[-1].endswith('the final quality is lower.')
+    unfinished = write_run('u', [.4, .4], finished=False)
+    result = compare([write_run('c', SLOW)], [unfinished], targets=[.4])
+    assert result.verdict()[-1].endswith('weak-to-strong 0.4.')
 
 
 def test_fewer_epochs_that_save_no_time_are_called_so(write_run):

@@ -61,6 +61,12 @@ def test_a_row_has_the_best_and_the_last_score(result):
                                                            ['0.2', '0.2']]
 
 
+def test_the_last_score_says_of_how_many_runs_it_is(write_run):
+    runs = [write_run(f'w{i}', [.4, end]) for i, end in enumerate([.5, None])]
+    result = compare_settings([write_run('b', [.1, .5])], {'s': runs})
+    assert result.table().rows[1][-2] == '0.5 (1 of 2 runs)'
+
+
 def test_a_weak_teacher_has_a_share_below_one_where_less_is_better(write_run):
     result = compare_settings(
         [write_run('b', [3., 2.], metric='loss')],

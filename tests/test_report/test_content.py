@@ -66,6 +66,23 @@ def test_of_several_settings_the_fastest_is_named(write_run):
     assert said[-1] == 'The fastest of 2 settings there is b, at 4.00×.'
 
 
+def test_what_has_not_finished_is_not_said_to_end_worse(write_run):
+    runs = [
+        write_run('base', [.1, .2, .3, .5]),
+        write_run('w2s', [.2, .4], teacher=.3, finished=False)
+    ]
+    assert answer(make_report(gather(runs)))[-1] == (
+        'Not all runs have finished. So far: best coco/bbox_mAP 0.4 against '
+        '0.5.')
+
+
+def test_of_two_that_are_as_fast_none_is_called_the_fastest(write_run):
+    runs = [write_run('base', [.1, .2, .3, .5])]
+    runs += [write_run(name, [.1, .5], teacher=.3) for name in 'abc']
+    said = answer(make_report(gather(runs), targets=[.5]))
+    assert not any('fastest' in sentence for sentence in said)
+
+
 def test_a_run_alone_is_told_without_a_comparison(write_run):
     report = make_report(gather([write_run('x', [.1, .5], teacher=.3)]))
     assert answer(report)[0] == 'x: best coco/bbox_mAP 0.5.'
@@ -124,6 +141,35 @@ def test_a_gain_has_its_interval_and_what_limits_it(report):
     assert notes and notes[0].startswith('3 seeds')
 
 
+@pytest.mark.parametrize('target, pay', [
+    (.9, 'not known'),
+    (.5, 'not known'),
+    (.3, '2'),
+    (.2, 'never'),
+])
+def test_what_a_student_saves_is_told_where_the_baseline_got_there(
+        write_run, target, pay):
+    runs = [
+        write_run('base', [.1, .25, .3]),
+        write_run('w2s', [.1, .4, .5], teacher=.3),
+        write_run('teacher', [.3, .3])
+    ]
+    table, _ = gains(make_report(gather(runs), targets=[target]))
+    row = dict(zip(table.header, table.rows[0]))
+    assert row['students that pay for the teacher'] == pay
+
+
+def test_what_a_student_saves_is_not_known_where_it_ended_too_early(write_run):
+    runs = [
+        write_run('base', [.1, .25, .3]),
+        write_run('short', [.1, .2], teacher=.3),
+        write_run('whole', [.1, .2, .2], teacher=.3),
+        write_run('teacher', [.3])
+    ]
+    table, _ = gains(make_report(gather(runs), targets=[.3]))
+    assert [row[-1] for row in table.rows] == ['not known', 'never']
+
+
 def test_a_gain_of_one_seed_has_no_interval(write_run):
     runs = [write_run('base', [.1, .5]), write_run('w', [.5], teacher=.3)]
     table, notes = gains(make_report(gather(runs)))
@@ -134,6 +180,25 @@ def test_a_gain_of_one_seed_has_no_interval(write_run):
 def test_a_margin_says_whether_the_final_quality_holds(report):
     assert finals(report, .02).rows == [['w2s', '-0.01', '-0.01', 'holds']]
     assert finals(report, .005).rows[0][-1] == 'does not hold'
+
+
+def test_a_run_that_diverged_does_not_count_by_its_last_good_score(write_run):
+    runs = [write_run(f'base_s{i}', [.1, .4, .5], seed=i) for i in range(3)]
+    runs += [
+        write_run(f'w2s_s{i}', [.3, .6, end], seed=i, teacher=.3)
+        for i, end in enumerate([.6, .6, None])
+    ]
+    assert finals(make_report(gather(runs)), .02).rows == \
+        [['w2s', '–', '–', 'not known: a run ended without a score']]
+
+
+def test_the_last_score_says_of_how_many_runs_it_is(write_run):
+    runs = [
+        write_run(f'base_s{i}', [.4, end], seed=i)
+        for i, end in enumerate([.5, None])
+    ]
+    row, = summary(make_report(gather(runs))).rows
+    assert str(row[-1]) == '0.5: 1 of 2 runs'
 
 
 def test_the_values_of_the_curves_can_be_read(report):

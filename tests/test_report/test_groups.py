@@ -29,6 +29,33 @@ def test_a_seed_alone_takes_the_name_of_the_folder_above(write_run):
     }
 
 
+def test_runs_of_one_name_in_different_folders_are_different_settings(
+        write_run):
+    names = ['a/base_s0', 'a/base_s1', 'b/base_s0', 'b/base_s1', 'b/w2s_s0']
+    folders = [write_run(name, [.1]) for name in names]
+    assert grouped(folders) == {
+        'a/base': ['base_s0', 'base_s1'],
+        'b/base': ['base_s0', 'base_s1'],
+        'w2s': ['w2s_s0']
+    }
+    problem, = group_by_name(folders)[1]
+    assert 'a/base, b/base are taken for different settings' in problem
+    folders = [
+        write_run(f'{study}/both/seed_{seed}', [.1], seed=seed)
+        for study in ('one', 'two') for seed in range(2)
+    ]
+    assert list(grouped(folders)) == ['one/both', 'two/both']
+
+
+@pytest.mark.parametrize('names', [
+    ('seed_0/base', 'seed_1/base'),
+    ('first/base_s0', 'second/base_s1'),
+])
+def test_seeds_of_one_setting_may_be_in_different_folders(write_run, names):
+    folders = [write_run(name, [.1]) for name in names]
+    assert list(grouped(folders)) == ['base']
+
+
 def test_a_digit_that_is_no_seed_stays(write_run):
     folders = [write_run(name, [.1]) for name in ('r50', 'r18', 'class2')]
     assert list(grouped(folders)) == ['r50', 'r18', 'class2']

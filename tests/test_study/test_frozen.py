@@ -1,11 +1,13 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
 from mmw2s.study.frozen import Changed, freeze
+from mmw2s.study.teachers import provide
 
 NO_START = dict(arms=['baseline', 'distillation'])
 
@@ -59,6 +61,29 @@ def test_an_amendment_is_kept_and_told_from_then_on(planned):
         freeze(planned(**NO_START))
     assert any('AMENDED' in line and one['why'] in line
                for line in found.lines())
+
+
+def test_another_teacher_is_refused_while_there_is_that_of_before(planned):
+    given = dict(config='teacher.py', checkpoint='weak.pth')
+    shutil.copy('weak.pth', 'other.pth')
+    freeze(planned(teacher=given, **NO_START))
+    provide(planned(teacher=given, **NO_START), 'teacher')
+    other = planned(teacher=dict(given, checkpoint='other.pth'), **NO_START)
+    before = Path('study/study.json').read_text()
+    with pytest.raises(Changed, match='checkpoint of the teacher, but teach'):
+        freeze(other, 'a better one')
+    assert Path('study/study.json').read_text() == before
+    shutil.rmtree('study/teachers')
+    assert freeze(other, 'a better one').amendments
+
+
+def test_another_training_of_the_teacher_is_refused_too(planned, folder):
+    freeze(planned(**NO_START))
+    (folder / 'study' / 'teacher_training').mkdir()
+    useful = dict(config='teacher.py', useful_at=.8)
+    freeze(planned(teacher=useful, **NO_START), 'an earlier one')
+    with pytest.raises(Changed, match='config, .*teacher_training in study'):
+        freeze(planned(teacher='derive', **NO_START), 'a smaller one')
 
 
 def test_more_time_and_another_place_are_no_change(planned, folder):

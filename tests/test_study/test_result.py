@@ -72,6 +72,22 @@ def test_final_scores_are_tested_against_the_margin(result):
     assert control['not worse'] == 'does not hold'
 
 
+def test_a_run_that_diverged_does_not_count_by_its_last_good_score(
+        plan, write_run):
+    stage = plan.runs('distillation')[1]
+    write_run(stage.work_dir, (.3, .6, .6, .6, None))
+    for stage in plan.runs('permuted_teacher').values():
+        write_run(stage.work_dir, (None, None))
+    result = Result(plan, freeze(plan))
+    table = result.tables()[2]
+    for arm, ends in (('distillation', '0.491 (0.49 to 0.492)'),
+                      ('permuted_teacher', '-')):
+        found = row(table, arm)
+        assert found['last validation, mean (range)'] == ends
+        assert found['not worse'] == 'not known: a run ended without a score'
+    assert result.to_dict()['arms']['distillation']['final'][1] is None
+
+
 def test_the_teachers_training_is_counted_and_paid_for(result):
     table = result.tables()[3]
     taught = row(table, 'distillation')
@@ -85,10 +101,32 @@ def test_the_teachers_training_is_counted_and_paid_for(result):
         'none do'
 
 
+def test_who_pays_is_not_known_of_runs_that_ended_too_early(plan, write_run):
+    for stage in plan.runs('permuted_teacher').values():
+        write_run(stage.work_dir, (.1, .2))
+    table = Result(plan, freeze(plan)).tables()[3]
+    # 2 epochs, where the baseline needs 4.
+    assert row(table, 'permuted_teacher')['students that pay for it'] == \
+        'not known'
+
+
 def test_what_limits_the_numbers_is_told(result):
     notes = ' '.join(result.notes())
     assert '3 seeds: the interval covers the median in 75%' in notes
     assert 'before the first run' in notes
+
+
+def test_why_there_is_no_speed_up_is_told(planned, write_run):
+    arms = dict(baseline={}, distillation={}, always_on=dict(seeds=[3]))
+    plan = planned(arms=arms, targets=[.4])
+    for arm in arms:
+        for stage in plan.runs(arm).values():
+            write_run(stage.work_dir, (.3, .4))
+    told = [
+        note for note in Result(plan, freeze(plan)).notes()
+        if 'no speed-up' in note
+    ]
+    assert len(told) == 1 and told[0].startswith('always_on: ')
 
 
 def test_shares_wait_for_all_baselines(plan, write_run):

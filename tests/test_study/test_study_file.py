@@ -38,6 +38,7 @@ def test_a_file_has_defaults_for_what_it_leaves_out(tmp_path):
     ('arms = {"baseline": {}, "a/b": dict(like="both")}', 'letters, digits'),
     ('teacher = dict(checkpoint="a.pth")', 'the key "config"'),
     ('teacher = dict(config="a", checkpoint="b", useful_at=.8)', 'one of the'),
+    ('teacher = dict(config="a", run="b")', 'without teacher.checkpoint'),
     ('warm_up = 0', 'warm_up'),
     ('budget = 0', 'budget'),
 ])

@@ -110,3 +110,18 @@ def test_a_given_teacher_is_copied_and_counted_by_its_run(
     with open(plan.teacher_path('teacher', 'pth.json')) as file:
         assert json.load(file) == choice
     assert 'bbox_head.retina_cls.weight' in weights(plan, 'teacher')
+
+
+def test_a_run_that_is_told_after_the_choice_is_counted(planned, write_run):
+    given = dict(config='teacher.py', checkpoint='weak.pth')
+    assert provide(planned(teacher=given), 'teacher')['cost'] is None
+    write_run('earlier', (.1, .4), seconds=20.)
+    plan = planned(teacher=dict(given, run='earlier'))
+    assert choice_of(plan, 'teacher')['cost']['wall_seconds'] == 44.
+
+
+def test_a_run_that_is_not_there_is_refused_before_training(planned):
+    with pytest.raises(FileNotFoundError, match='nowhere does not exist'):
+        planned(
+            teacher=dict(
+                config='teacher.py', checkpoint='weak.pth', run='nowhere'))

@@ -27,6 +27,13 @@ def test_a_summary_says_all_of_a_run(grow, row_of):
         'target 0.4: not yet, 16 s left')
 
 
+def test_a_run_that_diverged_does_not_show_its_last_good_score(grow, row_of):
+    grown = grow('a').train(10).validate(.25).train(10)
+    grown.validate(None)
+    assert 'coco/bbox_mAP has no score now (best 0.25)' in \
+        summary(row_of('a'))
+
+
 def test_what_is_left_out_of_a_time_is_told(grow, row_of):
     grow('a', recorded=False).train(10).validate(.1).train(10).validate(.2)
     assert summary(row_of('a')).endswith('10 s left + validations')

@@ -16,18 +16,20 @@ class NonInferiority(NamedTuple):
 
     Attributes:
         verdict (str): ``'holds'``, ``'does not hold'`` (it was not shown: the
-            arm may be worse by more than the margin) or ``'too few seeds'``.
-        difference (float): Mean of the other arm's scores minus the
-            baseline's, above 0 if the other's are better.
+            arm may be worse by more than the margin), ``'too few seeds'`` or
+            ``'not known: a run ended without a score'``.
+        difference (float, optional): Mean of the other arm's scores minus
+            the baseline's, above 0 if the other's are better. None if a run
+            has no score.
         bound (float, optional): One-sided lower confidence bound of it. None
-            with too few seeds.
+            with too few seeds, or if a run has no score.
         margin (float): By how much the other may be worse.
         level (float): Level of the bound.
         paired (bool): Whether the scores were compared seed by seed.
         seeds (int): Number of seeds of the smaller side.
     """
     verdict: str
-    difference: float
+    difference: Optional[float]
     bound: Optional[float]
     margin: float
     level: float
@@ -35,14 +37,16 @@ class NonInferiority(NamedTuple):
     seeds: int
 
     def __str__(self) -> str:
+        if self.difference is None:
+            return self.verdict
         text = f'{self.verdict} ({self.difference:+.4g}'
         if self.bound is not None:
             text += f', at least {self.bound:+.4g}'
         return f'{text}; margin {self.margin:.4g})'
 
 
-def non_inferiority(baseline: Mapping[Hashable, float],
-                    other: Mapping[Hashable, float],
+def non_inferiority(baseline: Mapping[Hashable, Optional[float]],
+                    other: Mapping[Hashable, Optional[float]],
                     margin: float,
                     larger_is_better: bool = True,
                     level: float = .95) -> NonInferiority:
@@ -53,7 +57,9 @@ def non_inferiority(baseline: Mapping[Hashable, float],
     It holds if the bound is above minus the margin.
 
     Args:
-        baseline (Mapping): Seed -> final score of the baseline.
+        baseline (Mapping): Seed -> final score of the baseline. One of None
+            is that of a run that ended without a score, as a run does that
+            has diverged. Without it the others would seem to be all.
         other (Mapping): The same of the other arm.
         margin (float): What counts as no loss, in units of the metric; to be
             chosen before the runs. At least 0.
@@ -75,10 +81,13 @@ def non_inferiority(baseline: Mapping[Hashable, float],
                          f'{len(baseline)} and {len(other)}')
     paired = set(baseline) == set(other)
     sign = 1 if larger_is_better else -1
+    seeds = min(len(baseline), len(other))
+    if None in (*baseline.values(), *other.values()):
+        return NonInferiority('not known: a run ended without a score', None,
+                              None, margin, level, paired, seeds)
     sides = [[sign * score for score in side.values()]
              for side in (other, baseline)]
     difference = mean(sides[0]) - mean(sides[1])
-    seeds = min(map(len, sides))
     if seeds < FEWEST_SEEDS:
         return NonInferiority('too few seeds', difference, None, margin, level,
                               paired, seeds)

@@ -31,9 +31,8 @@ class MedianReach(NamedTuple):
     """The median time to a target over several runs.
 
     Attributes:
-        value (float): The median by Kaplan and Meier. Where half of the runs
-            or more have not reached the target, the largest time on record,
-            which the median is not below.
+        value (float): The median by Kaplan and Meier. Where it is not known,
+            a time that it is not below.
         reached (bool): Whether the median is known.
         count (int): How many of the runs have reached the target.
         of (int): Number of runs.
@@ -86,6 +85,9 @@ def median_reach(reaches: Sequence[Reach]) -> MedianReach:
 
     Where the share of runs that are not there yet is exactly one half between
     two times, the median is the middle of the two, as it is without censoring.
+    If no run is known to have got there later, it is not known; it is not
+    below the middle of that time and the end of the next run to end. If more
+    than half of the runs are never there, it is not below the largest time.
 
     Args:
         reaches (Sequence[Reach]): One for each run.
@@ -111,7 +113,10 @@ def median_reach(reaches: Sequence[Reach]) -> MedianReach:
             time, left = half[0]
             later = next((t for t, share in half if share < left), None)
             value, known = float(time), True
-            if math.isclose(left, .5) and later is not None:
+            if math.isclose(left, .5):
+                known = later is not None
+                if not known:
+                    later = min(end for end in not_there if end >= time)
                 value = float(time + later) / 2
     return MedianReach(value, known, len(there), len(reaches),
                        min(there, default=math.inf),

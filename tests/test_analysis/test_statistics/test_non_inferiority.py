@@ -52,6 +52,16 @@ def test_two_seeds_are_too_few():
     assert found.verdict == 'too few seeds' and found.bound is None
 
 
+@pytest.mark.parametrize('side', [0, 1])
+def test_a_run_that_ended_without_a_score_is_not_dropped(side):
+    sides = [by_seed(.5, .5, .5, .5), by_seed(.9, .9, .9, .9)]
+    sides[side][3] = None
+    found = non_inferiority(*sides, .01)
+    assert found.verdict == str(found) == \
+        'not known: a run ended without a score'
+    assert found.difference is None and found.bound is None
+
+
 @pytest.mark.parametrize('change, verdict', [(0, 'holds'),
                                              (-.125, 'does not hold')])
 def test_scores_without_spread_are_compared_as_they_are(change, verdict):

@@ -73,6 +73,18 @@ def test_where_half_of_the_runs_never_reach_it_the_median_is_a_bound():
     assert found == (7, False, 0, 1, math.inf, math.inf)
 
 
+def test_where_just_half_of_them_never_do_the_median_is_a_bound_too():
+    # The other run needs more than 8, so their middle is above 5.5.
+    found = median_reach([Reach(3, True), Reach(8, False)])
+    assert (found.value, found.reached, found.count) == (5.5, False, 1)
+    times = [Reach(5, True), Reach(9, False), Reach(3, True), Reach(7, False)]
+    found = median_reach(times)
+    assert (found.value, found.reached) == (6, False)
+    # Both at the same time: it needs more than that.
+    found = median_reach([Reach(8, True), Reach(8, False)])
+    assert (found.value, found.reached) == (8, False)
+
+
 def test_without_a_run_there_is_no_median():
     with pytest.raises(ValueError, match='at least one run'):
         median_reach([])
