@@ -29,4 +29,5 @@ arms = dict(
             'param_scheduler.1.T_max': 13,
             'param_scheduler.1.end': 13
         }),
-    both=dict())
+    both=dict(),
+    permuted_teacher=dict())

@@ -14,4 +14,4 @@ margin = 0.001
 seeds = [0, 1, 2]
 start = dict(type='Grow')
 warm_up = 0.25
-arms = ['baseline', 'start', 'both', 'distillation']
+arms = ['baseline', 'start', 'both', 'distillation', 'permuted_teacher']
