@@ -3,7 +3,7 @@
 # own size: does it pay for the teacher? The teacher has half the iterations
 # of its config. The started arms have a quarter of the warm-up.
 #     mmw2s prepare-cifar10 data/cifar10
-#     OMP_NUM_THREADS=1 mmw2s study configs/studies/ddpm_cifar10_slim.py --jobs 2
+#     mmw2s study configs/studies/ddpm_cifar10_slim.py --jobs 2
 student = 'diffusion/w2s_ddpm_slim_cifar10.py'
 teacher = dict(
     config='ddpm_slim_cifar10.py', cfg_options={'train_cfg.max_iters': 500})
