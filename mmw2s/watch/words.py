@@ -72,6 +72,8 @@ def teacher(run: RunProgress) -> str:
     named = 'teacher' if run.teacher is None else f'teacher {run.teacher:.4g}'
     if run.stop is None:
         return f'{named}, distilling'
+    if run.stop.iteration == 0:
+        return f'{named}, as a start alone'
     return f'{named}, until {_at(run.stop.epoch, run.stop.iteration)}'
 
 

@@ -34,6 +34,11 @@ def test_a_run_that_diverged_does_not_show_its_last_good_score(grow, row_of):
         summary(row_of('a'))
 
 
+def test_a_teacher_whose_weights_alone_were_taken_is_told(grow, row_of):
+    grow('a', teacher=.3).stop().train(10).validate(.25)
+    assert ', teacher 0.3, as a start alone, ' in summary(row_of('a'))
+
+
 def test_what_is_left_out_of_a_time_is_told(grow, row_of):
     grow('a', recorded=False).train(10).validate(.1).train(10).validate(.2)
     assert summary(row_of('a')).endswith('10 s left + validations')
