@@ -263,11 +263,13 @@ def _number(count: float) -> str:
 
 def _quality(side: Side) -> List[str]:
     best = side.median_best()
-    last = [run.history[-1]['metrics'].get(side.metric) for run in side.runs]
+    last = [run.last(side.metric) for run in side.runs]
     last = [score for score in last if score is not None]
+    part = '' if len(last) == len(side.runs) else \
+        f' ({len(last)} of {len(side.runs)} runs)'
     return [
         '-' if best is None else f'{best:.4g}',
-        f'{median(last):.4g}' if last else '-'
+        f'{median(last):.4g}{part}' if last else '-'
     ]
 
 

@@ -71,15 +71,14 @@ def _row(report: Report, group: Group, unit: str) -> List[Cell]:
                 counted = short(result.speedup(target, clock, True))
                 gain += f', counted {counted}'
             row[-1] = row[-1]._replace(more=gain)
-    last = [
-        run.history[-1]['metrics'].get(report.metric) for run in group.runs
-    ]
+    last = [run.last(report.metric) for run in group.runs]
+    known = [x for x in last if x is not None]
+    part = '' if len(known) in (0, len(last)) else \
+        f'{len(known)} of {len(last)} runs'
     ends = switched_off_at(group.runs)
     return row + [
         _score(side.median_best()),
-        _score(
-            median(known) if (known := [x for x in last
-                                        if x is not None]) else None),
+        _score(median(known) if known else None)._replace(more=part),
         Cell(_ends(group, unit, form) if ends else '\u2013')
     ]
 

@@ -57,12 +57,18 @@ def left(row: Row) -> str:
 
 
 def score(run: RunProgress) -> str:
-    """Its latest score; empty before the first validation."""
+    """Its latest score; empty before the first one.
+
+    A validation without a score is told: the run may have diverged.
+    """
     if not run.curve:
         return ''
+    last = run.curve[-1]
+    lacks = run.validated[-1] > last.iteration
     best = f' (best {run.best.score:.4g})' \
-        if run.best and run.best.score != run.curve[-1].score else ''
-    return f'{run.metric} {run.curve[-1].score:.4g}{best}'
+        if run.best and (lacks or run.best.score != last.score) else ''
+    told = 'has no score now' if lacks else f'{last.score:.4g}'
+    return f'{run.metric} {told}{best}'
 
 
 def teacher(run: RunProgress) -> str:
