@@ -12,7 +12,8 @@ from mmw2s.utils.kinds import is_kind
 from mmw2s.utils.rng import preserved_rng
 
 __all__ = [
-    'full_precision', 'is_near', 'outputs_of', 'refuse_other_outputs', 'seeded'
+    'full_precision', 'is_near', 'outputs_of', 'raw_outputs',
+    'refuse_other_outputs', 'seeded'
 ]
 
 # Largest difference, as a share of how far the teacher's outputs are spread,
@@ -139,7 +140,7 @@ def _run(models: Mapping[str, nn.Module]) -> List[List[Tensor]]:
         for whose, model in models.items():
             try:
                 with seeded():  # a diffusion model draws its noise
-                    found.append(_outputs(model, *batch))
+                    found.append(raw_outputs(model, *batch))
             except Exception as error:
                 if shape != shapes[-1]:
                     break
@@ -191,8 +192,13 @@ def _image_shapes(model: nn.Module) -> List[Sequence[int]]:
             for side in sizes]
 
 
-def _outputs(model: nn.Module, inputs: Tensor,
-             samples: List[BaseDataElement]) -> List[Tensor]:
+def raw_outputs(model: nn.Module, inputs: Tensor,
+                samples: List[BaseDataElement]) -> List[Tensor]:
+    """What a model gives for images, before it is decoded.
+
+    A two-stage detector is given eight boxes an image, and not its own
+    proposals, which the weights decide on.
+    """
     if is_kind(getattr(model, 'rpn_head', None), 'RPNHead') and \
             hasattr(model, 'roi_head'):
         # Its own forward sorts proposals by score: a rounding error would

@@ -125,7 +125,10 @@ def _refit(cfg: Config, derived: Config, student: nn.Module) -> None:
     alone.pop('data_preprocessor', None)
     after = _channels(build_model(alone), derived)
     model = derived.model
-    neck = list(_readers(model.get('neck'), 'neck'))
+    parts = model.get('neck')
+    if isinstance(parts, (list, tuple)):  # others read the one before them
+        parts = parts[:1]
+    neck = list(_readers(parts, 'neck'))
     readers = neck or [
         found for name, value in model.items() if name != 'backbone'
         for found in _readers(value, name)

@@ -8,6 +8,7 @@ from mmengine.structures import BaseDataElement
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmw2s.distillation.starts.same_outputs import raw_outputs
 from mmw2s.utils.kinds import is_kind
 from .images import image_size
 
@@ -24,7 +25,8 @@ class ModelSize(NamedTuple):
     Attributes:
         parameters (int): Number of its parameters.
         multiply_adds (int): Of the convolutions and matrix products of a
-            forward of one image.
+            forward of one image; the second stage of a detector with eight
+            boxes, however many proposals it would have.
         image (Tuple[int, int]): Height and width of that image.
     """
     parameters: int
@@ -62,7 +64,7 @@ def measure(model: nn.Module, cfg: Config) -> ModelSize:
     height, width = inputs.shape[-2:]
     model.eval()
     with FlopCounterMode(display=False) as counter:
-        model(inputs, _samples(model, height, width), mode='tensor')
+        raw_outputs(model, inputs, _samples(model, height, width))
     return ModelSize(
         sum(p.numel() for p in model.parameters()),
         counter.get_total_flops() // 2, (height, width))
