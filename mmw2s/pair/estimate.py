@@ -13,7 +13,7 @@ from mmengine.config import Config
 
 from mmw2s.engine.launch import remove_distillation
 from mmw2s.profiling.rehearsal import Rehearsal
-from .derive.schedule import run_length
+from .derive.schedule import count_validations
 from .plan import Plan
 from .teacher import untrained
 
@@ -123,7 +123,7 @@ def measure(run: Rehearsal, cfg: Config) -> Pace:
     run.train([first])
     return Pace(
         run.train(others).ms / 1000, run.runner.max_iters, _validation(run),
-        run_length(cfg) // cfg.train_cfg.get('val_interval', 1))
+        count_validations(cfg))
 
 
 @torch.no_grad()

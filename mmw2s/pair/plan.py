@@ -155,6 +155,7 @@ def make_plan(options: Options) -> Plan:
     """
     options.check()
     student = load_config(options.student, options.cfg_options)
+    _refuse_unvalidated(student)
     made = plan_teacher(student, options.teacher, options.teacher_checkpoint,
                         options.teacher_cfg_options, options.teacher_width,
                         options.teacher_scale, options.teacher_length,
@@ -178,6 +179,19 @@ def make_plan(options: Options) -> Plan:
     record_times(student)
     plan.configs = dict(teacher=made.cfg, student=student)
     return plan
+
+
+def _refuse_unvalidated(student: Config) -> None:
+    """The budget is that of validations: without any, refuse before all."""
+    missing = [
+        key for key in ('val_dataloader', 'val_evaluator')
+        if not student.get(key)
+    ]
+    if missing:
+        raise ValueError(
+            f'the student\'s config has no {", ".join(missing)}, so nothing '
+            'would tell what the pair has reached: give it a validation, or '
+            'train the student alone (tools/train.py)')
 
 
 def prepare(options: Options) -> Plan:

@@ -15,7 +15,7 @@ from mmw2s.records.operating_band import LOW
 from mmw2s.utils.hook_configs import hook_configs
 from .derive.images import scale_images
 from .derive.model import derive_model
-from .derive.schedule import counts_epochs, shorten
+from .derive.schedule import counts_epochs, shorten, val_interval
 
 __all__ = [
     'TeacherPlan', 'keep_checkpoints', 'plan_teacher', 'record_times',
@@ -208,7 +208,7 @@ def keep_checkpoints(cfg: Config, most: int = -1) -> None:
     checkpoint.pop('save_best', None)
     checkpoint.update(
         by_epoch=counts_epochs(cfg),
-        interval=cfg.train_cfg.get('val_interval', 1),
+        interval=val_interval(cfg),
         max_keep_ckpts=most)
     cfg.default_hooks['checkpoint'] = checkpoint
 

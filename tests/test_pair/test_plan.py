@@ -41,6 +41,17 @@ def test_a_derived_teacher_of_given_weights_is_in_the_folder_too(options):
             for stage in plan.stages] == ['student_s0', 'student_s3']
 
 
+def test_a_student_without_validation_is_refused_before_it_is_trained(options):
+    cfg = Config.fromfile(options.student)
+    cfg.update(val_dataloader=None, val_cfg=None, val_evaluator=None)
+    cfg.dump('blind.py')
+    Path('weak.pth').touch()
+    with pytest.raises(ValueError, match='has no val_dataloader, val_eval'):
+        make_plan(
+            replace(
+                options, student='blind.py', teacher_checkpoint='weak.pth'))
+
+
 def test_the_baselines_come_first_and_the_students_last(options):
     options = replace(options, with_baseline=True)
     plan = prepare(options)

@@ -46,6 +46,13 @@ def test_a_derived_teacher_is_trained_for_half_the_time_until_it_is_useful(
     assert cfg.to_dict() == Config.fromfile('student.py').to_dict()
 
 
+def test_a_teacher_by_iterations_keeps_a_checkpoint_of_each_validation(cfg):
+    cfg.train_cfg = dict(by_epoch=False, max_iters=8000)
+    made = plan_teacher(cfg)
+    assert made.cfg.train_cfg.val_interval == 1000
+    assert made.cfg.default_hooks.checkpoint.interval == 1000
+
+
 def test_the_teacher_in_the_hook_is_taken_and_trained_as_its_config_says(
         cfg, own):
     made = plan_teacher(hooked(cfg, config=own, checkpoint='not_there.pth'))

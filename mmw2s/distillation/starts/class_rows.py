@@ -71,20 +71,28 @@ def class_rows(name: str, student: nn.Module, teacher: nn.Module,
 def is_by_class(name: str, tensor: Tensor, student: nn.Module) -> bool:
     """Whether a tensor of a head may have a row for each class.
 
-    Its rows are counted: classes, with a background or without, once an
-    anchor in a dense head, or boxes of four numbers in a RoI head. Others of
-    so many rows count as such too.
+    Its rows are counted: classes, with a background or what else the head
+    tells of a place, or without, once an anchor in a dense head, or boxes of
+    four numbers in a RoI head. Others of so many rows count as such too.
     """
     head = _head_of(name, student)
     if head is None or tensor.dim() == 0 or _is_for_all(name, head, student):
         return False
-    times = _anchors(head) or {4}
-    rows = {
-        k * n
-        for n in (head.num_classes, head.num_classes + 1)
-        for k in times | {1}
-    }
+    # PointRend's coarse masks come out of a linear layer.
+    times = _anchors(head) or {4, getattr(head, 'output_area', 1)}
+    rows = {k * n for n in _scores(head) for k in times | {1}}
     return tensor.shape[0] in rows
+
+
+def _scores(head: nn.Module) -> Set[int]:
+    """How many rows a head of these classes may have for one place."""
+    classes = head.num_classes
+    found = {classes, classes + 1}
+    if hasattr(head, 'num_attrib'):  # YOLOv3: a box and an objectness too
+        found.add(head.num_attrib)
+    if getattr(head, 'custom_cls_channels', False):  # SeesawLoss
+        found.add(head.loss_cls.get_cls_channels(classes))
+    return found
 
 
 def _is_for_all(name: str, head: nn.Module, model: nn.Module) -> bool:

@@ -2,7 +2,10 @@
 """The length of a run, and a run of another length."""
 from mmengine.config import Config
 
-__all__ = ['counts_epochs', 'run_length', 'shorten']
+__all__ = [
+    'counts_epochs', 'count_validations', 'run_length', 'shorten',
+    'val_interval'
+]
 
 # What of a scheduler of parameters is a number of epochs or iterations.
 _POINTS = ('begin', 'end', 'T_max', 'total_steps', 'step_size')
@@ -23,11 +26,25 @@ def run_length(cfg: Config) -> int:
     return cfg.train_cfg[key]
 
 
+def val_interval(cfg: Config) -> int:
+    """From one validation of a run to the next, by MMEngine's default too."""
+    return cfg.train_cfg.get('val_interval', 1 if counts_epochs(cfg) else 1000)
+
+
+def count_validations(cfg: Config) -> int:
+    """Number of the validations of a run; the last step has one always."""
+    length, begin = run_length(cfg), cfg.train_cfg.get('val_begin', 1)
+    interval = val_interval(cfg)
+    count = length // interval - (begin - 1) // interval
+    return max(0, count) + (length % interval > 0 and length >= begin)
+
+
 def shorten(cfg: Config, share: float) -> None:
     """Make a run a part as long, with its learning rate, in place.
 
     Every point of ``param_scheduler`` moves by the same factor, the warm-up's
-    too. Numbers are rounded down.
+    too, and so does the first validation. Numbers are rounded down. Of a
+    schedule whose end falls on its begin nothing is left.
 
     Args:
         cfg (Config): The config of a run.
@@ -39,8 +56,9 @@ def shorten(cfg: Config, share: float) -> None:
 
     key = 'max_epochs' if counts_epochs(cfg) else 'max_iters'
     cfg.train_cfg[key] = moved(run_length(cfg))
-    interval = cfg.train_cfg.get('val_interval', 1)
-    cfg.train_cfg['val_interval'] = min(interval, cfg.train_cfg[key])
+    cfg.train_cfg['val_interval'] = min(val_interval(cfg), cfg.train_cfg[key])
+    if 'val_begin' in cfg.train_cfg:
+        cfg.train_cfg['val_begin'] = moved(cfg.train_cfg['val_begin'])
     schedulers = cfg.get('param_scheduler') or []
     if isinstance(schedulers, dict):
         schedulers = [schedulers]
@@ -51,3 +69,11 @@ def shorten(cfg: Config, share: float) -> None:
         for name in _LISTS:
             if name in scheduler:
                 scheduler[name] = [moved(point) for point in scheduler[name]]
+    if isinstance(cfg.get('param_scheduler'), list):
+        cfg.param_scheduler = list(filter(_lasts, schedulers))
+
+
+def _lasts(scheduler: dict) -> bool:
+    """Whether a scheduler has a length; MMEngine refuses one without."""
+    end = scheduler.get('end')
+    return end is None or end > scheduler.get('begin', 0)

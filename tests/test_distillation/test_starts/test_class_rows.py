@@ -15,6 +15,7 @@ from torch import nn
 from mmw2s.distillation.class_matching import other_classes
 from mmw2s.distillation.pipelines import Pipelines
 from mmw2s.distillation.starts import Inherit
+from mmw2s.distillation.starts.class_rows import is_by_class
 
 # The student's class 0 is the teacher's 2, its 2 the teacher's 0.
 OWN, GIVEN = ('dog', 'elk', 'cat', 'owl'), ('Cat', 'bee', 'dog')
@@ -186,3 +187,37 @@ def test_a_tower_of_as_many_channels_as_scores_is_not_reordered():
     assert name in started.taken
     assert torch.equal(student.bbox_head.conv_cls.weight,
                        teacher.bbox_head.conv_cls.weight.flip(0))
+
+
+@pytest.mark.parametrize('head', [
+    dict(
+        type='YOLOV3Head',
+        in_channels=[8, 4, 4],
+        out_channels=[4, 4, 4],
+        train_cfg=None),
+    dict(
+        type='Shared2FCBBoxHead',
+        in_channels=4,
+        fc_out_channels=4,
+        cls_predictor_cfg=dict(type='NormedLinear'),
+        loss_cls=dict(type='SeesawLoss')),
+    dict(type='CoarseMaskHead', in_channels=4, conv_out_channels=4),
+])
+def test_every_tensor_whose_size_follows_from_the_classes_is_known(head):
+
+    def model(classes):
+        cfg = dict(copy.deepcopy(head), num_classes=classes)
+        if 'loss_cls' in cfg:
+            cfg['loss_cls']['num_classes'] = classes
+        return nn.ModuleDict(dict(bbox_head=build(cfg)))
+
+    own, more = model(7), model(9).state_dict()
+    by_class = [
+        name for name, tensor in own.state_dict().items()
+        if isinstance(tensor, torch.Tensor) and '.loss_cls.' not in name
+        and tensor.shape != more[name].shape
+    ]
+    assert by_class
+    for name, tensor in own.state_dict().items():
+        if name in by_class:
+            assert is_by_class(name, tensor, own), name

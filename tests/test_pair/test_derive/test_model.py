@@ -1,11 +1,14 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
+import torch
 from mmengine.config import Config
 from tiny_classifiers import VIT, classifier
+from tiny_two_stage import mask_rcnn
 from toys import retinanet
 
 from mmw2s.distillation.teacher_config import build_model
 from mmw2s.pair.derive import derive_model
+from mmw2s.pair.derive.size import measure
 
 
 def detector(backbone=None, in_channels=None, **overrides):
@@ -97,6 +100,29 @@ def test_a_two_stage_detector_keeps_its_heads():
     made = derive_model(cfg)
     assert made.cfg.model.roi_head == cfg.model.roi_head
     assert made.size.multiply_adds < made.of_student.multiply_adds
+
+
+def test_the_size_of_a_two_stage_detector_does_not_follow_from_its_weights():
+    cfg = Config(dict(default_scope='mmdet', model=mask_rcnn(50)))
+    found = set()
+    for shift in (0., 100.):  # of all boxes, out of the image
+        model = build_model(cfg)
+        torch.nn.init.constant_(model.rpn_head.rpn_reg.bias, shift)
+        found.add(measure(model, cfg).multiply_adds)
+    assert len(found) == 1
+
+
+def test_a_part_of_a_neck_that_reads_another_part_stays_as_it_is():
+    cfg = detector()
+    norms = dict(
+        type='ChannelMapper',
+        in_channels=[16] * 3,
+        out_channels=16,
+        num_outs=3)
+    cfg.model.neck = [cfg.model.neck, norms]
+    first, second = derive_model(cfg).cfg.model.neck
+    assert first.in_channels == [8, 16, 32, 64]
+    assert second.to_dict() == norms
 
 
 def test_a_unet_gets_half_the_width():

@@ -2,7 +2,8 @@
 import pytest
 from mmengine.config import Config
 
-from mmw2s.pair.derive.schedule import counts_epochs, run_length, shorten
+from mmw2s.pair.derive.schedule import (count_validations, counts_epochs,
+                                        run_length, shorten, val_interval)
 
 
 def test_all_points_of_the_learning_rate_move_by_one_factor():
@@ -30,6 +31,47 @@ def test_a_run_by_iterations_is_validated_at_its_end_at_the_latest():
     shorten(cfg, .5)
     assert not counts_epochs(cfg)
     assert cfg.train_cfg == dict(by_epoch=False, max_iters=50, val_interval=50)
+
+
+def test_a_run_by_iterations_that_names_no_interval_has_mmengines():
+    cfg = Config(dict(train_cfg=dict(by_epoch=False, max_iters=5000)))
+    assert val_interval(cfg) == 1000
+    shorten(cfg, .5)
+    assert cfg.train_cfg.val_interval == 1000
+    shorten(cfg, .1)
+    assert cfg.train_cfg.val_interval == 250
+
+
+def test_the_first_validation_moves_too():
+    cfg = Config(dict(train_cfg=dict(max_epochs=12, val_begin=9)))
+    shorten(cfg, .5)
+    assert cfg.train_cfg.val_begin == 4
+
+
+def test_a_scheduler_of_which_nothing_is_left_is_dropped():
+    # MMEngine: "end should be larger than begin".
+    cfg = Config(
+        dict(
+            train_cfg=dict(max_epochs=2),
+            param_scheduler=[
+                dict(type='LinearLR', begin=0, end=1),
+                dict(type='CosineAnnealingLR', T_max=1, begin=1, end=2)
+            ]))
+    shorten(cfg, .5)
+    assert [s.type for s in cfg.param_scheduler] == ['LinearLR']
+
+
+@pytest.mark.parametrize('train_cfg, count', [
+    (dict(max_epochs=12), 12),
+    (dict(max_epochs=12, val_interval=5), 3),
+    (dict(max_epochs=3, val_interval=5), 1),
+    (dict(max_epochs=12, val_interval=3, val_begin=4), 3),
+    (dict(max_epochs=4, val_begin=5), 0),
+    (dict(max_iters=100, val_interval=80), 2),
+    (dict(max_iters=2500), 3),
+])
+def test_validations_are_counted_as_mmengine_runs_them(train_cfg, count):
+    assert count_validations(Config(dict(train_cfg=train_cfg))) == count
 
 
 def test_a_run_without_a_length_is_refused():
