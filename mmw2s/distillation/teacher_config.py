@@ -1,19 +1,17 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Find the config and the weights of a teacher."""
 import copy
-import importlib.util
 import logging
 import os
 import os.path as osp
 from typing import Any, Iterator, List, Optional, Tuple, Union
 
 from mmengine.config import Config
-from mmengine.hub import get_config
 from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from mmw2s.utils.forks import forks_found
+from mmw2s.utils.read_config import read_config, read_packaged_config
 
 __all__ = [
     'build_model', 'found_beside', 'load_config', 'resolve_checkpoint',
@@ -70,18 +68,9 @@ def load_config(config: Union[str, dict]) -> Config:
     if not isinstance(config, str):
         cfg = Config(dict(config))
     elif '::' in config:
-        package = config.split('::')[0]
-        # `get_config` would install a missing package by pip.
-        if importlib.util.find_spec(package) is None:
-            raise ModuleNotFoundError(
-                f'teacher.config is {config!r}, but the package {package} is '
-                'not installed')
-        with forks_found():
-            cfg = get_config(config)
-        cfg.setdefault('default_scope', package)
+        cfg = read_packaged_config(config)
     else:
-        with forks_found():
-            cfg = Config.fromfile(_find('teacher.config', config))
+        cfg = read_config(_find('teacher.config', config))
     if 'model' not in cfg:
         raise ValueError('teacher.config should have the key "model", but has '
                          f'{", ".join(cfg) or "none"}')
@@ -201,8 +190,7 @@ def _dicts(part: Any, where: str = '') -> Iterator[Tuple[str, dict]]:
 
 def _of_the_zoo(config: str) -> str:
     try:
-        with forks_found():
-            return get_config(config, pretrained=True).model_path
+        return read_packaged_config(config, pretrained=True).model_path
     except (AssertionError, AttributeError, KeyError) as error:
         raise ValueError(
             f'the model zoo lists no weights for {config!r}: give '

@@ -14,37 +14,32 @@ from mmengine.runner import Runner
 
 from mmw2s.configs_path import config as shipped_config
 from mmw2s.engine.hooks.stop_on_signal_hook import StopOnSignalHook
-from mmw2s.utils.forks import forks_found
+from mmw2s.utils.read_config import read_config, read_packaged_config
 
 DISTILL_HOOK = 'WeakTeacherDistillHook'
 
 
 def load_config(name: str, cfg_options: Optional[dict] = None) -> Config:
-    """Load a config file of the user or of mmw2s.
+    """Load a config file of the user, of mmw2s or of another package.
 
     Args:
-        name (str): A path, or a name for :func:`mmw2s.config`.
+        name (str): A path, a name for :func:`mmw2s.config`, or one as
+            ``'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'``.
         cfg_options (dict, optional): Dotted keys -> values to override.
 
     Returns:
         Config: The config.
 
     Raises:
-        FileNotFoundError: If it is neither.
+        FileNotFoundError: If it is none of these.
+        ModuleNotFoundError: If the package is not installed.
         ValueError: If the options are for hooks by position, but the config
             has none.
     """
-    if not osp.isfile(name):
-        with warnings.catch_warnings():
-            # Shown to whoever has typed the path of a config that has moved.
-            warnings.simplefilter('always', DeprecationWarning)
-            try:
-                name = shipped_config(name)
-            except FileNotFoundError as error:
-                raise FileNotFoundError(f'there is no file "{name}", and '
-                                        f'{error}') from None
-    with forks_found():
-        cfg = Config.fromfile(name)
+    if '::' in name:
+        cfg = read_packaged_config(name)
+    else:
+        cfg = read_config(name if osp.isfile(name) else _shipped(name))
     if cfg_options:
         cfg.merge_from_dict(cfg_options)
     if isinstance(cfg.get('custom_hooks'), dict):
@@ -53,6 +48,17 @@ def load_config(name: str, cfg_options: Optional[dict] = None) -> Config:
             'but the config has no such list: in those of mmw2s hooks go by '
             'name, as in default_hooks.w2s.teacher.checkpoint=...')
     return cfg
+
+
+def _shipped(name: str) -> str:
+    with warnings.catch_warnings():
+        # Shown to whoever has typed the path of a config that has moved.
+        warnings.simplefilter('always', DeprecationWarning)
+        try:
+            return shipped_config(name)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f'there is no file "{name}", and {error}') from None
 
 
 def is_of_type(cfg: Any, name: str, registry: Registry) -> bool:

@@ -239,7 +239,7 @@ def _asked(options: Options) -> Dict[str, str]:
              load_config(options.student, options.cfg_options).to_dict()))
     teacher = options.teacher
     if teacher and osp.isfile(teacher):
-        found.update(flat('teacher', Config.fromfile(teacher).to_dict()))
+        found.update(flat('teacher', load_config(teacher).to_dict()))
     return found
 
 

@@ -178,7 +178,8 @@ def test_decisions_survive_a_damaged_record(resumed, runs, name, epoch):
 
 @pytest.mark.parametrize('name, said', [
     ('second_line_cut', 'line 2 of '),
-    ('event_unknown', 'line 2 of .*its event should be one of .*, but is .vall'),
+    ('event_unknown',
+     'line 2 of .*its event should be one of .*, but is .vall'),
     ('iter_a_text', 'line 2 of .*its iter should be a whole number'),
     ('second_line_twice', "line 3 of .*a second 'val' of iteration 4"),
     ('metrics_other', 'line 2 is not what the checkpoint holds'),

@@ -1,12 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""A package that is installed under another name than its original."""
+"""Configs of packages, also of one under another name than its original."""
 import pytest
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 
 from mmw2s.distillation.teacher_config import load_config, resolve_checkpoint
 from mmw2s.engine.launch import load_config as load_run
-from mmw2s.utils.forks import forks_found
+from mmw2s.utils.read_config import read_packaged_config
 
 CONFIG = 'mmaction::tiny/tiny_8xb2.py'
 
@@ -46,9 +46,21 @@ def test_a_config_may_build_on_one_of_it(tmp_path, load):
     assert load(str(path)).model.type == 'Tiny'
 
 
+def test_a_run_may_have_one_of_it_with_options():
+    cfg = load_run(CONFIG, {'model.depth': 18})
+    assert cfg.model == dict(type='Tiny', depth=18)
+
+
 def test_mmengine_is_left_as_it_was():
     before = dict(MODULE2PACKAGE)
-    with pytest.raises(KeyError), forks_found():
-        assert MODULE2PACKAGE['mmaction'] == 'mmaction'
-        raise KeyError
+    read_packaged_config(CONFIG)
+    with pytest.raises(Exception):
+        read_packaged_config('mmaction::no/such_config.py')
     assert MODULE2PACKAGE == before
+
+
+@pytest.mark.parametrize('load', [load_config, load_run])
+def test_a_package_that_is_missing_is_named_and_not_installed(load):
+    with pytest.raises(
+            ModuleNotFoundError, match='no_such_package, which is not inst'):
+        load('no_such_package::a/b.py')
