@@ -23,7 +23,8 @@ def positive(text: str) -> int:
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        'config', help='a config file, or the name of one of mmw2s or of a package '
+        'config',
+        help='a config file, or the name of one of mmw2s or of a package '
         '(mmdet::...)')
     parser.add_argument('checkpoint', help='a checkpoint file')
     parser.add_argument(

@@ -22,7 +22,8 @@ from mmw2s.utils.tool_errors import errors_in_one_line
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        'config', help='a config file, or the name of one of mmw2s or of a package '
+        'config',
+        help='a config file, or the name of one of mmw2s or of a package '
         '(mmdet::...)')
     parser.add_argument(
         '--work-dir',

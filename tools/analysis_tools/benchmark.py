@@ -30,7 +30,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog='Nothing is written into the work_dir.')
     parser.add_argument(
-        'config', help='a config file, or the name of one of mmw2s or of a package '
+        'config',
+        help='a config file, or the name of one of mmw2s or of a package '
         '(mmdet::...)')
     parser.add_argument(
         '--steps',
