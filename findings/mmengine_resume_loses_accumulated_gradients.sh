@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# mmengine 0.10.7: a run with accumulative_counts that is resumed in the middle
+# onedl-mmengine 0.10.12: a run with accumulative_counts that is resumed in the middle
 # of an update makes that update of a part of its gradients, without a word.
 #
 # Behavior: a checkpoint holds neither the gradients that were accumulated so
@@ -8,15 +8,14 @@
 # only the gradients since the resume, each still divided by the full count.
 # With a count of 3 and a checkpoint of iteration 4, the update of iteration 6 is
 # two thirds of the unbroken run's. An epoch whose length is no multiple of the
-# count is enough: CheckpointHook saves at its end. So does onedl-mmengine
-# 0.10.12.
+# count is enough: CheckpointHook saves at its end.
 # For whom: everyone who accumulates gradients and is preempted. Save at
 # multiples of the count: CheckpointHook(by_epoch=False, interval=...).
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 python3 -m venv "$dir/env"
-"$dir/env/bin/pip" install -q torch==2.13.0 mmengine==0.10.7 numpy==2.4.6 \
+"$dir/env/bin/pip" install -q torch==2.13.0 onedl-mmengine==0.10.12 numpy==2.4.6 \
     opencv-python-headless==4.14.0.94 'setuptools<82'
 cd "$dir"
 cat > resume.py <<'PYTHON'
