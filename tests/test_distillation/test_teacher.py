@@ -260,7 +260,8 @@ def test_a_missing_config_is_refused_by_name():
 
 
 def test_a_package_that_is_not_installed_is_refused_and_not_installed():
-    with pytest.raises(ModuleNotFoundError, match='package mmnothing is not'):
+    with pytest.raises(
+            ModuleNotFoundError, match='package mmnothing, which is not'):
         FrozenTeacher.from_cfg('mmnothing::a/b.py')
 
 
