@@ -4,30 +4,24 @@
 # the baseline's 20. The started arms have a quarter of the warm-up.
 #     python tools/dataset_converters/bccd.py BCCD_Dataset data/bccd
 #     OMP_NUM_THREADS=1 mmw2s study configs/studies/bccd.py --jobs 2
+_base_ = 'bccd_160.py'
+
 student = 'detection/bccd/w2s_retinanet_r50_slim_bccd.py'
 teacher = 'retinanet_r18_half_slim_bccd.py'
-
-metric = 'coco/bbox_mAP'
-targets = ['80%', '90%', '95%']
-margin = 0.01
-seeds = [0, 1, 2]
-warm_up = 0.25
 arms = dict(
+    _delete_=True,
     baseline=dict(),
-    start_13_epochs=dict(
-        like='start',
-        cfg_options={
-            'train_cfg.max_epochs': 13,
-            'param_scheduler.1.T_max': 13,
-            'param_scheduler.1.end': 13
-        }),
+    **{
+        f'{arm}_13_epochs':
+        dict(
+            like=arm,
+            cfg_options={
+                'train_cfg.max_epochs': 13,
+                'param_scheduler.1.T_max': 13,
+                'param_scheduler.1.end': 13
+            })
+        for arm in ('start', 'both')
+    },
     start=dict(),
-    both_13_epochs=dict(
-        like='both',
-        cfg_options={
-            'train_cfg.max_epochs': 13,
-            'param_scheduler.1.T_max': 13,
-            'param_scheduler.1.end': 13
-        }),
     both=dict(),
     permuted_teacher=dict())

@@ -6,7 +6,6 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
 
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.hub import get_config
 from mmengine.logging import MessageHub
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import BaseDataElement
@@ -17,6 +16,7 @@ from mmw2s.distillation.recipes import default_distill
 from mmw2s.distillation.schedules import Constant
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.terms import build_terms
+from mmw2s.utils.read_config import read_packaged_config
 
 __all__ = ['KINDS', 'measure', 'table']
 
@@ -88,7 +88,8 @@ def measure(config: Union[str, Config],
         a step, of the weighted loss at full strength) and ``by`` (whether the
         shares are of gradients or of losses).
     """
-    cfg = config if isinstance(config, Config) else get_config(config)
+    cfg = config if isinstance(config, Config) else \
+        read_packaged_config(config)
     with DefaultScope.overwrite_default_scope(
             cfg.get('default_scope', 'mmengine')):
         student = _build(cfg, seed).train()

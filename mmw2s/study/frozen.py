@@ -119,7 +119,7 @@ def _refuse_another_teacher(plan: Plan, before: Dict[str, str],
         }
         if key.startswith('study.teacher.') and before.get(key) != now.get(key)
     }
-    kept = [TEACHERS] if changed & _CHOOSES | changed & _TRAINS else []
+    kept = [TEACHERS] if changed & (_CHOOSES | _TRAINS) else []
     kept += ['teacher_training'] if changed & _TRAINS else []
     kept = [name for name in kept if osp.isdir(plan.path(name))]
     if kept:

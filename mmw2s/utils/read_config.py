@@ -53,6 +53,10 @@ def _forks_found() -> Iterator[None]:
     package is missing, and ``get_config`` has pip install the original over
     it.
     """
-    names = {name: name for name in MODULE2PACKAGE if find_spec(name)}
+    names = {
+        name: name
+        for name, package in MODULE2PACKAGE.items()
+        if name != package and find_spec(name)
+    }
     with patch.dict(MODULE2PACKAGE, names):
         yield

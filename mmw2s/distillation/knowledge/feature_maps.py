@@ -227,6 +227,8 @@ def _sizes(maps: Sequence[Tensor]) -> str:
 
 def resized(maps: Tensor, size: Sequence[int]) -> Tensor:
     """Resize maps: average where they shrink, interpolate where they grow."""
+    if list(maps.shape[2:]) == list(size):
+        return maps
     smaller = [min(a, b) for a, b in zip(maps.shape[2:], size)]
     maps = F.adaptive_avg_pool2d(maps, smaller)
     if list(maps.shape[2:]) == list(size):

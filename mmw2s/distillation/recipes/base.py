@@ -14,7 +14,7 @@ from mmw2s.registry import RECIPES
 
 __all__ = [
     'Recipe', 'default_distill', 'default_schedule', 'default_stop',
-    'default_temperature', 'find_recipe', 'maps_module', 'modules',
+    'default_temperature', 'feature_entry', 'find_recipe', 'modules',
     'nothing_known'
 ]
 
@@ -181,8 +181,16 @@ def nothing_known(student: nn.Module) -> str:
         'type="KDLoss", loss_weight=3.))]')
 
 
-def maps_module(model: nn.Module) -> str:
-    """Name of the module whose maps a head looks at."""
+def feature_entry(student: nn.Module, teacher: nn.Module,
+                  loss_weight: float) -> dict:
+    """The entry for the maps that a head looks at."""
+    named = modules(*map(_maps_module, (student, teacher)), 'neck')
+    return dict(
+        knowledge=dict(type='FPNFeatures', **named),
+        loss=dict(type='PKDLoss', loss_weight=loss_weight))
+
+
+def _maps_module(model: nn.Module) -> str:
     return 'backbone' if getattr(model, 'neck', None) is None else 'neck'
 
 

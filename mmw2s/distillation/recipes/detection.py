@@ -6,7 +6,7 @@ from torch import nn
 from mmw2s.distillation.knowledge.dense_head_facts import activation_of
 from mmw2s.registry import RECIPES
 from mmw2s.utils.kinds import is_kind
-from .base import Recipe, maps_module, modules
+from .base import Recipe, feature_entry, modules
 from .comparable import comparable_entries
 from .head_weights import feature_weight, score_weight
 
@@ -66,11 +66,8 @@ def _proposals_of(model: nn.Module) -> str:
 
 def _features(student: nn.Module, teacher: nn.Module,
               loss_weight: float) -> dict:
-    named = modules(maps_module(student), maps_module(teacher), 'neck')
-    return dict(
-        knowledge=dict(type='FPNFeatures', **named),
-        loss=dict(
-            type='PKDLoss', loss_weight=feature_weight(student, loss_weight)))
+    return feature_entry(student, teacher,
+                         feature_weight(student, loss_weight))
 
 
 def _rpn_scores(student: nn.Module, teacher: nn.Module) -> dict:

@@ -5,7 +5,7 @@ from torch import nn
 
 from mmw2s.registry import RECIPES
 from mmw2s.utils.kinds import is_kind
-from .base import Recipe, maps_module, modules
+from .base import Recipe, feature_entry, modules
 from .comparable import comparable_entries
 
 __all__ = ['SegmentationRecipe']
@@ -45,7 +45,7 @@ class SegmentationRecipe(Recipe):
                 is_kind(
                     getattr(model, 'backbone', None), *_OTHER_MAPS_IN_TRAINING)
                 for model in (student, teacher)):
-            entries.append(_features(student, teacher))
+            entries.append(feature_entry(student, teacher, 0.1))
         # The first one that fits.
         return comparable_entries(entries, student, teacher, other_classes)[:1]
 
@@ -57,13 +57,6 @@ def _scores(student: nn.Module, teacher: nn.Module) -> dict:
     return dict(
         knowledge=dict(type='PixelScores', **named),
         loss=dict(type='CWDLoss', tau=4., loss_weight=3.))
-
-
-def _features(student: nn.Module, teacher: nn.Module) -> dict:
-    named = modules(maps_module(student), maps_module(teacher), 'neck')
-    return dict(
-        knowledge=dict(type='FPNFeatures', **named),
-        loss=dict(type='PKDLoss', loss_weight=0.1))
 
 
 def _scoring_layer(model: nn.Module) -> str:
