@@ -1,8 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Builds the parts of a distillation from the fields of the hook."""
 import copy
-from dataclasses import dataclass
-from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Union
+import dataclasses
+from typing import (Any, Callable, Dict, List, NamedTuple, Optional, Sequence,
+                    Union)
 
 import torch
 from mmengine._strategy import SingleDeviceStrategy
@@ -38,7 +39,7 @@ _HOOK = 'WeakTeacherDistillHook'
 Decider = Union[Schedule, StopRule]
 
 
-@dataclass
+@dataclasses.dataclass
 class Fields:
     """The fields of ``WeakTeacherDistillHook``, as the user gave them.
 
@@ -94,6 +95,14 @@ class Fields:
     def starts_alone(self) -> bool:
         """Whether the teacher gives its weights, and nothing else."""
         return self.start is not None and self.distill == []
+
+    def of_distilling(self) -> List[str]:
+        """The given fields that only a distillation has a use for."""
+        return [
+            field.name for field in dataclasses.fields(self)
+            if field.name in ('schedule', 'stop', 'task_weight', 'every')
+            and getattr(self, field.name) != field.default
+        ]
 
     def in_full(self, name: str) -> Any:
         """A field if it was given in full, otherwise None."""

@@ -231,8 +231,11 @@ class Session:
             runner.iter,
             epoch=runner.iter / iters_per_epoch(runner),
             reason='nothing is distilled')
+        unused = self._fields.of_distilling()
         print_log(
-            'The teacher is gone again: nothing is distilled (distill=[]).',
+            'The teacher is gone again: nothing is distilled (distill=[])' +
+            (f', so that {", ".join(unused)} have no effect.'
+             if unused else '.'),
             logger='current')
 
     def _attach(self, made: Assembly, optim_wrapper: OptimWrapper) -> None:

@@ -77,6 +77,8 @@ class Study:
     def load(cls, path: str) -> 'Study':
         """Read a study's file.
 
+        Names that begin with ``_`` are helpers, and no fields.
+
         Args:
             path (str): The file.
 
@@ -86,7 +88,11 @@ class Study:
         """
         if not osp.isfile(path):
             raise FileNotFoundError(f'there is no study "{path}"')
-        given = Config.fromfile(path).to_dict()
+        given = {
+            name: value
+            for name, value in Config.fromfile(path).to_dict().items()
+            if not name.startswith('_')
+        }
         known = {one.name for one in fields(cls)}
         for name in given:
             if name not in known:

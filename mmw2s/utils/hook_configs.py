@@ -2,7 +2,20 @@
 """The hooks in a run's config, wherever they stand."""
 from typing import List, Mapping
 
-__all__ = ['hook_configs']
+__all__ = ['all_hooks', 'hook_configs']
+
+
+def all_hooks(cfg: Mapping) -> List[dict]:
+    """The configs of a run's hooks: ``default_hooks``, then ``custom_hooks``.
+
+    Args:
+        cfg (Mapping): The config of a run.
+    """
+    hooks = [
+        *(cfg.get('default_hooks') or {}).values(),
+        *(cfg.get('custom_hooks') or [])
+    ]
+    return [hook for hook in hooks if hook]  # one that is switched off is None
 
 
 def hook_configs(cfg: Mapping, kind: str) -> List[dict]:
@@ -13,13 +26,8 @@ def hook_configs(cfg: Mapping, kind: str) -> List[dict]:
             by name and in ``custom_hooks`` by position.
         kind (str): The bare name of the class.
     """
-    hooks = [
-        *(cfg.get('default_hooks') or {}).values(),
-        *(cfg.get('custom_hooks') or [])
-    ]
-    # A default hook that is switched off is None; one that is only adjusted
-    # has no type.
-    return [hook for hook in hooks if hook and _name(hook.get('type')) == kind]
+    # A default hook that is only adjusted has no type.
+    return [hook for hook in all_hooks(cfg) if _name(hook.get('type')) == kind]
 
 
 def _name(kind: object) -> str:

@@ -49,6 +49,16 @@ def test_what_is_wrong_is_refused_by_name(tmp_path, change, message):
         Study.load(str(path))
 
 
+def test_names_with_an_underscore_are_helpers(tmp_path):
+    path = tmp_path / 'study.py'
+    path.write_text('''_mine = [f'mine_{n}' for n in (1, 2)]
+def _arm(name):
+    return dict(cfg_options={'default_hooks.w2s.task_weight': int(name[-1])})
+''' + FILE + '''arms = dict(baseline={}, **{name: _arm(name) for name in _mine})
+''')
+    assert list(Study.load(str(path)).arms) == ['baseline', 'mine_1', 'mine_2']
+
+
 def test_missing_fields_are_named(tmp_path):
     path = tmp_path / 'study.py'
     path.write_text('student = "student.py"')

@@ -2,6 +2,8 @@
 """The length of a run, and a run of another length."""
 from mmengine.config import Config
 
+from mmw2s.utils.hook_configs import all_hooks
+
 __all__ = [
     'counts_epochs', 'count_validations', 'run_length', 'shorten',
     'val_interval'
@@ -10,6 +12,10 @@ __all__ = [
 # What of a scheduler of parameters is a number of epochs or iterations.
 _POINTS = ('begin', 'end', 'T_max', 'total_steps', 'step_size')
 _LISTS = ('milestones', 'periods')
+# What of a hook is: mmdet's and mmpretrain's that change the pipeline or the
+# loss at a point of the run, and averages of weights that begin later.
+_HOOK_POINTS = ('switch_epoch', 'switch_iter', 'num_last_epochs',
+                'begin_epoch', 'begin_iter', 'start_epoch', 'start_iter')
 
 
 def counts_epochs(cfg: Config) -> bool:
@@ -43,8 +49,10 @@ def shorten(cfg: Config, share: float) -> None:
     """Make a run a part as long, with its learning rate, in place.
 
     Every point of ``param_scheduler`` moves by the same factor, the warm-up's
-    too, and so does the first validation. Numbers are rounded down. Of a
-    schedule whose end falls on its begin nothing is left.
+    too, and so do the first validation, the points of ``dynamic_intervals``
+    and those at which a hook changes something, such as the ``switch_epoch``
+    of mmdet's ``PipelineSwitchHook``. Numbers are rounded down. Of a schedule
+    whose end falls on its begin nothing is left.
 
     Args:
         cfg (Config): The config of a run.
@@ -59,6 +67,15 @@ def shorten(cfg: Config, share: float) -> None:
     cfg.train_cfg['val_interval'] = min(val_interval(cfg), cfg.train_cfg[key])
     if 'val_begin' in cfg.train_cfg:
         cfg.train_cfg['val_begin'] = moved(cfg.train_cfg['val_begin'])
+    if cfg.train_cfg.get('dynamic_intervals'):
+        cfg.train_cfg['dynamic_intervals'] = [
+            (moved(begin), interval)
+            for begin, interval in cfg.train_cfg['dynamic_intervals']
+        ]
+    for hook in all_hooks(cfg):
+        for name in _HOOK_POINTS:
+            if isinstance(hook.get(name), int):
+                hook[name] = moved(hook[name])
     schedulers = cfg.get('param_scheduler') or []
     if isinstance(schedulers, dict):
         schedulers = [schedulers]

@@ -194,6 +194,17 @@ class TestAlone:
                 ] == ['teacher', 'start', 'stop']
         assert runner.iter > 2
 
+    def test_fields_without_effect_are_named(self, alone, monkeypatch):
+        texts = []
+        monkeypatch.setattr('mmw2s.engine.session.print_log',
+                            lambda text, **_: texts.append(text))
+        train(alone())
+        assert texts[-1].endswith('nothing is distilled (distill=[]).')
+        cfg = alone()
+        cfg.custom_hooks[0].update(stop=NEVER, every=2)
+        train(cfg)
+        assert texts[-1].endswith(', so that stop, every have no effect.')
+
     def test_without_a_start_it_is_refused(self, alone):
         cfg = alone(start=None)
         with pytest.raises(ValueError, match='at least one knowledge'):

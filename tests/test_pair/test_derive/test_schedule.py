@@ -48,6 +48,28 @@ def test_the_first_validation_moves_too():
     assert cfg.train_cfg.val_begin == 4
 
 
+def test_what_hooks_do_at_a_point_of_the_run_moves_too():
+    # RTMDet's: without it the last epochs, of plain images, never come.
+    cfg = Config(
+        dict(
+            train_cfg=dict(
+                max_epochs=300,
+                val_interval=10,
+                dynamic_intervals=[(280, 1)]),
+            default_hooks=dict(logger=None, checkpoint=dict(interval=10)),
+            custom_hooks=[
+                dict(type='PipelineSwitchHook', switch_epoch=280),
+                dict(type='YOLOXModeSwitchHook', num_last_epochs=15),
+                dict(type='EMAHook', begin_iter=100, update_buffers=True)
+            ]))
+    shorten(cfg, .5)
+    switch, mode, ema = cfg.custom_hooks
+    assert cfg.train_cfg.dynamic_intervals == [(140, 1)]
+    assert (switch.switch_epoch, mode.num_last_epochs) == (140, 7)
+    assert (ema.begin_iter, ema.update_buffers) == (50, True)
+    assert cfg.default_hooks.checkpoint.interval == 10
+
+
 def test_a_scheduler_of_which_nothing_is_left_is_dropped():
     # MMEngine: "end should be larger than begin".
     cfg = Config(
