@@ -62,8 +62,8 @@ def notes_on(baselines: List[Run],
         notes.append(f'{plural(fewest, "seed")} a side: '
                      'this says little about the spread.')
     if chosen_afterwards:
-        notes.append("The targets are shares of the baseline's best, chosen "
-                     'after the runs.')
+        notes.append("The targets are shares of the baseline's best, a number "
+                     'that is known after the runs only.')
     return notes
 
 

@@ -43,8 +43,9 @@ def gains(report: Report) -> Tuple[Table, List[str]]:
     for target in first.targets:
         for name, result in report.comparisons.items():
             up = paired(result, target, unit)
-            if up is not None and up.note and up.note not in notes:
-                notes.append(up.note)
+            for note in _limits(up):
+                if note not in notes:
+                    notes.append(note)
             rows.append([
                 target.label.replace(' of baseline', ''), name,
                 short(result.speedup(target, unit)), *_interval(up),
@@ -61,6 +62,18 @@ def gains(report: Report) -> Tuple[Table, List[str]]:
     ]
     return Table('Speed-up over the baseline', [header[i] for i in shown],
                  [[row[i] for i in shown] for row in rows]), notes
+
+
+def _limits(up: Optional[SpeedUp]) -> List[str]:
+    """What limits the interval of a speed-up, in words."""
+    if up is None:
+        return []
+    notes = [up.note] if up.note else []
+    if up.interval is not None and (up.interval[0] == 0
+                                    or math.isinf(up.interval[1])):
+        notes.append('an interval from 0 or to inf has runs that never '
+                     'reached the target')
+    return notes
 
 
 def _interval(up: Optional[SpeedUp]) -> Tuple[str, str]:

@@ -14,14 +14,14 @@ def test_targets_default_to_shares_of_the_median_best(write_run):
     result = compare(base, [write_run('w', FAST)])
     assert [t.value for t in result.targets] == pytest.approx([.4, .45, .475])
     assert '80% of baseline' in result.targets[0].label
-    assert any('chosen after the runs' in note for note in result.notes)
+    assert any('known after the runs' in note for note in result.notes)
 
 
 def test_shares_and_values_mix_and_are_ordered(write_run):
     result = compare([write_run('b', SLOW)], [write_run('w', FAST)],
                      targets=['90%', .2, '0.3'])
     assert [t.value for t in result.targets] == [.2, .3, .45]
-    assert not any('chosen after' in note for note in result.notes)
+    assert not any('known after' in note for note in result.notes)
 
 
 def test_differing_metrics_are_refused_with_those_there_are(write_run):

@@ -170,6 +170,19 @@ def test_what_a_student_saves_is_not_known_where_it_ended_too_early(write_run):
     assert [row[-1] for row in table.rows] == ['not known', 'never']
 
 
+def test_an_interval_of_runs_that_never_got_there_is_explained(write_run):
+    runs = [write_run(f'b_s{s}', [.1, .5], seed=s) for s in range(3)]
+    runs += [
+        write_run(f'w_s{s}', [.1, .5 if s else .4], seed=s, teacher=.3)
+        for s in range(3)
+    ]
+    table, notes = gains(make_report(gather(runs), targets=[.5]))
+    row = dict(zip(table.header, table.rows[0]))
+    assert row['95 % interval'] == '0.00 to 1.00'
+    assert notes[-1] == 'an interval from 0 or to inf has runs that never ' \
+        'reached the target'
+
+
 def test_a_gain_of_one_seed_has_no_interval(write_run):
     runs = [write_run('base', [.1, .5]), write_run('w', [.5], teacher=.3)]
     table, notes = gains(make_report(gather(runs)))

@@ -70,7 +70,7 @@ def derive_model(cfg: Config, width: Optional[float] = None) -> DerivedModel:
         if part == 'backbone':
             _refit(cfg, derived, student)
         sizes = measure(build_model(derived), derived), measure(student, cfg)
-    except (AssertionError, KeyError, RuntimeError, TypeError,
+    except (AssertionError, AttributeError, KeyError, RuntimeError, TypeError,
             ValueError) as error:
         raise ValueError(
             f'the derived teacher ({part}: {fields}) does not work: {error}. '

@@ -4,7 +4,7 @@ from typing import List, NamedTuple, Optional, Tuple
 
 import torch
 from mmengine.config import Config
-from mmengine.structures import BaseDataElement
+from mmengine.structures import BaseDataElement, InstanceData
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -63,6 +63,8 @@ def measure(model: nn.Module, cfg: Config) -> ModelSize:
     inputs = inputs_for(cfg)
     height, width = inputs.shape[-2:]
     model.eval()
+    if is_kind(getattr(model, 'rpn_head', None), 'EmbeddingRPNHead'):
+        model.rpn_head.init_weights()  # until then its boxes may be none
     with FlopCounterMode(display=False) as counter:
         raw_outputs(model, inputs, _samples(model, height, width))
     return ModelSize(
@@ -76,6 +78,9 @@ def _samples(model: nn.Module, height: int,
     if is_kind(model, 'BaseDetector'):
         from mmdet.structures import DetDataSample
         sample = DetDataSample()
+        # Heads with their own proposals read it, though they do not use it.
+        sample.gt_instances = InstanceData(
+            bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long))
     else:
         sample = BaseDataElement()
         sample.gt_label = torch.zeros(1, dtype=torch.long)

@@ -9,6 +9,7 @@ from toys import retinanet
 from mmw2s.distillation.teacher_config import build_model
 from mmw2s.pair.derive import derive_model
 from mmw2s.pair.derive.size import measure
+from mmw2s.utils.read_config import read_packaged_config
 
 
 def detector(backbone=None, in_channels=None, **overrides):
@@ -55,6 +56,16 @@ STUDENTS = dict(
             img_size=64,
             window_size=2),
         in_channels=96))
+
+
+@pytest.mark.parametrize('name', ['sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco',
+                                  'queryinst/queryinst_r50_fpn_1x_coco'])
+def test_detectors_that_learn_their_proposals_have_a_teacher(name):
+    # Their heads read boxes of the data sample, and proposals that only
+    # init_weights has made boxes.
+    derived = derive_model(read_packaged_config(f'mmdet::{name}.py'))
+    assert derived.cfg.model.backbone.depth == 18
+    assert derived.size.multiply_adds < derived.of_student.multiply_adds
 
 
 @pytest.mark.parametrize('name', STUDENTS)
