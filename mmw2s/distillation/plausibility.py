@@ -46,12 +46,12 @@ def _no_strength(schedule: Schedule, terms: Sequence[Term]) -> Optional[str]:
             return (f'The schedule of {term.key} is 0 all along: it is not '
                     'distilled. Give it a value, or a length, above 0, or '
                     'leave the entry out')
-    if all(getattr(term.loss, 'loss_weight', 1) == 0 for term in terms):
+    if all(term.weighs_nothing for term in terms):
         return ('The loss_weight of ' +
                 ', '.join(f'{type(t.loss).__name__} ({t.key})'
                           for t in terms) +
-                ' is 0: the teacher runs in each step, but nothing is '
-                'distilled. Give a loss_weight above 0, or leave the hook out')
+                ' is 0: nothing is distilled. Give a loss_weight above 0, or '
+                'leave the hook out')
     return None
 
 

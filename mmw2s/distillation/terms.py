@@ -62,8 +62,18 @@ class Term(NamedTuple):
         return self.key[len(_PREFIX):]
 
     def share(self, iteration: int) -> float:
-        """The factor of the strength of the whole in an iteration."""
+        """The factor of the strength of the whole in an iteration.
+
+        It is 0 if the loss has a weight of 0, so that nothing runs for it.
+        """
+        if self.weighs_nothing:
+            return 0.
         return 1. if self.schedule is None else self.schedule.value(iteration)
+
+    @property
+    def weighs_nothing(self) -> bool:
+        """Whether its loss has a ``loss_weight`` of 0."""
+        return getattr(self.loss, 'loss_weight', 1) == 0
 
     def state_dict(self) -> dict:
         """What its parts have learned, as plain numbers and tensors."""

@@ -115,6 +115,23 @@ def test_what_is_needed_by_an_entry_that_waits_alone_is_not_recorded(
     assert seen[-1] == ('backbone', 'head')
 
 
+def test_nothing_runs_for_an_entry_whose_loss_has_no_weight(teacher, tmp_path):
+    called = []
+
+    def look(runner, outputs):
+        hook = find(runner, WeakTeacherDistillHook)
+        if not called:
+            called.append(calls(hook.distiller.teacher.model))
+        names = set(called[0])
+        called[0].clear()
+        return kd_losses(runner, outputs), names
+
+    silent = dict(LOGITS, loss=dict(type='DKDLoss', loss_weight=0.))
+    cfg = config(tmp_path, teacher, HIDDEN, silent, epochs=1)
+    _, seen = train_watched(cfg, look)
+    assert seen[1:] == [(dict(hidden=True, logits=False), {'backbone'})] * 3
+
+
 def test_the_share_of_an_entry_is_a_factor_of_the_strength(teacher, tmp_path):
     seen = {}
     for share in (1., 0.25):
