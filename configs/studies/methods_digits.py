@@ -1,10 +1,24 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-# Published methods on the quick start's RetinaNet, each by its own loss alone,
-# beside the default. An arm has one seed: one that claims a gain needs more.
+# Published methods on the quick start's RetinaNet in runs of 4 epochs, each by
+# its own loss alone, beside the default, which has features and scores. An arm
+# has one seed: one that claims a gain needs more.
 #     mmw2s prepare-digit-scenes data/digit_scenes
 #     OMP_NUM_THREADS=1 mmw2s study configs/studies/methods_digits.py --jobs 2
 student = 'detection/digits/w2s_retinanet_r50_digits_1200it.py'
-teacher = 'retinanet_r18_digits.py'
+teacher = dict(
+    config='retinanet_r18_digits.py',
+    cfg_options={
+        'train_cfg.max_epochs': 4,
+        'param_scheduler.1.T_max': 4,
+        'param_scheduler.1.end': 4
+    })
+cfg_options = {
+    'max_iters': 600,
+    'train_cfg.max_iters': 600,
+    'param_scheduler.1.T_max': 600,
+    'param_scheduler.1.end': 600,
+    'default_hooks.checkpoint.interval': 300
+}
 
 metric = 'coco/bbox_mAP'
 targets = ['80%', '90%', '95%']
