@@ -1,9 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Report on the three runs of the quick start."""
+"""Report on the four runs of the quick start."""
 import argparse
 import json
 import os.path as osp
-from typing import List, NamedTuple, Sequence
+from typing import Dict, List, NamedTuple, Sequence
 
 import matplotlib.pyplot as plt
 import mmcv
@@ -13,11 +13,16 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import find_latest_checkpoint
 
-from mmw2s.analysis import print_tables, write_report
+from mmw2s.analysis.settings import compare_settings, save
 from mmw2s.utils.hook_configs import hook_configs
 
 METRIC = 'coco/bbox_mAP'
 MIN_SCORE = 0.3
+# Name of a setting -> its run.
+SETTINGS = {
+    'with the weak teacher': 'w2s',
+    'started from it too, 5 epochs': 'started'
+}
 
 
 class Boxes(NamedTuple):
@@ -53,19 +58,15 @@ def _config_of(work_dir: str) -> Config:
     return Config.fromfile(osp.join(work_dir, osp.basename(name)))
 
 
-def draw_detections(baseline: str,
-                    w2s: str,
-                    path: str,
-                    count: int = 4) -> None:
+def draw_detections(runs: Dict[str, str], path: str, count: int = 4) -> None:
     """Draw truth and detections on the first validation scenes.
 
     Args:
-        baseline (str): Work_dir of the student alone.
-        w2s (str): Work_dir of the student with the weak teacher.
+        runs (dict[str, str]): Title of a column -> work_dir of a student.
         path (str): Where the figure is written.
         count (int): Number of scenes. The first ones: none are chosen.
     """
-    cfg = _config_of(w2s)
+    cfg = _config_of(next(iter(runs.values())))
     init_default_scope('mmdet')
     dataset = DATASETS.build(cfg.val_dataloader.dataset)
     classes = dataset.metainfo['classes']
@@ -78,10 +79,10 @@ def draw_detections(baseline: str,
                 [classes[i['bbox_label']] for i in scene['instances']])
             for scene in scenes
         ],
-        'baseline':
-        detect(baseline, images, classes),
-        'weak-to-strong':
-        detect(w2s, images, classes),
+        **{
+            title: detect(work_dir, images, classes)
+            for title, work_dir in runs.items()
+        }
     }
     figure, axes = plt.subplots(
         count,
@@ -113,30 +114,34 @@ def draw_detections(baseline: str,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument(
         'out', nargs='?', default='work_dirs/quickstart', help='their folder')
     out = parser.parse_args().out
-    teacher, baseline, w2s = (
-        osp.join(out, run) for run in ('teacher', 'baseline', 'w2s'))
-    draw_detections(baseline, w2s, osp.join(out, 'detections.png'))
+    baseline = osp.join(out, 'baseline')
+    settings = {name: osp.join(out, run) for name, run in SETTINGS.items()}
+    draw_detections({
+        'baseline': baseline,
+        **settings
+    }, osp.join(out, 'detections.png'))
     targets = [
-        target for hook in hook_configs(_config_of(w2s), 'TimeToTargetHook')
+        target
+        for hook in hook_configs(_config_of(baseline), 'TimeToTargetHook')
         for target in hook.get('targets', {}).get(METRIC, [])
     ]
-    result = write_report(
-        teacher,
-        baseline,
-        w2s,
-        out,
-        targets=targets,
-        metric=METRIC,
-        title='Quick start: scenes of handwritten digits, both students '
-        'trained at the same time, with one thread each',
-        figures=['detections.png'])
-    print_tables(result)
+    result = compare_settings([baseline],
+                              {name: [run]
+                               for name, run in settings.items()},
+                              targets=targets,
+                              metric=METRIC,
+                              teacher=osp.join(out, 'teacher'))
+    result.table().print()
+    result.counted_table().print()
+    save(result, out, curves=True)
     print('Written: ' + ', '.join(
-        osp.join(out, name) for name in ('report.md', 'report.json',
+        osp.join(out, name) for name in ('settings.md', 'settings.json',
                                          'curves.png', 'detections.png')))
 
 

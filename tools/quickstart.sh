@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 # Sets everything up and shows the main job on scenes of handwritten digits:
-# trains a weak teacher, a student alone and the same student with the teacher,
-# from scratch, and tells how much sooner the second one reached its targets.
+# trains a weak teacher, a student alone, the same student with the teacher, and
+# one that also begins with the teacher's weights. Tells how much sooner these
+# two reached their targets.
 #
 #     bash tools/quickstart.sh [--active]
 #
@@ -15,7 +16,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT"
 case "$*" in
 '' | --active) ;;
--h | --help) sed -n '3,12s/^# \{0,1\}//p' "$0" && exit ;;
+-h | --help) sed -n '3,13s/^# \{0,1\}//p' "$0" && exit ;;
 *) echo "quickstart.sh: expected nothing or --active, but got: $*" >&2 && exit 2 ;;
 esac
 bash tools/setup_env.sh "$@"
@@ -25,8 +26,8 @@ if [[ " $* " == *' --active '* ]]; then
 fi
 
 OUT=work_dirs/quickstart
-STUDENT=configs/detection/digits/w2s_retinanet_r50_digits.py
-TEACHER=configs/detection/digits/retinanet_r18_digits.py
+CONFIGS=configs/detection/digits
+STUDENT=$CONFIGS/w2s_retinanet_r50_digits.py
 # One thread a run: on a machine that does anything else, a second one mostly
 # waits (measured: 0.18 s a step with one thread, 0.3 to 7 s with two).
 export OMP_NUM_THREADS=1 MPLBACKEND=Agg
@@ -36,31 +37,44 @@ if "$PY" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
     precision=(--cfg-options optim_wrapper.type=OptimWrapper)
 fi
 
-train() {  # NAME TITLE CONFIG [OPTION...], to be called in a subshell
-    local dir=$OUT/$1 title=$2
+is_done() { # NAME
+    grep -qs '"finished": true' "$OUT/$1/time_to_target.json"
+}
+
+train() {  # NAME TITLE CONFIG [OPTION...]
+    local name=$1 title=$2 training
     shift 2
-    if grep -qs '"finished": true' "$dir/time_to_target.json"; then
-        echo "== $title: done before, in $dir"
+    if is_done "$name"; then
+        echo "[$name] done before, in $OUT/$name"
         return
     fi
-    echo "== $title: in $dir"
-    # exec, so that a signal to the subshell reaches the training.
-    exec "$PY" tools/train.py "$@" --work-dir "$dir" --resume auto \
-        ${precision[@]+"${precision[@]}"}
+    echo "[$name] $title: in $OUT/$name"
+    "$PY" tools/train.py "$@" --work-dir "$OUT/$name" --resume auto \
+        ${precision[@]+"${precision[@]}"} \
+        > >(sed -u "s/^/[$name] /") 2>&1 &
+    training=$!
+    trap 'kill "$training" 2>/dev/null; exit 143' TERM
+    wait "$training"
 }
 
 "$PY" tools/dataset_converters/digit_scenes.py data/digit_scenes
-(train teacher '1/3 weak teacher' "$TEACHER")
 
-# Both students at a time: half the wait, and the same machine for both clocks.
+# Two runs at a time, each on a core of its own: half the wait, and all clocks
+# under the same conditions.
 jobs=()
 trap 'kill "${jobs[@]}" 2>/dev/null || true' EXIT
 trap 'exit 130' INT TERM
-(train w2s '3/3 student with the weak teacher' "$STUDENT") \
-    > >(sed -u 's/^/[w2s] /') 2>&1 &
+(
+    train teacher '1/4 weak teacher' "$CONFIGS/retinanet_r18_digits.py"
+    train w2s '3/4 student with the weak teacher' "$STUDENT"
+) &
 jobs+=($!)
-(train baseline '2/3 student alone' "$STUDENT" --no-distill) \
-    > >(sed -u 's/^/[alone] /') 2>&1 &
+(
+    train baseline '2/4 student alone' "$STUDENT" --no-distill
+    until is_done teacher; do sleep 1; done
+    train started '4/4 student that also begins with its weights' \
+        "${STUDENT%.py}_started.py"
+) &
 jobs+=($!)
 # Whichever ends first, so that a failure is seen at once. The bash of macOS
 # has no `wait -n`.

@@ -14,6 +14,11 @@ PYTHON = '''#!/usr/bin/env bash
 echo "$@" >>calls
 case "$*" in
 *--no-distill*) exit ${BASELINE_ENDS_WITH:-0} ;;
+*work_dirs/quickstart/teacher*)
+    mkdir -p work_dirs/quickstart/teacher
+    [[ -n ${TEACHER_ENDS_WITH:-} ]] && exit "$TEACHER_ENDS_WITH"
+    sleep ${TEACHER_TAKES:-0}
+    echo '"finished": true' >work_dirs/quickstart/teacher/time_to_target.json ;;
 *work_dirs/quickstart/w2s*)
     trap 'kill $!; echo cut short >>calls; exit' TERM
     sleep ${W2S_TAKES:-0} &
@@ -47,18 +52,31 @@ def quickstart(tmp_path):
     return run
 
 
-def test_the_report_comes_when_both_students_are_trained(quickstart, tmp_path):
-    assert quickstart() == 0
+def test_the_report_comes_when_all_students_are_trained(quickstart, tmp_path):
+    assert quickstart(TEACHER_TAKES='2') == 0
     calls = (tmp_path / 'calls').read_text().splitlines()
-    assert len([call for call in calls if 'tools/train.py' in call]) == 3
+    trained = [
+        call.split('work_dirs/quickstart/')[1].split()[0] for call in calls
+        if 'tools/train.py' in call
+    ]
+    # Those with a teacher wait for it.
+    assert {*trained[:2]} == {'teacher', 'baseline'}
+    assert {*trained[2:]} == {'w2s', 'started'}
     assert 'to its end' in calls
     assert calls[-1] == 'tools/quickstart.py work_dirs/quickstart'
 
 
+def test_a_teacher_that_fails_ends_the_run_that_waits_for_it(
+        quickstart, tmp_path):
+    assert quickstart(TEACHER_ENDS_WITH='4') == 4
+    calls = (tmp_path / 'calls').read_text()
+    assert 'started' not in calls and 'tools/quickstart.py' not in calls
+
+
 def test_a_student_that_fails_ends_it_and_the_other_one(quickstart, tmp_path):
     assert quickstart(BASELINE_ENDS_WITH='3', W2S_TAKES='40') == 3
-    calls = ''
-    while ' short' not in calls and ' its end' not in calls:
+    calls, until = '', time.monotonic() + 45
+    while ' short' not in calls and time.monotonic() < until:
         time.sleep(0.01)
         calls = (tmp_path / 'calls').read_text()
     assert 'cut short' in calls
