@@ -131,9 +131,10 @@ def main() -> None:
         for hook in hook_configs(_config_of(baseline), 'TimeToTargetHook')
         for target in hook.get('targets', {}).get(METRIC, [])
     ]
-    result = compare_settings([baseline],
-                              {name: [run]
-                               for name, run in settings.items()},
+    result = compare_settings([baseline], {
+        name: [run]
+        for name, run in settings.items()
+    },
                               targets=targets,
                               metric=METRIC,
                               teacher=osp.join(out, 'teacher'))

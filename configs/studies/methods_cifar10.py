@@ -61,8 +61,7 @@ _methods = dict(
     pkd=[_features(3, dict(type='PKDLoss', loss_weight=3.))],
     curriculum=[
         dict(
-            _features(
-                stage, dict(type='PKDLoss', loss_weight=3.), seed=stage),
+            _features(stage, dict(type='PKDLoss', loss_weight=3.), seed=stage),
             schedule=dict(
                 type='Within',
                 begin=0.05 * (stage - 1),
@@ -78,8 +77,7 @@ _rules = dict(
     conflict={'stop': dict(type='StopOnConflict', interval=20)},
     saturation={'stop': dict(type='StopOnSaturation', interval=10)},
     follow_gap={
-        'schedule':
-        dict(type='FollowGap', by='train', interval=20),
+        'schedule': dict(type='FollowGap', by='train', interval=20),
         'stop':
         dict(type='SurpassTeacher', metric='accuracy/top1', latest=0.5)
     })
@@ -92,12 +90,13 @@ arms = dict(
     teacher_60=dict(seeds=[0]),
     teacher_80=dict(seeds=[0]),
     **{
-        name: dict(
-            seeds=[0], cfg_options={'default_hooks.w2s.distill': distill})
+        name:
+        dict(seeds=[0], cfg_options={'default_hooks.w2s.distill': distill})
         for name, distill in _methods.items()
     },
     **{
-        f'{rule}{of}': dict(
+        f'{rule}{of}':
+        dict(
             like=like,
             seeds=[0],
             cfg_options={

@@ -72,8 +72,7 @@ _methods = dict(
             name=f'c{stage + 1}') for stage in (1, 2, 3, 4)
     ] + [_during(_scores, 0.16)],
     neck_share=[
-        dict(
-            _maps('PKDLoss', 'auto'), auto_module='neck', auto_ratio=0.05)
+        dict(_maps('PKDLoss', 'auto'), auto_module='neck', auto_ratio=0.05)
     ])
 
 arms = dict(
@@ -81,14 +80,15 @@ arms = dict(
     distillation=dict(),
     permuted_teacher=dict(),
     **{
-        name: dict(
-            seeds=[0], cfg_options={'default_hooks.w2s.distill': distill})
+        name:
+        dict(seeds=[0], cfg_options={'default_hooks.w2s.distill': distill})
         for name, distill in _methods.items()
     },
     start=dict(seeds=[0]),
     both=dict(seeds=[0]),
     **{
-        f'only_{name}': dict(
+        f'only_{name}':
+        dict(
             like='both',
             seeds=[0],
             cfg_options={'default_hooks.w2s.start.modules': [module]})

@@ -51,11 +51,13 @@ def test_what_is_wrong_is_refused_by_name(tmp_path, change, message):
 
 def test_names_with_an_underscore_are_helpers(tmp_path):
     path = tmp_path / 'study.py'
-    path.write_text('''_mine = [f'mine_{n}' for n in (1, 2)]
+    mine = """
+_mine = [f'mine_{n}' for n in (1, 2)]
 def _arm(name):
-    return dict(cfg_options={'default_hooks.w2s.task_weight': int(name[-1])})
-''' + FILE + '''arms = dict(baseline={}, **{name: _arm(name) for name in _mine})
-''')
+    return dict(cfg_options={'default_hooks.w2s.every': int(name[-1])})
+arms = dict(baseline={}, **{name: _arm(name) for name in _mine})
+"""
+    path.write_text(FILE + mine)
     assert list(Study.load(str(path)).arms) == ['baseline', 'mine_1', 'mine_2']
 
 

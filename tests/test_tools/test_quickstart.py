@@ -18,7 +18,8 @@ case "$*" in
     mkdir -p work_dirs/quickstart/teacher
     [[ -n ${TEACHER_ENDS_WITH:-} ]] && exit "$TEACHER_ENDS_WITH"
     sleep ${TEACHER_TAKES:-0}
-    echo '"finished": true' >work_dirs/quickstart/teacher/time_to_target.json ;;
+    cd work_dirs/quickstart/teacher
+    echo '"finished": true' >time_to_target.json ;;
 *work_dirs/quickstart/w2s*)
     trap 'kill $!; echo cut short >>calls; exit' TERM
     sleep ${W2S_TAKES:-0} &

@@ -58,8 +58,10 @@ STUDENTS = dict(
         in_channels=96))
 
 
-@pytest.mark.parametrize('name', ['sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco',
-                                  'queryinst/queryinst_r50_fpn_1x_coco'])
+@pytest.mark.parametrize('name', [
+    'sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco',
+    'queryinst/queryinst_r50_fpn_1x_coco'
+])
 def test_detectors_that_learn_their_proposals_have_a_teacher(name):
     # Their heads read boxes of the data sample, and proposals that only
     # init_weights has made boxes.

@@ -53,9 +53,7 @@ def test_what_hooks_do_at_a_point_of_the_run_moves_too():
     cfg = Config(
         dict(
             train_cfg=dict(
-                max_epochs=300,
-                val_interval=10,
-                dynamic_intervals=[(280, 1)]),
+                max_epochs=300, val_interval=10, dynamic_intervals=[(280, 1)]),
             default_hooks=dict(logger=None, checkpoint=dict(interval=10)),
             custom_hooks=[
                 dict(type='PipelineSwitchHook', switch_epoch=280),
