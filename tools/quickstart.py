@@ -21,7 +21,7 @@ MIN_SCORE = 0.3
 # Name of a setting -> its run.
 SETTINGS = {
     'with the weak teacher': 'w2s',
-    'started from it too, 5 epochs': 'started'
+    'started from it, 5 epochs': 'started'
 }
 
 

@@ -2,7 +2,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 # Sets everything up and shows the main job on scenes of handwritten digits:
 # trains a weak teacher, a student alone, the same student with the teacher, and
-# one that also begins with the teacher's weights. Tells how much sooner these
+# one that begins with the teacher's weights. Tells how much sooner these
 # two reached their targets.
 #
 #     bash tools/quickstart.sh [--active]
@@ -72,7 +72,7 @@ jobs+=($!)
 (
     train baseline '2/4 student alone' "$STUDENT" --no-distill
     until is_done teacher; do sleep 1; done
-    train started '4/4 student that also begins with its weights' \
+    train started '4/4 student that begins with its weights' \
         "${STUDENT%.py}_started.py"
 ) &
 jobs+=($!)
