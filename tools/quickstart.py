@@ -131,12 +131,11 @@ def main() -> None:
         for hook in hook_configs(_config_of(baseline), 'TimeToTargetHook')
         for target in hook.get('targets', {}).get(METRIC, [])
     ]
-    result = compare_settings([baseline], {
-        name: [run]
-        for name, run in settings.items()
-    },
-                              targets=targets,
-                              metric=METRIC,
+    runs = {name: [run] for name, run in settings.items()}
+    result = compare_settings([baseline],
+                              runs,
+                              targets,
+                              METRIC,
                               teacher=osp.join(out, 'teacher'))
     result.table().print()
     result.counted_table().print()

@@ -1,13 +1,10 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Runs with rotated detectors of the real package, where it is installed."""
-import copy
-
 import cv2
 import numpy as np
 import pytest
-import torch
+from builders import build, teacher_field
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import MODELS, DefaultScope
 from runs import find, rows, train, train_watched
 
 from mmw2s import WeakTeacherDistillHook
@@ -52,7 +49,8 @@ def assigner(iou='RBboxOverlaps2D', **fields):
 
 def detector(kind, depth, head, **fields):
     wide = 4 if depth >= 50 else 1
-    return dict(
+    # FasterRCNN reads its fields as attributes.
+    return ConfigDict(
         type=f'mmdet.{kind}',
         data_preprocessor=dict(
             type='mmdet.DetDataPreprocessor',
@@ -208,12 +206,6 @@ USUAL = dict(
                    ['FPNFeatures', 'RPNOutputs', 'RoIHeadOutputs']))
 
 
-def build(cfg, seed=0):
-    torch.manual_seed(seed)
-    with DefaultScope.overwrite_default_scope('mmrotate'):
-        return MODELS.build(ConfigDict(copy.deepcopy(cfg)))
-
-
 @pytest.fixture(scope='module')
 def images(tmp_path_factory):
     """Four images of 64 x 64 with two turned boxes, as DOTA has them."""
@@ -237,11 +229,6 @@ def images(tmp_path_factory):
 
 def run(images, work_dir, student, teacher, **hook):
     """A run of two epochs of two iterations, without validation."""
-    path = work_dir.parent / 'teacher.pth'
-    torch.save(
-        dict(
-            state_dict=build(teacher, seed=1).state_dict(),
-            meta=dict(dataset_meta=dict(classes=CLASSES))), path)
     loader = dict(
         batch_size=2,
         num_workers=0,
@@ -277,26 +264,29 @@ def run(images, work_dir, student, teacher, **hook):
             custom_hooks=[
                 dict(
                     type='WeakTeacherDistillHook',
-                    teacher=dict(
-                        config=dict(default_scope='mmrotate', model=teacher),
-                        checkpoint=str(path)),
+                    teacher=teacher_field(
+                        teacher,
+                        work_dir.parent / 'teacher.pth',
+                        scope='mmrotate',
+                        dataset_meta=dict(classes=CLASSES)),
                     stop=dict(type='At', iter=3),
                     schedule=dict(type='Constant', value=1.),
                     **hook)
             ]))
 
 
+def kd_losses(runner, outputs):
+    return {k: v.item() for k, v in outputs.items() if 'kd' in k}
+
+
 @pytest.mark.parametrize('name', USUAL)
 def test_a_teacher_alone_is_enough(images, tmp_path, name):
     make, expected = USUAL[name]
     cfg = run(images, tmp_path / 'run', make(50), make(18))
-    chosen = default_distill(build(make(50)), build(make(18)))
+    chosen = default_distill(*(build(make(depth), scope='mmrotate')
+                               for depth in (50, 18)))
     assert [entry['knowledge']['type'] for entry in chosen] == expected
-
-    def losses(runner, outputs):
-        return {k: v.item() for k, v in outputs.items() if 'kd' in k}
-
-    runner, seen = train_watched(cfg, losses)
+    runner, seen = train_watched(cfg, kd_losses)
     assert all(
         len(found) == len(expected) and all(value > 0
                                             for value in found.values())
@@ -314,11 +304,7 @@ def test_equal_models_have_nothing_to_learn(images, tmp_path, name):
     cfg.optim_wrapper.optimizer.lr = 0.
     for part in (cfg.model, cfg.custom_hooks[0].teacher.config.model):
         part.backbone.norm_eval = True
-    _, seen = train_watched(
-        cfg, lambda runner, outputs: {
-            k: v.item()
-            for k, v in outputs.items() if 'kd' in k
-        })
+    _, seen = train_watched(cfg, kd_losses)
     # Scores of equal models leave the entropy of neither.
     assert all(value < 1e-4 for value in seen[0].values()), seen[0]
 

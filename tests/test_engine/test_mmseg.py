@@ -2,12 +2,12 @@
 """Runs with segmentors of the real package, where it is installed."""
 import copy
 
+import builders
 import cv2
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from runs import find, rows, train, train_watched
@@ -77,10 +77,8 @@ def cascade(depth=18):
         decode_head=[first, last])
 
 
-def build(cfg, seed=0):
-    torch.manual_seed(seed)
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        return MODELS.build(copy.deepcopy(cfg))
+def build(cfg):
+    return builders.build(copy.deepcopy(cfg), scope='mmseg')
 
 
 @pytest.fixture(scope='module')
@@ -136,17 +134,14 @@ def run(images, work_dir, student, teacher=None, names=CLASSES, **hook):
             randomness=dict(seed=0),
             work_dir=str(work_dir)))
     if teacher is not None:
-        path = work_dir.parent / 'teacher.pth'
-        torch.save(
-            dict(
-                state_dict=build(teacher, 1).state_dict(),
-                meta=dict(dataset_meta=dict(classes=names))), path)
         cfg.custom_hooks = [
             dict(
                 type='WeakTeacherDistillHook',
-                teacher=dict(
-                    config=dict(default_scope='mmseg', model=teacher),
-                    checkpoint=str(path)),
+                teacher=builders.teacher_field(
+                    copy.deepcopy(teacher),
+                    work_dir.parent / 'teacher.pth',
+                    scope='mmseg',
+                    dataset_meta=dict(classes=names)),
                 **hook)
         ]
     return cfg

@@ -66,7 +66,9 @@ def calls(model):
     return called
 
 
-def test_features_come_first_and_scores_later(teacher, tmp_path):
+@pytest.fixture
+def look():
+    """What to watch: the losses, and which modules of the teacher ran."""
     called = []
 
     def look(runner, outputs):
@@ -75,13 +77,20 @@ def test_features_come_first_and_scores_later(teacher, tmp_path):
             called.append(calls(hook.distiller.teacher.model))
         names = set(called[0])
         called[0].clear()
+        return kd_losses(runner, outputs), names
+
+    return look
+
+
+def test_features_come_first_and_scores_later(teacher, tmp_path, look):
+
+    def look_at_log_too(runner, outputs):
         hub = runner.message_hub.log_scalars
-        return (kd_losses(runner, outputs), names, 'train/w2s/strength_hidden'
-                in hub)
+        return (*look(runner, outputs), 'train/w2s/strength_hidden' in hub)
 
     cfg = config(tmp_path, teacher, dict(HIDDEN, schedule=stage(0, 5)),
                  dict(LOGITS, schedule=stage(5)))
-    _, seen = train_watched(cfg, look)
+    _, seen = train_watched(cfg, look_at_log_too)
     first, later = seen[1:5], seen[5:]
     assert all(losses == dict(hidden=True, logits=False)
                and names == {'backbone'} and shown
@@ -115,17 +124,8 @@ def test_what_is_needed_by_an_entry_that_waits_alone_is_not_recorded(
     assert seen[-1] == ('backbone', 'head')
 
 
-def test_nothing_runs_for_an_entry_whose_loss_has_no_weight(teacher, tmp_path):
-    called = []
-
-    def look(runner, outputs):
-        hook = find(runner, WeakTeacherDistillHook)
-        if not called:
-            called.append(calls(hook.distiller.teacher.model))
-        names = set(called[0])
-        called[0].clear()
-        return kd_losses(runner, outputs), names
-
+def test_nothing_runs_for_an_entry_whose_loss_has_no_weight(
+        teacher, tmp_path, look):
     silent = dict(LOGITS, loss=dict(type='DKDLoss', loss_weight=0.))
     cfg = config(tmp_path, teacher, HIDDEN, silent, epochs=1)
     _, seen = train_watched(cfg, look)
