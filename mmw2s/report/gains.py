@@ -69,8 +69,7 @@ def _limits(up: Optional[SpeedUp]) -> List[str]:
     if up is None:
         return []
     notes = [up.note] if up.note else []
-    if up.interval is not None and (up.interval[0] == 0
-                                    or math.isinf(up.interval[1])):
+    if up.is_open:
         notes.append('an interval from 0 or to inf has runs that never '
                      'reached the target')
     return notes

@@ -53,6 +53,13 @@ class SpeedUp(NamedTuple):
         return self.interval is not None and self.interval[0] > 1
 
     @property
+    def is_open(self) -> bool:
+        """Whether runs that never got there leave an end of the interval
+        open."""
+        return self.interval is not None and (self.interval[0] == 0
+                                              or math.isinf(self.interval[1]))
+
+    @property
     def note(self) -> str:
         """What limits the interval, in words; empty if nothing."""
         count = len(self.ratios)
