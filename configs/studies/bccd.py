@@ -24,4 +24,23 @@ arms = dict(
     },
     start=dict(),
     both=dict(),
+    **{
+        f'start_features_{epochs}_epochs':
+        dict(
+            like='both',
+            cfg_options={
+                'train_cfg.max_epochs':
+                epochs,
+                'param_scheduler.1.T_max':
+                epochs,
+                'param_scheduler.1.end':
+                epochs,
+                'default_hooks.w2s.distill': [
+                    dict(
+                        knowledge=dict(type='FPNFeatures'),
+                        loss=dict(type='PKDLoss', loss_weight=10.))
+                ]
+            })
+        for epochs in (13, 20)
+    },
     permuted_teacher=dict())

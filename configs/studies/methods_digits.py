@@ -86,6 +86,14 @@ arms = dict(
     },
     start=dict(),
     both=dict(seeds=[0]),
+    start_features=dict(
+        like='both',
+        seeds=[0],
+        cfg_options={'default_hooks.w2s.distill': _methods['features']}),
+    start_mgd=dict(
+        like='both',
+        seeds=[0],
+        cfg_options={'default_hooks.w2s.distill': _methods['mgd']}),
     **{
         f'only_{name}':
         dict(
