@@ -144,10 +144,12 @@ def test_the_config_that_is_shown_in_full_is_the_one_that_is_named():
     for kind in ('WeakTeacherDistillHook', 'TimeToTargetHook'):
         hook, = hook_configs(cfg.to_dict(), kind)
         full, = hook_configs(shown, kind)
+        # The block has in full what the config names in a word.
+        assert hook.pop('distill', 'full') == 'full'
         assert hook.items() <= full.items()
     full, = hook_configs(shown, 'WeakTeacherDistillHook')
     student = build(retinanet(50))
-    assert full['distill'] == default_distill(student, student)
+    assert full['distill'] == default_distill(student, student, full=True)
     assert full['schedule'] == default_schedule(student)
     stop, default = (
         vars(STOP_RULES.build(dict(rule)))

@@ -36,6 +36,8 @@ from .run_facts import iters_per_epoch, iters_per_update
 __all__ = ['Assembly', 'Fields', 'assemble', 'refuse_run']
 
 _HOOK = 'WeakTeacherDistillHook'
+# The value of `distill` for all that is known of a kind of model.
+_FULL = 'full'
 Decider = Union[Schedule, StopRule]
 
 
@@ -45,17 +47,25 @@ class Fields:
 
     ``distill``, ``schedule`` and ``stop`` may be given in full, in part, or
     not at all. ``--cfg-options default_hooks.w2s.schedule.hold=0.3``, for
-    example, changes one number of the default.
+    example, changes one number of the default, and
+    ``default_hooks.w2s.distill.full.1.loss.loss_weight=2.`` one of
+    ``distill='full'``.
     """
     teacher: Union[str, dict]
-    distill: Optional[Sequence[dict]] = None
+    distill: Union[None, str, Sequence[dict]] = None
     schedule: Optional[dict] = None
     stop: Optional[dict] = None
     task_weight: float = 1.0
     start: Optional[dict] = None
     every: int = 1
+    #: Whether what ``distill`` leaves out is all that is known of the model.
+    is_full: bool = dataclasses.field(default=False, init=False)
 
     def __post_init__(self) -> None:
+        if self.distill == _FULL:
+            self.is_full, self.distill = True, None
+        elif isinstance(self.distill, dict) and set(self.distill) == {_FULL}:
+            self.is_full, self.distill = True, self.distill[_FULL]
         # Left over in a config whose base leaves the field out.
         for name in ('schedule', 'stop'):
             given = getattr(self, name)
@@ -80,10 +90,10 @@ class Fields:
             FrozenTeacher.check_cfg(self.teacher)
         # A field in part can only be checked together with its default, which
         # depends on the models.
-        if self.in_full('distill') is not None and not self.starts_alone:
-            build_terms(self.distill)
-        else:
+        if self.in_full('distill') is None:
             _check_entries(self.distill)
+        elif not self.starts_alone:
+            build_terms(self.distill)
         if self.in_full('schedule') is not None:
             SCHEDULES.build(self.schedule, owner=f'{_HOOK}.schedule')
         if self.in_full('stop') is not None:
@@ -128,6 +138,8 @@ class Fields:
         cfg = Config({name: default()})
         # Merging takes `_delete_` out of what it is given, and texts for keys.
         part = copy.deepcopy({str(k): v for k, v in given.items()})
+        if name == 'distill':
+            _check_places(part, cfg[name], self.is_full)
         with owned_by(_HOOK):
             cfg.merge_from_dict({name: part})
         return cfg.to_dict()[name]
@@ -144,9 +156,25 @@ def _check_entries(part: Optional[dict]) -> None:
     for place, entry in (part or {}).items():
         if not (str(place).isdigit() and isinstance(entry, dict)):
             raise TypeError(
-                f'{_HOOK}.distill should be a list of entries, or in part '
-                'something like {"0": dict(loss=dict(loss_weight=3.))}, by '
+                f'{_HOOK}.distill should be a list of entries, {_FULL!r}, or '
+                'in part something like '
+                '{"0": dict(loss=dict(loss_weight=3.))}, by '
                 f'their places in the default, but got {part!r}')
+
+
+def _check_places(part: Dict[str, Any], default: Sequence[dict],
+                  is_full: bool) -> None:
+    """Refuse places that the default does not have."""
+    beyond = [place for place in part if int(place) >= len(default)]
+    if not beyond:
+        return
+    types = [entry['knowledge']['type'] for entry in default]
+    wider = '' if is_full else (
+        f', or distill.{_FULL}.{beyond[0]} for the list of distill={_FULL!r}, '
+        'which has the scores of a detector too')
+    raise KeyError(f'{_HOOK}.distill.{beyond[0]} is no entry of the default, '
+                   f'which has {dict(enumerate(types))}: name one of these'
+                   f'{wider}')
 
 
 class Assembly(NamedTuple):
@@ -256,8 +284,11 @@ def assemble(fields: Fields,
         return Assembly(teacher, None, None, {}, other_classes)
 
     def usual() -> list:
-        entries = default_distill(student, teacher.model, other_classes
-                                  and other_classes.words)
+        entries = default_distill(
+            student,
+            teacher.model,
+            other_classes and other_classes.words,
+            full=fields.is_full)
         return entries if teacher.scale == 1 else without_places(entries)
 
     distill = fields.completed('distill', usual)

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Measure the gradient of the default distillation for kinds of models."""
+"""Measure the gradient of the full distillation for kinds of models."""
 import copy
 from statistics import median
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
@@ -74,7 +74,7 @@ def measure(config: Union[str, Config],
     Args:
         config (str or Config): Config of the student.
         distill (list[dict], optional): As in the hook. Defaults to None, the
-            default for this kind of model.
+            ``'full'`` for this kind of model.
         teacher (str or dict, optional): As in the hook. Defaults to None: the
             same config with other random weights.
         iters (int): Number of measured steps, with AdamW and a learning rate
@@ -98,7 +98,8 @@ def measure(config: Union[str, Config],
         if teacher.checkpoint is None:
             torch.manual_seed(seed + 1)
             teacher.model.init_weights()
-        terms = build_terms(distill or default_distill(student, teacher.model))
+        terms = build_terms(distill or default_distill(
+            student, teacher.model, full=True))
     shares: Dict[str, List[Any]] = {term.key: [] for term in terms}
     distiller = _Noting(student, teacher, terms, Constant(1.))
     distiller.bind(iters, iters)

@@ -53,7 +53,10 @@ def test_a_recipe_starts_and_shortens_and_changes_nothing_else(name):
     assert changed <= LENGTH | {'default_hooks'}
     hook = recipe.default_hooks.w2s
     assert hook.pop('start')['type'] in ('Grow', 'Inherit')
-    assert hook.pop('distill', []) == []  # as before, or nothing
+    # As before, or nothing.
+    assert hook.get('distill') in (other.default_hooks.w2s.pop(
+        'distill', None), [])
+    hook.pop('distill', None)
     for cfg in (recipe, other):
         cfg.default_hooks.checkpoint.pop('interval')  # as often as before
         cfg.default_hooks.w2s.pop('teacher')  # a cheaper one, or the same

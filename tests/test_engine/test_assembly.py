@@ -78,8 +78,28 @@ class TestFieldsInPart:
 
     def test_an_entry_that_the_default_lacks_is_refused(self):
         fields = Fields('t.py', distill={'2': dict(loss=dict(loss_weight=8.))})
-        with pytest.raises(KeyError, match='2'):
+        with pytest.raises(
+                KeyError,
+                match=r'distill.2 is no entry .* distill.full.2 for the list'):
             fields.completed('distill', lambda: DISTILL)
+
+    def test_all_that_is_known_of_the_model_is_asked_for_by_name(self):
+        fields = Fields('t.py', distill='full')
+        fields.check()
+        assert fields.is_full and not Fields('t.py').is_full
+        assert fields.completed('distill', lambda: DISTILL) == DISTILL
+
+    def test_one_entry_of_all_that_is_known_is_changed(self):
+        part = dict(full={'1': dict(loss=dict(loss_weight=8.))})
+        fields = Fields('t.py', distill=part)
+        fields.check()
+        assert fields.is_full
+        _, second = fields.completed('distill', lambda: DISTILL)
+        assert second['loss']['loss_weight'] == 8.
+
+    def test_another_word_is_refused(self):
+        with pytest.raises(TypeError, match="a list of entries.*'all'"):
+            Fields('t.py', distill='all').check()
 
     @pytest.mark.parametrize('given, message', [
         (dict(schedule=dict(hld=0.3)),
@@ -120,7 +140,7 @@ class TestATeacherOfSmallerImages:
 
     def test_it_teaches_features_alone_and_is_scored_at_that_size(
             self, run, tmp_path):
-        cfg = run()
+        cfg = run(distill='full')
         cfg.log_level = 'INFO'
         runner = train(cfg)
         chosen = find(runner, WeakTeacherDistillHook).session.chosen

@@ -60,6 +60,13 @@ class Recipe:
         """The field ``distill``, see :func:`default_distill`."""
         raise NotImplementedError
 
+    def distill_in_full(self,
+                        student: nn.Module,
+                        teacher: nn.Module,
+                        other_classes: Optional[str] = None) -> List[dict]:
+        """The entries of ``distill='full'``: by default the same."""
+        return self.distill(student, teacher, other_classes)
+
     def schedule(self) -> dict:
         """The field ``schedule``: a warm-up, full for a while, a decay."""
         return dict(
@@ -101,7 +108,8 @@ def find_recipe(
 
 def default_distill(student: nn.Module,
                     teacher: nn.Module,
-                    other_classes: Optional[str] = None) -> List[dict]:
+                    other_classes: Optional[str] = None,
+                    full: bool = False) -> List[dict]:
     """The ``distill`` field for the kind of model that the student is.
 
     Args:
@@ -112,6 +120,9 @@ def default_distill(student: nn.Module,
         other_classes (str, optional): How the names of their classes
             differ, from ``class_matching.class_difference``. Defaults to
             None: they do not.
+        full (bool): Whether to take all that is known of that kind
+            (``distill='full'``): of detectors also what the heads give.
+            Defaults to False.
 
     Returns:
         list[dict]: The entries.
@@ -123,7 +134,8 @@ def default_distill(student: nn.Module,
     recipe = find_recipe(student)
     if recipe is None:
         raise ValueError(nothing_known(student))
-    return recipe.distill(student, teacher, other_classes)
+    choose = recipe.distill_in_full if full else recipe.distill
+    return choose(student, teacher, other_classes)
 
 
 def default_schedule(student: nn.Module, terms: Sequence[Any] = ()) -> dict:

@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Finds out what of a student and a teacher can be compared."""
 import logging
-from typing import List, Optional, Sequence
+from typing import List, Optional, Sequence, Tuple
 
 from mmengine.logging import print_log
 from torch import nn
@@ -18,14 +18,41 @@ __all__ = [
 ]
 
 
-def comparable_entries(entries: Sequence[dict], student: nn.Module,
+def comparable_entries(choices: Sequence[Sequence[dict]], student: nn.Module,
                        teacher: nn.Module,
                        other_classes: Optional[str]) -> List[dict]:
     """The entries that fit the teacher; the log says why others do not.
 
+    Args:
+        choices (Sequence[Sequence[dict]]): Lists of entries. It is the first
+            of which anything fits.
+        student (nn.Module): The inner model.
+        teacher (nn.Module): The teacher's inner model.
+        other_classes (str, optional): How their classes differ.
+
     Raises:
         ValueError: If none fits.
     """
+    reasons: List[str] = []
+    for entries in choices:
+        fitting, others = _sorted(entries, student, teacher, other_classes)
+        reasons += others
+        if fitting:
+            break
+    else:
+        raise ValueError('the teacher cannot be compared with the student. ' +
+                         '; '.join(reasons))
+    for reason in reasons:
+        print_log(
+            f'The default distillation goes without {reason}.',
+            logger='current',
+            level=logging.WARNING)
+    return fitting
+
+
+def _sorted(entries: Sequence[dict], student: nn.Module, teacher: nn.Module,
+            other_classes: Optional[str]) -> Tuple[List[dict], List[str]]:
+    """The entries that fit, and why others do not."""
     fitting, reasons = [], []
     for entry in entries:
         knowledge = KNOWLEDGE.build(entry['knowledge'])
@@ -41,15 +68,7 @@ def comparable_entries(entries: Sequence[dict], student: nn.Module,
             reasons.append(f'{entry["knowledge"]["type"]}: {bare}{error}')
         else:
             fitting.append(entry)
-    if not fitting:
-        raise ValueError('the teacher cannot be compared with the student. ' +
-                         '; '.join(reasons))
-    for reason in reasons:
-        print_log(
-            f'The default distillation goes without {reason}.',
-            logger='current',
-            level=logging.WARNING)
-    return fitting
+    return fitting, reasons
 
 
 def without_places(entries: Sequence[dict]) -> List[dict]:

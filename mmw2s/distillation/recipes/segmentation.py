@@ -40,14 +40,13 @@ class SegmentationRecipe(Recipe):
                 student: nn.Module,
                 teacher: nn.Module,
                 other_classes: Optional[str] = None) -> List[dict]:
-        entries = [_scores(student, teacher)]
+        choices = [[_scores(student, teacher)]]
         if not any(
                 is_kind(
                     getattr(model, 'backbone', None), *_OTHER_MAPS_IN_TRAINING)
                 for model in (student, teacher)):
-            entries.append(feature_entry(student, teacher, 0.1))
-        # The first one that fits.
-        return comparable_entries(entries, student, teacher, other_classes)[:1]
+            choices.append([feature_entry(student, teacher, 0.1)])
+        return comparable_entries(choices, student, teacher, other_classes)
 
 
 def _scores(student: nn.Module, teacher: nn.Module) -> dict:

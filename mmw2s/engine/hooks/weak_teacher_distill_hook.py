@@ -42,11 +42,14 @@ class WeakTeacherDistillHook(Hook):
             :class:`~mmw2s.distillation.FrozenTeacher`: ``config``,
             ``checkpoint``, ``score``, ``precision``, ``cfg_options``,
             ``classes``, ``trust_checkpoint``, ``scale``, ``fuse``.
-        distill (list[dict], optional): What is transferred and how it is
-            compared. Each entry has a ``knowledge`` and a ``loss`` (configs).
+        distill (list[dict] or str, optional): What is transferred and how it
+            is compared. Each entry has a ``knowledge`` and a ``loss`` (configs).
             It may have a ``name``, a ``temperature`` (config of a schedule),
             an ``auto_ratio``, and a ``schedule`` and a ``stop`` of its own,
-            within those of the whole. Defaults to None: by the kind of model.
+            within those of the whole. ``'full'`` is all that is known of the
+            kind of model: of a detector its features and the scores of its
+            head. Defaults to None: by the kind of model, of a detector its
+            features.
         schedule (dict, optional): The strength over the run, a factor of all
             distillation losses. Defaults to None: it rises in a short
             warm-up, stays full for a while, and is 0 from the middle of the
@@ -81,7 +84,7 @@ class WeakTeacherDistillHook(Hook):
 
     def __init__(self,
                  teacher: Union[str, dict],
-                 distill: Optional[Sequence[dict]] = None,
+                 distill: Union[None, str, Sequence[dict]] = None,
                  schedule: Optional[dict] = None,
                  stop: Optional[dict] = None,
                  task_weight: float = 1.0,

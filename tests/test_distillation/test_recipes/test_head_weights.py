@@ -32,12 +32,13 @@ def test_the_published_weights_stay():
     assert score_weight(head('RetinaHead', 5).bbox_head) == 1
     weights = [
         entry['loss'].get('loss_weight') for entry in default_distill(
-            *[build(faster_rcnn(18)) for _ in range(2)])
+            *[build(faster_rcnn(18)) for _ in range(2)], full=True)
     ]
     assert weights == [6., 1., 1.]
     student = build(retinanet(18))
     assert [
-        e['loss']['loss_weight'] for e in default_distill(student, student)
+        e['loss']['loss_weight']
+        for e in default_distill(student, student, full=True)
     ] == [10., 1.]
 
 
@@ -46,7 +47,7 @@ def test_the_published_weights_stay():
                                                    (GFL, 3.333, 0.1)])
 def test_other_heads_have_weights_of_their_own(cfg, features, scores):
     student = build(cfg)
-    entries = default_distill(student, student)
+    entries = default_distill(student, student, full=True)
     assert [e['loss']['loss_weight'] for e in entries] == [features, scores]
 
 

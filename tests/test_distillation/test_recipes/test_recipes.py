@@ -26,20 +26,37 @@ from mmw2s.registry import RECIPES, SCHEDULES, STOP_RULES
 from mmw2s.utils.kinds import is_kind
 
 
-def of(student):
+def of(student, full=False):
     """The default terms with a teacher like the student."""
-    return build_terms(default_distill(student, student))
+    return build_terms(default_distill(student, student, full=full))
 
 
-def test_a_dense_detector_gets_features_and_scores():
-    terms = of(build(retinanet(18)))
+@pytest.mark.parametrize('cfg, weight', [(retinanet(18), 10.),
+                                         (faster_rcnn(18), 6.), (SOFTMAX, 10.)])
+def test_a_detector_gets_its_features(cfg, weight):
+    term, = of(build(cfg))
+    assert term.key == 'loss_kd_fpn'
+    assert type(term.loss).__name__ == 'PKDLoss'
+    assert term.loss.loss_weight == weight
+
+
+def test_where_features_cannot_be_compared_it_gets_the_scores(capsys):
+    MMLogger.get_instance('said')
+    student, teacher = build(retinanet(50)), build(retinanet(18))
+    del teacher.neck, teacher.backbone
+    assert types(default_distill(student, teacher)) == ['DenseHeadOutputs']
+    assert 'goes without FPNFeatures: ' in capsys.readouterr().out
+
+
+def test_a_dense_detector_in_full_gets_scores_too():
+    terms = of(build(retinanet(18)), full=True)
     assert [term.key for term in terms] == ['loss_kd_fpn', 'loss_kd_cls']
     assert [type(term.loss).__name__
             for term in terms] == ['PKDLoss', 'QualityFocalKDLoss']
 
 
 def test_a_softmax_head_gets_the_softmax_loss_at_a_share_of_the_tasks():
-    _, term = of(build(SOFTMAX))
+    _, term = of(build(SOFTMAX), full=True)
     assert type(term.loss).__name__ == 'KDLoss'
     assert term.loss.temperature == 1. and term.temperature is None
     assert term.auto_weight is not None
@@ -50,7 +67,9 @@ def test_its_first_loss_does_not_drown_the_task(tmp_path):
     # Nearly everywhere a trained one is sure of the background.
     teacher.model.bbox_head.retina_cls.bias.view(-1, 3)[:, 2] = 8.
     distiller = Distiller(student.train(), teacher,
-                          build_terms(default_distill(student, teacher.model)),
+                          build_terms(
+                              default_distill(
+                                  student, teacher.model, full=True)),
                           SCHEDULES.build(dict(type='Constant', value=1.)))
     distiller.attach()
     distiller.step(0)
@@ -65,9 +84,9 @@ def types(entries):
     return [entry['knowledge']['type'] for entry in entries]
 
 
-def test_a_two_stage_detector_gets_features_proposals_and_rois():
+def test_a_two_stage_detector_in_full_gets_features_proposals_and_rois():
     student, teacher = build(faster_rcnn(50)), build(faster_rcnn(18))
-    distill = default_distill(student, teacher)
+    distill = default_distill(student, teacher, full=True)
     assert types(distill) == ['FPNFeatures', 'RPNOutputs', 'RoIHeadOutputs']
     features, proposals, rois = build_terms(distill)
     assert features.loss.loss_weight == 6.
@@ -79,19 +98,19 @@ def test_a_two_stage_detector_gets_features_proposals_and_rois():
 def test_a_teacher_of_other_classes_gives_what_does_not_tell_classes(capsys):
     MMLogger.get_instance('said')
     student, teacher = build(faster_rcnn(50)), build(faster_rcnn(18, 80))
-    assert types(default_distill(student,
-                                 teacher)) == ['FPNFeatures', 'RPNOutputs']
+    assert types(default_distill(
+        student, teacher, full=True)) == ['FPNFeatures', 'RPNOutputs']
     said = capsys.readouterr().out
     assert 'goes without RoIHeadOutputs: teacher head has 80 classes' in said
 
 
-def test_a_teacher_whose_dense_head_differs_gives_features(capsys):
+def test_in_full_a_teacher_whose_dense_head_differs_gives_features(capsys):
     MMLogger.get_instance('said')
     student = build(retinanet(50))
     for teacher, why in ((retinanet(18, num_classes=80), '80 classes'),
                          (faster_rcnn(18), 'no module "bbox_head"')):
-        assert types(default_distill(student,
-                                     build(teacher))) == ['FPNFeatures']
+        assert types(default_distill(
+            student, build(teacher), full=True)) == ['FPNFeatures']
         said = capsys.readouterr().out
         assert 'goes without DenseHeadOutputs: ' in said and why in said
 
@@ -104,7 +123,9 @@ def test_of_classes_of_other_names_only_what_tells_none_is_taken(
         kind, left, capsys):
     MMLogger.get_instance('said')
     student, teacher = build(kind(50)), build(kind(18))
-    assert types(default_distill(student, teacher, 'they differ at 0')) == left
+    assert types(
+        default_distill(student, teacher, 'they differ at 0',
+                        full=True)) == left
     assert 'Outputs: they differ at 0.' in capsys.readouterr().out
 
 
@@ -113,11 +134,11 @@ def test_a_region_proposal_network_alone_is_compared_as_one():
     whole = build(cfg)
     del cfg['roi_head']
     alone = build(dict(cfg, type='RPN'))
-    assert default_distill(alone, alone)[1]['knowledge'] == dict(
+    assert default_distill(alone, alone, full=True)[1]['knowledge'] == dict(
         type='RPNOutputs', module='bbox_head')
-    assert default_distill(alone, whole)[1]['knowledge'] == dict(
+    assert default_distill(alone, whole, full=True)[1]['knowledge'] == dict(
         type='RPNOutputs', module='bbox_head', teacher_module='rpn_head')
-    assert default_distill(whole, alone)[1]['knowledge'] == dict(
+    assert default_distill(whole, alone, full=True)[1]['knowledge'] == dict(
         type='RPNOutputs', teacher_module='bbox_head')
 
 
@@ -125,7 +146,8 @@ def test_a_head_that_cannot_be_read_gives_features(capsys):
     MMLogger.get_instance('said')
     student = build(retinanet(18))
     student.bbox_head = nn.Identity()
-    assert types(default_distill(student, student)) == ['FPNFeatures']
+    assert types(default_distill(student, student,
+                                 full=True)) == ['FPNFeatures']
     assert "student's bbox_head is a Identity" in capsys.readouterr().out
     del student.neck
     entry, = default_distill(student, student)
@@ -136,7 +158,8 @@ def test_a_head_that_lacks_what_is_asked_for_gives_features(capsys):
     MMLogger.get_instance('said')
     student = build(retinanet(18))
     del student.bbox_head.num_classes
-    assert types(default_distill(student, student)) == ['FPNFeatures']
+    assert types(default_distill(student, student,
+                                 full=True)) == ['FPNFeatures']
     assert "goes without DenseHeadOutputs: AttributeError: 'RetinaHead'" in \
         capsys.readouterr().out
 
@@ -425,7 +448,7 @@ def test_a_registered_recipe_answers_for_its_models(own_recipe):
 
 def test_a_registered_recipe_leaves_other_models_alone(own_recipe):
     student = build(retinanet(18))
-    assert len(default_distill(student, student)) == 2
+    assert len(default_distill(student, student, full=True)) == 2
     assert default_schedule(student)['hold'] == 0.13
     assert default_stop(True, 9, student=student)['type'] == 'SurpassTeacher'
     with pytest.raises(ValueError, match='no default distillation is known'):
