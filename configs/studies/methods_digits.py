@@ -1,6 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 # Published methods on the quick start's RetinaNet in runs of 4 epochs, each by
-# its own loss alone, beside the default, which has features and scores; and
+# its own loss alone, beside features and scores (distill="full"); and
 # starts. An arm has one seed, unless it claims a gain.
 #     mmw2s prepare-digit-scenes data/digit_scenes
 #     OMP_NUM_THREADS=1 mmw2s study configs/studies/methods_digits.py --jobs 2
@@ -13,6 +13,7 @@ teacher = dict(
         'param_scheduler.1.end': 4
     })
 cfg_options = {
+    'default_hooks.w2s.distill': 'full',
     'max_iters': 600,
     'train_cfg.max_iters': 600,
     'param_scheduler.1.T_max': 600,
