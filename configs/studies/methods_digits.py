@@ -83,8 +83,15 @@ arms = dict(
     **{
         name:
         dict(seeds=[0], cfg_options={'default_hooks.w2s.distill': distill})
-        for name, distill in _methods.items()
+        for name, distill in _methods.items() if name != 'features'
     },
+    features=dict(
+        cfg_options={'default_hooks.w2s.distill': _methods['features']}),
+    features_every_2=dict(
+        cfg_options={
+            'default_hooks.w2s.distill': _methods['features'],
+            'default_hooks.w2s.every': 2
+        }),
     start=dict(),
     both=dict(seeds=[0]),
     start_features=dict(
