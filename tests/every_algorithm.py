@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""What ``teacher=`` alone does for every algorithm of an installed model zoo.
+"""What ``distill='full'`` does for every algorithm of an installed zoo.
 
 ``python tests/every_algorithm.py mmdet`` (or mmpretrain, mmseg) takes one
 config of each algorithm, builds it twice, as student and as teacher, with
@@ -132,7 +132,8 @@ def _try_at(package: str, path: str, side: int) -> str:
     # SwinTransformerV2 hides some names.
     teacher.model.load_state_dict(weights, strict=False)
     try:
-        terms = build_terms(default_distill(student, teacher.model))
+        terms = build_terms(
+            default_distill(student, teacher.model, full=True))
         distiller = Distiller(student, teacher, terms,
                               SCHEDULES.build(dict(type='Constant', value=1)))
         distiller.bind(100, 10)

@@ -98,6 +98,13 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='weights of the teacher that it begins with (default: the first '
         'of Inherit and Grow that fits)')
     student.add_argument(
+        '--student-length',
+        type=float,
+        default=1.,
+        metavar='FACTOR',
+        help='part of its schedule that it is trained for; its baseline has '
+        'all of it (default: 1)')
+    student.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,

@@ -62,15 +62,21 @@ def estimate(plan: Plan) -> Dict[str, Pace]:
         dict[str, Pace]: Name of the stage -> what it may take.
     """
     student, teacher = plan.configs['student'], plan.configs['teacher']
-    plain = copy.deepcopy(student)
-    remove_distillation(plain)
     with tempfile.TemporaryDirectory() as folder:
-        alone = measure(Rehearsal(plain, osp.join(folder, 'alone')), plain)
+
+        def alone_in(cfg: Config) -> Pace:
+            plain = copy.deepcopy(cfg)
+            remove_distillation(plain)
+            return measure(Rehearsal(plain, osp.join(folder, 'alone')), plain)
+
+        alone = alone_in(student)
+        full = alone_in(
+            plan.configs['baseline']) if 'baseline' in plan.configs else alone
         taught = taught_run(student, teacher if plan.trains_teacher else None,
                             folder)
         on = alone if taught is None else measure(taught, student)
         pace = alone._replace(step=ON * on.step + (1 - ON) * alone.step)
-        found = {stage.name: alone for stage in plan.own_baselines}
+        found = {stage.name: full for stage in plan.own_baselines}
         found.update((stage.name, pace) for stage in plan.students)
         if plan.teacher:
             found[plan.teacher.name] = measure(

@@ -1,5 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """What a pair is to do: decided once, and kept in its folder."""
+import copy
 import json
 import os
 import os.path as osp
@@ -15,6 +16,7 @@ from mmw2s.utils.fields import check_choice, check_number, check_seed
 from mmw2s.utils.files import atomic_write
 from mmw2s.utils.flat import differences, flat
 from mmw2s.utils.text import listed
+from .derive.schedule import counts_epochs, run_length, shorten
 from .stages import Stage
 from .starting import AUTO, choose_start
 from .teacher import plan_teacher, record_times
@@ -23,6 +25,8 @@ __all__ = ['STARTS', 'Options', 'Plan', 'make_plan', 'prepare']
 
 STARTS = (AUTO, 'Inherit', 'Grow', 'Corner', 'none')
 _PLAN = 'plan.json'
+# Names of configs: the student's, and that of its baseline, if longer.
+_STUDENT, _FULL = 'student', 'baseline'
 _SHOWN = 5  # differences that a message lists
 
 
@@ -40,6 +44,7 @@ class Options:
     useful_at: float = LOW
     best: Optional[float] = None
     start: str = AUTO
+    student_length: float = 1.
     seeds: Sequence[int] = (0, )
     with_baseline: bool = False
     baseline: Sequence[str] = ()
@@ -54,7 +59,8 @@ class Options:
         Raises:
             ValueError: If a value is. The message names the option.
         """
-        for name in ('teacher_width', 'teacher_scale', 'teacher_length'):
+        for name in ('teacher_width', 'teacher_scale', 'teacher_length',
+                     'student_length'):
             if getattr(self, name) is not None:
                 check_number(
                     f'--{name.replace("_", "-")}',
@@ -83,8 +89,9 @@ class Plan:
         options (Options): What was asked for.
         trains_teacher (bool): Whether the teacher is trained, or exists.
         notes (list[str]): What was decided, in sentences.
-        configs (dict[str, Config]): 'teacher' and 'student'. Empty if the
-            plan was read from its folder.
+        configs (dict[str, Config]): 'teacher' and 'student', and 'baseline'
+            where the student's run is shorter. Empty if the plan was read
+            from its folder.
     """
     options: Options
     trains_teacher: bool
@@ -117,8 +124,9 @@ class Plan:
         if not self.options.with_baseline:
             return []
         # The name is that at which a started student looks for its baseline.
+        config = _STUDENT if self.options.student_length == 1 else _FULL
         return [
-            self._of_seed(seed, '_baseline', '--no-distill')
+            self._of_seed(seed, '_baseline', '--no-distill', config=config)
             for seed in self.options.seeds
         ]
 
@@ -137,9 +145,13 @@ class Plan:
         return [stage.work_dir
                 for stage in self.own_baselines] or list(self.options.baseline)
 
-    def _of_seed(self, seed: int, suffix: str = '', *options: str) -> Stage:
+    def _of_seed(self,
+                 seed: int,
+                 suffix: str = '',
+                 *options: str,
+                 config: str = _STUDENT) -> Stage:
         name = f'student_s{seed}{suffix}'
-        return Stage(name, self.path('student.py'), self.path(name), seed,
+        return Stage(name, self.path(f'{config}.py'), self.path(name), seed,
                      options)
 
 
@@ -178,6 +190,13 @@ def make_plan(options: Options) -> Plan:
         hook['teacher']['scale'] = options.teacher_scale
     record_times(student)
     plan.configs = dict(teacher=made.cfg, student=student)
+    if options.student_length != 1:
+        plan.configs[_FULL] = copy.deepcopy(student)
+        whole = run_length(student)
+        shorten(student, options.student_length)
+        unit = 'epochs' if counts_epochs(student) else 'iterations'
+        plan.notes.append(f'The student has {run_length(student)} {unit} of '
+                          f'the {whole} of its baseline.')
     return plan
 
 

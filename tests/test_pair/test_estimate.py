@@ -21,3 +21,13 @@ def test_each_stage_is_measured_by_its_own_model_and_length(student, tmp_path):
     # Two modes of one student, the second with a teacher in half its steps.
     assert taught.step > 0 and taught.validation == alone.validation > 0
     assert list(tmp_path.iterdir()) == [tmp_path / 'student.py']
+
+
+def test_a_shorter_student_is_measured_by_its_own_length(student):
+    paces = estimate(
+        make_plan(
+            Options(student, 'pair', with_baseline=True, student_length=0.5)))
+    assert (paces['student_s0_baseline'].iters,
+            paces['student_s0'].iters) == (16, 8)
+    assert (paces['student_s0_baseline'].validations,
+            paces['student_s0'].validations) == (4, 2)

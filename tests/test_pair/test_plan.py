@@ -63,6 +63,23 @@ def test_the_baselines_come_first_and_the_students_last(options):
     assert plan.baselines == [s.work_dir for s in plan.own_baselines]
 
 
+def test_a_shorter_student_has_a_baseline_of_the_whole_length(options):
+    cfg = Config.fromfile(options.student)
+    cfg.param_scheduler = [dict(type='CosineAnnealingLR', T_max=4, end=4)]
+    cfg.dump(options.student)
+    plan = prepare(replace(options, with_baseline=True, student_length=0.5))
+    assert plan.notes[-1] == \
+        'The student has 2 epochs of the 4 of its baseline.'
+    baseline, student = (
+        Config.fromfile(stage.config)
+        for stage in (plan.own_baselines[0], plan.students[0]))
+    assert baseline.train_cfg.max_epochs == 4
+    assert student.train_cfg.max_epochs == 2
+    assert student.param_scheduler[0].end == 2
+    assert {k for k in student if student[k] != baseline[k]} == \
+        {'train_cfg', 'param_scheduler'}
+
+
 def test_baselines_that_were_recorded_are_not_trained(options):
     plan = make_plan(replace(options, baseline=['a', 'b']))
     assert plan.baselines == ['a', 'b'] and not plan.own_baselines

@@ -43,9 +43,9 @@ class WeakTeacherDistillHook(Hook):
             ``checkpoint``, ``score``, ``precision``, ``cfg_options``,
             ``classes``, ``trust_checkpoint``, ``scale``, ``fuse``.
         distill (list[dict] or str, optional): What is transferred and how it
-            is compared. Each entry has a ``knowledge`` and a ``loss`` (configs).
-            It may have a ``name``, a ``temperature`` (config of a schedule),
-            an ``auto_ratio``, and a ``schedule`` and a ``stop`` of its own,
+            is compared. Each entry has a ``knowledge`` and a ``loss``
+            (configs). It may have a ``name``, a ``temperature`` (config of a
+            schedule), an ``auto_ratio``, and a ``schedule`` and a ``stop`` of its own,
             within those of the whole. ``'full'`` is all that is known of the
             kind of model: of a detector its features and the scores of its
             head. Defaults to None: by the kind of model, of a detector its

@@ -31,8 +31,11 @@ def of(student, full=False):
     return build_terms(default_distill(student, student, full=full))
 
 
-@pytest.mark.parametrize('cfg, weight', [(retinanet(18), 10.),
-                                         (faster_rcnn(18), 6.), (SOFTMAX, 10.)])
+@pytest.mark.parametrize('cfg, weight', [
+    (retinanet(18), 10.),
+    (faster_rcnn(18), 6.),
+    (SOFTMAX, 10.),
+])
 def test_a_detector_gets_its_features(cfg, weight):
     term, = of(build(cfg))
     assert term.key == 'loss_kd_fpn'
