@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
     ('rtmdet/rtmdet-ins_s_8xb32-300e_coco.py', 'works: fpn, cls'),
     ('fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py', 'works: fpn, roi_cls'),
 ])
-def test_a_teacher_alone_is_enough_for_detectors_of_many_kinds(path, said):
+def test_detectors_of_many_kinds_are_distilled_in_full(path, said):
     prepare('mmdet')
     assert try_one('mmdet', path) == said
 

@@ -79,6 +79,7 @@ half = slice(2 * dist.get_rank(), 2 * dist.get_rank() + 2)
 maps, a, b = (x[half] for x in graph())
 print('cosine', gradient_cosine((maps * a).sum(), (maps * b).sum(), [maps],
                                 'all').item())
+dist.destroy_process_group()
 '''
 
 

@@ -33,6 +33,7 @@ class Seed(Hook):
 
 
 def student(pictures, work_dir, teacher=None, epochs=1, **hook):
+    hook = dict(dict(distill='full'), **hook)
     hooks = [dict(type='WeakTeacherDistillHook', teacher=teacher, **hook)
              ] if teacher else []
     # Fewer RoIs than there are proposals, so that chance decides.
@@ -48,7 +49,7 @@ def kd(step):
     return [key for key in step if key.startswith('loss_kd_')]
 
 
-def test_a_teacher_alone_distills_features_proposals_and_rois(
+def test_in_full_features_proposals_and_rois_are_distilled(
         pictures, teacher_of, tmp_path):
     cfg = student(pictures, tmp_path, teacher_of(faster_rcnn(18)), epochs=2)
     _, seen = train_watched(cfg)

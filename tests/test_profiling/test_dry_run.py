@@ -32,6 +32,7 @@ def printed_by(cfg):
 
 
 def test_a_dry_run_shows_pairs_losses_score_and_time(data, hook, tmp_path):
+    hook['distill'] = 'full'
     text = printed_by(run_config(data, tmp_path / 'run', hooks=[hook]))
     assert 'neck[0]' in text and '2 x 16 x 8 x 8' in text
     assert 'bbox_head.scores[2]' in text and '2 x 2 x 2 x 3 x 2' in text

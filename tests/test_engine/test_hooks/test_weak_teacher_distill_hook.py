@@ -48,16 +48,21 @@ def hook(teacher, **fields):
 # -- the plug-and-play form ---------------------------------------------
 
 
-def test_a_teacher_alone_distills_features_and_scores(pictures, teacher,
-                                                      tmp_path):
+@pytest.mark.parametrize('fields, losses', [
+    (dict(), {'loss_kd_fpn'}),
+    (dict(distill='full'), {'loss_kd_fpn', 'loss_kd_cls'}),
+])
+def test_a_teacher_alone_distills_features_and_in_full_scores(
+        pictures, teacher, tmp_path, fields, losses):
     _, seen = train_watched(
         run_config(
             pictures,
             tmp_path,
-            hooks=[dict(type='WeakTeacherDistillHook', teacher=teacher)]),
-        lambda runner, outputs: {k
-                                 for k in outputs if 'kd' in k})
-    assert seen[0] == {'loss_kd_fpn', 'loss_kd_cls'}
+            hooks=[
+                dict(type='WeakTeacherDistillHook', teacher=teacher, **fields)
+            ]), lambda runner, outputs: {k
+                                         for k in outputs if 'kd' in k})
+    assert seen[0] == losses
     assert seen[-1] == set()  # faded by 30 % of the run
 
 
