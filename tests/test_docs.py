@@ -204,13 +204,13 @@ def make_tables():
 
 
 @pytest.mark.parametrize('row, record, setting, unit', [
-    ('RetinaNet-R50 <- R18 (0.437)', 'bccd_retinanet/settings', 'default',
-     'epoch'),
+    ('RetinaNet-R50 <- R18 (0.437)', 'bccd_retinanet/settings',
+     'features and scores', 'epoch'),
     ('the same <- R18 (0.463)', 'bccd_retinanet/settings',
      'teacher of 20 epochs, 0 at 50 % of the run', 'epoch'),
-    ('Faster R-CNN-R50', 'bccd_faster_rcnn/settings', 'default', 'epoch'),
+    ('Faster R-CNN-R50', 'bccd_faster_rcnn/settings', 'features', 'epoch'),
     ('RetinaNet-R50 <- R18 (0.501)', 'digits_settings/settings',
-     'default (teacher: epoch 7)', 'epoch'),
+     'features only', 'epoch'),
     ('ResNet-18', 'cifar10/settings', 'default', 'epoch'),
     ('diffusion, digits', 'ddpm_digits/settings', 'default', 'iter'),
     ('diffusion, CIFAR-10', 'ddpm_cifar10/settings', 'default', 'iter'),
