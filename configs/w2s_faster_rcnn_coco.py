@@ -12,7 +12,7 @@ _base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'
 default_hooks = dict(
     w2s=dict(
         type='mmw2s.WeakTeacherDistillHook',
-        distill='full',  # features and scores, as in the paper
+        distill=dict(full={}),  # features and scores, as in the paper
         teacher=dict(
             config='{{ fileDirname }}/detection/coco/faster_rcnn_r18_coco.py',
             checkpoint='work_dirs/faster_rcnn_r18_coco/epoch_12.pth')),

@@ -10,7 +10,7 @@ _base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
 default_hooks = dict(
     w2s=dict(
         type='mmw2s.WeakTeacherDistillHook',
-        distill='full',  # features and scores, as in the paper
+        distill=dict(full={}),  # features and scores, as in the paper
         teacher=dict(
             config='mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
             checkpoint='auto')),  # the zoo's own weights

@@ -163,8 +163,8 @@ def estimated(plan: Plan, minutes: Optional[float]) -> Dict[str, float]:
     if minutes is not None and total > 60 * minutes:
         raise ValueError(
             f'the stages may take {total / 60:.1f} min, but --budget is '
-            f'{minutes:g}: fewer --seeds, a shorter schedule (--cfg-options '
-            'train_cfg...), or a smaller teacher')
+            f'{minutes:g}: fewer --seeds, a shorter schedule '
+            '(--student-length), or a smaller teacher')
     return {name: pace.seconds for name, pace in paces.items()}
 
 

@@ -7,7 +7,7 @@ student = 'detection/bccd/w2s_retinanet_r50_slim_bccd_160.py'
 teacher = 'retinanet_r18_half_slim_bccd_160.py'
 
 # What the records have; a detector's default is the features alone.
-cfg_options = {'default_hooks.w2s.distill': 'full'}
+cfg_options = {'default_hooks.w2s.distill': dict(full={})}
 
 metric = 'coco/bbox_mAP'
 targets = ['80%', '90%', '95%']

@@ -13,7 +13,7 @@ teacher = dict(
         'param_scheduler.1.end': 4
     })
 cfg_options = {
-    'default_hooks.w2s.distill': 'full',
+    'default_hooks.w2s.distill': dict(full={}),
     'max_iters': 600,
     'train_cfg.max_iters': 600,
     'param_scheduler.1.T_max': 600,

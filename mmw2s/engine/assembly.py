@@ -52,7 +52,7 @@ class Fields:
     ``distill='full'``.
     """
     teacher: Union[str, dict]
-    distill: Union[None, str, Sequence[dict]] = None
+    distill: Union[None, str, dict, Sequence[dict]] = None
     schedule: Optional[dict] = None
     stop: Optional[dict] = None
     task_weight: float = 1.0
@@ -62,16 +62,19 @@ class Fields:
     is_full: bool = dataclasses.field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        if self.distill == _FULL:
-            self.is_full, self.distill = True, None
-        elif isinstance(self.distill, dict) and set(self.distill) == {_FULL}:
-            self.is_full, self.distill = True, self.distill[_FULL]
         # Left over in a config whose base leaves the field out.
-        for name in ('schedule', 'stop'):
+        for name in ('distill', 'schedule', 'stop'):
             given = getattr(self, name)
             if isinstance(given, dict) and '_delete_' in given:
                 kept = {k: v for k, v in given.items() if k != '_delete_'}
                 setattr(self, name, kept)
+        # In a config, options can add to a dict but not to a word.
+        if self.distill == _FULL:
+            self.distill = {_FULL: {}}
+        if isinstance(self.distill, dict) and set(self.distill) == {_FULL}:
+            self.is_full, self.distill = True, self.distill[_FULL]
+            if self.distill == {}:
+                self.distill = None
 
     def check(self) -> None:
         """Refuse wrong fields before data sets and models are built.
@@ -90,7 +93,7 @@ class Fields:
             FrozenTeacher.check_cfg(self.teacher)
         # A field in part can only be checked together with its default, which
         # depends on the models.
-        if self.in_full('distill') is None:
+        if isinstance(self.distill, str) or self.in_full('distill') is None:
             _check_entries(self.distill)
         elif not self.starts_alone:
             build_terms(self.distill)
@@ -153,13 +156,13 @@ def _is_part(given: Any) -> bool:
 
 def _check_entries(part: Optional[dict]) -> None:
     """Refuse some entries of a list that are none."""
-    for place, entry in (part or {}).items():
-        if not (str(place).isdigit() and isinstance(entry, dict)):
-            raise TypeError(
-                f'{_HOOK}.distill should be a list of entries, {_FULL!r}, or '
-                'in part something like '
-                '{"0": dict(loss=dict(loss_weight=3.))}, by '
-                f'their places in the default, but got {part!r}')
+    if isinstance(part, str) or not all(
+            str(place).isdigit() and isinstance(entry, dict)
+            for place, entry in (part or {}).items()):
+        raise TypeError(
+            f'{_HOOK}.distill should be a list of entries, {_FULL!r}, or in '
+            'part something like {"0": dict(loss=dict(loss_weight=3.))}, by '
+            f'their places in the default, but got {part!r}')
 
 
 def _check_places(part: Dict[str, Any], default: Sequence[dict],
@@ -170,8 +173,8 @@ def _check_places(part: Dict[str, Any], default: Sequence[dict],
         return
     types = [entry['knowledge']['type'] for entry in default]
     wider = '' if is_full else (
-        f', or distill.{_FULL}.{beyond[0]} for the list of distill={_FULL!r}, '
-        'which has the scores of a detector too')
+        f', or of a detector distill.{_FULL}.{beyond[0]}, in the list of '
+        f'distill={_FULL!r}, which has scores too')
     raise KeyError(f'{_HOOK}.distill.{beyond[0]} is no entry of the default, '
                    f'which has {dict(enumerate(types))}: name one of these'
                    f'{wider}')

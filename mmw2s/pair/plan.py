@@ -191,12 +191,19 @@ def make_plan(options: Options) -> Plan:
     record_times(student)
     plan.configs = dict(teacher=made.cfg, student=student)
     if options.student_length != 1:
-        plan.configs[_FULL] = copy.deepcopy(student)
-        whole = run_length(student)
+        full = copy.deepcopy(student)
         shorten(student, options.student_length)
+        length, whole = run_length(student), run_length(full)
         unit = 'epochs' if counts_epochs(student) else 'iterations'
-        plan.notes.append(f'The student has {run_length(student)} {unit} of '
-                          f'the {whole} of its baseline.')
+        if length == whole:
+            raise ValueError(
+                f'--student-length {options.student_length:g} of {whole} '
+                f'{unit} leaves {length}: give a smaller part, or leave it '
+                'out')
+        plan.notes.append(f'The student is trained for {length} of its '
+                          f'{whole} {unit}.')
+        if options.with_baseline:
+            plan.configs[_FULL] = full
     return plan
 
 

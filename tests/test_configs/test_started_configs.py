@@ -153,7 +153,7 @@ def test_a_recipe_runs_also_where_nothing_is_distilled(name, alone, data):
     cfg.default_hooks.w2s.teacher.checkpoint = None
     cfg.default_hooks.w2s.update(
         dict(distill=[]) if alone else dict(
-            schedule=dict(type='Constant', value=1.)))
+            distill=None, schedule=dict(type='Constant', value=1.)))
     cfg.work_dir = str(data / 'run')
     _, steps = train_watched(cfg)
     assert len(steps) == 2

@@ -1,6 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 from builders import teacher_field
+from mmengine.config import Config
 from runs import find, rows, train
 from toys import retinanet, run_config
 
@@ -80,7 +81,7 @@ class TestFieldsInPart:
         fields = Fields('t.py', distill={'2': dict(loss=dict(loss_weight=8.))})
         with pytest.raises(
                 KeyError,
-                match=r'distill.2 is no entry .* distill.full.2 for the list'):
+                match=r'distill.2 is no entry .* distill.full.2, in the list'):
             fields.completed('distill', lambda: DISTILL)
 
     def test_all_that_is_known_of_the_model_is_asked_for_by_name(self):
@@ -97,9 +98,32 @@ class TestFieldsInPart:
         _, second = fields.completed('distill', lambda: DISTILL)
         assert second['loss']['loss_weight'] == 8.
 
-    def test_another_word_is_refused(self):
-        with pytest.raises(TypeError, match="a list of entries.*'all'"):
-            Fields('t.py', distill='all').check()
+    @pytest.mark.parametrize('base', [None, dict(full={})])
+    def test_options_change_an_entry_of_a_config_that_asks_for_all(self, base):
+        cfg = Config(dict(distill=base) if base else dict())
+        cfg.merge_from_dict({'distill.full.1.loss.loss_weight': 8.})
+        fields = Fields('t.py', distill=cfg.distill)
+        fields.check()
+        assert fields.is_full
+        _, second = fields.completed('distill', lambda: DISTILL)
+        assert second['loss']['loss_weight'] == 8.
+
+    @pytest.mark.parametrize('distill', [
+        dict(full={}),
+        dict(full=None),
+        dict(_delete_=True, full={}),
+    ])
+    def test_all_that_is_known_may_be_asked_for_by_an_empty_part(
+            self, distill):
+        fields = Fields('t.py', distill=distill)
+        fields.check()
+        assert fields.is_full
+        assert fields.completed('distill', lambda: DISTILL) == DISTILL
+
+    @pytest.mark.parametrize('word', ['all', 'FULL', ''])
+    def test_another_word_is_refused(self, word):
+        with pytest.raises(TypeError, match=f"'full', or in part.*'{word}'"):
+            Fields('t.py', distill=word).check()
 
     @pytest.mark.parametrize('given, message', [
         (dict(schedule=dict(hld=0.3)),

@@ -198,7 +198,7 @@ NMS = dict(
     score_thr=.05,
     nms=dict(type='nms_rotated', iou_threshold=.1),
     max_per_img=20)
-# Detector -> what is distilled by default.
+# Detector -> what distill='full' stands for.
 USUAL = dict(
     retinanet=(retinanet, ['FPNFeatures', 'DenseHeadOutputs']),
     fcos=(fcos, ['FPNFeatures', 'DenseHeadOutputs']),
@@ -229,6 +229,7 @@ def images(tmp_path_factory):
 
 def run(images, work_dir, student, teacher, **hook):
     """A run of two epochs of two iterations, without validation."""
+    hook = dict(dict(distill='full'), **hook)
     loader = dict(
         batch_size=2,
         num_workers=0,
@@ -280,11 +281,12 @@ def kd_losses(runner, outputs):
 
 
 @pytest.mark.parametrize('name', USUAL)
-def test_a_teacher_alone_is_enough(images, tmp_path, name):
+def test_all_that_is_known_is_distilled(images, tmp_path, name):
     make, expected = USUAL[name]
     cfg = run(images, tmp_path / 'run', make(50), make(18))
-    chosen = default_distill(*(build(make(depth), scope='mmrotate')
-                               for depth in (50, 18)))
+    chosen = default_distill(
+        *(build(make(depth), scope='mmrotate') for depth in (50, 18)),
+        full=True)
     assert [entry['knowledge']['type'] for entry in chosen] == expected
     runner, seen = train_watched(cfg, kd_losses)
     assert all(

@@ -69,7 +69,7 @@ def test_a_shorter_student_has_a_baseline_of_the_whole_length(options):
     cfg.dump(options.student)
     plan = prepare(replace(options, with_baseline=True, student_length=0.5))
     assert plan.notes[-1] == \
-        'The student has 2 epochs of the 4 of its baseline.'
+        'The student is trained for 2 of its 4 epochs.'
     baseline, student = (
         Config.fromfile(stage.config)
         for stage in (plan.own_baselines[0], plan.students[0]))

@@ -9,7 +9,7 @@ model = dict(
 default_hooks = dict(
     w2s=dict(
         type='mmw2s.WeakTeacherDistillHook',
-        distill='full',
+        distill=dict(full={}),
         teacher=dict(
             config='{{ fileDirname }}/retinanet_r18_coco_subset.py',
             checkpoint='work_dirs/retinanet_r18_coco_subset/iter_400.pth'),

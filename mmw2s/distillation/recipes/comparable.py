@@ -44,7 +44,7 @@ def comparable_entries(choices: Sequence[Sequence[dict]], student: nn.Module,
                          '; '.join(reasons))
     for reason in reasons:
         print_log(
-            f'The default distillation goes without {reason}.',
+            f'The distillation goes without {reason}.',
             logger='current',
             level=logging.WARNING)
     return fitting
@@ -88,7 +88,7 @@ def without_places(entries: Sequence[dict]) -> List[dict]:
             'needs both models to see the same: leave teacher.scale out')
     if placed:
         print_log(
-            f'The default distillation goes without {names}: the teacher sees '
+            f'The distillation goes without {names}: the teacher sees '
             'smaller images (teacher.scale).',
             logger='current')
     return [entry for entry in entries if entry not in placed]

@@ -45,11 +45,13 @@ class WeakTeacherDistillHook(Hook):
         distill (list[dict] or str, optional): What is transferred and how it
             is compared. Each entry has a ``knowledge`` and a ``loss``
             (configs). It may have a ``name``, a ``temperature`` (config of a
-            schedule), an ``auto_ratio``, and a ``schedule`` and a ``stop`` of its own,
-            within those of the whole. ``'full'`` is all that is known of the
-            kind of model: of a detector its features and the scores of its
-            head. Defaults to None: by the kind of model, of a detector its
-            features.
+            schedule), an ``auto_ratio``, and a ``schedule`` and a ``stop`` of
+            its own, within those of the whole. ``'full'``, or
+            ``dict(full={})``, is all that is known of the kind of model: of a
+            detector its features and the scores of its head. Defaults to
+            None: by the kind of model, of a detector its features. A dict
+            changes some numbers of these lists, by the places of their
+            entries.
         schedule (dict, optional): The strength over the run, a factor of all
             distillation losses. Defaults to None: it rises in a short
             warm-up, stays full for a while, and is 0 from the middle of the
@@ -84,7 +86,7 @@ class WeakTeacherDistillHook(Hook):
 
     def __init__(self,
                  teacher: Union[str, dict],
-                 distill: Union[None, str, Sequence[dict]] = None,
+                 distill: Union[None, str, dict, Sequence[dict]] = None,
                  schedule: Optional[dict] = None,
                  stop: Optional[dict] = None,
                  task_weight: float = 1.0,

@@ -60,7 +60,8 @@ def shorten(cfg: Config, share: float) -> None:
     """
 
     def moved(point: int) -> int:
-        return point and max(1, int(point * share))
+        # 100 * 0.57 is 56.99... in floats.
+        return point and max(1, int(point * share + 1e-9))
 
     key = 'max_epochs' if counts_epochs(cfg) else 'max_iters'
     cfg.train_cfg[key] = moved(run_length(cfg))
