@@ -58,8 +58,9 @@ def choose_checkpoint(run_dir: str,
         metric, rule: See :func:`mmw2s.analysis.compare`.
 
     Returns:
-        dict: With ``metric``, ``score``, ``epoch``, ``iter``, ``checkpoint``
-        and ``judged``, a text.
+        dict: With ``metric``, ``score``, ``epoch``, ``iter``, ``checkpoint``,
+        ``share`` (of the student's best, None if that is not known) and
+        ``judged``, a text.
 
     Raises:
         ValueError: If no validation has a checkpoint and a score.
@@ -89,17 +90,20 @@ def find_checkpoint(run_dir: str,
     better = max if rule == 'greater' else min
     row, checkpoint = better(saved, key=lambda one: one[0]['metrics'][metric])
     judged = 'the student\'s best is not known (--best, --baseline)'
+    share_of_best = None
     if student_best is not None:
         enough = [(row, file) for row, file in saved if judge_teacher(
             row['metrics'][metric], student_best, rule).share >= share]
         row, checkpoint = enough[0] if enough else (row, checkpoint)
-        judged = str(judge_teacher(row['metrics'][metric], student_best, rule))
+        judgement = judge_teacher(row['metrics'][metric], student_best, rule)
+        judged, share_of_best = str(judgement), judgement.share
     return dict(
         metric=metric,
         score=row['metrics'][metric],
         epoch=row['epoch'],
         iter=row['iter'],
         checkpoint=checkpoint,
+        share=share_of_best,
         judged=judged)
 
 

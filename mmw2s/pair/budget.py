@@ -133,6 +133,8 @@ class Budget:
             print(f'Teacher: iteration {self.choice["iter"]}, '
                   f'{self.choice["metric"]} {self.choice["score"]:.4g}: '
                   f'{self.choice["judged"]}.')
+            if self.choice.get('alone'):
+                print('It has given its weights alone, nothing is distilled.')
         if self.comparison is not None:
             self.comparison.table().print()
             self.comparison.counted_table().print()

@@ -9,6 +9,7 @@ from .best import best_of, choose_checkpoint
 from .budget import Budget
 from .plan import Plan
 from .stages import Launch, Stage, Supervisor
+from .starting import start_alone
 
 __all__ = ['run_pair']
 
@@ -66,6 +67,8 @@ def run_pair(plan: Plan,
                                            plan.options.useful_at,
                                            plan.options.metric,
                                            plan.options.rule)
+                choice['alone'] = start_alone(
+                    plan.path('student.py'), choice.get('share'))
         look(None, None)
     budget = Budget(plan, choice, targets)
     budget.save(plan.path('budget.json'))
