@@ -103,10 +103,11 @@ def draw(found: List[Pair], path: Path) -> None:
                     alpha=.8,
                     label=f'to {share}, {words}')
     ax.axhline(1, color=GREY, linewidth=1)
-    for place in {round(pair.head_room, 2): None for pair in found}:
-        near = [p for p in found if round(p.head_room, 2) == place]
+    for place in {round(pair.head_room, 1): None for pair in found}:
+        near = [p for p in found if round(p.head_room, 1) == place]
+        folders = dict.fromkeys(pair.name.split(',')[0] for pair in near)
         ax.annotate(
-            '\n'.join(pair.name for pair in near),
+            '\n'.join(folders),
             (place, max(gain[1] for pair in near for gain in pair.gains)),
             xytext=(0, 6),
             textcoords='offset points',
