@@ -14,6 +14,7 @@ from mmengine.config import Config
 from toys import run_config
 
 from mmw2s.configs_path import tools_root
+from mmw2s.pair.starting import TEACHES_FROM
 from mmw2s.records.lock import LOCK
 
 pytestmark = pytest.mark.slow
@@ -101,7 +102,12 @@ def test_a_pair_comes_to_its_budget(whole):
     student = budget['students']['student_s0']
     assert student['total'] == pytest.approx(history[-1]['wall_seconds'])
     assert student['training'] == history[-1]['train_seconds'] > 0
-    assert student['scoring'] > 0 and student['validation'] > 0
+    assert student['validation'] > 0
+    # So small a teacher may be too weak to teach; then it is not scored.
+    alone = budget['chosen']['alone']
+    assert alone == (budget['chosen']['share'] < TEACHES_FROM)
+    assert alone == (student['scoring'] == 0)
+    assert alone == ('It has given its weights alone' in said)
     for line in ('Teacher: derived', 'The student starts by Inherit',
                  'student_s0_baseline: running', 'teacher: epoch 1: ',
                  'student_s0: distillation off', 'student_s0: finished',
