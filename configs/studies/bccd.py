@@ -8,18 +8,27 @@ _base_ = 'bccd_160.py'
 
 student = 'detection/bccd/w2s_retinanet_r50_slim_bccd.py'
 teacher = 'retinanet_r18_half_slim_bccd.py'
+
+
+def _lasts(epochs):
+    return {
+        'train_cfg.max_epochs': epochs,
+        'param_scheduler.1.T_max': epochs,
+        'param_scheduler.1.end': epochs
+    }
+
+
+_features = [
+    dict(
+        knowledge=dict(type='FPNFeatures'),
+        loss=dict(type='PKDLoss', loss_weight=10.))
+]
+
 arms = dict(
     _delete_=True,
     baseline=dict(),
     **{
-        f'{arm}_13_epochs':
-        dict(
-            like=arm,
-            cfg_options={
-                'train_cfg.max_epochs': 13,
-                'param_scheduler.1.T_max': 13,
-                'param_scheduler.1.end': 13
-            })
+        f'{arm}_13_epochs': dict(like=arm, cfg_options=_lasts(13))
         for arm in ('start', 'both')
     },
     start=dict(),
@@ -29,17 +38,7 @@ arms = dict(
         dict(
             like='both',
             cfg_options={
-                'train_cfg.max_epochs':
-                epochs,
-                'param_scheduler.1.T_max':
-                epochs,
-                'param_scheduler.1.end':
-                epochs,
-                'default_hooks.w2s.distill': [
-                    dict(
-                        knowledge=dict(type='FPNFeatures'),
-                        loss=dict(type='PKDLoss', loss_weight=10.))
-                ]
+                **_lasts(epochs), 'default_hooks.w2s.distill': _features
             })
         for epochs in (13, 20)
     },

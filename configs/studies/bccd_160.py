@@ -14,32 +14,24 @@ targets = ['80%', '90%', '95%']
 margin = 0.01
 seeds = [0, 1, 2]
 warm_up = 0.25
+
+
+def _lasts(epochs):
+    return {
+        'train_cfg.max_epochs': epochs,
+        'param_scheduler.1.T_max': epochs,
+        'param_scheduler.1.end': epochs
+    }
+
+
 arms = dict(
     baseline=dict(),
     both=dict(),
-    both_10_epochs=dict(
-        like='both',
-        cfg_options={
-            'train_cfg.max_epochs': 10,
-            'param_scheduler.1.T_max': 10,
-            'param_scheduler.1.end': 10
-        }),
+    both_10_epochs=dict(like='both', cfg_options=_lasts(10)),
     start=dict(),
-    start_12_epochs=dict(
-        like='start',
-        cfg_options={
-            'train_cfg.max_epochs': 12,
-            'param_scheduler.1.T_max': 12,
-            'param_scheduler.1.end': 12
-        }),
+    start_12_epochs=dict(like='start', cfg_options=_lasts(12)),
     baseline_12_epochs=dict(
-        like='warm_up_cut',
-        seeds=[0],
-        cfg_options={
-            'train_cfg.max_epochs': 12,
-            'param_scheduler.1.T_max': 12,
-            'param_scheduler.1.end': 12
-        }),
+        like='warm_up_cut', seeds=[0], cfg_options=_lasts(12)),
     distillation=dict(),
     permuted_teacher=dict(),
     untrained_teacher=dict(seeds=[0]),

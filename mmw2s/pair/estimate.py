@@ -13,7 +13,7 @@ from mmengine.config import Config
 
 from mmw2s.engine.launch import remove_distillation
 from mmw2s.profiling.rehearsal import Rehearsal
-from .derive.schedule import count_validations
+from .derive.schedule import count_validations, run_length
 from .plan import Plan
 from .teacher import untrained
 
@@ -62,16 +62,15 @@ def estimate(plan: Plan) -> Dict[str, Pace]:
         dict[str, Pace]: Name of the stage -> what it may take.
     """
     student, teacher = plan.configs['student'], plan.configs['teacher']
+    plain = copy.deepcopy(student)
+    remove_distillation(plain)
     with tempfile.TemporaryDirectory() as folder:
-
-        def alone_in(cfg: Config) -> Pace:
-            plain = copy.deepcopy(cfg)
-            remove_distillation(plain)
-            return measure(Rehearsal(plain, osp.join(folder, 'alone')), plain)
-
-        alone = alone_in(student)
-        full = alone_in(
-            plan.configs['baseline']) if 'baseline' in plan.configs else alone
+        alone = measure(Rehearsal(plain, osp.join(folder, 'alone')), plain)
+        # The same model, in a run that may be longer.
+        whole = plan.configs.get('baseline', student)
+        full = alone._replace(
+            iters=alone.iters * run_length(whole) // run_length(student),
+            validations=count_validations(whole))
         taught = taught_run(student, teacher if plan.trains_teacher else None,
                             folder)
         on = alone if taught is None else measure(taught, student)

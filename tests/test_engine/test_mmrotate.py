@@ -229,7 +229,7 @@ def images(tmp_path_factory):
 
 def run(images, work_dir, student, teacher, **hook):
     """A run of two epochs of two iterations, without validation."""
-    hook = dict(dict(distill='full'), **hook)
+    hook = {'distill': 'full', **hook}
     loader = dict(
         batch_size=2,
         num_workers=0,

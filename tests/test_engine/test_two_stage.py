@@ -33,7 +33,7 @@ class Seed(Hook):
 
 
 def student(pictures, work_dir, teacher=None, epochs=1, **hook):
-    hook = dict(dict(distill='full'), **hook)
+    hook = {'distill': 'full', **hook}
     hooks = [dict(type='WeakTeacherDistillHook', teacher=teacher, **hook)
              ] if teacher else []
     # Fewer RoIs than there are proposals, so that chance decides.

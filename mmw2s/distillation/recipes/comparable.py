@@ -35,7 +35,7 @@ def comparable_entries(choices: Sequence[Sequence[dict]], student: nn.Module,
     """
     reasons: List[str] = []
     for entries in choices:
-        fitting, others = _sorted(entries, student, teacher, other_classes)
+        fitting, others = _compare(entries, student, teacher, other_classes)
         reasons += others
         if fitting:
             break
@@ -50,8 +50,8 @@ def comparable_entries(choices: Sequence[Sequence[dict]], student: nn.Module,
     return fitting
 
 
-def _sorted(entries: Sequence[dict], student: nn.Module, teacher: nn.Module,
-            other_classes: Optional[str]) -> Tuple[List[dict], List[str]]:
+def _compare(entries: Sequence[dict], student: nn.Module, teacher: nn.Module,
+             other_classes: Optional[str]) -> Tuple[List[dict], List[str]]:
     """The entries that fit, and why others do not."""
     fitting, reasons = [], []
     for entry in entries:
