@@ -2,3 +2,4 @@
 from .diffusion import *  # noqa: F401,F403
 from .hidden_layer import *  # noqa: F401,F403
 from .losses import *  # noqa: F401,F403
+from .shallow_resnet import *  # noqa: F401,F403
