@@ -5,6 +5,7 @@ from typing import Optional, Tuple
 
 from mmengine.config import Config
 
+from mmw2s.distillation.starts.layers import is_pretrained
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.teacher_config import build_model
 from mmw2s.engine.distill_config import hook_in
@@ -16,7 +17,6 @@ __all__ = ['AUTO', 'TEACHES_FROM', 'choose_start', 'start_alone']
 
 #: ``--start`` for the first of these that applies.
 AUTO = 'auto'
-_IN_TURN = ('Inherit', 'Grow')
 #: A teacher below this share of the student's best gives its weights alone.
 TEACHES_FROM = 0.75
 
@@ -26,9 +26,10 @@ def choose_start(wanted: str, student: Config,
     """Find a start that fits two models, by trying it.
 
     Args:
-        wanted (str): Type of a start, ``'none'``, or ``'auto'``: ``Inherit``
-            where the student can take over anything, else ``Grow``, else
-            none.
+        wanted (str): Type of a start, ``'none'``, or ``'auto'``: ``Grow``
+            where the student can begin as the teacher, else ``Inherit`` where
+            it can take over anything, else none. A student with pretrained
+            weights keeps them: ``Inherit`` leaves its backbone.
         student (Config): Config of the student.
         teacher (Config): Config of the teacher.
 
@@ -43,7 +44,7 @@ def choose_start(wanted: str, student: Config,
     refused = []
     with tempfile.TemporaryDirectory() as folder:
         frozen = FrozenTeacher(**untrained(teacher, folder))
-        for kind in _IN_TURN if wanted == AUTO else (wanted, ):
+        for kind in (wanted, ) if wanted != AUTO else _in_turn(student):
             try:
                 started = STARTS.build(dict(type=kind)).apply(
                     build_model(student), frozen, None)
@@ -56,6 +57,12 @@ def choose_start(wanted: str, student: Config,
                     f'The student starts by {kind}: {started.share:.1%} of '
                     'its parameters begin as the teacher\'s.')
     return None, 'No start fits the two models: ' + ' '.join(refused)
+
+
+def _in_turn(student: Config) -> Tuple[str, ...]:
+    model = build_model(student)
+    pretrained = map(is_pretrained, (model, getattr(model, 'backbone', model)))
+    return ('Inherit', ) if any(pretrained) else ('Grow', 'Inherit')
 
 
 def start_alone(path: str, share: Optional[float]) -> bool:

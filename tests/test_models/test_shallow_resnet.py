@@ -13,8 +13,9 @@ NARROW = dict(base_channels=8, stem_channels=8)
 
 def shallow(scope='mmdet', **fields):
     return build(
-        dict(dict(type='ShallowResNet', blocks=(1, 1, 1, 1)),
-             **NARROW, **fields),
+        dict(
+            dict(type='ShallowResNet', blocks=(1, 1, 1, 1)), **NARROW,
+            **fields),
         scope=scope)
 
 
@@ -23,11 +24,13 @@ def test_it_is_the_backbone_of_the_scope_with_fewer_blocks(scope):
     deep = build(dict(type='ResNet', depth=50, **NARROW), scope=scope)
     backbone = shallow(scope)
     assert type(backbone) is type(deep)
-    assert [len(getattr(backbone, f'layer{i}')) for i in range(1, 5)] == [1] * 4
+    assert [len(getattr(backbone, f'layer{i}'))
+            for i in range(1, 5)] == [1] * 4
     assert type(backbone.layer1[0]) is type(deep.layer1[0])
     # The class is as it was.
-    assert len(build(dict(type='ResNet', depth=50, **NARROW),
-                     scope=scope).layer1) == 3
+    assert len(
+        build(dict(type='ResNet', depth=50, **NARROW),
+              scope=scope).layer1) == 3
 
 
 def test_its_kind_of_block_is_that_of_the_depth():

@@ -9,7 +9,7 @@ from toys import retinanet
 
 from mmw2s.distillation.starts import Inherit
 from mmw2s.pair.plan import Options, make_plan, prepare
-from mmw2s.pair.starting import choose_start
+from mmw2s.pair.starting import AUTO, choose_start
 
 
 @pytest.fixture
@@ -25,10 +25,10 @@ def test_the_student_is_given_the_teacher_and_a_start(options):
         teacher=dict(
             config=str(Path('pair/teacher.py').absolute()),
             checkpoint=str(Path('pair/teacher.pth').absolute())),
-        start=dict(type='Inherit'))
+        start=dict(type='Grow'))
     assert cfg.default_hooks.time_to_target.type == 'mmw2s.TimeToTargetHook'
-    assert Config.fromfile('pair/teacher.py').model.backbone.depth == 18
-    assert plan.notes[-1].startswith('The student starts by Inherit: 3.9%')
+    assert Config.fromfile('pair/teacher.py').model.backbone.blocks == [1] * 4
+    assert plan.notes[-1].startswith('The student starts by Grow: ')
 
 
 def test_a_derived_teacher_of_given_weights_is_in_the_folder_too(options):
@@ -36,7 +36,7 @@ def test_a_derived_teacher_of_given_weights_is_in_the_folder_too(options):
     plan = prepare(replace(options, teacher_checkpoint='weak.pth'))
     teacher = Config.fromfile('pair/student.py').default_hooks.w2s.teacher
     assert teacher.checkpoint == str(Path('weak.pth').absolute())
-    assert Config.fromfile(teacher.config).model.backbone.depth == 18
+    assert Config.fromfile(teacher.config).model.backbone.blocks == [1] * 4
     assert [stage.name
             for stage in plan.stages] == ['student_s0', 'student_s3']
 
@@ -181,3 +181,13 @@ def test_a_start_that_does_not_fit_is_refused_or_left():
     start, note = choose_start('auto', student, teacher)
     assert start == dict(type='Grow') and '100.0%' in note
     assert Inherit.__name__ not in note
+
+
+def test_a_student_keeps_its_pretrained_backbone():
+    student, teacher = (
+        Config(dict(default_scope='mmdet', model=retinanet(depth)))
+        for depth in (34, 18))
+    assert choose_start(AUTO, student, teacher)[0] == dict(type='Grow')
+    student.model.backbone.init_cfg = dict(
+        type='Pretrained', checkpoint='torchvision://resnet34')
+    assert choose_start(AUTO, student, teacher)[0] == dict(type='Inherit')

@@ -33,7 +33,7 @@ def test_a_derived_teacher_is_trained_for_half_the_time_until_it_is_useful(
         cfg):
     made = plan_teacher(cfg, share=.9)
     hooks = made.cfg.default_hooks
-    assert made.is_trained and made.cfg.model.backbone.depth == 18
+    assert made.is_trained and made.cfg.model.backbone.blocks == [1] * 4
     assert made.cfg.train_cfg.max_epochs == 2
     assert hooks.stop_when_useful == dict(
         type='mmw2s.StopWhenUsefulHook', share=.9)
@@ -86,7 +86,7 @@ def test_weights_of_a_derived_teacher_may_be_given(cfg):
     made = plan_teacher(cfg, 'derive', 'weak.pth')
     assert not made.is_trained
     assert made.fields == dict(checkpoint=os.path.abspath('weak.pth'))
-    assert made.cfg.model.backbone.depth == 18
+    assert made.cfg.model.backbone.blocks == [1] * 4
 
 
 def test_weights_that_are_named_have_to_exist(cfg):

@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, Optional
 
 from torch import nn
 
-__all__ = ['FAMILIES', 'Rule']
+__all__ = ['FAMILIES', 'Rule', 'loads_weights']
 
 #: Takes a built backbone (or denoiser), its config and the width that was
 #: asked for, a factor or None; gives the fields that make it smaller.
@@ -27,10 +27,18 @@ def _family(*names: str) -> Callable[[Rule], Rule]:
 @_family('ResNet', 'ResNetV1c', 'ResNetV1d', 'ResNet_CIFAR')
 def _resnet(backbone: nn.Module, cfg: dict,
             width: Optional[float]) -> Dict[str, Any]:
-    """18 layers; half as wide if the student has no more."""
-    is_deeper = backbone.depth > 18
-    width = width or (1. if is_deeper else .5)
-    fields: Dict[str, Any] = dict(depth=18) if is_deeper else {}
+    """One block a stage and half as wide, so that the student can grow out of
+    it. 18 layers, as wide, if the student begins with pretrained weights."""
+    if loads_weights(cfg.get('init_cfg')):
+        is_deeper = backbone.depth > 18
+        width = width or (1. if is_deeper else .5)
+        fields: Dict[str, Any] = dict(depth=18) if is_deeper else {}
+    else:
+        width = width or .5
+        fields = dict(
+            type='ShallowResNet', blocks=[1] * len(backbone.stage_blocks))
+        if cfg['type'] != 'ShallowResNet':
+            fields.update(kind=_written(cfg['type']))
     if width != 1:
         fields.update(
             base_channels=_scaled(backbone.base_channels, width),
@@ -79,6 +87,19 @@ def _unet2d(denoiser: nn.Module, cfg: dict,
     if head and head > min(widths):  # a head is no wider than a level
         fields.update(attention_head_dim=min(widths))
     return fields
+
+
+def loads_weights(init: Any) -> bool:
+    """Whether an ``init_cfg``, or a field ``pretrained``, names weights."""
+    return isinstance(
+        init,
+        str) or isinstance(init, dict) and init.get('type') == 'Pretrained'
+
+
+def _written(kind: Any) -> str:
+    """The name of a class in a registry; configs may have the class itself."""
+    return kind if isinstance(
+        kind, str) else f'{kind.__module__.split(".")[0]}.{kind.__name__}'
 
 
 def _default(module: nn.Module, name: str) -> Any:

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from torch import nn
 
 from mmw2s.distillation.teacher_config import build_model
-from .families import FAMILIES
+from .families import FAMILIES, loads_weights
 from .size import ModelSize, inputs_for, measure
 
 __all__ = ['DerivedModel', 'derive_model']
@@ -87,13 +87,14 @@ def _without_weights(model: dict, part: str, fields: Dict[str,
     """Take out pretrained weights that do not fit the smaller model."""
     backbone = model[part]
     init = backbone.get('init_cfg')
-    if _loads(init) and set(fields) == {'depth'} and str(
+    if loads_weights(init) and set(fields) == {'depth'} and str(
             init['checkpoint']).startswith('torchvision://resnet'):
         backbone['init_cfg'] = dict(
             init, checkpoint=f'torchvision://resnet{fields["depth"]}')
         return []
     olds = [(owner, key) for owner in (model, backbone)
-            for key in ('init_cfg', 'pretrained') if _loads(owner.get(key))]
+            for key in ('init_cfg', 'pretrained')
+            if loads_weights(owner.get(key))]
     for owner, key in olds:
         owner[key] = None
     if not olds:
@@ -107,13 +108,6 @@ def _without_weights(model: dict, part: str, fields: Dict[str,
         'from scratch: it may stay too weak, or take long. A teacher with '
         'weights of its own, --teacher CONFIG, is better.'
     ]
-
-
-def _loads(init: Any) -> bool:
-    """Whether an ``init_cfg``, or a field ``pretrained``, names weights."""
-    return isinstance(
-        init,
-        str) or isinstance(init, dict) and init.get('type') == 'Pretrained'
 
 
 def _refit(cfg: Config, derived: Config, student: nn.Module) -> None:

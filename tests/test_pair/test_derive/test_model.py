@@ -1,6 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 import torch
+from mmdet.models.backbones import ResNet
 from mmengine.config import Config
 from tiny_classifiers import VIT, classifier
 from tiny_two_stage import mask_rcnn
@@ -9,6 +10,7 @@ from toys import retinanet
 from mmw2s.distillation.teacher_config import build_model
 from mmw2s.pair.derive import derive_model
 from mmw2s.pair.derive.size import measure
+from mmw2s.pair.starting import choose_start
 from mmw2s.utils.read_config import read_packaged_config
 
 
@@ -87,24 +89,60 @@ def test_a_smaller_model_of_the_family_is_derived_and_trains(name):
     assert type(teacher.backbone) is type(student.backbone)
 
 
-def test_a_resnet_gets_18_layers_and_keeps_neck_and_head():
+SHALLOW = dict(
+    type='ShallowResNet',
+    blocks=[1] * 4,
+    kind='ResNet',
+    base_channels=4,
+    stem_channels=4)
+
+
+def test_a_resnet_gets_one_block_a_stage_half_the_width_and_keeps_its_heads():
     made = derive_model(STUDENTS['resnet50'])
     cfg, own = made.cfg.model, STUDENTS['resnet50'].model
-    assert cfg.backbone == dict(own.backbone, depth=18)
-    assert cfg.neck == dict(own.neck, in_channels=[8, 16, 32, 64])
+    assert cfg.backbone == dict(own.backbone, **SHALLOW)
+    assert cfg.neck == dict(own.neck, in_channels=[16, 32, 64, 128])
     assert cfg.bbox_head == own.bbox_head
 
 
-def test_a_resnet_of_18_layers_gets_half_the_width():
-    made = derive_model(STUDENTS['resnet_cifar'])
-    assert made.cfg.model.backbone.base_channels == 4
-    assert made.cfg.model.head.in_channels == 32
+@pytest.mark.parametrize(
+    'name', [name for name in STUDENTS if name.startswith('resnet')])
+def test_a_student_can_grow_out_of_its_derived_resnet(name):
+    cfg = STUDENTS[name]
+    start, said = choose_start('auto', cfg, derive_model(cfg).cfg)
+    assert start == dict(type='Grow') and 'The student starts by Grow' in said
+
+
+def test_a_relative_of_resnet_stays_what_it_is():
+    backbone = derive_model(STUDENTS['resnet_cifar']).cfg.model.backbone
+    assert (backbone.type, backbone.kind) == ('ShallowResNet', 'ResNet_CIFAR')
+
+
+@pytest.mark.parametrize('kind', ['mmdet.ResNet', ResNet])
+def test_a_backbone_may_be_named_with_its_scope_or_by_its_class(kind):
+    cfg = detector()
+    cfg.model.backbone.type = kind
+    made = derive_model(cfg).cfg
+    assert made.model.backbone.kind == 'mmdet.ResNet'
+    assert type(build_model(made).backbone) is ResNet
+
+
+def test_a_shallow_student_gets_half_the_width():
+    cfg = detector()
+    cfg.model.backbone.update(type='ShallowResNet', blocks=(1, 1, 2, 1))
+    backbone = derive_model(cfg).cfg.model.backbone
+    assert backbone == dict(
+        STUDENTS['resnet50'].model.backbone,
+        **{k: v
+           for k, v in SHALLOW.items() if k != 'kind'})
 
 
 def test_a_width_that_is_asked_for_is_given():
-    backbone = derive_model(STUDENTS['resnet50'], .5).cfg.model.backbone
-    assert (backbone.depth, backbone.base_channels,
-            backbone.stem_channels) == (18, 4, 4)
+    backbone = derive_model(STUDENTS['resnet50'], .25).cfg.model.backbone
+    assert (backbone.base_channels, backbone.stem_channels) == (2, 2)
+    backbone = derive_model(
+        pretrained('torchvision://resnet50'), .5).cfg.model.backbone
+    assert (backbone.depth, backbone.base_channels) == (18, 4)
 
 
 def test_a_two_stage_detector_keeps_its_heads():
@@ -134,7 +172,7 @@ def test_a_part_of_a_neck_that_reads_another_part_stays_as_it_is():
         num_outs=3)
     cfg.model.neck = [cfg.model.neck, norms]
     first, second = derive_model(cfg).cfg.model.neck
-    assert first.in_channels == [8, 16, 32, 64]
+    assert first.in_channels == [16, 32, 64, 128]
     assert second.to_dict() == norms
 
 
@@ -166,7 +204,7 @@ def test_a_width_of_no_whole_number_is_refused():
 
 
 def test_a_teacher_that_is_not_smaller_is_refused():
-    cfg = STUDENTS['resnet_cifar']
+    cfg = STUDENTS['vit']
     with pytest.raises(ValueError, match='smaller --teacher-width'):
         derive_model(cfg, 1.)
 
