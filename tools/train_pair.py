@@ -96,7 +96,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         choices=STARTS,
         default=STARTS[0],
         help='weights of the teacher that it begins with (default: the first '
-        'of Inherit and Grow that fits)')
+        'of Grow and Inherit that fits)')
     student.add_argument(
         '--student-length',
         type=float,
@@ -104,6 +104,13 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         metavar='FACTOR',
         help='part of its schedule that it is trained for; its baseline has '
         'all of it (default: 1)')
+    student.add_argument(
+        '--student-lr',
+        type=float,
+        default=1.,
+        metavar='FACTOR',
+        help='factor of its learning rate; its baseline keeps the config\'s '
+        '(default: 1)')
     student.add_argument(
         '--cfg-options',
         nargs='+',

@@ -16,7 +16,7 @@ from mmw2s.utils.fields import check_choice, check_number, check_seed
 from mmw2s.utils.files import atomic_write
 from mmw2s.utils.flat import differences, flat
 from mmw2s.utils.text import listed
-from .derive.schedule import counts_epochs, run_length, shorten
+from .derive.schedule import counts_epochs, run_length, scale_lr, shorten
 from .stages import Stage
 from .starting import AUTO, choose_start
 from .teacher import plan_teacher, record_times
@@ -25,7 +25,7 @@ __all__ = ['STARTS', 'Options', 'Plan', 'make_plan', 'prepare']
 
 STARTS = (AUTO, 'Inherit', 'Grow', 'Corner', 'none')
 _PLAN = 'plan.json'
-# Names of configs: the student's, and that of its baseline, if longer.
+# Names of configs: the student's, and that of its baseline, if another.
 _STUDENT, _FULL = 'student', 'baseline'
 _SHOWN = 5  # differences that a message lists
 
@@ -45,6 +45,7 @@ class Options:
     best: Optional[float] = None
     start: str = AUTO
     student_length: float = 1.
+    student_lr: float = 1.
     seeds: Sequence[int] = (0, )
     with_baseline: bool = False
     baseline: Sequence[str] = ()
@@ -68,6 +69,7 @@ class Options:
                     above=0,
                     at_most=1)
         check_number('--useful-at', self.useful_at, above=0)
+        check_number('--student-lr', self.student_lr, above=0)
         if self.best is not None:
             check_number('--best', self.best, above=0)
         check_choice('--start', self.start, STARTS)
@@ -80,6 +82,11 @@ class Options:
             raise ValueError('--with-baseline trains the baselines, and '
                              '--baseline names those that exist: give one')
 
+    @property
+    def changes_student(self) -> bool:
+        """Whether the student's run differs from its baseline's."""
+        return (self.student_length, self.student_lr) != (1, 1)
+
 
 @dataclass
 class Plan:
@@ -90,7 +97,7 @@ class Plan:
         trains_teacher (bool): Whether the teacher is trained, or exists.
         notes (list[str]): What was decided, in sentences.
         configs (dict[str, Config]): 'teacher' and 'student', and 'baseline'
-            where the student's run is shorter. Empty if the plan was read
+            where the student's run is another. Empty if the plan was read
             from its folder.
     """
     options: Options
@@ -124,7 +131,7 @@ class Plan:
         if not self.options.with_baseline:
             return []
         # The name is that at which a started student looks for its baseline.
-        config = _STUDENT if self.options.student_length == 1 else _FULL
+        config = _FULL if self.options.changes_student else _STUDENT
         return [
             self._of_seed(seed, '_baseline', '--no-distill', config=config)
             for seed in self.options.seeds
@@ -190,21 +197,31 @@ def make_plan(options: Options) -> Plan:
         hook['teacher']['scale'] = options.teacher_scale
     record_times(student)
     plan.configs = dict(teacher=made.cfg, student=student)
+    if options.changes_student and options.with_baseline:
+        plan.configs[_FULL] = copy.deepcopy(student)
     if options.student_length != 1:
-        full = copy.deepcopy(student)
-        shorten(student, options.student_length)
-        length, whole = run_length(student), run_length(full)
-        unit = 'epochs' if counts_epochs(student) else 'iterations'
-        if length == whole:
+        plan.notes.append(_shortened(student, options.student_length))
+    if options.student_lr != 1:
+        try:
+            scale_lr(student, options.student_lr)
+        except ValueError as error:
             raise ValueError(
-                f'--student-length {options.student_length:g} of {whole} '
-                f'{unit} leaves {length}: give a smaller part, or leave it '
-                'out')
-        plan.notes.append(f'The student is trained for {length} of its '
-                          f'{whole} {unit}.')
-        if options.with_baseline:
-            plan.configs[_FULL] = full
+                f'--student-lr {options.student_lr:g}: {error}') from error
+        plan.notes.append('The student\'s learning rate is multiplied by '
+                          f'{options.student_lr:g}.')
     return plan
+
+
+def _shortened(student: Config, part: float) -> str:
+    whole = run_length(student)
+    shorten(student, part)
+    length = run_length(student)
+    unit = 'epochs' if counts_epochs(student) else 'iterations'
+    if length == whole:
+        raise ValueError(
+            f'--student-length {part:g} of {whole} {unit} leaves {length}: '
+            'give a smaller part, or leave it out')
+    return f'The student is trained for {length} of its {whole} {unit}.'
 
 
 def _refuse_unvalidated(student: Config) -> None:

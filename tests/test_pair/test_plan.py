@@ -63,6 +63,26 @@ def test_the_baselines_come_first_and_the_students_last(options):
     assert plan.baselines == [s.work_dir for s in plan.own_baselines]
 
 
+def test_a_student_of_another_learning_rate_has_a_baseline_of_its_own(options):
+    own = Config.fromfile(options.student).optim_wrapper.optimizer.lr
+    plan = prepare(replace(options, with_baseline=True, student_lr=0.5))
+    assert plan.notes[-1] == \
+        'The student\'s learning rate is multiplied by 0.5.'
+    rates = [
+        Config.fromfile(stage.config).optim_wrapper.optimizer.lr
+        for stage in (plan.own_baselines[0], plan.teacher, plan.students[0])
+    ]
+    assert rates == [own, own, own / 2]
+
+
+def test_a_student_without_a_learning_rate_is_not_given_another(options):
+    cfg = Config.fromfile(options.student)
+    cfg.optim_wrapper.optimizer.pop('lr')
+    cfg.dump(options.student)
+    with pytest.raises(ValueError, match='--student-lr 0.5: .*it is None'):
+        prepare(replace(options, student_lr=0.5))
+
+
 def test_a_shorter_student_has_a_baseline_of_the_whole_length(options):
     cfg = Config.fromfile(options.student)
     cfg.param_scheduler = [dict(type='CosineAnnealingLR', T_max=4, end=4)]
@@ -158,6 +178,7 @@ def test_a_plan_says_all_in_json(options):
 @pytest.mark.parametrize('fields, message', [
     (dict(teacher_scale=2.), '--teacher-scale should be .* > 0 and <= 1'),
     (dict(useful_at=0.), '--useful-at should be a finite number > 0'),
+    (dict(student_lr=0.), '--student-lr should be a finite number > 0'),
     (dict(best=-1.), '--best should be a finite number > 0'),
     (dict(start='Shrink'), '--start should be one of'),
     (dict(seeds=(1, 1)), '--seeds should name each seed once'),

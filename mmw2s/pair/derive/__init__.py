@@ -3,8 +3,9 @@
 from .families import FAMILIES
 from .images import scale_images
 from .model import DerivedModel, derive_model
-from .schedule import shorten
+from .schedule import scale_lr, shorten
 
 __all__ = [
-    'FAMILIES', 'DerivedModel', 'derive_model', 'scale_images', 'shorten'
+    'FAMILIES', 'DerivedModel', 'derive_model', 'scale_images', 'scale_lr',
+    'shorten'
 ]

@@ -5,7 +5,7 @@ from mmengine.config import Config
 from mmw2s.utils.hook_configs import all_hooks
 
 __all__ = [
-    'counts_epochs', 'count_validations', 'run_length', 'shorten',
+    'counts_epochs', 'count_validations', 'run_length', 'scale_lr', 'shorten',
     'val_interval'
 ]
 
@@ -89,6 +89,25 @@ def shorten(cfg: Config, share: float) -> None:
                 scheduler[name] = [moved(point) for point in scheduler[name]]
     if isinstance(cfg.get('param_scheduler'), list):
         cfg.param_scheduler = list(filter(_lasts, schedulers))
+
+
+def scale_lr(cfg: Config, factor: float) -> None:
+    """Multiply the learning rate of a run, in place.
+
+    Args:
+        cfg (Config): The config of a run.
+        factor (float): The factor.
+
+    Raises:
+        ValueError: If ``optim_wrapper.optimizer`` has no ``lr``.
+    """
+    optimizer = cfg.get('optim_wrapper', {}).get('optimizer') or {}
+    if not isinstance(optimizer.get('lr'), (int, float)):
+        raise ValueError(
+            'optim_wrapper.optimizer.lr should be a number, but it is '
+            f'{optimizer.get("lr")!r}: write another learning rate into the '
+            'config')
+    optimizer['lr'] *= factor
 
 
 def _lasts(scheduler: dict) -> bool:
