@@ -56,8 +56,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--teacher-width',
         type=float,
         metavar='FACTOR',
-        help='of the channels of a derived teacher (default: 1 for a ResNet '
-        'of more than 18 layers, which becomes one of 18; else 0.5)')
+        help='of the channels of a derived teacher (default: 0.5, but 1 for a '
+        'ResNet of 18 layers beside a deeper one with pretrained weights)')
     teacher.add_argument(
         '--teacher-scale',
         type=float,
@@ -96,7 +96,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         choices=STARTS,
         default=STARTS[0],
         help='weights of the teacher that it begins with (default: the first '
-        'of Grow and Inherit that fits)')
+        'of Grow and Inherit that fits, and Inherit for a student with '
+        'pretrained weights)')
     student.add_argument(
         '--student-length',
         type=float,

@@ -9,7 +9,7 @@ from mmengine.registry import HOOKS
 
 from .launch import DISTILL_HOOK, is_of_type, load_config
 
-__all__ = ['distill', 'hook_in']
+__all__ = ['distill', 'hook_in', 'import_package']
 
 _PACKAGE = 'mmw2s'
 
@@ -64,7 +64,7 @@ def distill(cfg: Union[Config, str, os.PathLike],
                          '): the config has no hook that names one')
     # Wrong fields are refused here, where they are given.
     HOOKS.build({k: v for k, v in hook.items() if k != 'priority'})
-    _import_package(cfg)
+    import_package(cfg)
     return cfg
 
 
@@ -100,8 +100,12 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _import_package(cfg: Config) -> None:
-    """Add the package to ``custom_imports``, beside what is there."""
+def import_package(cfg: Config) -> None:
+    """Add the package to ``custom_imports``, beside what is there.
+
+    Args:
+        cfg (Config): The config of a run; it is changed in place.
+    """
     imports = (cfg.get('custom_imports') or {}).get('imports') or []
     names = [imports] if isinstance(imports, str) else [*imports]
     if _PACKAGE not in names:

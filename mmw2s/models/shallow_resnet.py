@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-from typing import Any, Sequence
+from typing import Any, Sequence, Union
 
 from mmengine.registry import MODELS
 from torch import nn
@@ -12,7 +12,7 @@ __all__ = ['ShallowResNet']
 @MODELS.register_module()
 def ShallowResNet(blocks: Sequence[int],
                   depth: int = 50,
-                  kind: str = 'ResNet',
+                  kind: Union[str, type] = 'ResNet',
                   **fields: Any) -> nn.Module:
     """Build a ResNet of the current scope with fewer blocks in its stages.
 
@@ -25,7 +25,7 @@ def ShallowResNet(blocks: Sequence[int],
         blocks (Sequence[int]): Number of blocks of each stage.
         depth (int): The ResNet whose kind of block it has: basic blocks for
             18 and 34, bottlenecks for more. Defaults to 50.
-        kind (str): Name of the backbone, such as ``'ResNetV1d'``. Defaults to
+        kind (str | type): The backbone, such as ``'ResNetV1d'``. Defaults to
             ``'ResNet'``.
         **fields: Fields of that backbone.
 
@@ -44,7 +44,7 @@ def ShallowResNet(blocks: Sequence[int],
         ...     stem_channels=32)
     """
     with MODELS.switch_scope_and_registry(None) as registry:
-        resnet = registry.get(kind)
+        resnet = registry.get(kind) if isinstance(kind, str) else kind
     settings = getattr(resnet, 'arch_settings', None) or {}
     if depth not in settings:
         raise ValueError(

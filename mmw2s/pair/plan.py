@@ -186,11 +186,19 @@ def make_plan(options: Options) -> Plan:
         plan.notes.append(f'Start: {kept["type"]}, as the student\'s config '
                           'has it.')
     else:
-        start, note = choose_start(options.start, student, made.cfg)
+        wanted = options.start
+        if wanted == AUTO and student.get('load_from'):
+            wanted = 'none'
+        start, note = choose_start(wanted, student, made.cfg)
         plan.notes.append(note)
         hook.pop('start', None)
         if start is not None:
             hook['start'] = start
+    if hook.get('start') and student.get('load_from'):
+        raise ValueError(
+            f'the student begins with the weights of load_from '
+            f'({student.load_from}), and its start would put the teacher\'s '
+            'in their place: leave one of the two out (--start none)')
     own = dict(config=plan.path('teacher.py'), checkpoint=plan.weights)
     hook['teacher'] = {**own, **made.fields}
     if options.teacher_scale != 1:
@@ -271,12 +279,16 @@ def prepare(options: Options) -> Plan:
     return plan
 
 
-def _asked(options: Options) -> Dict[str, str]:
-    """All that decides over the runs, by dotted name, for comparison."""
-    found = flat('option', {
+def _options_of(options: Options) -> Dict[str, str]:
+    return flat('option', {
         key: value
         for key, value in asdict(options).items() if key != 'work_dir'
     })
+
+
+def _asked(options: Options) -> Dict[str, str]:
+    """All that decides over the runs, by dotted name, for comparison."""
+    found = _options_of(options)
     found.update(
         flat('student',
              load_config(options.student, options.cfg_options).to_dict()))
@@ -288,7 +300,14 @@ def _asked(options: Options) -> Dict[str, str]:
 
 def _refuse_changed(stored: Dict[str, str], asked: Dict[str, str],
                     folder: str) -> None:
-    changes = differences(stored, asked)
+    # An option that is newer than the folder had its default.
+    known = {key.split('.')[1] for key in stored if key.startswith('option.')}
+    newer = {
+        key: value
+        for key, value in _options_of(Options('', '')).items()
+        if key.split('.')[1] not in known
+    }
+    changes = differences({**newer, **stored}, asked)
     if changes:
         raise ValueError(
             f'{folder} has a pair of another command or config: '

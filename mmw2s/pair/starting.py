@@ -5,13 +5,14 @@ from typing import Optional, Tuple
 
 from mmengine.config import Config
 
+from mmw2s.distillation.class_matching import other_classes
 from mmw2s.distillation.starts.layers import is_pretrained
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.teacher_config import build_model
 from mmw2s.engine.distill_config import hook_in
 from mmw2s.registry import STARTS
 from mmw2s.utils.files import whole_file
-from .teacher import untrained
+from .teacher import classes_of, untrained
 
 __all__ = ['AUTO', 'TEACHES_FROM', 'choose_start', 'start_alone']
 
@@ -28,8 +29,8 @@ def choose_start(wanted: str, student: Config,
     Args:
         wanted (str): Type of a start, ``'none'``, or ``'auto'``: ``Grow``
             where the student can begin as the teacher, else ``Inherit`` where
-            it can take over anything, else none. A student with pretrained
-            weights keeps them: ``Inherit`` leaves its backbone.
+            it can take over anything, else none. Not ``Grow`` for a student
+            with pretrained weights, whose backbone ``Inherit`` leaves.
         student (Config): Config of the student.
         teacher (Config): Config of the teacher.
 
@@ -44,18 +45,20 @@ def choose_start(wanted: str, student: Config,
     refused = []
     with tempfile.TemporaryDirectory() as folder:
         frozen = FrozenTeacher(**untrained(teacher, folder))
+        other = other_classes(frozen, classes_of(student))
         for kind in (wanted, ) if wanted != AUTO else _in_turn(student):
             try:
                 started = STARTS.build(dict(type=kind)).apply(
-                    build_model(student), frozen, None)
+                    build_model(student), frozen, other)
             except ValueError as error:
                 if wanted != AUTO:
                     raise
                 refused.append(str(error))
             else:
-                return dict(type=kind), (
+                return dict(type=kind), ' '.join([
                     f'The student starts by {kind}: {started.share:.1%} of '
-                    'its parameters begin as the teacher\'s.')
+                    'its parameters begin as the teacher\'s.', *refused
+                ])
     return None, 'No start fits the two models: ' + ' '.join(refused)
 
 

@@ -5,7 +5,9 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 import torch
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
+from mmw2s.distillation.label_names import Names, declared_names
 from mmw2s.distillation.teacher_config import (build_model, found_beside,
                                                load_config)
 from mmw2s.distillation.teacher_fields import teacher_fields
@@ -18,8 +20,8 @@ from .derive.model import derive_model
 from .derive.schedule import counts_epochs, shorten, val_interval
 
 __all__ = [
-    'TeacherPlan', 'keep_checkpoints', 'plan_teacher', 'record_times',
-    'to_be_trained', 'untrained'
+    'TeacherPlan', 'classes_of', 'keep_checkpoints', 'plan_teacher',
+    'record_times', 'to_be_trained', 'untrained'
 ]
 
 #: ``--teacher`` for a teacher that is derived though the student names one.
@@ -85,7 +87,6 @@ def plan_teacher(student: Config,
     if own.get('config', DERIVE) == DERIVE:
         made = derive_model(student, width)
         cfg, fields, length = made.cfg, {}, length or LENGTH
-        cfg.load_from = None  # weights of the student
         notes = [
             f'Teacher: derived, {made.size} (student: {made.of_student}).',
             *made.notes
@@ -119,14 +120,26 @@ def untrained(cfg: Config, folder: str) -> Dict[str, Any]:
     """The hook's field ``teacher`` for a teacher of random weights.
 
     It is for trials before the training: what fits does not depend on them.
+    The classes are those that its training will save.
 
     Args:
         cfg (Config): The teacher's config.
         folder (str): Where the weights are saved.
     """
     path = osp.join(folder, 'untrained.pth')
-    torch.save(dict(state_dict=build_model(cfg).state_dict()), path)
+    saved: Dict[str, Any] = dict(state_dict=build_model(cfg).state_dict())
+    classes = classes_of(cfg)
+    if classes:
+        saved['meta'] = dict(dataset_meta=dict(classes=classes))
+    torch.save(saved, path)
     return dict(config=cfg.to_dict(), checkpoint=path)
+
+
+def classes_of(cfg: Config) -> Names:
+    """The classes of the training set that a config declares, if known."""
+    loader = cfg.get('train_dataloader') or {}
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        return declared_names(loader.get('dataset'))
 
 
 def _name(config: Any) -> str:

@@ -2,6 +2,8 @@
 """The hooks in a run's config, wherever they stand."""
 from typing import List, Mapping
 
+from .kinds import bare_name
+
 __all__ = ['all_hooks', 'hook_configs']
 
 
@@ -27,8 +29,6 @@ def hook_configs(cfg: Mapping, kind: str) -> List[dict]:
         kind (str): The bare name of the class.
     """
     # A default hook that is only adjusted has no type.
-    return [hook for hook in all_hooks(cfg) if _name(hook.get('type')) == kind]
-
-
-def _name(kind: object) -> str:
-    return getattr(kind, '__name__', None) or str(kind).rsplit('.', 1)[-1]
+    return [
+        hook for hook in all_hooks(cfg) if bare_name(hook.get('type')) == kind
+    ]

@@ -1,7 +1,17 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 from typing import Any
 
-__all__ = ['is_kind']
+__all__ = ['bare_name', 'is_kind']
+
+
+def bare_name(kind: Any) -> str:
+    """The name of a class as a config has it, without scope and modules.
+
+    Examples:
+        >>> bare_name('mmdet.ResNet'), bare_name(ResNet)
+        ('ResNet', 'ResNet')
+    """
+    return getattr(kind, '__name__', None) or str(kind).rsplit('.', 1)[-1]
 
 
 def is_kind(module: Any, *names: str) -> bool:

@@ -48,6 +48,11 @@ def test_relatives_of_resnet(scope, kind):
     assert len(backbone.layer3) == 1
 
 
+def test_the_backbone_may_be_named_by_its_class():
+    from mmdet.models.backbones import ResNetV1d
+    assert type(shallow('mmengine', kind=ResNetV1d)) is ResNetV1d
+
+
 def test_it_has_the_number_of_stages_that_it_is_asked_for():
     backbone = shallow(
         'mmpretrain',

@@ -7,7 +7,6 @@ import pytest
 from mmengine.config import Config
 from toys import retinanet
 
-from mmw2s.distillation.starts import Inherit
 from mmw2s.pair.plan import Options, make_plan, prepare
 from mmw2s.pair.starting import AUTO, choose_start
 
@@ -201,7 +200,61 @@ def test_a_start_that_does_not_fit_is_refused_or_left():
         choose_start('Grow', detector, weak)
     start, note = choose_start('auto', student, teacher)
     assert start == dict(type='Grow') and '100.0%' in note
-    assert Inherit.__name__ not in note
+
+
+def test_it_is_said_why_the_student_does_not_grow():
+    student, teacher = (
+        Config(dict(default_scope='mmdet', model=retinanet(depth)))
+        for depth in (50, 18))
+    note = choose_start(AUTO, student, teacher)[1]
+    assert note.startswith('The student starts by Inherit: ')
+    assert 'its blocks are of Bottleneck' in note
+
+
+def test_no_start_fits():
+    from tiny_diffusion import diffusion
+    student, teacher = (Config(dict(model=diffusion(w))) for w in (16, 12))
+    start, note = choose_start(AUTO, student, teacher)
+    assert start is None and note.startswith('No start fits the two models: ')
+
+
+def of_classes(depth, classes):
+    return Config(
+        dict(
+            default_scope='mmdet',
+            model=retinanet(depth),
+            train_dataloader=dict(
+                dataset=dict(
+                    type='CocoDataset', metainfo=dict(classes=classes)))))
+
+
+def test_a_student_does_not_grow_out_of_a_teacher_of_other_classes():
+    teacher = of_classes(18, ('cat', 'dog'))
+    for classes, start in ((('cat', 'dog'), 'Grow'), (('dog', 'cat'),
+                                                      'Inherit')):
+        student = of_classes(34, classes)
+        assert choose_start(AUTO, student, teacher)[0] == dict(type=start)
+
+
+def test_a_student_that_begins_with_a_checkpoint_has_no_start(options):
+    cfg = Config.fromfile(options.student)
+    cfg.load_from = 'begun.pth'
+    cfg.dump(options.student)
+    hook = make_plan(options).configs['student'].default_hooks.w2s
+    assert 'start' not in hook
+    with pytest.raises(ValueError, match='weights of load_from .begun.pth.'):
+        make_plan(replace(options, start='Inherit'))
+
+
+def test_a_folder_from_before_an_option_goes_on(options):
+    prepare(options)
+    file = Path('pair/plan.json')
+    stored = json.loads(file.read_text())
+    assert stored['asked'].pop('option.student_lr') == '1.0'
+    file.write_text(json.dumps(stored))
+    prepare(options)
+    with pytest.raises(ValueError, match='option.student_lr was 1.0, now 0.5'):
+        prepare(replace(options, student_lr=0.5))
 
 
 def test_a_student_keeps_its_pretrained_backbone():

@@ -5,11 +5,14 @@ from typing import Any, Callable, Dict, Optional
 
 from torch import nn
 
-__all__ = ['FAMILIES', 'Rule', 'loads_weights']
+from mmw2s.utils.kinds import bare_name
 
-#: Takes a built backbone (or denoiser), its config and the width that was
-#: asked for, a factor or None; gives the fields that make it smaller.
-Rule = Callable[[nn.Module, dict, Optional[float]], Dict[str, Any]]
+__all__ = ['FAMILIES', 'Rule']
+
+#: Takes a built backbone (or denoiser), its config, the width that was asked
+#: for, a factor or None, and whether the student begins with weights of its
+#: own; gives the fields that make it smaller.
+Rule = Callable[[nn.Module, dict, Optional[float], bool], Dict[str, Any]]
 
 #: Name of a class -> its rule.
 FAMILIES: Dict[str, Rule] = {}
@@ -25,20 +28,28 @@ def _family(*names: str) -> Callable[[Rule], Rule]:
 
 
 @_family('ResNet', 'ResNetV1c', 'ResNetV1d', 'ResNet_CIFAR')
-def _resnet(backbone: nn.Module, cfg: dict,
-            width: Optional[float]) -> Dict[str, Any]:
+def _resnet(backbone: nn.Module, cfg: dict, width: Optional[float],
+            pretrained: bool) -> Dict[str, Any]:
     """One block a stage and half as wide, so that the student can grow out of
-    it. 18 layers, as wide, if the student begins with pretrained weights."""
-    if loads_weights(cfg.get('init_cfg')):
-        is_deeper = backbone.depth > 18
-        width = width or (1. if is_deeper else .5)
-        fields: Dict[str, Any] = dict(depth=18) if is_deeper else {}
-    else:
+    it. 18 layers, as wide, if the student begins with weights of its own."""
+    fields: Dict[str, Any] = {}
+    if not pretrained:
         width = width or .5
-        fields = dict(
+        fields.update(
             type='ShallowResNet', blocks=[1] * len(backbone.stage_blocks))
-        if cfg['type'] != 'ShallowResNet':
+        if bare_name(cfg['type']) != 'ShallowResNet':
             fields.update(kind=_written(cfg['type']))
+    elif backbone.depth > 18:
+        width = width or 1.
+        fields.update(depth=18)
+        # Basic blocks have none of these.
+        fields.update({
+            key: None
+            for key in ('dcn', 'stage_with_dcn', 'plugins') if cfg.get(key)
+        })
+        if 'stage_with_dcn' in fields:
+            fields['stage_with_dcn'] = (False, ) * len(backbone.stage_blocks)
+    width = width or .5
     if width != 1:
         fields.update(
             base_channels=_scaled(backbone.base_channels, width),
@@ -47,8 +58,8 @@ def _resnet(backbone: nn.Module, cfg: dict,
 
 
 @_family('SwinTransformer')
-def _swin(backbone: nn.Module, cfg: dict,
-          width: Optional[float]) -> Dict[str, Any]:
+def _swin(backbone: nn.Module, cfg: dict, width: Optional[float],
+          pretrained: bool) -> Dict[str, Any]:
     """Half as wide, with as many heads."""
     width = width or .5
     if hasattr(backbone, 'arch_settings'):  # mmpretrain's
@@ -61,8 +72,8 @@ def _swin(backbone: nn.Module, cfg: dict,
 
 
 @_family('VisionTransformer')
-def _vit(backbone: nn.Module, cfg: dict,
-         width: Optional[float]) -> Dict[str, Any]:
+def _vit(backbone: nn.Module, cfg: dict, width: Optional[float],
+         pretrained: bool) -> Dict[str, Any]:
     """Half as wide: channels, heads and hidden channels."""
     return dict(
         arch={
@@ -73,8 +84,8 @@ def _vit(backbone: nn.Module, cfg: dict,
 
 
 @_family('UNet2DModel')
-def _unet2d(denoiser: nn.Module, cfg: dict,
-            width: Optional[float]) -> Dict[str, Any]:
+def _unet2d(denoiser: nn.Module, cfg: dict, width: Optional[float],
+            pretrained: bool) -> Dict[str, Any]:
     """Half as wide in all levels."""
     config = denoiser.config
     widths = [_scaled(w, width or .5) for w in config.block_out_channels]
@@ -87,13 +98,6 @@ def _unet2d(denoiser: nn.Module, cfg: dict,
     if head and head > min(widths):  # a head is no wider than a level
         fields.update(attention_head_dim=min(widths))
     return fields
-
-
-def loads_weights(init: Any) -> bool:
-    """Whether an ``init_cfg``, or a field ``pretrained``, names weights."""
-    return isinstance(
-        init,
-        str) or isinstance(init, dict) and init.get('type') == 'Pretrained'
 
 
 def _written(kind: Any) -> str:

@@ -4,6 +4,8 @@ from typing import Any, Iterator, List, Tuple
 
 from mmengine.config import Config
 
+from mmw2s.utils.kinds import bare_name
+
 __all__ = ['image_size', 'scale_images']
 
 #: Transforms that resize, and the field that says to what size.
@@ -84,8 +86,7 @@ def scale_images(cfg: Config, scale: float) -> None:
 def _sized(node: Any, fields: dict) -> Iterator[Tuple[dict, str]]:
     """The transforms in a node that have a size, and its field."""
     if isinstance(node, dict):
-        kind = str(getattr(node.get('type'), '__name__', node.get('type')))
-        key = fields.get(kind.rsplit('.', 1)[-1])
+        key = fields.get(bare_name(node.get('type')))
         if key is not None and key in node:
             yield node, key
         children: List[Any] = list(node.values())

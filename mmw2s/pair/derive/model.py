@@ -7,8 +7,10 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
+from mmw2s.distillation.starts.layers import is_pretrained, loads_weights
 from mmw2s.distillation.teacher_config import build_model
-from .families import FAMILIES, loads_weights
+from mmw2s.engine.distill_config import import_package
+from .families import FAMILIES
 from .size import ModelSize, inputs_for, measure
 
 __all__ = ['DerivedModel', 'derive_model']
@@ -58,23 +60,26 @@ def derive_model(cfg: Config, width: Optional[float] = None) -> DerivedModel:
         raise ValueError(f'no teacher can be derived from a {what} (only from '
                          f'{", ".join(sorted(FAMILIES))}): {_ADVICE}')
     derived = copy.deepcopy(cfg)
+    derived.load_from = None  # weights of the student
     model = derived.model
     try:
-        fields = rule(own, model[part], width)
+        fields = rule(own, model[part], width, _has_weights(cfg, student, own))
     except ValueError as error:
         raise ValueError(f'the {type(own).__name__} cannot be made smaller: '
                          f'{error}, or {_ADVICE}') from error
     model[part].update(fields)
-    notes = _without_weights(model, part, fields)
+    # A class of this package may be among them.
+    import_package(derived)
+    notes = _without_weights(cfg, model, part, fields)
     try:
         if part == 'backbone':
             _refit(cfg, derived, student)
         sizes = measure(build_model(derived), derived), measure(student, cfg)
-    except (AssertionError, AttributeError, KeyError, RuntimeError, TypeError,
-            ValueError) as error:
+    except (AssertionError, AttributeError, KeyError, NotImplementedError,
+            RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f'the derived teacher ({part}: {fields}) does not work: {error}. '
-            f'Give another --teacher-width, or {_ADVICE}') from error
+            f'Instead, {_ADVICE}') from error
     if sizes[0].parameters >= sizes[1].parameters:
         raise ValueError(
             f'the derived teacher ({part}: {fields}) has {sizes[0]}, the '
@@ -82,32 +87,48 @@ def derive_model(cfg: Config, width: Optional[float] = None) -> DerivedModel:
     return DerivedModel(derived, *sizes, notes)
 
 
-def _without_weights(model: dict, part: str, fields: Dict[str,
-                                                          Any]) -> List[str]:
+def _has_weights(cfg: Config, student: nn.Module, part: nn.Module) -> bool:
+    """Whether the student begins with weights of its own."""
+    return bool(cfg.get('load_from')) or any(
+        map(is_pretrained, (student, part)))
+
+
+def _without_weights(cfg: Config, model: dict, part: str,
+                     fields: Dict[str, Any]) -> List[str]:
     """Take out pretrained weights that do not fit the smaller model."""
     backbone = model[part]
-    init = backbone.get('init_cfg')
-    if loads_weights(init) and set(fields) == {'depth'} and str(
-            init['checkpoint']).startswith('torchvision://resnet'):
-        backbone['init_cfg'] = dict(
-            init, checkpoint=f'torchvision://resnet{fields["depth"]}')
-        return []
     olds = [(owner, key) for owner in (model, backbone)
             for key in ('init_cfg', 'pretrained')
             if loads_weights(owner.get(key))]
+    if len(olds) == 1 and _to_torchvision(*olds[0], fields):
+        return []
     for owner, key in olds:
         owner[key] = None
-    if not olds:
+    if not olds and not cfg.get('load_from'):
         return []
     # What is frozen, or keeps its statistics, has to be trained now.
     for key, trained in (('frozen_stages', -1), ('norm_eval', False)):
         if key in backbone:
             backbone[key] = trained
+    if 'requires_grad' in (backbone.get('norm_cfg') or {}):
+        backbone['norm_cfg']['requires_grad'] = True
     return [
         'The student begins with pretrained weights, the derived teacher '
         'from scratch: it may stay too weak, or take long. A teacher with '
         'weights of its own, --teacher CONFIG, is better.'
     ]
+
+
+def _to_torchvision(owner: dict, key: str, fields: Dict[str, Any]) -> bool:
+    """Name the smaller ResNet's weights in place of the student's."""
+    old = owner[key]
+    weights = old.get('checkpoint') if isinstance(old, dict) else old
+    if 'depth' not in fields or 'base_channels' in fields or not str(
+            weights).startswith('torchvision://resnet'):
+        return False
+    new = f'torchvision://resnet{fields["depth"]}'
+    owner[key] = dict(old, checkpoint=new) if isinstance(old, dict) else new
+    return True
 
 
 def _refit(cfg: Config, derived: Config, student: nn.Module) -> None:
@@ -131,8 +152,8 @@ def _refit(cfg: Config, derived: Config, student: nn.Module) -> None:
         given = reader['in_channels']
         if isinstance(given, (list, tuple)) and list(given) == before:
             reader['in_channels'] = list(after)
-        elif given == before[-1]:
-            reader['in_channels'] = after[-1]
+        elif given in before:
+            reader['in_channels'] = dict(zip(before, after))[given]
         else:
             raise ValueError(f'{name}.in_channels is {given}, but the '
                              f'student\'s backbone gives {before}')

@@ -1,8 +1,11 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The length of a run, and a run of another length."""
+from typing import List
+
 from mmengine.config import Config
 
 from mmw2s.utils.hook_configs import all_hooks
+from mmw2s.utils.kinds import bare_name
 
 __all__ = [
     'counts_epochs', 'count_validations', 'run_length', 'scale_lr', 'shorten',
@@ -12,6 +15,8 @@ __all__ = [
 # What of a scheduler of parameters is a number of epochs or iterations.
 _POINTS = ('begin', 'end', 'T_max', 'total_steps', 'step_size')
 _LISTS = ('milestones', 'periods')
+# What is a learning rate, and no factor of one.
+_RATES = ('eta_min', 'eta_max')
 # What of a hook is: mmdet's and mmpretrain's that change the pipeline or the
 # loss at a point of the run, and averages of weights that begin later.
 _HOOK_POINTS = ('switch_epoch', 'switch_iter', 'num_last_epochs',
@@ -77,9 +82,7 @@ def shorten(cfg: Config, share: float) -> None:
         for name in _HOOK_POINTS:
             if isinstance(hook.get(name), int):
                 hook[name] = moved(hook[name])
-    schedulers = cfg.get('param_scheduler') or []
-    if isinstance(schedulers, dict):
-        schedulers = [schedulers]
+    schedulers = _schedulers(cfg)
     for scheduler in schedulers:
         for name in _POINTS:
             if isinstance(scheduler.get(name), int):
@@ -92,7 +95,7 @@ def shorten(cfg: Config, share: float) -> None:
 
 
 def scale_lr(cfg: Config, factor: float) -> None:
-    """Multiply the learning rate of a run, in place.
+    """Multiply the learning rate of a run, and its bounds, in place.
 
     Args:
         cfg (Config): The config of a run.
@@ -108,6 +111,16 @@ def scale_lr(cfg: Config, factor: float) -> None:
             f'{optimizer.get("lr")!r}: write another learning rate into the '
             'config')
     optimizer['lr'] *= factor
+    for scheduler in _schedulers(cfg):
+        if bare_name(scheduler['type']).endswith('LR'):
+            for name in _RATES:
+                if isinstance(scheduler.get(name), (int, float)):
+                    scheduler[name] *= factor
+
+
+def _schedulers(cfg: Config) -> List[dict]:
+    schedulers = cfg.get('param_scheduler') or []
+    return [schedulers] if isinstance(schedulers, dict) else list(schedulers)
 
 
 def _lasts(scheduler: dict) -> bool:

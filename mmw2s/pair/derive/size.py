@@ -57,12 +57,14 @@ def measure(model: nn.Module, cfg: Config) -> ModelSize:
     """Count the parameters of a model, and the multiply-adds of a forward.
 
     Args:
-        model (nn.Module): The model.
+        model (nn.Module): The model. It is frozen, in place.
         cfg (Config): Its config, which tells the size of images.
     """
     inputs = inputs_for(cfg)
     height, width = inputs.shape[-2:]
     model.eval()
+    # Its counter cannot follow views of parameters that are trained.
+    model.requires_grad_(False)
     if is_kind(getattr(model, 'rpn_head', None), 'EmbeddingRPNHead'):
         model.rpn_head.init_weights()  # until then its boxes may be none
     with FlopCounterMode(display=False) as counter:

@@ -1,13 +1,20 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import functools
+
 import pytest
 import torch
 from mmdet.models.backbones import ResNet
 from mmengine.config import Config
+from mmengine.model import BaseModel, PretrainedInit
+from mmengine.registry import MODELS
 from tiny_classifiers import VIT, classifier
 from tiny_two_stage import mask_rcnn
+from torch import nn
 from toys import retinanet
 
+from mmw2s.distillation.starts.layers import is_pretrained
 from mmw2s.distillation.teacher_config import build_model
+from mmw2s.models import ShallowResNet
 from mmw2s.pair.derive import derive_model
 from mmw2s.pair.derive.size import measure
 from mmw2s.pair.starting import choose_start
@@ -60,11 +67,15 @@ STUDENTS = dict(
         in_channels=96))
 
 
-@pytest.mark.parametrize('name', [
-    'sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco',
-    'queryinst/queryinst_r50_fpn_1x_coco'
-])
-def test_detectors_that_learn_their_proposals_have_a_teacher(name):
+@pytest.mark.parametrize(
+    'name',
+    [
+        'sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco',
+        'queryinst/queryinst_r50_fpn_1x_coco',
+        # Its parameters are cut into views.
+        'deformable_detr/deformable-detr_r50_16xb2-50e_coco',
+    ])
+def test_detectors_that_learn_proposals_or_queries_have_a_teacher(name):
     # Their heads read boxes of the data sample, and proposals that only
     # init_weights has made boxes.
     derived = derive_model(read_packaged_config(f'mmdet::{name}.py'))
@@ -127,21 +138,24 @@ def test_a_backbone_may_be_named_with_its_scope_or_by_its_class(kind):
     assert type(build_model(made).backbone) is ResNet
 
 
-def test_a_shallow_student_gets_half_the_width():
+@pytest.mark.parametrize(
+    'kind', ['ShallowResNet', 'mmengine.ShallowResNet', ShallowResNet])
+def test_a_shallow_student_gets_half_the_width(kind):
     cfg = detector()
-    cfg.model.backbone.update(type='ShallowResNet', blocks=(1, 1, 2, 1))
+    cfg.model.backbone.update(type=kind, blocks=(1, 1, 2, 1))
     backbone = derive_model(cfg).cfg.model.backbone
     assert backbone == dict(
-        STUDENTS['resnet50'].model.backbone,
-        **{k: v
-           for k, v in SHALLOW.items() if k != 'kind'})
+        STUDENTS['resnet50'].model.backbone, **{
+            k: v
+            for k, v in SHALLOW.items() if k != 'kind'
+        })
 
 
 def test_a_width_that_is_asked_for_is_given():
     backbone = derive_model(STUDENTS['resnet50'], .25).cfg.model.backbone
     assert (backbone.base_channels, backbone.stem_channels) == (2, 2)
-    backbone = derive_model(
-        pretrained('torchvision://resnet50'), .5).cfg.model.backbone
+    backbone = derive_model(pretrained('torchvision://resnet50'),
+                            .5).cfg.model.backbone
     assert (backbone.depth, backbone.base_channels) == (18, 4)
 
 
@@ -232,12 +246,119 @@ def test_pretrained_weights_of_torchvision_are_those_of_the_smaller_resnet():
     assert backbone.frozen_stages == 1 and not made.notes
 
 
-def test_weights_that_do_not_fit_are_left_and_nothing_stays_frozen():
-    made = derive_model(
-        pretrained('somewhere/resnet50.pth', frozen_stages=1, norm_eval=True))
-    backbone = made.cfg.model.backbone
-    assert backbone.init_cfg is None
-    assert (backbone.frozen_stages, backbone.norm_eval) == (-1, False)
+def beginning_with(fields):
+    cfg = detector()
+    for name, value in fields.items():
+        *owner, key = name.split('.')
+        functools.reduce(getattr, owner, cfg)[key] = value
+    return cfg
+
+
+LAZY = dict(type=PretrainedInit, checkpoint='torchvision://resnet50')
+
+
+@pytest.mark.parametrize('fields', [
+    {
+        'model.backbone.pretrained': 'torchvision://resnet50'
+    },
+    {
+        'model.backbone.init_cfg': LAZY
+    },
+    {
+        'model.backbone.init_cfg': dict(LAZY, type='PretrainedInit')
+    },
+    {
+        'model.backbone.init_cfg':
+        dict(LAZY, type='mmengine.model.weight_init.PretrainedInit')
+    },
+])
+def test_pretrained_weights_are_found_however_they_are_written(fields):
+    made = derive_model(beginning_with(fields)).cfg.model.backbone
+    assert (made.depth, made.base_channels) == (18, 8)
+    where, = fields
+    weights = made[where.rsplit('.', 1)[-1]]
+    weights = weights if isinstance(weights, str) else weights['checkpoint']
+    assert weights == 'torchvision://resnet18'
+
+
+@pytest.mark.parametrize('fields', [
+    {
+        'model.backbone.init_cfg':
+        dict(type='Pretrained', checkpoint='somewhere/resnet50.pth')
+    },
+    {
+        'model.backbone.init_cfg':
+        [dict(type='Pretrained', checkpoint='torchvision://resnet50')]
+    },
+    {
+        'model.init_cfg':
+        dict(type='Pretrained', checkpoint='somewhere/detector.pth')
+    },
+    {
+        'load_from': 'somewhere/detector.pth'
+    },
+])
+def test_weights_that_do_not_fit_are_left_and_nothing_stays_frozen(fields):
+    cfg = beginning_with(fields)
+    cfg.model.backbone.update(
+        frozen_stages=1,
+        norm_eval=True,
+        norm_cfg=dict(type='BN', requires_grad=False))
+    made = derive_model(cfg)
     assert 'from scratch' in made.notes[0]
+    assert not made.cfg.load_from
+    backbone = made.cfg.model.backbone
+    assert (backbone.depth, backbone.frozen_stages) == (18, -1)
     model = build_model(made.cfg).train()
+    assert not is_pretrained(model) and not is_pretrained(model.backbone)
     assert all(p.requires_grad for p in model.parameters())
+    assert model.backbone.bn1.training
+
+
+def test_basic_blocks_have_no_deformable_convolutions():
+    cfg = pretrained('torchvision://resnet50')
+    cfg.model.backbone.update(
+        dcn=dict(type='DCN', deform_groups=1, fallback_on_stride=False),
+        stage_with_dcn=(False, True, True, True),
+        plugins=[
+            dict(
+                cfg=dict(type='ContextBlock', ratio=.25),
+                stages=(False, True, True, True),
+                position='after_conv3')
+        ])
+    backbone = derive_model(cfg).cfg.model.backbone
+    assert (backbone.depth, backbone.init_cfg.checkpoint) == \
+        (18, 'torchvision://resnet18')
+
+
+def test_a_derived_teacher_can_be_trained_by_other_tools():
+    assert 'mmw2s' in derive_model(detector()).cfg.custom_imports.imports
+
+
+class Segmentor(BaseModel):
+    """Its auxiliary head reads a level that is not the last, as mmseg's."""
+
+    def __init__(self, backbone, decode_head, auxiliary_head, **kwargs):
+        super().__init__(**kwargs)
+        self.backbone = MODELS.build(backbone)
+        self.heads = nn.ModuleList(
+            nn.Conv2d(head['in_channels'], 2, 1)
+            for head in (auxiliary_head, decode_head))
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        maps = self.backbone(inputs)[-2:]
+        return [head(one) for head, one in zip(self.heads, maps)]
+
+
+def test_a_head_may_read_a_level_that_is_not_the_last():
+    cfg = Config(
+        dict(
+            default_scope='mmdet',
+            model=dict(
+                type=Segmentor,
+                backbone=detector().model.backbone,
+                decode_head=dict(in_channels=256),
+                auxiliary_head=dict(in_channels=128))))
+    model = derive_model(cfg).cfg.model
+    assert (model.decode_head.in_channels,
+            model.auxiliary_head.in_channels) == (128, 64)

@@ -3,7 +3,8 @@ import pytest
 from mmengine.config import Config
 
 from mmw2s.pair.derive.schedule import (count_validations, counts_epochs,
-                                        run_length, shorten, val_interval)
+                                        run_length, scale_lr, shorten,
+                                        val_interval)
 
 
 def test_all_points_of_the_learning_rate_move_by_one_factor():
@@ -97,3 +98,29 @@ def test_validations_are_counted_as_mmengine_runs_them(train_cfg, count):
 def test_a_run_without_a_length_is_refused():
     with pytest.raises(ValueError, match='max_epochs or max_iters, but has t'):
         run_length(Config(dict(train_cfg=dict(type='MyLoop'))))
+
+
+def test_a_learning_rate_is_multiplied_with_its_bounds():
+    cfg = Config(
+        dict(
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=.1, momentum=.9)),
+            param_scheduler=[
+                dict(type='LinearLR', start_factor=.1, end=5),
+                dict(type='mmengine.CosineAnnealingLR', eta_min=1e-3),
+                dict(type='OneCycleLR', eta_max=.2, total_steps=9),
+                dict(type='CosineAnnealingMomentum', eta_min=.8),
+            ]))
+    scale_lr(cfg, .5)
+    assert cfg.optim_wrapper.optimizer == dict(type='SGD', lr=.05, momentum=.9)
+    warmup, cosine, cycle, momentum = cfg.param_scheduler
+    assert warmup.start_factor == .1
+    assert (cosine.eta_min, cycle.eta_max, momentum.eta_min) == (5e-4, .1, .8)
+
+
+@pytest.mark.parametrize('optim_wrapper', [
+    dict(optimizer=dict(type='Adafactor', lr=None)),
+    dict(type='OptimWrapperDict', g=dict(optimizer=dict(lr=.1))),
+])
+def test_a_run_without_one_learning_rate_is_refused(optim_wrapper):
+    with pytest.raises(ValueError, match='lr should be a number.*None'):
+        scale_lr(Config(dict(optim_wrapper=optim_wrapper)), .5)

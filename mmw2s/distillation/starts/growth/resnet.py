@@ -59,9 +59,8 @@ def _grow_stage(student: nn.Module, teacher: nn.Module) -> State:
     if kinds[0] != kinds[1]:
         raise CannotGrow(
             f'its blocks are of {kinds[0]}, the teacher\'s of {kinds[1]}, '
-            'and none computes what the other does: use '
-            'start=dict(type="Inherit") or dict(type="Corner"), or a teacher '
-            'of the same blocks')
+            'and none computes what the other does; a teacher of the same '
+            'blocks may be shallow (ShallowResNet)')
     old = [name for name, _ in teacher.named_children()]
     new = [name for name, _ in student.named_children()][len(old):]
     if len(student) < len(teacher):

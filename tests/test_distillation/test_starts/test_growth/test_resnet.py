@@ -122,7 +122,7 @@ def test_bottlenecks_do_not_grow_out_of_basic_blocks():
     with pytest.raises(
             CannotGrow,
             match='^layer1: its blocks are of Bottleneck, .* of BasicBlock'
-            '.*Inherit.*Corner'):
+            '.*ShallowResNet'):
         grow_resnet(resnet(50), resnet(18))
 
 
