@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
+from mmw2s.utils.init_cfg import loads_weights
 from mmw2s.utils.read_config import read_config, read_packaged_config
 
 __all__ = [
@@ -154,7 +155,7 @@ def without_downloads(model_cfg: dict) -> Tuple[dict, List[Tuple[str, dict]]]:
                 part[key] = False if isinstance(value, bool) else None
                 off.append(f'{where}{key}={value!r}')
             elif key == 'init_cfg' and isinstance(value, dict) and \
-                    value.get('type') in ('Pretrained', 'PretrainedInit'):
+                    loads_weights(value):
                 part[key] = None
                 inits.append((where.rstrip('.'), dict(value)))
     if off:

@@ -16,6 +16,7 @@ from mmw2s.distillation.recipes import default_distill
 from mmw2s.distillation.schedules import Constant
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.terms import build_terms
+from mmw2s.utils.init_cfg import loads_weights
 from mmw2s.utils.read_config import read_packaged_config
 
 __all__ = ['KINDS', 'measure', 'table']
@@ -98,8 +99,8 @@ def measure(config: Union[str, Config],
         if teacher.checkpoint is None:
             torch.manual_seed(seed + 1)
             teacher.model.init_weights()
-        terms = build_terms(distill or default_distill(
-            student, teacher.model, full=True))
+        terms = build_terms(
+            distill or default_distill(student, teacher.model, full=True))
     shares: Dict[str, List[Any]] = {term.key: [] for term in terms}
     distiller = _Noting(student, teacher, terms, Constant(1.))
     distiller.bind(iters, iters)
@@ -171,10 +172,9 @@ def _without_pretrained(cfg: Config) -> Config:
             return type(value)(strip(item) for item in value)
         if not isinstance(value, dict):
             return value
-        init = value.get('init_cfg')
-        if isinstance(init, dict) and init.get('type') == 'Pretrained':
+        if loads_weights(value.get('init_cfg')):
             value = dict(value, init_cfg=None)
-        if isinstance(value.get('pretrained'), (str, bool)):
+        if loads_weights(value.get('pretrained')):
             value = dict(value, pretrained=None)
         return ConfigDict({key: strip(item) for key, item in value.items()})
 

@@ -1,17 +1,18 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The layers of a model, and whether two of them have the same role."""
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Dict, Iterator, List, Mapping, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import (is_parametrized,
                                         type_before_parametrizations)
 
-from mmw2s.utils.kinds import bare_name, is_kind
+from mmw2s.utils.init_cfg import loads_weights
+from mmw2s.utils.kinds import is_kind
 
 __all__ = [
-    'Layer', 'agree', 'is_pretrained', 'layers_in', 'loads_weights',
-    'other_class', 'other_role', 'share_of', 'tensors_in', 'tensors_of', 'torn'
+    'Layer', 'agree', 'is_pretrained', 'layers_in', 'other_class',
+    'other_role', 'share_of', 'tensors_in', 'tensors_of', 'torn'
 ]
 
 # Tensors, such as those of one layer, by their names.
@@ -141,12 +142,3 @@ def _parametrizations(module: nn.Module) -> Dict[str, List[type]]:
 def is_pretrained(module: nn.Module) -> bool:
     """Whether a module is initialized with weights of its own."""
     return loads_weights(getattr(module, 'init_cfg', None))
-
-
-def loads_weights(init: Any) -> bool:
-    """Whether an ``init_cfg``, or a field ``pretrained``, names weights."""
-    if isinstance(init, (list, tuple)):
-        return any(map(loads_weights, init))
-    return init is True or isinstance(
-        init, str) or isinstance(init, Mapping) and bare_name(
-            init.get('type')) in ('Pretrained', 'PretrainedInit')

@@ -7,9 +7,10 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from mmw2s.distillation.starts.layers import is_pretrained, loads_weights
+from mmw2s.distillation.starts.layers import is_pretrained
 from mmw2s.distillation.teacher_config import build_model
 from mmw2s.engine.distill_config import import_package
+from mmw2s.utils.init_cfg import loads_weights
 from .families import FAMILIES
 from .size import ModelSize, inputs_for, measure
 
