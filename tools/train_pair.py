@@ -10,7 +10,7 @@ from mmengine.config import DictAction
 from mmw2s.analysis.options import add_metric_options, add_target_option
 from mmw2s.engine.hooks.stop_on_signal_hook import RunEnded
 from mmw2s.pair import Launch, Options, Plan, make_plan, prepare, run_pair
-from mmw2s.pair.plan import STARTS
+from mmw2s.pair.plan import STARTS, is_planned
 from mmw2s.records.operating_band import LOW
 from mmw2s.utils.tool_errors import errors_in_one_line
 
@@ -186,12 +186,12 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     launch = Launch(args.launcher, args.gpus, args.partition)
     expected = None
     with errors_in_one_line(TOOL):
-        plan = None if args.dry_run or args.budget else prepare(options)
-        if plan is None:
-            plan = make_plan(options)
+        # What has begun goes on, however much time is left.
+        asked = args.dry_run or args.budget and not is_planned(options)
+        plan = make_plan(options) if asked else prepare(options)
         for note in plan.notes:
             print(note)
-        if args.dry_run or args.budget:
+        if asked:
             expected = estimated(plan, args.budget)
             if args.dry_run:
                 return

@@ -22,8 +22,8 @@ def find_baseline(work_dir: str) -> Optional[str]:
     """The history of a run's baseline, if there is one beside it.
 
     It lies in ``<work_dir>_baseline``, where ``tools/train.py --no-distill``
-    writes it. The baseline of a run in ``<name>_started`` may also lie in
-    ``<name>_baseline``: configs of that name only shorten another one.
+    writes it. The baseline of a run in ``<name>_started`` or ``<name>_grown``
+    may also lie in ``<name>_baseline``: such configs shorten another one.
 
     Args:
         work_dir (str): The work_dir of the run.
@@ -34,8 +34,10 @@ def find_baseline(work_dir: str) -> Optional[str]:
     """
     work_dir = work_dir.rstrip('/')
     names = [work_dir]
-    if work_dir.endswith('_started'):
-        names.append(work_dir[:-len('_started')])
+    names += [
+        work_dir[:-len(ending)] for ending in ('_started', '_grown')
+        if work_dir.endswith(ending)
+    ]
     for name in names:
         folder = f'{name}_baseline'
         path = osp.join(folder, FILENAME)

@@ -21,7 +21,7 @@ from .stages import Stage
 from .starting import AUTO, choose_start
 from .teacher import plan_teacher, record_times
 
-__all__ = ['STARTS', 'Options', 'Plan', 'make_plan', 'prepare']
+__all__ = ['STARTS', 'Options', 'Plan', 'is_planned', 'make_plan', 'prepare']
 
 STARTS = (AUTO, 'Inherit', 'Grow', 'Corner', 'none')
 _PLAN = 'plan.json'
@@ -245,6 +245,11 @@ def _refuse_unvalidated(student: Config) -> None:
             'train the student alone (tools/train.py)')
 
 
+def is_planned(options: Options) -> bool:
+    """Whether the folder of a pair has its plan already."""
+    return osp.isfile(osp.join(options.work_dir, _PLAN))
+
+
 def prepare(options: Options) -> Plan:
     """The plan in a folder; where there is none, it is made and kept.
 
@@ -258,7 +263,7 @@ def prepare(options: Options) -> Plan:
     options.check()
     path = osp.join(options.work_dir, _PLAN)
     asked = _asked(options)
-    if osp.isfile(path):
+    if is_planned(options):
         with open(path, encoding='utf-8') as file:
             stored = json.load(file)
         _refuse_changed(stored['asked'], asked, options.work_dir)

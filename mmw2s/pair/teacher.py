@@ -112,7 +112,9 @@ def plan_teacher(student: Config,
         scale_images(cfg, scale)
     if length is not None:
         shorten(cfg, length)
-    kept = {k: v for k, v in fields.items() if k == 'precision'}
+    # Its weights, and so its score, are new; the options are in its config.
+    new = ('config', 'checkpoint', 'cfg_options', 'score')
+    kept = {k: v for k, v in fields.items() if k not in new}
     return TeacherPlan(to_be_trained(cfg, share), True, kept, notes)
 
 

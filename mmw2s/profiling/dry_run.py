@@ -17,7 +17,7 @@ from mmw2s.engine.hooks import WeakTeacherDistillHook
 from mmw2s.engine.target_check import warnings_of_targets
 from mmw2s.registry import SCHEDULES
 from .memory import allocated_mib, step_peak_mib
-from .rehearsal import Rehearsal
+from .rehearsal import NothingDistilled, Rehearsal
 
 __all__ = ['dry_run', 'noted_pairs']
 
@@ -28,7 +28,8 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
     Prints the pairs (module, level, shape), the value of every loss at full
     strength, the teacher's score, the end of the distillation, all fields of
     the hook with their defaults, and milliseconds and peak memory of a step
-    with and without the teacher. Writes nothing into the work_dir.
+    with and without the teacher. Where nothing is distilled, what the student
+    begins with. Writes nothing into the work_dir.
 
     Args:
         cfg (Config): A config with a ``WeakTeacherDistillHook``.
@@ -49,7 +50,13 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
         if hook is None:
             raise ValueError('a dry run shows what WeakTeacherDistillHook '
                              'does, but this config has none')
-        run.begin()
+        try:
+            run.begin()
+        except NothingDistilled:
+            console.print(str(hook.session.starting))
+            console.print('Nothing is distilled (distill=[]): each step is '
+                          'that of the baseline.')
+            return
         # Full strength from the first step on, whatever the schedules say.
         hook.distiller.schedule = SCHEDULES.build(
             dict(type='Constant', value=1.))

@@ -14,7 +14,11 @@ from mmengine.hooks import Hook
 from mmw2s.engine.hooks import WeakTeacherDistillHook
 from mmw2s.engine.launch import build_runner
 
-__all__ = ['Rehearsal', 'Trained']
+__all__ = ['NothingDistilled', 'Rehearsal', 'Trained']
+
+
+class NothingDistilled(ValueError):
+    """The teacher of a run gives its weights alone: no step shows it."""
 
 
 class Trained(NamedTuple):
@@ -86,7 +90,7 @@ class Rehearsal:
         """Do everything that comes before the first step.
 
         Raises:
-            ValueError: If the run has a teacher, but distills nothing.
+            NothingDistilled: If the run has a teacher, but distills nothing.
         """
         self.runner.register_hook(_LeaveHook())
         try:
@@ -97,7 +101,7 @@ class Rehearsal:
         except _Ready:
             self.runner.model.train()
         if self.hook is not None and self.hook.distiller is None:
-            raise ValueError(
+            raise NothingDistilled(
                 'there is no step with a teacher to show: nothing is '
                 f'distilled (distill=[]). {self.hook.session.starting}')
 

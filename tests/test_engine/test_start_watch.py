@@ -124,10 +124,11 @@ def test_a_run_with_a_teacher_is_no_baseline(tmp_path):
     assert find_baseline(f'{tmp_path}/run') is None
 
 
+@pytest.mark.parametrize('ending', ['started', 'grown'])
 def test_a_recipe_has_also_the_baseline_of_the_config_that_it_shortens(
-        tmp_path):
+        tmp_path, ending):
     long = write(tmp_path / 'run_baseline')
-    assert find_baseline(f'{tmp_path}/run_started') == long
-    own = write(tmp_path / 'run_started_baseline')
-    assert find_baseline(f'{tmp_path}/run_started') == own
+    assert find_baseline(f'{tmp_path}/run_{ending}') == long
+    own = write(tmp_path / f'run_{ending}_baseline')
+    assert find_baseline(f'{tmp_path}/run_{ending}') == own
     assert find_baseline(f'{tmp_path}/run_restarted') is None

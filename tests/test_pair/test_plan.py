@@ -7,7 +7,7 @@ import pytest
 from mmengine.config import Config
 from toys import retinanet
 
-from mmw2s.pair.plan import Options, make_plan, prepare
+from mmw2s.pair.plan import Options, is_planned, make_plan, prepare
 from mmw2s.pair.starting import AUTO, choose_start
 
 
@@ -247,7 +247,9 @@ def test_a_student_that_begins_with_a_checkpoint_has_no_start(options):
 
 
 def test_a_folder_from_before_an_option_goes_on(options):
+    assert not is_planned(options)
     prepare(options)
+    assert is_planned(options)
     file = Path('pair/plan.json')
     stored = json.loads(file.read_text())
     assert stored['asked'].pop('option.student_lr') == '1.0'

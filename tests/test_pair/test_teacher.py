@@ -81,6 +81,20 @@ def test_what_is_named_goes_before_what_is_in_the_hook(cfg, own):
     assert made.fields['checkpoint'] == os.path.abspath('other.pth')
 
 
+def test_what_else_the_hook_says_of_its_teacher_is_kept(cfg, own):
+    made = plan_teacher(
+        hooked(
+            cfg,
+            config=own,
+            checkpoint='not_there.pth',
+            cfg_options={'model.neck.num_outs': 3},
+            scale=.5,
+            fuse=True,
+            score={'coco/bbox_mAP': .4}))
+    assert made.is_trained and made.cfg.model.neck.num_outs == 3
+    assert made.fields == dict(scale=.5, fuse=True)
+
+
 def test_weights_of_a_derived_teacher_may_be_given(cfg):
     Path('weak.pth').touch()
     made = plan_teacher(cfg, 'derive', 'weak.pth')

@@ -41,6 +41,14 @@ def test_a_dry_run_shows_pairs_losses_score_and_time(data, hook, tmp_path):
     assert 'ms with the teacher' in text
 
 
+def test_a_start_alone_shows_what_the_student_begins_with(
+        data, hook, tmp_path):
+    hook.update(start=dict(type='Inherit'), distill=[])
+    text = printed_by(run_config(data, tmp_path / 'run', hooks=[hook]))
+    assert 'start=Inherit' in text and '20 tensors, 3.9% of' in text
+    assert 'each step is that of the baseline' in text
+
+
 def test_a_dry_run_writes_nothing_into_the_work_dir(data, hook, tmp_path):
     printed_by(run_config(data, tmp_path / 'run', hooks=[hook]))
     assert not (tmp_path / 'run').exists()

@@ -7,6 +7,7 @@ from toys import run_config
 
 from mmw2s.cli import main
 from mmw2s.configs_path import tools_root
+from mmw2s.engine.hooks.stop_on_signal_hook import RunEnded
 from mmw2s.pair.estimate import Pace
 
 
@@ -50,12 +51,30 @@ def test_what_takes_longer_than_the_budget_is_not_begun(
         tool['estimated'](plan, 3.)
 
 
+def test_a_pair_that_has_begun_is_not_asked_for_its_budget_again(
+        pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_config(pictures, 'unused').dump('student.py')
+    begun = []
+    monkeypatch.setattr('mmw2s.pair.estimate.estimate', None)  # not called
+
+    def run_pair(plan, launch, targets, expected):
+        begun.append(expected)
+        raise RunEnded(2)
+
+    monkeypatch.setattr('mmw2s.pair.run_pair', run_pair)
+    for budget in ([], ['--budget', '0.001']):
+        with pytest.raises(SystemExit):
+            main(['pair', 'student.py', '--work-dir', 'pair', *budget])
+    assert begun == [None, None]
+
+
 def test_a_dry_run_writes_nothing(pictures, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     run_config(pictures, 'unused').dump('student.py')
     main(['pair', 'student.py', '--dry-run', '--work-dir', 'pair'])
     said = capsys.readouterr().out
-    for text in ('Teacher: derived', 'The student starts by Inherit',
+    for text in ('Teacher: derived', 'The student starts by Grow',
                  'teacher: up to', 'student_s0: up to', 'In all: up to'):
         assert text in said
     assert [path.name for path in tmp_path.iterdir()] == ['student.py']
