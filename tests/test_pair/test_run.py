@@ -108,7 +108,7 @@ def test_a_pair_comes_to_its_budget(whole):
     assert alone == (budget['chosen']['share'] < TEACHES_FROM)
     assert alone == (student['scoring'] == 0)
     assert alone == ('It has given its weights alone' in said)
-    for line in ('Teacher: derived', 'The student starts by Inherit',
+    for line in ('Teacher: derived', 'The student starts by Grow',
                  'student_s0_baseline: running', 'teacher: epoch 1: ',
                  'student_s0: distillation off', 'student_s0: finished',
                  'Budget, in seconds', 'teacher and students'):
