@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-# A cheaper teacher, out of which the student can grow: bottlenecks, one block a
-# stage, half the student's width, trained on half as many RoIs (which take most
-# of its time) for 7 epochs, and validated at the end alone.
+# A cheaper teacher, out of which the student can grow: bottlenecks, one block
+# a stage, half the student's width, trained on half as many RoIs (which take
+# most of its time) for 7 epochs, and validated at the end alone.
 _base_ = 'faster_rcnn_r18_slim_bccd.py'
 
 model = dict(
