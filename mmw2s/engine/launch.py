@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 
 from mmw2s.configs_path import config as shipped_config
 from mmw2s.engine.hooks.stop_on_signal_hook import StopOnSignalHook
+from mmw2s.utils.kinds import bare_name
 from mmw2s.utils.read_config import read_config, read_packaged_config
 
 DISTILL_HOOK = 'WeakTeacherDistillHook'
@@ -72,7 +73,7 @@ def is_of_type(cfg: Any, name: str, registry: Registry) -> bool:
     """
     kind = cfg.get('type') if isinstance(cfg, dict) else type(cfg)
     if isinstance(kind, str):
-        bare = kind.rsplit('.', 1)[-1]
+        bare = bare_name(kind)
         if bare == name:
             return True
         kind = registry.module_dict.get(bare)

@@ -42,14 +42,18 @@ def choose_start(wanted: str, student: Config,
     """
     if wanted == 'none':
         return None, 'The student starts as its run initializes it.'
-    refused = []
+    kinds, refused = (wanted, ), []
+    model = build_model(student)
+    if wanted == AUTO:
+        kinds = ('Inherit', ) if is_pretrained(model) else ('Grow', 'Inherit')
     with tempfile.TemporaryDirectory() as folder:
         frozen = FrozenTeacher(**untrained(teacher, folder))
         other = other_classes(frozen, classes_of(student))
-        for kind in (wanted, ) if wanted != AUTO else _in_turn(student):
+        for kind in kinds:
             try:
+                # A start that does not fit leaves the model as it was.
                 started = STARTS.build(dict(type=kind)).apply(
-                    build_model(student), frozen, other)
+                    model, frozen, other)
             except ValueError as error:
                 if wanted != AUTO:
                     raise
@@ -60,12 +64,6 @@ def choose_start(wanted: str, student: Config,
                     'its parameters begin as the teacher\'s.', *refused
                 ])
     return None, 'No start fits the two models: ' + ' '.join(refused)
-
-
-def _in_turn(student: Config) -> Tuple[str, ...]:
-    model = build_model(student)
-    pretrained = map(is_pretrained, (model, getattr(model, 'backbone', model)))
-    return ('Inherit', ) if any(pretrained) else ('Grow', 'Inherit')
 
 
 def start_alone(path: str, share: Optional[float]) -> bool:

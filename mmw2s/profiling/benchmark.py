@@ -28,12 +28,10 @@ __all__ = ['benchmark']
 BATCHES = 4
 
 
-def benchmark(
-    cfg: Config,
-    steps: int = 50,
-    teacher_cfg: Optional[Config] = None,
-    teacher_options: Sequence[Mapping[str, Any]] = ()
-) -> StepCost:
+def benchmark(cfg: Config,
+              steps: int = 50,
+              teacher_cfg: Optional[Config] = None,
+              teacher_options: Sequence[Mapping[str, Any]] = ()) -> StepCost:
     """Measure time and memory of a step, with and without a teacher.
 
     Two runs are set up in one process: the baseline of the config, and the

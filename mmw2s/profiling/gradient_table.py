@@ -99,8 +99,8 @@ def measure(config: Union[str, Config],
         if teacher.checkpoint is None:
             torch.manual_seed(seed + 1)
             teacher.model.init_weights()
-        terms = build_terms(
-            distill or default_distill(student, teacher.model, full=True))
+        terms = build_terms(distill or default_distill(
+            student, teacher.model, full=True))
     shares: Dict[str, List[Any]] = {term.key: [] for term in terms}
     distiller = _Noting(student, teacher, terms, Constant(1.))
     distiller.bind(iters, iters)

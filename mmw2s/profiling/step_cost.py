@@ -153,10 +153,11 @@ class StepCost:
             if mode == AGAIN:
                 modes.add_section()
             spread, gmacs = Spread.of(ms), self.gmacs.get(mode)
-            modes.add_row(mode, f'{spread.median:.1f}',
-                          f'{spread.low:.1f} - {spread.high:.1f}',
-                          f'{self.peak_mib[mode]:.0f} MiB',
-                          '' if gmacs is None else f'{gmacs:.3g} G')
+            modes.add_row(
+                mode, f'{spread.median:.1f}',
+                f'{spread.low:.1f} - {spread.high:.1f}',
+                f'{self.peak_mib[mode]:.0f} MiB',
+                '' if gmacs is None else f'{gmacs:.3g} G')
         ratios = _table('Ratios, round by round', '', 'median', 'quartiles',
                         'goal')
         for name, (*pair, goal) in self.ratios.items():

@@ -87,8 +87,7 @@ class Corner(Start):
 def _kept_of_backbone(names: Iterable[str], student: nn.Module,
                       teacher: FrozenTeacher) -> Dict[str, str]:
     """Those of some names in the backbone that stay: name -> reason."""
-    backbone = getattr(student, 'backbone', student)
-    if is_pretrained(student) or is_pretrained(backbone):
+    if is_pretrained(student):
         return {
             name: 'the backbone has weights of its own (init_cfg)'
             for name in names if name.startswith('backbone.')

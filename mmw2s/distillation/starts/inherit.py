@@ -108,7 +108,7 @@ def _choose(taking: '_Taking') -> None:
                 taking.take(layer)
     if not _have('backbone', *both):
         return
-    if is_pretrained(student.backbone) or is_pretrained(student):
+    if is_pretrained(student):
         taking.leave('the backbone has weights of its own (init_cfg)',
                      dict(tensors_in(student, 'backbone')))
         return

@@ -139,6 +139,8 @@ def _parametrizations(module: nn.Module) -> Dict[str, List[type]]:
     }
 
 
-def is_pretrained(module: nn.Module) -> bool:
-    """Whether a module is initialized with weights of its own."""
-    return loads_weights(getattr(module, 'init_cfg', None))
+def is_pretrained(model: nn.Module) -> bool:
+    """Whether a model, or its backbone, begins with weights of its own."""
+    return any(
+        loads_weights(getattr(part, 'init_cfg', None))
+        for part in (model, getattr(model, 'backbone', None)))

@@ -34,7 +34,6 @@ def _resnet(backbone: nn.Module, cfg: dict, width: Optional[float],
     it. 18 layers, as wide, if the student begins with weights of its own."""
     fields: Dict[str, Any] = {}
     if not pretrained:
-        width = width or .5
         fields.update(
             type='ShallowResNet', blocks=[1] * len(backbone.stage_blocks))
         if bare_name(cfg['type']) != 'ShallowResNet':
@@ -43,12 +42,7 @@ def _resnet(backbone: nn.Module, cfg: dict, width: Optional[float],
         width = width or 1.
         fields.update(depth=18)
         # Basic blocks have none of these.
-        fields.update({
-            key: None
-            for key in ('dcn', 'stage_with_dcn', 'plugins') if cfg.get(key)
-        })
-        if 'stage_with_dcn' in fields:
-            fields['stage_with_dcn'] = (False, ) * len(backbone.stage_blocks)
+        fields.update({k: None for k in ('dcn', 'plugins') if cfg.get(k)})
     width = width or .5
     if width != 1:
         fields.update(

@@ -64,7 +64,8 @@ def derive_model(cfg: Config, width: Optional[float] = None) -> DerivedModel:
     derived.load_from = None  # weights of the student
     model = derived.model
     try:
-        fields = rule(own, model[part], width, _has_weights(cfg, student, own))
+        fields = rule(own, model[part], width,
+                      bool(cfg.get('load_from')) or is_pretrained(student))
     except ValueError as error:
         raise ValueError(f'the {type(own).__name__} cannot be made smaller: '
                          f'{error}, or {_ADVICE}') from error
@@ -86,12 +87,6 @@ def derive_model(cfg: Config, width: Optional[float] = None) -> DerivedModel:
             f'the derived teacher ({part}: {fields}) has {sizes[0]}, the '
             f'student {sizes[1]}: give a smaller --teacher-width')
     return DerivedModel(derived, *sizes, notes)
-
-
-def _has_weights(cfg: Config, student: nn.Module, part: nn.Module) -> bool:
-    """Whether the student begins with weights of its own."""
-    return bool(cfg.get('load_from')) or any(
-        map(is_pretrained, (student, part)))
 
 
 def _without_weights(cfg: Config, model: dict, part: str,
