@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Report on the four runs of the quick start."""
+"""Report on the runs of the quick start."""
 import argparse
 import json
 import os.path as osp
@@ -18,10 +18,10 @@ from mmw2s.utils.hook_configs import hook_configs
 
 METRIC = 'coco/bbox_mAP'
 MIN_SCORE = 0.3
-# Name of a setting -> its run.
+# Name of a setting -> its run, and that of its teacher.
 SETTINGS = {
-    'with the weak teacher': 'w2s',
-    'started from it, 5 epochs': 'started'
+    'with the weak teacher': ('w2s', 'teacher'),
+    'grown from a smaller one, 5 epochs': ('grown', 'small_teacher')
 }
 
 
@@ -121,22 +121,23 @@ def main() -> None:
         'out', nargs='?', default='work_dirs/quickstart', help='their folder')
     out = parser.parse_args().out
     baseline = osp.join(out, 'baseline')
-    settings = {name: osp.join(out, run) for name, run in SETTINGS.items()}
+    runs, teachers = (
+        {name: osp.join(out, pair[i]) for name, pair in SETTINGS.items()}
+        for i in range(2))
     draw_detections({
         'baseline': baseline,
-        **settings
+        **runs
     }, osp.join(out, 'detections.png'))
     targets = [
         target
         for hook in hook_configs(_config_of(baseline), 'TimeToTargetHook')
         for target in hook.get('targets', {}).get(METRIC, [])
     ]
-    runs = {name: [run] for name, run in settings.items()}
     result = compare_settings([baseline],
-                              runs,
+                              {name: [run] for name, run in runs.items()},
                               targets,
                               METRIC,
-                              teacher=osp.join(out, 'teacher'))
+                              teacher=teachers)
     result.table().print()
     result.counted_table().print()
     save(result, out, curves=True)

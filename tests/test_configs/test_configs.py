@@ -38,6 +38,14 @@ ONE_STAGE = [
         knowledge=dict(type='DenseHeadOutputs'),
         loss=dict(type='QualityFocalKDLoss', loss_weight=1.))
 ]
+GFL = [
+    dict(
+        knowledge=dict(type='FPNFeatures'),
+        loss=dict(type='PKDLoss', loss_weight=3.333)),
+    dict(
+        knowledge=dict(type='DenseHeadOutputs'),
+        loss=dict(type='QualityFocalKDLoss', loss_weight=0.1))
+]
 TWO_STAGE = [
     dict(
         knowledge=dict(type='FPNFeatures'),
@@ -49,6 +57,11 @@ TWO_STAGE = [
         knowledge=dict(type='RoIHeadOutputs'),
         loss=dict(type='KDLoss', temperature=1., loss_weight=1.))
 ]
+# Where tools/quickstart.sh trains the teachers of its students.
+IN_QUICKSTART = {
+    'w2s_retinanet_r50_digits.py': 'work_dirs/quickstart/teacher',
+    'w2s_retinanet_r50_digits_grown.py': 'work_dirs/quickstart/small_teacher'
+}
 FULL_TO_15_NONE_FROM_30_PERCENT = dict(
     type='WarmupHoldDecay', warmup=0.02, hold=0.13, decay=0.15, unit='run')
 
@@ -113,9 +126,7 @@ def test_the_checkpoint_lies_where_training_the_teacher_writes_it(name):
         assert '::' in hook.teacher.config
         return
     folder = f'work_dirs/{Path(hook.teacher.config).stem}'
-    if name in ('detection/digits/w2s_retinanet_r50_digits.py',
-                'detection/digits/w2s_retinanet_r50_digits_started.py'):
-        folder = 'work_dirs/quickstart/teacher'  # of tools/quickstart.sh
+    folder = IN_QUICKSTART.get(osp.basename(name), folder)
     assert osp.dirname(hook.teacher.checkpoint) == folder
 
 
@@ -174,7 +185,8 @@ def test_what_the_hook_chooses_is_what_was_measured(name):
     assert distill != [] or hook.start
     assert not {'schedule', 'task_weight'} & set(hook)
     model = build(cfg)
-    full = TWO_STAGE if cfg.model.get('roi_head') else ONE_STAGE
+    full = TWO_STAGE if cfg.model.get('roi_head') else GFL if \
+        cfg.model.type == 'GFL' else ONE_STAGE
     assert default_distill(model, model) == full[:1]
     assert default_distill(model, model, full=True) == full
     assert default_schedule(model) == FULL_TO_15_NONE_FROM_30_PERCENT

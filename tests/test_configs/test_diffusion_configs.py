@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS
 
 import mmw2s
+from mmw2s.distillation import FrozenTeacher
 from mmw2s.distillation.knowledge import Denoising
 from mmw2s.distillation.recipes import (default_distill, default_schedule,
                                         default_stop)
@@ -22,7 +23,12 @@ CONFIGS = [
     'w2s_ddpm_cifar10.py', *sorted(
         p.relative_to(ROOT).as_posix() for p in ROOT.glob('diffusion/*.py'))
 ]
-W2S = [name for name in CONFIGS if osp.basename(name).startswith('w2s_')]
+#: Its teacher is a classifier.
+ENCODER = 'diffusion/w2s_ddpm_slim_cifar10_repa.py'
+W2S = [
+    name for name in CONFIGS
+    if osp.basename(name).startswith('w2s_') and name != ENCODER
+]
 
 
 def load(name):
@@ -161,6 +167,23 @@ def test_the_papers_pairs_have_its_widths_and_blocks():
         denoiser = load(name).model.denoiser
         assert denoiser.block_out_channels[0] == width
         assert denoiser.layers_per_block == blocks
+
+
+def test_maps_of_the_encoder_are_as_large_as_those_that_learn_from_it():
+    cfg = load(ENCODER)
+    hook, = hooks(cfg, 'WeakTeacherDistillHook')
+    teacher = FrozenTeacher.from_cfg(dict(hook.teacher, checkpoint=None))
+    student = MODELS.build(cfg.model)
+    entry, = hook.distill
+    sizes = {}
+    for model, key in ((student, 'module'), (teacher.model, 'teacher_module')):
+        name = entry.knowledge[key]
+        model.get_submodule(name).register_forward_hook(
+            lambda *call, name=name: sizes.update({name: call[2].shape[-2:]}))
+    images = torch.zeros(1, 3, 32, 32)
+    teacher.model.backbone(images)
+    student.denoise(images, torch.tensor([3]))
+    assert len(sizes) == 2 and {*sizes.values()} == {(8, 8)}
 
 
 def test_the_digits_need_no_download():

@@ -36,7 +36,8 @@ def grow_bbox_head(student: nn.Module, teacher: nn.Module) -> State:
         weight = theirs[name].weight
         wide = student.get_submodule(name).weight
         k = factor(wide.shape[1], weight.shape[1], 'inputs')
-        maps = split(weight.unflatten(1, (-1, area)), k).flatten(1)
-        state[f'{name}.weight'] = copied(
-            maps, factor(wide.shape[0], weight.shape[0], 'outputs'))
+        grown = copied(weight,
+                       factor(wide.shape[0], weight.shape[0], 'outputs'))
+        state[f'{name}.weight'] = split(
+            grown.unflatten(1, (-1, area)), k).flatten(1)
     return state

@@ -156,13 +156,13 @@ def _attention(student: Optional[nn.Module],
     for name in ('to_q', 'to_k', 'to_v'):
         scale = heads.query_scale if name == 'to_q' else 1
         for key, tensor in tensors_of(getattr(teacher, name)).items():
-            if key == 'weight':
-                tensor = split(tensor, width)
-            state[f'{name}.{key}'] = heads.outputs(tensor) * scale
+            tensor = heads.outputs(tensor) * scale
+            state[f'{name}.{key}'] = split(tensor, width) if key == 'weight' \
+                else tensor
     for key, tensor in tensors_of(teacher.to_out[0]).items():
-        if key == 'weight':
-            tensor = heads.inputs(tensor)
-        state[f'to_out.0.{key}'] = copied(tensor, width)
+        tensor = copied(tensor, width)
+        state[f'to_out.0.{key}'] = heads.inputs(tensor) if key == 'weight' \
+            else tensor
     return state
 
 

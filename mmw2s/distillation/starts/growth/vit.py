@@ -108,18 +108,18 @@ def _attention(student: nn.Module, teacher: nn.Module) -> State:
     width = factor(student.embed_dims, teacher.embed_dims, 'channels')
     state = grow_children(student, teacher, leave=['qkv', 'proj'], widen=True)
     for key, tensor in tensors_of(teacher.qkv).items():
-        if key == 'weight':
-            tensor = split(tensor, width)
         queries, keys, values = tensor.chunk(3)
-        state[f'qkv.{key}'] = torch.cat([
+        tensor = torch.cat([
             heads.outputs(queries) * heads.query_scale,
             heads.outputs(keys),
             heads.outputs(values)
         ])
+        state[f'qkv.{key}'] = split(tensor, width) if key == 'weight' \
+            else tensor
     for key, tensor in tensors_of(teacher.proj).items():
-        if key == 'weight':
-            tensor = heads.inputs(tensor)
-        state[f'proj.{key}'] = copied(tensor, width)
+        tensor = copied(tensor, width)
+        state[f'proj.{key}'] = heads.inputs(tensor) if key == 'weight' \
+            else tensor
     return state
 
 

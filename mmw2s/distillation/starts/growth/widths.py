@@ -18,8 +18,9 @@ from .rules import CannotGrow, State, refuse_other_class
 
 __all__ = ['NOISE', 'copied', 'factor', 'grow_layer', 'split']
 
-#: How far the parts of a weight may be from equal ones, as a share of these.
-NOISE = 0.5
+#: How far the parts of a weight may be from equal ones, as a share of these: of
+#: two parts, each is between nothing and the whole.
+NOISE = 1.
 # What has to be the same in two layers, where they have it.
 _SETTINGS = ('kernel_size', 'stride', 'padding', 'dilation', 'padding_mode',
              'num_groups', 'eps')
@@ -107,7 +108,7 @@ def _grow_weighted(student: nn.Module, teacher: nn.Module) -> State:
     outs = factor(wide[0], narrow[0], 'outputs')
     ins = factor(wide[1], narrow[1],
                  'inputs' if groups[0] == 1 else 'inputs a group')
-    state = {'weight': copied(split(teacher.weight, ins), outs)}
+    state = {'weight': split(copied(teacher.weight, outs), ins)}
     if (student.bias is None) != (teacher.bias is None):
         raise CannotGrow('only one of the two has a bias')
     if teacher.bias is not None:

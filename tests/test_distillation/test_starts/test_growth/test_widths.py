@@ -30,7 +30,11 @@ def test_parts_sum_to_the_weight_and_differ():
     parts = split(weight, 3).view(3, 4, 3, 2)
     torch.testing.assert_close(parts.sum(2), weight)
     assert (parts[:, :, 0] - parts[:, :, 1]).abs().min() > 0
-    # None has turned its sign: each reads its copy as the narrow one did.
+
+
+def test_of_two_parts_none_turns_its_sign():
+    weight = torch.randn(3, 4)
+    parts = split(weight, 2).view(3, 4, 2)
     assert (parts.sign() == weight.sign().unsqueeze(2)).all()
 
 
@@ -81,14 +85,45 @@ def test_a_layer_norm_computes_copies():
     assert_same(wide(copied(x, 2, 1)), copied(narrow(x), 2, 1))
 
 
-def test_copies_learn_different_things():
-    narrow = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 2, 1))
-    wide = nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 2, 1))
-    for i in (0, 2):
-        grown(wide[i], narrow[i])
-    wide(maps(3)).square().mean().backward()
-    one, other = wide[0].weight.grad.view(4, 2, 3, 1, 1).unbind(1)
-    assert not torch.allclose(one, other, rtol=0.01)
+def chain(channels):
+    return nn.Sequential(
+        nn.Conv2d(3, channels, 3), nn.BatchNorm2d(channels), nn.ReLU(),
+        nn.Conv2d(channels, channels, 3), nn.BatchNorm2d(channels), nn.ReLU(),
+        nn.Conv2d(channels, 5, 2))
+
+
+def alike(weight, k):
+    """Cosine of what two copies of a channel have, mean over all."""
+    one, other = weight.unflatten(0, (-1, k)).flatten(2).unbind(1)[:2]
+    return torch.cosine_similarity(one, other).mean()
+
+
+@pytest.fixture
+def wide(request):
+    torch.manual_seed(0)
+    narrow, wide = chain(16), chain(16 * request.param)
+    for own, given in zip(wide, narrow):
+        state = grow_layer(own, given)
+        if state:
+            own.load_state_dict(state)
+    return wide
+
+
+@pytest.mark.parametrize('wide, k', [(2, 2), (3, 3)], indirect=['wide'])
+def test_copies_differ_in_how_they_read_copies(wide, k):
+    assert alike(wide[3].weight, k) < 0.9
+
+
+@pytest.mark.parametrize('wide', [2], indirect=True)
+def test_copies_learn_different_things(wide):
+    optimizer = torch.optim.AdamW(wide.parameters(), 1e-3)
+    labels = torch.tensor([0, 1, 2, 3])
+    for _ in range(50):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(wide(maps(3)).mean((2, 3)),
+                                    labels).backward()
+        optimizer.step()
+    assert alike(wide[3].weight, 2) < 0.8
 
 
 @pytest.mark.parametrize('wide, narrow, message', [
