@@ -6,9 +6,10 @@
 # them pycocotools still takes the 100 best detections of an image and class
 # for the first number of its summary, the AP over all thresholds, and 1,000
 # for all others, AP50 among them. The two that say they are its drop-in
-# replacements take 1,000 for the first one too. Where 100 is not in maxDets,
-# pycocotools gives -1 for it, the others a number. With the default maxDets
-# all three agree.
+# replacements take 1,000 for the first one too (onedl-mmdetection 3.5.1 has
+# faster-coco-eval as FasterCocoMetric, beside CocoMetric). Where 100 is not in
+# maxDets, pycocotools gives -1 for it, the others a number. With the default
+# maxDets all three agree.
 # For whom: crowded images (drones, cells, shelves) and a test_cfg with
 # max_per_img above 100: an evaluator that is changed between baseline and
 # student moves the mAP, and the epochs to a target, by itself. With

@@ -121,9 +121,10 @@ def main() -> None:
         'out', nargs='?', default='work_dirs/quickstart', help='their folder')
     out = parser.parse_args().out
     baseline = osp.join(out, 'baseline')
-    runs, teachers = (
-        {name: osp.join(out, pair[i]) for name, pair in SETTINGS.items()}
-        for i in range(2))
+    runs, teachers = ({
+        name: osp.join(out, pair[i])
+        for name, pair in SETTINGS.items()
+    } for i in range(2))
     draw_detections({
         'baseline': baseline,
         **runs
@@ -133,8 +134,10 @@ def main() -> None:
         for hook in hook_configs(_config_of(baseline), 'TimeToTargetHook')
         for target in hook.get('targets', {}).get(METRIC, [])
     ]
-    result = compare_settings([baseline],
-                              {name: [run] for name, run in runs.items()},
+    result = compare_settings([baseline], {
+        name: [run]
+        for name, run in runs.items()
+    },
                               targets,
                               METRIC,
                               teacher=teachers)

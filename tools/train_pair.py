@@ -10,7 +10,7 @@ from mmengine.config import DictAction
 from mmw2s.analysis.options import add_metric_options, add_target_option
 from mmw2s.engine.hooks.stop_on_signal_hook import RunEnded
 from mmw2s.pair import Launch, Options, Plan, make_plan, prepare, run_pair
-from mmw2s.pair.plan import STARTS, is_planned
+from mmw2s.pair.plan import STARTS, TEACHES, is_planned
 from mmw2s.records.operating_band import LOW
 from mmw2s.utils.tool_errors import errors_in_one_line
 
@@ -98,6 +98,12 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='weights of the teacher that it begins with (default: the first '
         'of Grow and Inherit that fits, and Inherit for a student with '
         'pretrained weights)')
+    student.add_argument(
+        '--teach',
+        choices=TEACHES,
+        default=TEACHES[0],
+        help='whether it learns the teacher\'s outputs too, or takes its '
+        'weights alone (default: alone if it grows or the teacher is weak)')
     student.add_argument(
         '--student-length',
         type=float,

@@ -15,15 +15,20 @@ from mmw2s.records.operating_band import LOW
 from mmw2s.utils.fields import check_choice, check_number, check_seed
 from mmw2s.utils.files import atomic_write
 from mmw2s.utils.flat import differences, flat
+from mmw2s.utils.kinds import bare_name
 from mmw2s.utils.text import listed
 from .derive.schedule import counts_epochs, run_length, scale_lr, shorten
 from .stages import Stage
 from .starting import AUTO, choose_start
 from .teacher import plan_teacher, record_times
 
-__all__ = ['STARTS', 'Options', 'Plan', 'is_planned', 'make_plan', 'prepare']
+__all__ = [
+    'STARTS', 'TEACHES', 'Options', 'Plan', 'is_planned', 'make_plan',
+    'prepare'
+]
 
 STARTS = (AUTO, 'Inherit', 'Grow', 'Corner', 'none')
+TEACHES = (AUTO, 'yes', 'no')
 _PLAN = 'plan.json'
 # Names of configs: the student's, and that of its baseline, if another.
 _STUDENT, _FULL = 'student', 'baseline'
@@ -44,6 +49,7 @@ class Options:
     useful_at: float = LOW
     best: Optional[float] = None
     start: str = AUTO
+    teach: str = AUTO
     student_length: float = 1.
     student_lr: float = 1.
     seeds: Sequence[int] = (0, )
@@ -73,6 +79,7 @@ class Options:
         if self.best is not None:
             check_number('--best', self.best, above=0)
         check_choice('--start', self.start, STARTS)
+        check_choice('--teach', self.teach, TEACHES)
         for seed in self.seeds:
             check_seed('--seeds', seed)
         if not self.seeds or len({*self.seeds}) < len(self.seeds):
@@ -199,6 +206,7 @@ def make_plan(options: Options) -> Plan:
             f'the student begins with the weights of load_from '
             f'({student.load_from}), and its start would put the teacher\'s '
             'in their place: leave one of the two out (--start none)')
+    plan.notes += _teach(hook, options.teach)
     own = dict(config=plan.path('teacher.py'), checkpoint=plan.weights)
     hook['teacher'] = {**own, **made.fields}
     if options.teacher_scale != 1:
@@ -218,6 +226,36 @@ def make_plan(options: Options) -> Plan:
         plan.notes.append('The student\'s learning rate is multiplied by '
                           f'{options.student_lr:g}.')
     return plan
+
+
+def _teach(hook: Dict[str, Any], asked: str) -> List[str]:
+    """Let the hook distill as it was asked for, and say so."""
+    if asked == 'no':
+        if not hook.get('start'):
+            raise ValueError(
+                '--teach no leaves the student the teacher\'s weights alone, '
+                'but it has no start: give --start Grow or Inherit, or train '
+                'the student without a teacher (tools/train.py)')
+        if hook.get('distill'):
+            raise ValueError(
+                '--teach no, but the student\'s config says what is '
+                f'distilled ({hook["distill"]}): leave one of the two out')
+        hook['distill'] = []
+    if asked == 'yes' and hook.get('distill') == []:
+        raise ValueError(
+            '--teach yes, but the student\'s config has distill=[], by which '
+            'nothing is distilled: leave one of the two out')
+    why = ''
+    start = hook.get('start') or dict(type='none')
+    if asked == AUTO and bare_name(start['type']) == 'Grow' and \
+            hook.get('distill') is None:
+        hook['distill'] = []
+        why = ': a student that grew ends higher so (--teach yes: it is taught)'
+    if hook.get('distill') == []:
+        return [
+            f'The teacher gives its weights alone, nothing is distilled{why}.'
+        ]
+    return []
 
 
 def _shortened(student: Config, part: float) -> str:

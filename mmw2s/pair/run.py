@@ -67,7 +67,7 @@ def run_pair(plan: Plan,
                                            plan.options.useful_at,
                                            plan.options.metric,
                                            plan.options.rule)
-                choice['alone'] = start_alone(
+                choice['alone'] = plan.options.teach != 'yes' and start_alone(
                     plan.path('student.py'), choice.get('share'))
         look(None, None)
     budget = Budget(plan, choice, targets)

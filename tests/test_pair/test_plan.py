@@ -24,10 +24,13 @@ def test_the_student_is_given_the_teacher_and_a_start(options):
         teacher=dict(
             config=str(Path('pair/teacher.py').absolute()),
             checkpoint=str(Path('pair/teacher.pth').absolute())),
-        start=dict(type='Grow'))
+        start=dict(type='Grow'),
+        distill=[])
     assert cfg.default_hooks.time_to_target.type == 'mmw2s.TimeToTargetHook'
     assert Config.fromfile('pair/teacher.py').model.backbone.blocks == [1] * 4
-    assert plan.notes[-1].startswith('The student starts by Grow: ')
+    assert plan.notes[-2].startswith('The student starts by Grow: ')
+    assert plan.notes[-1].startswith(
+        'The teacher gives its weights alone, nothing is distilled: a student')
 
 
 def test_a_derived_teacher_of_given_weights_is_in_the_folder_too(options):
@@ -60,6 +63,48 @@ def test_the_baselines_come_first_and_the_students_last(options):
                   ('teacher', None, ()), ('student_s0', 0, ()),
                   ('student_s3', 3, ())]
     assert plan.baselines == [s.work_dir for s in plan.own_baselines]
+
+
+def test_a_teacher_may_give_its_weights_alone(options):
+    plan = prepare(replace(options, start='Inherit', teach='no'))
+    hook = Config.fromfile('pair/student.py').default_hooks.w2s
+    assert hook.start.type == 'Inherit' and hook.distill == []
+    assert 'The teacher gives its weights alone, nothing is distilled.' in \
+        plan.notes
+
+
+@pytest.mark.parametrize('changes', [
+    dict(teach='yes'),
+    dict(start='Inherit'),
+    dict(cfg_options={'default_hooks.w2s.distill': 'full'}),
+])
+def test_otherwise_it_may_teach_too(options, changes):
+    if 'cfg_options' in changes:
+        cfg = Config.fromfile(options.student)
+        cfg.default_hooks = dict(
+            w2s=dict(type='mmw2s.WeakTeacherDistillHook', teacher='any.py'))
+        cfg.dump(options.student)
+    make = replace(options, teacher='derive', **changes)
+    hook = make_plan(make).configs['student'].default_hooks.w2s
+    assert hook.get('distill') in (None, 'full')
+
+
+@pytest.mark.parametrize('changes, distill, message', [
+    (dict(teach='no', start='none'), None, '--teach no .* has no start'),
+    (dict(teach='no'), 'full', "--teach no, but .* is distilled .full"),
+    (dict(teach='yes'), [], '--teach yes, but .* distill=.., by which'),
+])
+def test_teaching_is_asked_for_once(options, changes, distill, message):
+    cfg = Config.fromfile(options.student)
+    cfg.default_hooks = dict(
+        w2s=dict(
+            type='mmw2s.WeakTeacherDistillHook',
+            teacher='any.py',
+            start=dict(type='Grow') if distill == [] else None,
+            distill=distill))
+    cfg.dump(options.student)
+    with pytest.raises(ValueError, match=message):
+        prepare(replace(options, teacher='derive', **changes))
 
 
 def test_a_student_of_another_learning_rate_has_a_baseline_of_its_own(options):

@@ -36,8 +36,8 @@ def grow_bbox_head(student: nn.Module, teacher: nn.Module) -> State:
         weight = theirs[name].weight
         wide = student.get_submodule(name).weight
         k = factor(wide.shape[1], weight.shape[1], 'inputs')
-        grown = copied(weight,
-                       factor(wide.shape[0], weight.shape[0], 'outputs'))
-        state[f'{name}.weight'] = split(
-            grown.unflatten(1, (-1, area)), k).flatten(1)
+        grown = copied(weight, factor(wide.shape[0], weight.shape[0],
+                                      'outputs'))
+        state[f'{name}.weight'] = split(grown.unflatten(1, (-1, area)),
+                                        k).flatten(1)
     return state
