@@ -19,6 +19,10 @@ from mmw2s.utils.read_config import read_config, read_packaged_config
 
 DISTILL_HOOK = 'WeakTeacherDistillHook'
 
+# Of MMEngine's Runner, which takes None for them.
+_OWN_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger',
+              'param_scheduler', 'checkpoint')
+
 
 def load_config(name: str, cfg_options: Optional[dict] = None) -> Config:
     """Load a config file of the user, of mmw2s or of another package.
@@ -43,6 +47,11 @@ def load_config(name: str, cfg_options: Optional[dict] = None) -> Config:
         cfg = read_config(name if osp.isfile(name) else _shipped(name))
     if cfg_options:
         cfg.merge_from_dict(cfg_options)
+    hooks = cfg.get('default_hooks') or {}
+    # "No such hook"; of others MMEngine would end with an empty error.
+    for key in [key for key in hooks if hooks[key] is None]:
+        if key not in _OWN_HOOKS:
+            del hooks[key]
     if isinstance(cfg.get('custom_hooks'), dict):
         raise ValueError(
             f'an option names custom_hooks.{next(iter(cfg.custom_hooks))}, '

@@ -188,25 +188,7 @@ def make_plan(options: Options) -> Plan:
                         options.useful_at)
     plan = Plan(options, made.is_trained, list(made.notes))
     hook = hook_in(student)
-    kept = hook.get('start')
-    if options.start == AUTO and kept:
-        plan.notes.append(f'Start: {kept["type"]}, as the student\'s config '
-                          'has it.')
-    else:
-        wanted = options.start
-        if wanted == AUTO and student.get('load_from'):
-            wanted = 'none'
-        start, note = choose_start(wanted, student, made.cfg)
-        plan.notes.append(note)
-        hook.pop('start', None)
-        if start is not None:
-            hook['start'] = start
-    if hook.get('start') and student.get('load_from'):
-        raise ValueError(
-            f'the student begins with the weights of load_from '
-            f'({student.load_from}), and its start would put the teacher\'s '
-            'in their place: leave one of the two out (--start none)')
-    plan.notes += _teach(hook, options.teach)
+    plan.notes += _start(hook, options, student, made.cfg)
     own = dict(config=plan.path('teacher.py'), checkpoint=plan.weights)
     hook['teacher'] = {**own, **made.fields}
     if options.teacher_scale != 1:
@@ -228,34 +210,69 @@ def make_plan(options: Options) -> Plan:
     return plan
 
 
-def _teach(hook: Dict[str, Any], asked: str) -> List[str]:
-    """Let the hook distill as it was asked for, and say so."""
-    if asked == 'no':
-        if not hook.get('start'):
+def _start(hook: Dict[str, Any], options: Options, student: Config,
+           teacher: Config) -> List[str]:
+    """Give the hook its start, and whether the teacher teaches too.
+
+    Raises:
+        ValueError: If what was asked for does not fit.
+    """
+    kept, wanted = hook.pop('start', None), options.start
+    if wanted == AUTO:
+        wanted = kept or ('none' if student.get('load_from') else AUTO)
+    start, note = choose_start(wanted, student, teacher)
+    if start is not None:
+        hook['start'] = start
+        if student.get('load_from'):
+            raise ValueError(
+                f'the student begins with the weights of load_from '
+                f'({student.load_from}), and its start would put the '
+                'teacher\'s in their place: leave one of the two out (--start '
+                'none)')
+    return [note, *_teach(hook, options, note, wanted is not kept)]
+
+
+def _teach(hook: Dict[str, Any], options: Options, note: str,
+           is_own_start: bool) -> List[str]:
+    """Let the hook distill, or not, and say so if not.
+
+    Args:
+        hook (dict): The hook, with its start.
+        options (Options): What was asked for.
+        note (str): What was found of the start.
+        is_own_start (bool): Whether it is the pair's, not the config's.
+    """
+    start, distill = hook.get('start'), hook.get('distill')
+    said = ''
+    if options.teach == 'no':
+        if start is None:
             raise ValueError(
                 '--teach no leaves the student the teacher\'s weights alone, '
-                'but it has no start: give --start Grow or Inherit, or train '
-                'the student without a teacher (tools/train.py)')
-        if hook.get('distill'):
+                f'but it has no start. {note} Leave --teach out, or train the '
+                'student without a teacher (tools/train.py)')
+        if distill:
             raise ValueError(
-                '--teach no, but the student\'s config says what is '
-                f'distilled ({hook["distill"]}): leave one of the two out')
+                '--teach no, but the student\'s config says what is distilled '
+                f'({distill}): leave one of the two out')
         hook['distill'] = []
-    if asked == 'yes' and hook.get('distill') == []:
+    elif options.teach == AUTO and is_own_start and start and \
+            bare_name(start['type']) == 'Grow' and 'distill' not in hook:
+        hook['distill'] = []
+        said = ' Students that grew ended higher so (else: --teach yes).'
+    if hook.get('distill') != []:
+        return []
+    if start is None or options.teach == 'yes':
+        asked = 'there is no start' if start is None else '--teach yes'
         raise ValueError(
-            '--teach yes, but the student\'s config has distill=[], by which '
-            'nothing is distilled: leave one of the two out')
-    why = ''
-    start = hook.get('start') or dict(type='none')
-    if asked == AUTO and bare_name(start['type']) == 'Grow' and \
-            hook.get('distill') is None:
-        hook['distill'] = []
-        why = ': a student that grew ends higher so (--teach yes: it is taught)'
-    if hook.get('distill') == []:
-        return [
-            f'The teacher gives its weights alone, nothing is distilled{why}.'
-        ]
-    return []
+            f'{asked}, but the student\'s config has distill=[], by which '
+            'nothing is distilled: add --cfg-options '
+            'default_hooks.w2s.distill=None, or leave --teach and --start out')
+    if options.student_lr < 1:
+        said += (' At a lower learning rate (--student-lr) students ended far '
+                 'lower so.')
+    return [
+        f'The teacher gives its weights alone, nothing is distilled.{said}'
+    ]
 
 
 def _shortened(student: Config, part: float) -> str:

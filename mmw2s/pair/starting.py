@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Which start a student can begin with, and whether it is taught too."""
 import tempfile
-from typing import Optional, Tuple
+from typing import Optional, Tuple, Union
 
 from mmengine.config import Config
 
@@ -12,6 +12,7 @@ from mmw2s.distillation.teacher_config import build_model
 from mmw2s.engine.distill_config import hook_in
 from mmw2s.registry import STARTS
 from mmw2s.utils.files import whole_file
+from mmw2s.utils.kinds import bare_name
 from .teacher import classes_of, untrained
 
 __all__ = ['AUTO', 'TEACHES_FROM', 'choose_start', 'start_alone']
@@ -22,15 +23,16 @@ AUTO = 'auto'
 TEACHES_FROM = 0.75
 
 
-def choose_start(wanted: str, student: Config,
+def choose_start(wanted: Union[str, dict], student: Config,
                  teacher: Config) -> Tuple[Optional[dict], str]:
     """Find a start that fits two models, by trying it.
 
     Args:
-        wanted (str): Type of a start, ``'none'``, or ``'auto'``: ``Grow``
-            where the student can begin as the teacher, else ``Inherit`` where
-            it can take over anything, else none. Not ``Grow`` for a student
-            with pretrained weights, whose backbone ``Inherit`` leaves.
+        wanted (str | dict): A start or its type, ``'none'``, or ``'auto'``:
+            ``Grow`` where the student can begin as the teacher, else
+            ``Inherit`` where it can take over anything, else none. Not
+            ``Grow`` for a student with pretrained weights, whose backbone
+            ``Inherit`` leaves.
         student (Config): Config of the student.
         teacher (Config): Config of the teacher.
 
@@ -42,26 +44,27 @@ def choose_start(wanted: str, student: Config,
     """
     if wanted == 'none':
         return None, 'The student starts as its run initializes it.'
-    kinds, refused = (wanted, ), []
+    starts, refused = [wanted], []
     model = build_model(student)
     if wanted == AUTO:
-        kinds = ('Inherit', ) if is_pretrained(model) else ('Grow', 'Inherit')
+        starts = ['Inherit'] if is_pretrained(model) else ['Grow', 'Inherit']
     with tempfile.TemporaryDirectory() as folder:
         frozen = FrozenTeacher(**untrained(teacher, folder))
         other = other_classes(frozen, classes_of(student))
-        for kind in kinds:
+        for start in starts:
+            cfg = dict(type=start) if isinstance(start, str) else start
             try:
                 # A start that does not fit leaves the model as it was.
-                started = STARTS.build(dict(type=kind)).apply(
-                    model, frozen, other)
+                started = STARTS.build(cfg).apply(model, frozen, other)
             except ValueError as error:
                 if wanted != AUTO:
                     raise
                 refused.append(str(error))
             else:
-                return dict(type=kind), ' '.join([
-                    f'The student starts by {kind}: {started.share:.1%} of '
-                    'its parameters begin as the teacher\'s.', *refused
+                return cfg, ' '.join([
+                    f'The student starts by {bare_name(cfg["type"])}: '
+                    f'{started.share:.1%} of its parameters begin as the '
+                    'teacher\'s.', *refused
                 ])
     return None, 'No start fits the two models: ' + ' '.join(refused)
 
@@ -88,7 +91,7 @@ def start_alone(path: str, share: Optional[float]) -> bool:
     if not hook.get('start'):
         return False
     if share is not None and share < TEACHES_FROM and \
-            hook.get('distill') is None:
+            'distill' not in hook:
         hook['distill'] = []
         with whole_file(path) as copy:
             cfg.dump(copy)

@@ -140,11 +140,8 @@ def make_plan(study: Study, work_dir: str) -> Plan:
 def _start(study: Study, student: Config, teacher: Config):
     """The start of the arms that have one, and a sentence."""
     kept = hook_in(_copy(student)).get('start')
-    if study.start == AUTO and kept:
-        return kept, f'Start: {kept["type"]}, as the student\'s config has it.'
-    if study.start != AUTO:
-        return study.start, f'Start: {study.start["type"]}, as given.'
-    start, note = choose_start(AUTO, student, teacher)
+    wanted = kept if study.start == AUTO and kept else study.start
+    start, note = choose_start(wanted, student, teacher)
     if start is None:
         raise ValueError(f'an arm begins with weights of the teacher, but '
                          f'{note[0].lower()}{note[1:]}')

@@ -67,6 +67,12 @@ def test_a_config_without_the_hook_is_refused_as_a_baseline(cfg):
         remove_distillation(Config(cfg))
 
 
+def test_a_hook_that_is_none_is_left_out(tmp_path):
+    path = tmp_path / 'plain.py'
+    path.write_text('default_hooks = dict(w2s=None, timer=None)')
+    assert load_config(str(path)).default_hooks == dict(timer=None)
+
+
 def test_a_config_is_loaded_by_path_or_by_name(tmp_path, monkeypatch):
     path = tmp_path / 'a.py'
     path.write_text('a = dict(b=1)')

@@ -30,7 +30,7 @@ def test_the_student_is_given_the_teacher_and_a_start(options):
     assert Config.fromfile('pair/teacher.py').model.backbone.blocks == [1] * 4
     assert plan.notes[-2].startswith('The student starts by Grow: ')
     assert plan.notes[-1].startswith(
-        'The teacher gives its weights alone, nothing is distilled: a student')
+        'The teacher gives its weights alone, nothing is distilled. Students')
 
 
 def test_a_derived_teacher_of_given_weights_is_in_the_folder_too(options):
@@ -73,38 +73,57 @@ def test_a_teacher_may_give_its_weights_alone(options):
         plan.notes
 
 
-@pytest.mark.parametrize('changes', [
-    dict(teach='yes'),
-    dict(start='Inherit'),
-    dict(cfg_options={'default_hooks.w2s.distill': 'full'}),
-])
-def test_otherwise_it_may_teach_too(options, changes):
-    if 'cfg_options' in changes:
-        cfg = Config.fromfile(options.student)
-        cfg.default_hooks = dict(
-            w2s=dict(type='mmw2s.WeakTeacherDistillHook', teacher='any.py'))
-        cfg.dump(options.student)
-    make = replace(options, teacher='derive', **changes)
-    hook = make_plan(make).configs['student'].default_hooks.w2s
-    assert hook.get('distill') in (None, 'full')
-
-
-@pytest.mark.parametrize('changes, distill, message', [
-    (dict(teach='no', start='none'), None, '--teach no .* has no start'),
-    (dict(teach='no'), 'full', "--teach no, but .* is distilled .full"),
-    (dict(teach='yes'), [], '--teach yes, but .* distill=.., by which'),
-])
-def test_teaching_is_asked_for_once(options, changes, distill, message):
+def with_hook(options, **fields):
+    """Give the student's config a hook with these fields."""
     cfg = Config.fromfile(options.student)
     cfg.default_hooks = dict(
         w2s=dict(
-            type='mmw2s.WeakTeacherDistillHook',
-            teacher='any.py',
-            start=dict(type='Grow') if distill == [] else None,
-            distill=distill))
+            type='mmw2s.WeakTeacherDistillHook', teacher='any.py', **fields))
     cfg.dump(options.student)
+    return replace(options, teacher='derive')
+
+
+GROW = dict(type='Grow')
+
+
+@pytest.mark.parametrize('changes, fields', [
+    (dict(teach='yes'), dict()),
+    (dict(start='Inherit'), dict()),
+    (dict(), dict(distill='full')),
+    (dict(), dict(distill=None)),
+    (dict(), dict(start=GROW)),
+])
+def test_otherwise_it_may_teach_too(options, changes, fields):
+    make = replace(with_hook(options, **fields), **changes)
+    hook = make_plan(make).configs['student'].default_hooks.w2s
+    assert hook.get('distill') == fields.get('distill')
+
+
+@pytest.mark.parametrize('changes, fields, message', [
+    (dict(teach='no',
+          start='none'), dict(), '--teach no .* has no start. The'),
+    (dict(teach='no'), dict(distill='full'), '--teach no, but .* .full'),
+    (dict(teach='yes'), dict(start=GROW, distill=[]), '--teach yes, but '),
+    (dict(start='none'), dict(start=GROW, distill=[]), 'there is no start'),
+])
+def test_teaching_is_asked_for_once(options, changes, fields, message):
     with pytest.raises(ValueError, match=message):
-        prepare(replace(options, teacher='derive', **changes))
+        make_plan(replace(with_hook(options, **fields), **changes))
+
+
+def test_a_start_of_the_config_is_tried_too(options):
+    options = replace(
+        with_hook(options, start=GROW),
+        teacher_cfg_options={'model.backbone.base_channels': 24})
+    with pytest.raises(ValueError, match='cannot begin as the teacher'):
+        make_plan(options)
+
+
+def test_a_lower_rate_is_warned_of_where_nothing_is_taught(options):
+    notes = make_plan(replace(options, student_lr=0.5)).notes
+    assert any('ended far lower' in note for note in notes)
+    notes = make_plan(replace(options, student_lr=0.5, teach='yes')).notes
+    assert not any('ended far lower' in note for note in notes)
 
 
 def test_a_student_of_another_learning_rate_has_a_baseline_of_its_own(options):

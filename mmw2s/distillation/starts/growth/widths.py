@@ -8,7 +8,8 @@ that sum to the narrow one's: ``w (1 / k + e_j)``, where the ``e_j`` sum to 0
 (`Net2Net <https://arxiv.org/abs/1511.05641>`_). Without the ``e_j`` the copies
 would get the same gradients and stay equal for ever. Each copy of a channel
 has ``e_j`` of its own for the copies that it reads, so that the two compute
-different things as soon as those differ.
+different things as soon as those differ. Where a layer reads no copies, as the
+first one, its own copies begin equal, and differ by their gradients alone.
 """
 from typing import Optional
 
@@ -20,8 +21,8 @@ from .rules import CannotGrow, State, refuse_other_class
 
 __all__ = ['NOISE', 'copied', 'factor', 'grow_layer', 'split']
 
-#: How far the parts of a weight may be from equal ones, as a share of these.
-#: Of two parts, each is between nothing and the whole.
+#: How much the parts of a weight differ. Of two parts, each is between nothing
+#: and the whole; of more, some have the other sign.
 NOISE = 1.
 # What has to be the same in two layers, where they have it.
 _SETTINGS = ('kernel_size', 'stride', 'padding', 'dilation', 'padding_mode',
