@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Make a teacher, distil its student, and tell what both cost."""
+"""Make a teacher, train its student, and tell what both cost."""
 import argparse
 import os.path as osp
 import sys
