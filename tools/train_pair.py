@@ -195,6 +195,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         # What has begun goes on, however much time is left.
         asked = args.dry_run or args.budget and not is_planned(options)
         plan = make_plan(options) if asked else prepare(options)
+        if args.dry_run and is_planned(options):
+            print(f'{args.work_dir} has a pair already, which goes on as its '
+                  'plan.json says. A new one would be:')
         for note in plan.notes:
             print(note)
         if asked:

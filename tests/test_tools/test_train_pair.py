@@ -9,6 +9,7 @@ from mmw2s.cli import main
 from mmw2s.configs_path import tools_root
 from mmw2s.engine.hooks.stop_on_signal_hook import RunEnded
 from mmw2s.pair.estimate import Pace
+from mmw2s.pair.plan import Options, prepare
 
 
 @pytest.fixture(scope='module')
@@ -67,6 +68,16 @@ def test_a_pair_that_has_begun_is_not_asked_for_its_budget_again(
         with pytest.raises(SystemExit):
             main(['pair', 'student.py', '--work-dir', 'pair', *budget])
     assert begun == [None, None]
+
+
+def test_a_dry_run_says_that_a_pair_has_begun(pictures, tmp_path, monkeypatch,
+                                              capsys):
+    monkeypatch.chdir(tmp_path)
+    run_config(pictures, 'unused').dump('student.py')
+    prepare(Options('student.py', 'pair'))
+    main(['pair', 'student.py', '--dry-run', '--work-dir', 'pair'])
+    assert 'pair has a pair already, which goes on as' in \
+        capsys.readouterr().out
 
 
 def test_a_dry_run_writes_nothing(pictures, tmp_path, monkeypatch, capsys):
