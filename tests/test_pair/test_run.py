@@ -14,7 +14,6 @@ from mmengine.config import Config
 from toys import run_config
 
 from mmw2s.configs_path import tools_root
-from mmw2s.pair.starting import TEACHES_FROM
 from mmw2s.records.lock import LOCK
 
 pytestmark = pytest.mark.slow
@@ -103,11 +102,9 @@ def test_a_pair_comes_to_its_budget(whole):
     assert student['total'] == pytest.approx(history[-1]['wall_seconds'])
     assert student['training'] == history[-1]['train_seconds'] > 0
     assert student['validation'] > 0
-    # So small a teacher may be too weak to teach; then it is not scored.
-    alone = budget['chosen']['alone']
-    assert alone == (budget['chosen']['share'] < TEACHES_FROM)
-    assert alone == (student['scoring'] == 0)
-    assert alone == ('It has given its weights alone' in said)
+    # A student that grew is not taught, so the teacher is not scored.
+    assert budget['chosen']['alone'] and student['scoring'] == 0
+    assert 'It has given its weights alone' in said
     for line in ('Teacher: derived', 'The student starts by Grow',
                  'student_s0_baseline: running', 'teacher: epoch 1: ',
                  'student_s0: distillation off', 'student_s0: finished',
