@@ -3,8 +3,10 @@
 import math
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..layers import tensors_of
+from .rules import State
 from .widths import copied, factor, split
 
 __all__ = ['Heads']
@@ -74,3 +76,20 @@ class Heads(NamedTuple):
         """
         each = weight.unflatten(1, (self.count, -1))
         return split(split(each, self.more), self.wider, 2).flatten(1, 2)
+
+    def projection(self, layer: nn.Module, width: int) -> State:
+        """The layer behind the heads.
+
+        Args:
+            layer (nn.Module): The teacher's.
+            width (int): How many times its outputs there are.
+
+        Returns:
+            dict[str, Tensor]: Its tensors, grown.
+        """
+        grown = {
+            key: copied(tensor, width)
+            for key, tensor in tensors_of(layer).items()
+        }
+        grown['weight'] = self.inputs(grown['weight'])
+        return grown

@@ -157,12 +157,10 @@ def _attention(student: Optional[nn.Module],
         scale = heads.query_scale if name == 'to_q' else 1
         for key, tensor in tensors_of(getattr(teacher, name)).items():
             tensor = heads.outputs(tensor) * scale
-            state[f'{name}.{key}'] = split(tensor, width) if key == 'weight' \
-                else tensor
-    for key, tensor in tensors_of(teacher.to_out[0]).items():
-        tensor = copied(tensor, width)
-        state[f'to_out.0.{key}'] = heads.inputs(tensor) if key == 'weight' \
-            else tensor
+            if key == 'weight':
+                tensor = split(tensor, width)
+            state[f'{name}.{key}'] = tensor
+    state.update(part('to_out.0', heads.projection, teacher.to_out[0], width))
     return state
 
 

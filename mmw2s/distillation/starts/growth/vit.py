@@ -114,12 +114,10 @@ def _attention(student: nn.Module, teacher: nn.Module) -> State:
             heads.outputs(keys),
             heads.outputs(values)
         ])
-        state[f'qkv.{key}'] = split(tensor, width) if key == 'weight' \
-            else tensor
-    for key, tensor in tensors_of(teacher.proj).items():
-        tensor = copied(tensor, width)
-        state[f'proj.{key}'] = heads.inputs(tensor) if key == 'weight' \
-            else tensor
+        if key == 'weight':
+            tensor = split(tensor, width)
+        state[f'qkv.{key}'] = tensor
+    state.update(part('proj', heads.projection, teacher.proj, width))
     return state
 
 

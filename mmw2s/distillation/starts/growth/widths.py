@@ -21,8 +21,7 @@ from .rules import CannotGrow, State, refuse_other_class
 
 __all__ = ['NOISE', 'copied', 'factor', 'grow_layer', 'split']
 
-#: How much the parts of a weight differ. Of two parts, each is between nothing
-#: and the whole; of more, some have the other sign.
+#: How much the parts of a weight differ. At 1 the least that one can be is 0.
 NOISE = 1.
 # What has to be the same in two layers, where they have it.
 _SETTINGS = ('kernel_size', 'stride', 'padding', 'dilation', 'padding_mode',
@@ -64,7 +63,9 @@ def split(weight: Tensor, k: int, dim: int = 1) -> Tensor:
     shape = (*weight.shape[:dim + 1], k, *weight.shape[dim + 1:])
     # On the CPU, so that each rank draws the same on whatever device.
     noise = torch.rand(shape, dtype=torch.float64) * 2 - 1
-    parts = (1 + NOISE * (noise - noise.mean(dim + 1, keepdim=True))) / k
+    noise -= noise.mean(dim + 1, keepdim=True)
+    lowest = 2 * (k - 1) / k  # one draw of -1 among draws of 1
+    parts = (1 + NOISE * noise / lowest) / k
     wide = weight.double().unsqueeze(dim + 1) * parts.to(weight.device)
     return wide.flatten(dim, dim + 1).to(weight.dtype)
 

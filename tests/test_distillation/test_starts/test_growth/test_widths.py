@@ -30,11 +30,7 @@ def test_parts_sum_to_the_weight_and_differ():
     parts = split(weight, 3).view(3, 4, 3, 2)
     torch.testing.assert_close(parts.sum(2), weight)
     assert (parts[:, :, 0] - parts[:, :, 1]).abs().min() > 0
-
-
-def test_of_two_parts_none_turns_its_sign():
-    weight = torch.randn(3, 4)
-    parts = split(weight, 2).view(3, 4, 2)
+    # None has turned its sign: each reads its copy as the narrow one did.
     assert (parts.sign() == weight.sign().unsqueeze(2)).all()
 
 
@@ -112,6 +108,14 @@ def wide(request):
 @pytest.mark.parametrize('wide, k', [(2, 2), (3, 3)], indirect=['wide'])
 def test_copies_differ_in_how_they_read_copies(wide, k):
     assert alike(wide[3].weight, k) < 0.9
+
+
+@pytest.mark.parametrize('wide, k', [(2, 2), (3, 3)], indirect=['wide'])
+def test_the_gradients_of_copies_differ(wide, k):
+    wide(maps(3)).square().mean().backward()
+    for layer in (wide[0], wide[3]):
+        one, other = layer.weight.grad.unflatten(0, (-1, k)).unbind(1)[:2]
+        assert not torch.allclose(one, other, rtol=0.01)
 
 
 @pytest.mark.parametrize('wide', [2], indirect=True)
