@@ -19,10 +19,9 @@ from mmw2s.utils.hook_configs import hook_configs
 METRIC = 'coco/bbox_mAP'
 MIN_SCORE = 0.3
 # Name of a setting -> its run, and that of its teacher.
-SETTINGS = {
-    'with the weak teacher': ('w2s', 'teacher'),
-    'grown from a smaller one, 5 epochs': ('grown', 'small_teacher')
-}
+TAUGHT, GROWN = 'with the weak teacher', 'grown from a smaller one, 5 epochs'
+RUNS = {TAUGHT: 'w2s', GROWN: 'grown'}
+TEACHERS = {TAUGHT: 'teacher', GROWN: 'small_teacher'}
 
 
 class Boxes(NamedTuple):
@@ -121,10 +120,8 @@ def main() -> None:
         'out', nargs='?', default='work_dirs/quickstart', help='their folder')
     out = parser.parse_args().out
     baseline = osp.join(out, 'baseline')
-    runs, teachers = ({
-        name: osp.join(out, pair[i])
-        for name, pair in SETTINGS.items()
-    } for i in range(2))
+    runs = {name: osp.join(out, run) for name, run in RUNS.items()}
+    teachers = {name: osp.join(out, run) for name, run in TEACHERS.items()}
     draw_detections({
         'baseline': baseline,
         **runs
@@ -134,10 +131,9 @@ def main() -> None:
         for hook in hook_configs(_config_of(baseline), 'TimeToTargetHook')
         for target in hook.get('targets', {}).get(METRIC, [])
     ]
-    result = compare_settings([baseline], {
-        name: [run]
-        for name, run in runs.items()
-    },
+    settings = {name: [run] for name, run in runs.items()}
+    result = compare_settings([baseline],
+                              settings,
                               targets,
                               METRIC,
                               teacher=teachers)

@@ -15,11 +15,10 @@ from mmw2s.records.operating_band import LOW
 from mmw2s.utils.fields import check_choice, check_number, check_seed
 from mmw2s.utils.files import atomic_write
 from mmw2s.utils.flat import differences, flat
-from mmw2s.utils.kinds import bare_name
 from mmw2s.utils.text import listed
 from .derive.schedule import counts_epochs, run_length, scale_lr, shorten
 from .stages import Stage
-from .starting import AUTO, choose_start
+from .starting import AUTO, choose_start, teach_too
 from .teacher import plan_teacher, record_times
 
 __all__ = [
@@ -229,50 +228,11 @@ def _start(hook: Dict[str, Any], options: Options, student: Config,
                 f'({student.load_from}), and its start would put the '
                 'teacher\'s in their place: leave one of the two out (--start '
                 'none)')
-    return [note, *_teach(hook, options, note, wanted is not kept)]
-
-
-def _teach(hook: Dict[str, Any], options: Options, note: str,
-           is_own_start: bool) -> List[str]:
-    """Let the hook distill, or not, and say so if not.
-
-    Args:
-        hook (dict): The hook, with its start.
-        options (Options): What was asked for.
-        note (str): What was found of the start.
-        is_own_start (bool): Whether it is the pair's, not the config's.
-    """
-    start, distill = hook.get('start'), hook.get('distill')
-    said = ''
-    if options.teach == 'no':
-        if start is None:
-            raise ValueError(
-                '--teach no leaves the student the teacher\'s weights alone, '
-                f'but it has no start. {note} Leave --teach out, or train the '
-                'student without a teacher (tools/train.py)')
-        if distill:
-            raise ValueError(
-                '--teach no, but the student\'s config says what is distilled '
-                f'({distill}): leave one of the two out')
-        hook['distill'] = []
-    elif options.teach == AUTO and is_own_start and start and \
-            bare_name(start['type']) == 'Grow' and 'distill' not in hook:
-        hook['distill'] = []
-        said = ' Students that grew ended higher so (else: --teach yes).'
-    if hook.get('distill') != []:
-        return []
-    if start is None or options.teach == 'yes':
-        asked = 'there is no start' if start is None else '--teach yes'
-        raise ValueError(
-            f'{asked}, but the student\'s config has distill=[], by which '
-            'nothing is distilled: add --cfg-options '
-            'default_hooks.w2s.distill=None, or leave --teach and --start out')
-    if options.student_lr < 1:
+    said = teach_too(hook, options.teach, note, wanted is not kept)
+    if hook.get('distill') == [] and options.student_lr < 1:
         said += (' At a lower learning rate (--student-lr) students ended far '
                  'lower so.')
-    return [
-        f'The teacher gives its weights alone, nothing is distilled.{said}'
-    ]
+    return [note, said] if said else [note]
 
 
 def _shortened(student: Config, part: float) -> str:

@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Which start a student can begin with, and whether it is taught too."""
 import tempfile
-from typing import Optional, Tuple, Union
+from typing import Any, Dict, Optional, Tuple, Union
 
 from mmengine.config import Config
 
@@ -15,7 +15,7 @@ from mmw2s.utils.files import whole_file
 from mmw2s.utils.kinds import bare_name
 from .teacher import classes_of, untrained
 
-__all__ = ['AUTO', 'TEACHES_FROM', 'choose_start', 'start_alone']
+__all__ = ['AUTO', 'TEACHES_FROM', 'choose_start', 'start_alone', 'teach_too']
 
 #: ``--start`` for the first of these that applies.
 AUTO = 'auto'
@@ -67,6 +67,53 @@ def choose_start(wanted: Union[str, dict], student: Config,
                     'teacher\'s.', *refused
                 ])
     return None, 'No start fits the two models: ' + ' '.join(refused)
+
+
+def teach_too(hook: Dict[str, Any], asked: str, note: str,
+              is_own_start: bool) -> str:
+    """Let a hook distill, or not, as far as that is known beforehand.
+
+    Args:
+        hook (dict): The hook, with its start. It gets ``distill=[]`` if the
+            teacher gives its weights alone.
+        asked (str): ``'yes'``, ``'no'``, or ``'auto'``: a student that grows
+            takes the weights alone, unless the config has the start or says
+            what is distilled. See :func:`start_alone` for weak teachers.
+        note (str): What was found of the start.
+        is_own_start (bool): Whether the start is the pair's, not the config's.
+
+    Returns:
+        str: A sentence if nothing is distilled, else nothing.
+
+    Raises:
+        ValueError: If what was asked for contradicts the config or the start.
+    """
+    start, distill = hook.get('start'), hook.get('distill')
+    said = ''
+    if asked == 'no':
+        if start is None:
+            raise ValueError(
+                '--teach no leaves the student the teacher\'s weights alone, '
+                f'but it has no start. {note} Leave --teach out, or train the '
+                'student without a teacher (tools/train.py)')
+        if distill:
+            raise ValueError(
+                '--teach no, but the student\'s config says what is distilled '
+                f'({distill}): leave one of the two out')
+        hook['distill'] = []
+    elif asked == AUTO and is_own_start and start and \
+            bare_name(start['type']) == 'Grow' and 'distill' not in hook:
+        hook['distill'] = []
+        said = ' Students that grew ended higher so (else: --teach yes).'
+    if hook.get('distill') != []:
+        return ''
+    if start is None or asked == 'yes':
+        given = 'there is no start' if start is None else '--teach yes'
+        raise ValueError(
+            f'{given}, but the student\'s config has distill=[], by which '
+            'nothing is distilled: add --cfg-options '
+            'default_hooks.w2s.distill=None, or leave --teach and --start out')
+    return f'The teacher gives its weights alone, nothing is distilled.{said}'
 
 
 def start_alone(path: str, share: Optional[float]) -> bool:
