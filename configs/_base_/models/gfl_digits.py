@@ -1,9 +1,8 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-# GFL for the scenes of digits: backbone and neck of the RetinaNet there, and a
-# head that gives distributions of the edges of boxes.
-_base_ = 'retinanet_r50_digits.py'
-
-model = dict(
+# What makes a GFL of the RetinaNet for scenes of digits: a head that gives
+# distributions of the edges of boxes. For `model = _base_.gfl` of a config that
+# has the RetinaNet too.
+gfl = dict(
     type='GFL',
     bbox_head=dict(
         _delete_=True,
