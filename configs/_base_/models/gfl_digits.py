@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 # What makes a GFL of the RetinaNet for scenes of digits: a head that gives
-# distributions of the edges of boxes. For `model = _base_.gfl` of a config that
-# has the RetinaNet too.
+# distributions of the edges of boxes. Use: `model = _base_.gfl`, in a config
+# whose other base is the RetinaNet.
 gfl = dict(
     type='GFL',
     bbox_head=dict(
