@@ -5,7 +5,8 @@ import os.path as osp
 from dataclasses import dataclass, field
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
-from mmw2s.records.files import EVENTS, FILENAME, read_record, read_rows
+from mmw2s.records.files import (FILENAME, read_events, read_record,
+                                 teacher_and_stop)
 from mmw2s.records.history import check_history
 from mmw2s.records.targets import first_at_target, first_for_good
 from .logged_scalars import SCALARS
@@ -38,7 +39,8 @@ class Run:
         facts (dict): Seed, devices, versions etc. of the run.
         targets (list[dict]): Targets in the run's own config.
         finished (bool): Whether the training has ended.
-        events (list[dict]): Rows of ``w2s_record.jsonl``, if there are any.
+        events (list[dict]): Rows of ``w2s_record.jsonl``, and of those of
+            further teachers, if there are any.
         path (str, optional): The file that the run was read from.
         checkpoints (str, optional): The folder of its checkpoints. None if the
             checkpoints there are of another run.
@@ -95,9 +97,8 @@ class Run:
                 '<timestamp>/vis_data/scalars.json')
         content = read_record(record)
         check_history(content, record)
-        events = osp.basename(record).replace(*(osp.splitext(name)[0]
-                                                for name in (FILENAME,
-                                                             EVENTS))) + 'l'
+        number = osp.splitext(osp.basename(record))[0].replace(
+            osp.splitext(FILENAME)[0], '')
         if not content['history']:
             raise ValueError(f'{record} has no validation yet: let the run '
                              'go on until its first one')
@@ -107,7 +108,7 @@ class Run:
             facts=content.get('run', {}),
             targets=content.get('targets', []),
             finished=content.get('finished', False),
-            events=read_rows(osp.join(folder, events)),
+            events=read_events(folder, number),
             path=record,
             checkpoints=folder if osp.basename(record) == FILENAME else None)
 
@@ -127,8 +128,7 @@ class Run:
             history=logged.history,
             facts=logged.facts,
             finished=logged.finished,
-            events=read_rows(osp.join(work_dir, EVENTS))
-            if logged.distills else [],
+            events=read_events(work_dir) if logged.distills else [],
             path=osp.join(logged.folder),
             checkpoints=work_dir)
 
@@ -139,8 +139,8 @@ class Run:
 
     @property
     def stop(self) -> Optional[dict]:
-        """The event of the distillation's stop; None if there is none."""
-        return self._last_event('stop')
+        """The event of the last teacher's stop; None while one teaches."""
+        return teacher_and_stop(self.events)[1]
 
     @property
     def had_teacher(self) -> bool:
@@ -149,12 +149,8 @@ class Run:
 
     @property
     def teacher(self) -> Optional[dict]:
-        """The event of the teacher's scoring; None if there is none."""
-        return self._last_event('teacher')
-
-    def _last_event(self, kind: str) -> Optional[dict]:
-        found = [e for e in self.events if e.get('event') == kind]
-        return found[-1] if found else None
+        """The event of the last teacher's scoring; None if there is none."""
+        return teacher_and_stop(self.events)[0]
 
     def metrics(self) -> Set[str]:
         """Names of all metrics in the history."""

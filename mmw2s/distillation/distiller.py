@@ -20,7 +20,7 @@ from .schedules import Schedule, refuse_no_strength
 from .step_looks import StepLooks
 from .teacher import FrozenTeacher
 from .teacher_outputs import TeacherOutputs
-from .terms import Term, refuse_misfit
+from .terms import PREFIX, Term, refuse_misfit
 
 __all__ = ['Distiller']
 
@@ -264,9 +264,14 @@ class Distiller:
         self.is_reached, self.loss_is_a_sum = True, 'loss' not in output
         if self.strength <= 0:
             return None
+        # Another teacher may have added its own.
+        task_losses = {
+            key: loss
+            for key, loss in output.items() if not key.startswith(PREFIX)
+        }
         losses = self._losses(
             batch.get('inputs'), batch.get('data_samples'),
-            output) if self._distills else self._zeros()
+            task_losses) if self._distills else self._zeros()
         if self.task_weight != 1:
             strength = max(self.strengths.values())
             output = {

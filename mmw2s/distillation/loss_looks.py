@@ -11,6 +11,7 @@ from torch import nn
 
 from .batch import ARGUMENTS
 from .distiller import Distiller
+from .terms import PREFIX
 
 __all__ = ['LossLooks']
 
@@ -109,8 +110,11 @@ class LossLooks:
 
     def _common(self, student: Dict[str, Any],
                 teacher: Dict[str, Any]) -> List[str]:
-        of_each = [[name for name in losses if 'loss' in name]
-                   for losses in (student, teacher)]
+        # Another teacher may have added its own to the student's.
+        of_each = [[
+            name for name in losses
+            if 'loss' in name and not name.startswith(PREFIX)
+        ] for losses in (student, teacher)]
         common = [name for name in of_each[0] if name in of_each[1]]
         if not common:
             raise ValueError(

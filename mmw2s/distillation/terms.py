@@ -19,9 +19,10 @@ from .recipes import default_temperature
 from .schedules import Schedule, refuse_no_strength
 from .stop_rules import StopRule
 
-__all__ = ['Term', 'build_terms', 'refuse_misfit']
+__all__ = ['PREFIX', 'Term', 'build_terms', 'refuse_misfit']
 
-_PREFIX = 'loss_kd_'
+#: Of the keys of all distillation losses.
+PREFIX = 'loss_kd_'
 
 # A loss for each value of Knowledge.gives, for messages.
 _FITTING = {
@@ -59,7 +60,7 @@ class Term(NamedTuple):
     @property
     def name(self) -> str:
         """The key without its prefix ("fpn")."""
-        return self.key[len(_PREFIX):]
+        return self.key[len(PREFIX):]
 
     def share(self, iteration: int) -> float:
         """The factor of the strength of the whole in an iteration.
@@ -94,7 +95,8 @@ class Term(NamedTuple):
 
 
 def build_terms(cfgs: Sequence[dict],
-                path: str = 'WeakTeacherDistillHook.distill') -> List[Term]:
+                path: str = 'WeakTeacherDistillHook.distill',
+                group: str = '') -> List[Term]:
     """Build the entries of the hook's ``distill`` field.
 
     An entry has the fields
@@ -115,6 +117,7 @@ def build_terms(cfgs: Sequence[dict],
     Args:
         cfgs (Sequence[dict]): The entries.
         path (str): Path of the field in the config, for messages.
+        group (str): Put before the names. Defaults to ``''``.
 
     Returns:
         list[Term]: One for each entry, with different keys.
@@ -151,7 +154,7 @@ def build_terms(cfgs: Sequence[dict],
             cfg['knowledge'], owner=f'{owner}.knowledge')
         if 'name' in cfg:
             check_text(f'{owner}.name', cfg['name'])
-        key = f'{_PREFIX}{cfg.get("name", knowledge.name)}'
+        key = f'{PREFIX}{group}{cfg.get("name", knowledge.name)}'
         taken = [term.key for term in terms]
         if key in taken:
             if 'name' in cfg:

@@ -32,6 +32,7 @@ from mmw2s.utils.versions import refuse_bfloat16
 from .permuted_run import check_permuted
 from .run_classes import check_validation, student_classes
 from .run_facts import iters_per_epoch, iters_per_update
+from .several_teachers import FIRST, check_name
 
 __all__ = ['Assembly', 'Fields', 'assemble', 'refuse_run']
 
@@ -58,6 +59,8 @@ class Fields:
     task_weight: float = 1.0
     start: Optional[dict] = None
     every: int = 1
+    name: str = FIRST
+    after: Optional[str] = None
     #: Whether what ``distill`` leaves out is all that is known of the model.
     is_full: bool = dataclasses.field(default=False, init=False)
 
@@ -82,6 +85,7 @@ class Fields:
         Raises:
             KeyError, TypeError, ValueError: With the path of the field.
         """
+        check_name(self.name)
         check_number(f'{_HOOK}.task_weight', self.task_weight, at_least=0)
         check_integer(f'{_HOOK}.every', self.every, at_least=1)
         if self.every > 1 and self.task_weight == 0:
@@ -103,6 +107,11 @@ class Fields:
             STOP_RULES.build(self.stop, owner=f'{_HOOK}.stop')
         if self.start is not None:
             STARTS.build(self.start, owner=f'{_HOOK}.start')
+
+    @property
+    def group(self) -> str:
+        """What the log puts before the names of the entries."""
+        return '' if self.name == FIRST else f'{self.name}/'
 
     @property
     def starts_alone(self) -> bool:
@@ -295,7 +304,7 @@ def assemble(fields: Fields,
         return entries if teacher.scale == 1 else without_places(entries)
 
     distill = fields.completed('distill', usual)
-    terms = build_terms(distill)
+    terms = build_terms(distill, group=fields.group)
     for term in terms:
         term.knowledge.match_classes(teacher, classes)
     schedule = fields.completed('schedule',

@@ -1,88 +1,107 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The scalars of a distillation in the message hub, which are logged."""
+import re
 from statistics import median
 from typing import List, Optional
 
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import Runner
 
-__all__ = ['STATE', 'StepTimes', 'drop_scalars', 'in_ms', 'restart_smoothed']
+__all__ = ['LoggedScalars', 'StepTimes', 'in_ms']
 
-#: Prefix of what tells where a distillation stands.
-STATE = 'train/w2s/'
 _LOSSES = 'train/loss_kd_'
-# These exist only while distillation is on.
-_OF_DISTILLATION = (STATE, _LOSSES)
+_OF_A_FURTHER_HOOK = re.compile(f'{_LOSSES}(w2s_[^/]+)/')
 
 
-def drop_scalars(hub: MessageHub, entry: Optional[str] = None) -> None:
-    """Remove the scalars of the distillation from the hub.
+class LoggedScalars:
+    """The scalars of one hook: its losses, and where it stands.
 
-    Otherwise the logger would go on printing their last values, and a
-    checkpoint would bring them back.
+    They exist only while its distillation is on.
 
     Args:
-        hub (MessageHub): The message hub of the run.
-        entry (str, optional): Key of the only entry whose scalars are removed.
-            Defaults to None: all.
+        name (str): Name of the hook.
+
+    Attributes:
+        state (str): Prefix of what tells where it stands.
     """
-    for key in [k for k in hub.log_scalars if k.startswith(_OF_DISTILLATION)]:
-        if entry is None or key in _of_entry(entry):
-            _forget(hub, key)
 
+    def __init__(self, name: str = 'w2s') -> None:
+        self._name = name
+        self.state = f'train/{name}/'
 
-def _of_entry(entry: str) -> List[str]:
-    name = entry[len('loss_kd_'):]
-    return [
-        f'train/{entry}', f'{STATE}strength_{name}',
-        f'{STATE}temperature_{name}'
-    ]
+    def _is_loss(self, key: str) -> bool:
+        further = _OF_A_FURTHER_HOOK.match(key)
+        return key.startswith(_LOSSES) and self._name == (
+            further.group(1) if further else 'w2s')
+
+    def drop(self, hub: MessageHub, entry: Optional[str] = None) -> None:
+        """Remove them from the hub.
+
+        Otherwise the logger would go on printing their last values, and a
+        checkpoint would bring them back.
+
+        Args:
+            hub (MessageHub): The message hub of the run.
+            entry (str, optional): Key of the only entry whose scalars are
+                removed. Defaults to None: all.
+        """
+        for key in list(hub.log_scalars):
+            if self._is_loss(key) or key.startswith(self.state):
+                if entry is None or key in self._of_entry(entry):
+                    _forget(hub, key)
+
+    def _of_entry(self, entry: str) -> List[str]:
+        name = entry[len('loss_kd_'):]
+        return [
+            f'train/{entry}', f'{self.state}strength_{name}',
+            f'{self.state}temperature_{name}'
+        ]
+
+    def restart_smoothed(self,
+                         hub: MessageHub,
+                         steps: int,
+                         loss_is_a_sum: bool = True) -> None:
+        """Restart the averages of losses and gradient norms after the stop.
+
+        The logger shows means over a window of steps. After the stop, the
+        window would still contain steps with distillation. All losses restart
+        together, so that ``loss`` is the sum of the others in every line.
+
+        Args:
+            hub (MessageHub): The message hub of the run.
+            steps (int): Number of steps in the hub since the stop; their
+                losses are kept. -1 means that the stop came at the end of a
+                step that is not logged yet. The losses of that step are kept,
+                and the distillation losses, still in the hub, are subtracted
+                from ``loss``.
+            loss_is_a_sum (bool): Whether ``loss`` is the sum of all losses,
+                those of the distillation included. Defaults to True.
+        """
+        scalars = hub.log_scalars
+        kd_loss = sum(buffer.current() for key, buffer in scalars.items()
+                      if self._is_loss(key)) if steps < 0 else 0.
+        for key in [k for k in scalars if self._is_smoothed(k)]:
+            # With gradient accumulation there are fewer gradient norms than
+            # steps, so it is not known which of them are of these steps.
+            kept = 0 if 'loss' not in key else abs(steps)
+            if not kept:
+                _forget(hub, key)
+                continue
+            values, counts = (
+                part[-kept:].copy() for part in scalars[key].data)
+            if key == 'train/loss' and loss_is_a_sum:
+                values -= kd_loss
+            scalars[key] = HistoryBuffer(values.tolist(), counts.tolist())
+
+    def _is_smoothed(self, key: str) -> bool:
+        return re.match('train/.*(loss|grad_)', key) is not None and not (
+            self._is_loss(key) or key.startswith('train/w2s'))
 
 
 def _forget(hub: MessageHub, key: str) -> None:
     del hub.log_scalars[key]
     # A resumed run warns of each key here that has no value.
     hub._resumed_keys.pop(key, None)
-
-
-def restart_smoothed(hub: MessageHub,
-                     steps: int,
-                     loss_is_a_sum: bool = True) -> None:
-    """Restart the averages of losses and gradient norms after the stop.
-
-    The logger shows means over a window of steps. After the stop, the window
-    would still contain steps with distillation. All losses restart together,
-    so that ``loss`` is the sum of the others in every line.
-
-    Args:
-        hub (MessageHub): The message hub of the run.
-        steps (int): Number of steps in the hub since the stop; their losses
-            are kept. -1 means that the stop came at the end of a step that is
-            not logged yet. The losses of that step are kept, and the
-            distillation losses, still in the hub, are subtracted from
-            ``loss``.
-        loss_is_a_sum (bool): Whether ``loss`` is the sum of all losses, those
-            of the distillation included. Defaults to True.
-    """
-    scalars = hub.log_scalars
-    kd_loss = sum(buffer.current() for key, buffer in scalars.items()
-                  if key.startswith(_LOSSES)) if steps < 0 else 0.
-    for key in [k for k in scalars if _is_smoothed(k)]:
-        # With gradient accumulation there are fewer gradient norms than steps,
-        # so it is not known which of them are of these steps.
-        kept = 0 if 'loss' not in key else abs(steps)
-        if not kept:
-            _forget(hub, key)
-            continue
-        values, counts = (part[-kept:].copy() for part in scalars[key].data)
-        if key == 'train/loss' and loss_is_a_sum:
-            values -= kd_loss
-        scalars[key] = HistoryBuffer(values.tolist(), counts.tolist())
-
-
-def _is_smoothed(key: str) -> bool:
-    return key.startswith('train/') and not key.startswith(
-        _OF_DISTILLATION) and ('loss' in key or 'grad_' in key)
 
 
 class StepTimes:

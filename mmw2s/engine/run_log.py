@@ -6,7 +6,7 @@ epoch, and a resumed run goes on with the next epoch. So a run that was cut in
 between lacks one validation, and the decisions that depend on it.
 """
 from bisect import bisect
-from typing import Callable, Optional
+from typing import Callable, List, Optional
 
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
@@ -30,7 +30,7 @@ class RunLog(Hook):
 
     def __init__(self) -> None:
         self.log = EventLog()
-        self._then: Optional[Callable] = None
+        self._then: List[Callable] = []
 
     @classmethod
     def of(cls, runner, then: Optional[Callable] = None) -> EventLog:
@@ -46,7 +46,8 @@ class RunLog(Hook):
             guard(runner)
             hook = cls()
             runner.register_hook(hook)
-        hook._then = then or hook._then
+        if then is not None and then not in hook._then:
+            hook._then.append(then)
         return hook.log
 
     def _close(self, runner) -> None:
@@ -58,8 +59,8 @@ class RunLog(Hook):
     def before_train(self, runner) -> None:
         """Run the validation if it is missing."""
         run_missed_validation(runner, self.log.lacks)
-        if self._then is not None:
-            self._then(runner)
+        for then in self._then:
+            then(runner)
 
 
 def refuse_another(runner, hook: Hook) -> None:

@@ -25,8 +25,9 @@ from mmw2s.utils.unwrap_model import unwrap_model
 from .assembly import Assembly, Fields, assemble
 from .entry_ends import EntryEnds, asks_from
 from .finite_losses import FiniteLosses
-from .logged_scalars import StepTimes, drop_scalars, in_ms, restart_smoothed
+from .logged_scalars import LoggedScalars, StepTimes, in_ms
 from .run_facts import evaluator_names, iters_per_epoch, iters_per_update
+from .several_teachers import FIRST
 from .starting import Starting
 from .target_check import warn_of_targets
 
@@ -63,6 +64,7 @@ class Session:
 
     def __init__(self, fields: Fields, log: EventLog) -> None:
         self._fields, self._log = fields, log
+        self._scalars = LoggedScalars(fields.name)
         self.distiller: Optional[Distiller] = None
         self.record: Optional[RunRecord] = None
         self.asks_from = math.inf
@@ -90,7 +92,8 @@ class Session:
         self._saved = saved
         self.record = self._log.open_decisions(runner.work_dir, runner.iter,
                                                runner._load_from,
-                                               saved.get('rows'))
+                                               saved.get('rows'),
+                                               self._fields.name)
         self.starting.waits = bool(saved.get('watches_start')) and \
             not self.record.of('baseline')
         if self.record.of('stop'):
@@ -114,15 +117,15 @@ class Session:
     def _stay_off(self, runner: Runner) -> None:
         self._is_open = False
         done = self.record.of('stop')[0]['iter']
-        restart_smoothed(runner.message_hub, runner.iter - done)
-        drop_scalars(runner.message_hub)
+        self._scalars.restart_smoothed(runner.message_hub, runner.iter - done)
+        self._scalars.drop(runner.message_hub)
         self._watch = TeacherWatch.of_record(
             self.record.rows,
             runner.max_iters,
             student_best=self._saved.get('student_best'))
         print_log(
-            f'Distillation was switched off at iteration {done} of '
-            'this run, and stays off.',
+            f'Distillation{self._which} was switched off at iteration '
+            f'{done} of this run, and stays off.',
             logger='current')
 
     def _bind_stop(self, runner: Runner, stop: StopRule,
@@ -179,7 +182,8 @@ class Session:
             self._fields.stop,
             is_default_schedule=self._fields.schedule is None)
         if self.record is None:
-            self.record = self._log.open_decisions(runner.work_dir)
+            self.record = self._log.open_decisions(
+                runner.work_dir, name=self._fields.name)
         if not known:
             self._note_teacher(runner, made, metrics, seconds)
         warn_of_targets(runner, metrics)
@@ -220,7 +224,8 @@ class Session:
     def _start_alone(self, runner: Runner, made: Assembly) -> None:
         """Take the teacher's weights, and let it go."""
         if self.record is None:
-            self.record = self._log.open_decisions(runner.work_dir)
+            self.record = self._log.open_decisions(
+                runner.work_dir, name=self._fields.name)
         if not self.record.of('teacher'):
             self._note_teacher(runner, made, {}, 0.)
         if runner.iter == 0:
@@ -264,19 +269,33 @@ class Session:
                                 self._stop, runner.max_iters,
                                 iters_per_epoch(runner), self.distiller.terms)
         print_log(
-            f'Weak-to-strong distillation is on {self.until}. In full:\n'
+            f'Weak-to-strong distillation{self._which} is on {self.until}. '
+            'In full:\n'
             f'{self.in_full()}',
             logger='current')
 
     def in_full(self) -> str:
         """What was given and chosen, as text to be pasted into a config."""
-        return Config(
-            dict(
-                default_hooks=dict(
-                    w2s=dict(
-                        type='mmw2s.WeakTeacherDistillHook',
-                        teacher=self._fields.teacher,
-                        **self.chosen)))).pretty_text
+        hook = dict(
+            type='mmw2s.WeakTeacherDistillHook',
+            teacher=self._fields.teacher,
+            **self.chosen)
+        fields = self._fields
+        if fields.name == FIRST:
+            return Config(dict(default_hooks=dict(w2s=hook))).pretty_text
+        hook.update(name=fields.name, after=fields.after)
+        return Config(dict(custom_hooks=[hook])).pretty_text
+
+    @property
+    def _which(self) -> str:
+        """Names it, in a run that has several."""
+        name = self._fields.name
+        return '' if name == FIRST else f' by {name}'
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no stop has been decided."""
+        return self._is_open
 
     # -- decisions ---------------------------------------------------------
 
@@ -343,7 +362,7 @@ class Session:
         epoch = done / iters_per_epoch(runner)
         self._ends.end(ended, done, epoch)
         for key, reason in ended.items():
-            drop_scalars(runner.message_hub, key)
+            self._scalars.drop(runner.message_hub, key)
             print_log(
                 f'{key} is switched off for good at epoch {epoch:.2f}, '
                 f'iteration {done}: {reason}.',
@@ -383,7 +402,8 @@ class Session:
             step_ms=step_ms,
             teacher_ms=teacher_ms,
             **scores)
-        restart_smoothed(runner.message_hub, runner.iter - done, loss_is_a_sum)
+        self._scalars.restart_smoothed(runner.message_hub, runner.iter - done,
+                                       loss_is_a_sum)
         self.close(runner)
         compared = ', '.join(f'{who} {scores[who]:.4f}'
                              for who in ('student', 'teacher')
@@ -392,7 +412,8 @@ class Session:
             compared = f' ({scores["metric"]}: {compared})'
         so_far = self._watch and self._watch.so_far()
         print_log(
-            f'Distillation is switched off for good at epoch {epoch:.2f}, '
+            f'Distillation{self._which} is switched off for good at epoch '
+            f'{epoch:.2f}, '
             f'iteration {done}: {reason}{compared}. A step took '
             f'{in_ms(step_ms)}, the teacher\'s forward '
             f'{in_ms(teacher_ms)} of it.' +
@@ -410,7 +431,7 @@ class Session:
             gc.collect()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-        drop_scalars(runner.message_hub)
+        self._scalars.drop(runner.message_hub)
 
     def tell_step_time(self, runner: Runner) -> None:
         """Log once, some steps after the stop, how long a step takes now."""

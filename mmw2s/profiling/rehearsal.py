@@ -50,7 +50,8 @@ class Rehearsal:
 
     A step is a step of MMEngine's training loops. It includes all hooks but
     those that write logs and checkpoints, and does not include the loading of
-    data. Only warnings and errors of the run are shown.
+    data. Only warnings and errors of the run are shown. Of several teachers
+    all are built, and the first alone teaches.
 
     Args:
         cfg (Config): A config; it is copied.
@@ -59,7 +60,7 @@ class Rehearsal:
 
     Attributes:
         runner (Runner): The runner.
-        hook (WeakTeacherDistillHook, optional): The hook of the run. Its
+        hook (WeakTeacherDistillHook, optional): The first of the run. Its
             fields may be changed before :meth:`begin`.
 
     Examples:
@@ -83,8 +84,11 @@ class Rehearsal:
             'default_hooks.checkpoint': None
         })
         self.runner = build_runner(cfg)
-        self.hook = next((h for h in self.runner.hooks
-                          if isinstance(h, WeakTeacherDistillHook)), None)
+        self._hooks = [
+            hook for hook in self.runner.hooks
+            if isinstance(hook, WeakTeacherDistillHook)
+        ]
+        self.hook = self._hooks[0] if self._hooks else None
 
     def begin(self) -> None:
         """Do everything that comes before the first step.
@@ -100,6 +104,8 @@ class Rehearsal:
                 self.runner.train()
         except _Ready:
             self.runner.model.train()
+        for further in self._hooks[1:]:
+            further.session.close(self.runner)
         if self.hook is not None and self.hook.distiller is None:
             raise NothingDistilled(
                 'there is no step with a teacher to show: nothing is '

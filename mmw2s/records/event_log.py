@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 
 from mmw2s.utils.files import atomic_write
 from .events import earlier_decisions
-from .files import EVENTS, FILENAME, Rows, scalar_metrics, set_aside
+from .files import FILENAME, Rows, events_file, scalar_metrics, set_aside
 from .history import History, earlier_history
 
 __all__ = ['EventLog', 'RunRecord']
@@ -23,13 +23,14 @@ class EventLog:
     """All that one run records: its decisions and its history.
 
     A hook opens the one that it needs when training begins. A validation is
-    written to each of the two that is open.
+    written to each that is open.
 
     =============  =======================  ================================
     attribute      file in the work_dir     holds
     =============  =======================  ================================
-    ``decisions``  ``w2s_record.jsonl``     :class:`RunRecord`: what was
-                                            decided, and why
+    ``decisions``  ``w2s_record.jsonl``     :class:`RunRecord` of each hook,
+                                            by its name: what was decided,
+                                            and why
     ``history``    ``time_to_target.json``  :class:`~.history.History`: the
                                             validations and their costs
     =============  =======================  ================================
@@ -42,7 +43,7 @@ class EventLog:
 
     def close(self) -> None:
         """Record nothing more, until something is opened again."""
-        self.decisions: Optional[RunRecord] = None
+        self.decisions: Dict[str, RunRecord] = {}
         self.history: Optional[History] = None
         self._latest: Dict[str, Any] = {}
 
@@ -50,7 +51,8 @@ class EventLog:
                        work_dir: str,
                        iteration: int = 0,
                        checkpoint: Optional[str] = None,
-                       saved: Optional[Rows] = None) -> 'RunRecord':
+                       saved: Optional[Rows] = None,
+                       name: str = 'w2s') -> 'RunRecord':
         """Begin the record of decisions, or continue that of a resumed run.
 
         Args:
@@ -63,23 +65,25 @@ class EventLog:
                 checkpoint is read. Defaults to None.
             saved (list[dict], optional): The rows in the checkpoint. None if
                 it was saved without them. Defaults to None.
+            name (str): Name of the hook whose record it is. Defaults to
+                ``'w2s'``.
 
         Returns:
-            RunRecord: The record, which is also kept as :attr:`decisions`.
+            RunRecord: The record, which is also kept in :attr:`decisions`.
         """
-        path, rows = osp.join(work_dir, EVENTS), []
+        path, rows = osp.join(work_dir, events_file(name)), []
         if iteration == 0:
             self._set_aside(work_dir)
         else:
             rows = _for_all_ranks(earlier_decisions, work_dir, iteration,
-                                  checkpoint, saved)
+                                  checkpoint, saved, events_file(name))
         if is_main_process():
             os.makedirs(work_dir, exist_ok=True)
             if iteration > 0:
                 with atomic_write(path) as file:
                     file.writelines(json.dumps(row) + '\n' for row in rows)
-        self.decisions = RunRecord(path, rows)
-        return self.decisions
+        self.decisions[name] = RunRecord(path, rows)
+        return self.decisions[name]
 
     def open_history(self,
                      work_dir: str,
@@ -112,11 +116,11 @@ class EventLog:
         return self.history
 
     def _set_aside(self, work_dir: str) -> None:
-        """Rename both files of an earlier run, whichever is opened first.
+        """Rename the files of an earlier run, whichever is opened first.
 
         A file that is left would be taken for this run's.
         """
-        is_first = self.decisions is None and self.history is None
+        is_first = not self.decisions and self.history is None
         moved = set_aside(work_dir) if is_first and is_main_process() else []
         if moved:
             print_log(
@@ -151,9 +155,9 @@ class EventLog:
                 epoch=epoch,
                 metrics=scalar_metrics(metrics or {}))
         metrics = self._latest['metrics']
-        if self.decisions is not None and self.decisions.lacks(iteration):
-            self.decisions.append(
-                'val', iteration, epoch=epoch, metrics=metrics)
+        for record in self.decisions.values():
+            if record.lacks(iteration):
+                record.append('val', iteration, epoch=epoch, metrics=metrics)
         if cost is not None and self.history is not None and \
                 self.history.lacks(iteration):
             self.history.rows.append(
@@ -166,9 +170,10 @@ class EventLog:
 
     def lacks(self, iteration: int) -> bool:
         """Whether a validation of this iteration would be recorded."""
-        return any(
-            opened is not None and opened.lacks(iteration)
-            for opened in (self.decisions, self.history))
+        opened = [*self.decisions.values()]
+        if self.history is not None:
+            opened.append(self.history)
+        return any(one.lacks(iteration) for one in opened)
 
 
 class RunRecord:

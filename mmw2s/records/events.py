@@ -126,7 +126,8 @@ def longer(recorded: Rows, saved: Rows,
 def earlier_decisions(work_dir: str,
                       iteration: int,
                       checkpoint: Optional[str] = None,
-                      saved: Optional[Rows] = None) -> Rows:
+                      saved: Optional[Rows] = None,
+                      name: str = EVENTS) -> Rows:
     """The rows up to ``iteration``, of the record or of the checkpoint.
 
     Later rows are dropped, because their iterations are trained again. The
@@ -139,11 +140,12 @@ def earlier_decisions(work_dir: str,
         checkpoint (str, optional): The file from which it is resumed.
         saved (list[dict], optional): The rows in the checkpoint; None if it
             was saved without them.
+        name (str): Name of the record. Defaults to ``w2s_record.jsonl``.
 
     Returns:
         list[dict]: The rows; none if both are lost, which is warned of.
     """
-    path = find_record(EVENTS, work_dir, checkpoint)
+    path = find_record(name, work_dir, checkpoint)
     recorded: Rows = []
     problem = None
     if saved is not None:
@@ -182,7 +184,7 @@ def earlier_decisions(work_dir: str,
     warn(f'{problem}. The checkpoint does not hold what was decided either: '
          'the run distills from here on, as one that has just been given the '
          'hook. If it had been switched off, end this run, put its record '
-         f'back as {osp.join(work_dir, EVENTS)} and resume again')
+         f'back as {osp.join(work_dir, name)} and resume again')
     return []
 
 

@@ -3,13 +3,14 @@
 
 :mod:`.events` and :mod:`.history` check what they hold.
 """
+import glob
 import json
 import logging
 import math
 import numbers
 import os
 import os.path as osp
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -20,18 +21,24 @@ from .checks import COUNT, shown
 from .metric_names import means_no_ground_truth
 
 __all__ = [
-    'EVENTS', 'FILENAME', 'SCHEMA_VERSION', 'Rows', 'find_record', 'give_up',
-    'read_record', 'read_rows', 'scalar_metrics', 'set_aside', 'warn',
-    'write_record'
+    'EVENTS', 'FILENAME', 'SCHEMA_VERSION', 'Rows', 'events_file',
+    'find_record', 'give_up', 'read_events', 'read_record', 'read_rows',
+    'scalar_metrics', 'set_aside', 'teacher_and_stop', 'warn', 'write_record'
 ]
 
-#: What WeakTeacherDistillHook has measured and decided.
+#: What WeakTeacherDistillHook has measured and decided, see
+#: :func:`events_file`.
 EVENTS = 'w2s_record.jsonl'
 #: The validations and their costs, written by TimeToTargetHook.
 FILENAME = 'time_to_target.json'
 SCHEMA_VERSION = 1
 
 Rows = List[Dict[str, Any]]
+
+
+def events_file(name: str) -> str:
+    """The file of a WeakTeacherDistillHook of this name."""
+    return f'{name}_record.jsonl'
 
 
 def read_rows(path: str) -> Rows:
@@ -67,6 +74,42 @@ def read_rows(path: str) -> Rows:
                 f'line {number} of {path} is damaged: {error}') from None
         rows.append(row)
     return rows
+
+
+def read_events(folder: str, number: str = '') -> Rows:
+    """What all teachers of a run have left, in the order of the run.
+
+    Args:
+        folder (str): The run's work_dir.
+        number (str): Of records that were set aside, as ``'.1'``. Defaults to
+            ``''``: those of the latest run.
+
+    Returns:
+        list[dict]: The rows, those of an iteration in the order of the names.
+    """
+    paths = [osp.join(folder, f'w2s_record{number}.jsonl')]
+    paths += sorted(
+        glob.glob(
+            osp.join(glob.escape(folder), f'w2s_*_record{number}.jsonl')))
+    rows = [row for path in paths for row in read_rows(path)]
+    return sorted(rows, key=lambda row: row.get('iter') or 0) \
+        if len(paths) > 1 else rows
+
+
+def teacher_and_stop(rows: Rows) -> Tuple[Optional[dict], Optional[dict]]:
+    """The last teacher of a run, and when the last one was switched off.
+
+    Args:
+        rows (list[dict]): What all teachers have left.
+
+    Returns:
+        Tuple[dict or None, dict or None]: The row of the last teacher, and
+        that of the last stop; None while a teacher is on.
+    """
+    teachers, stops = ([row for row in rows if row.get('event') == event]
+                       for event in ('teacher', 'stop'))
+    return (teachers[-1] if teachers else None,
+            stops[-1] if stops and len(stops) >= len(teachers) else None)
 
 
 def read_record(path: str) -> dict:
@@ -130,14 +173,13 @@ def write_record(path: str, content: dict) -> None:
             allow_nan=False)
 
 
-def set_aside(
-    folder: str, names: Sequence[str] = (FILENAME, EVENTS)) -> List[str]:
+def set_aside(folder: str, names: Optional[Sequence[str]] = None) -> List[str]:
     """Rename a run's records to ``<name>.<n>.<ext>``.
 
     Args:
         folder (str): The run's work_dir.
-        names (Sequence[str]): The records. All of one call get the same n,
-            the first that is free for both. Defaults to both.
+        names (Sequence[str], optional): The records. All of one call get the
+            same n, the first that is free for all. Defaults to None: all.
 
     Returns:
         list[str]: The new paths of the records that existed.
@@ -147,11 +189,13 @@ def set_aside(
         stem, extension = osp.splitext(name)
         return osp.join(folder, f'{stem}.{n}{extension}')
 
+    others = glob.glob(osp.join(glob.escape(folder), 'w2s_*_record.jsonl'))
+    of_a_run = [FILENAME, EVENTS, *sorted(map(osp.basename, others))]
     n = 1
-    while any(osp.exists(numbered(x, n)) for x in (FILENAME, EVENTS)):
+    while any(osp.exists(numbered(x, n)) for x in of_a_run):
         n += 1
     moved = []
-    for name in names:
+    for name in of_a_run if names is None else names:
         if osp.lexists(osp.join(folder, name)):
             moved.append(numbered(name, n))
             os.replace(osp.join(folder, name), moved[-1])

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any, List, NamedTuple, Optional, Tuple
 
-from mmw2s.records.files import Rows
+from mmw2s.records.files import Rows, teacher_and_stop
 from mmw2s.records.lock import has_ended
 from mmw2s.records.metric_names import known_rule, main_metric
 from .run_files import RunFiles, Stamp, stamps
@@ -167,7 +167,7 @@ def _told_by(work_dir: str, files: RunFiles) -> RunProgress:
     facts, history = files.facts, files.history
     length = _number(facts.get('iters_per_epoch'))
     max_iters = _number(facts.get('max_iters'))
-    teacher, stop = (_last(files.events, kind) for kind in ('teacher', 'stop'))
+    teacher, stop = teacher_and_stop(files.events)
     metric = _metric([stop, teacher, *files.targets], history)
     return RunProgress(
         work_dir,
@@ -195,10 +195,6 @@ def _told_by(work_dir: str, files: RunFiles) -> RunProgress:
         problem=_printable('; '.join(files.problems)) or None,
         validated=tuple(row['iter'] for row in history),
         log_seconds=log_seconds(files.lines))
-
-
-def _last(rows: Rows, kind: str) -> Optional[dict]:
-    return next((r for r in reversed(rows) if r.get('event') == kind), None)
 
 
 def _metric(deciders: List[Optional[dict]], history: Rows) -> Optional[str]:

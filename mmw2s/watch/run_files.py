@@ -7,7 +7,8 @@ from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
 from mmw2s.analysis.logged_scalars import Line, read_scalars
 from mmw2s.analysis.mmengine_logs import LoggedRun, log_folders, read_logs
-from mmw2s.records.files import EVENTS, FILENAME, Rows, read_record, read_rows
+from mmw2s.records.files import (EVENTS, FILENAME, Rows, read_events,
+                                 read_record)
 from mmw2s.records.history import check_history
 from mmw2s.records.lock import LOCK
 
@@ -81,7 +82,7 @@ class RunFiles(NamedTuple):
             history=history,
             facts=content.get('run', {}),
             targets=content.get('targets', []),
-            events=attempt(read_rows, osp.join(work_dir, EVENTS), [])
+            events=attempt(read_events, work_dir, [])
             if logged is None or logged.distills else [],
             finished=content.get('finished', False),
             problems=problems)

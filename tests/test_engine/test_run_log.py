@@ -1,11 +1,14 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+from types import SimpleNamespace
+
 import pytest
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from mmw2s.engine.hooks import TimeToTargetHook
-from mmw2s.engine.run_log import RunLog, run_missed_validation
+from mmw2s.engine.run_log import (RunLog, refuse_another,
+                                  run_missed_validation)
 
 BY_EPOCH = dict(
     max_epochs=5,
@@ -192,3 +195,23 @@ class TestRunLog:
         runner.val_loop.run()
         runner.val()
         assert hook.history == recorded
+
+
+class Own(Hook):
+    pass
+
+
+class Descendant(Own):
+    pass
+
+
+def test_one_among_others_is_taken():
+    own = Own()
+    refuse_another(SimpleNamespace(hooks=[Hook(), own, Hook()]), own)
+
+
+@pytest.mark.parametrize('second', [Own, Descendant])
+def test_a_second_one_is_refused(second):
+    own = Own()
+    with pytest.raises(ValueError, match='more than one Own .*keep one'):
+        refuse_another(SimpleNamespace(hooks=[own, second()]), own)

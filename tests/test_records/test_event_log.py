@@ -209,7 +209,7 @@ class TestValidations:
     def test_both_files_have_a_validation_that_was_told_of_once(self, log):
         log.validated(4, 1 / 3, {'acc': .5, 'bad': float('nan')}, COST)
         metrics = {'acc': .5, 'bad': None}
-        assert log.decisions.of('val') == [
+        assert log.decisions['w2s'].of('val') == [
             dict(event='val', iter=4, epoch=1 / 3, metrics=metrics)
         ]
         assert log.history.rows == [
@@ -222,20 +222,21 @@ class TestValidations:
         for cost in costs:
             told = log.validated(4, 1., {'acc': .5}, cost)
             assert told == dict(iter=4, epoch=1., metrics={'acc': .5})
-        assert [row['iter'] for row in log.decisions.of('val')] == [4]
+        assert [row['iter'] for row in log.decisions['w2s'].of('val')] == [4]
         assert [row['iter'] for row in log.history.rows] == [4]
 
     def test_each_validation_has_its_own_metrics(self, log):
         for iteration, score in ((4, .5), (8, .6)):
             log.validated(iteration, iteration / 4, {'acc': score}, COST)
-        for rows in (log.decisions.of('val'), log.history.rows):
+        for rows in (log.decisions['w2s'].of('val'), log.history.rows):
             assert [(row['iter'], row['metrics']['acc'])
                     for row in rows] == [(4, .5), (8, .6)]
 
     def test_none_is_decided_on_after_the_stop(self, log):
-        log.decisions.append('stop', 4, reason='why')
+        log.decisions['w2s'].append('stop', 4, reason='why')
         log.validated(4, 1., {}, COST)
-        assert log.decisions.of('val') == [] and len(log.history.rows) == 1
+        assert log.decisions['w2s'].of('val') == [] and len(
+            log.history.rows) == 1
 
     def test_a_run_without_a_teacher_has_no_record_of_decisions(
             self, tmp_path):
@@ -246,7 +247,7 @@ class TestValidations:
         assert [path.name for path in tmp_path.iterdir()] == [FILENAME]
 
     def test_nothing_is_recorded_once_it_is_closed(self, log, tmp_path):
-        history, decisions = log.history, log.decisions
+        history, decisions = log.history, log.decisions['w2s']
         log.close()
         log.validated(4, 1., {}, COST)
         assert history.rows == [] and not decisions.of('val')
@@ -255,9 +256,9 @@ class TestValidations:
     def test_it_lacks_what_one_of_the_two_lacks(self, log):
         assert log.lacks(4)
         log.validated(4, 1., {})
-        assert log.lacks(4) and not log.decisions.lacks(4)
+        assert log.lacks(4) and not log.decisions['w2s'].lacks(4)
         log.validated(4, 1., {}, COST)
         assert not log.lacks(4) and log.lacks(8)
         log.history.rows.clear()
-        log.decisions.append('stop', 8, reason='why')
-        assert not log.decisions.lacks(8) and log.lacks(8)
+        log.decisions['w2s'].append('stop', 8, reason='why')
+        assert not log.decisions['w2s'].lacks(8) and log.lacks(8)

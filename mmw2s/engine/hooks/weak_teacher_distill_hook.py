@@ -8,18 +8,15 @@ from mmengine.runner import Runner
 
 from mmw2s.distillation.distiller import Distiller
 from mmw2s.engine.assembly import Fields, refuse_run
-from mmw2s.engine.logged_scalars import STATE
 from mmw2s.engine.next_command import tell_next_command
-from mmw2s.engine.run_log import RunLog, refuse_another
+from mmw2s.engine.run_log import RunLog
 from mmw2s.engine.session import Session, refuse_unreached
+from mmw2s.engine.several_teachers import FIRST, check_several, waits_for
 from mmw2s.records.event_log import EventLog, RunRecord
 from mmw2s.utils.building import check_fields
 from .time_to_target_hook import TimeToTargetHook
 
 __all__ = ['WeakTeacherDistillHook']
-
-# The key of a checkpoint that holds what was learned and decided.
-_KEY = 'w2s'
 
 
 @HOOKS.register_module()
@@ -69,6 +66,14 @@ class WeakTeacherDistillHook(Hook):
         every (int): Only every so many updates of the student's weights
             distill, at so many times the weight; the others cost what they
             cost without a teacher. Defaults to 1.
+        name (str): Tells several of these hooks in one run apart, each with a
+            teacher of its own: ``'w2s'`` for the first and ``'w2s_'`` with a
+            word for each further one. Its record, its part of a checkpoint
+            and its numbers in the log have this name. Defaults to ``'w2s'``.
+        after (str, optional): Name of a hook that comes before this one in
+            the config. This teacher teaches once that one has been switched
+            off, at the strength of the run by then. If the student is as good
+            by then, it never does. Defaults to None: from the beginning.
 
     Raises:
         TypeError: If a field is unknown. The message names the nearest one.
@@ -92,16 +97,19 @@ class WeakTeacherDistillHook(Hook):
                  task_weight: float = 1.0,
                  start: Optional[dict] = None,
                  every: int = 1,
+                 name: str = FIRST,
+                 after: Optional[str] = None,
                  **unknown: Any) -> None:
         check_fields('WeakTeacherDistillHook', unknown,
                      ('teacher', 'distill', 'schedule', 'stop', 'task_weight',
-                      'start', 'every'))
+                      'start', 'every', 'name', 'after'))
         self.fields = Fields(teacher, distill, schedule, stop, task_weight,
-                             start, every)
+                             start, every, name, after)
         self.fields.check()
         #: The distillation of the run, from ``before_train`` on.
         self.session: Optional[Session] = None
         self._saved: dict = {}
+        self._waits_for: Optional['WeakTeacherDistillHook'] = None
         self._log: Optional[EventLog] = None
 
     @property
@@ -120,12 +128,13 @@ class WeakTeacherDistillHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the state; whether this is a resume is not known yet."""
-        self._saved = checkpoint.get(_KEY, {})
+        self._saved = checkpoint.get(self.fields.name, {})
 
     def before_train(self, runner: Runner) -> None:
         """Begin a session, or continue that of the run that is resumed."""
-        refuse_another(runner, self)
         refuse_run(runner, self.fields)
+        check_several(runner, self)
+        self._waits_for = waits_for(runner, self)
         self.session = Session(self.fields, self._log)
         if runner.iter > 0:
             self.session.resume(runner, self._saved)
@@ -149,9 +158,11 @@ class WeakTeacherDistillHook(Hook):
             session.end_if_due(runner)
         if session.distiller is None:
             return
-        session.distiller.step(runner.iter)
+        waits = self._waits_for and self._waits_for.session.is_open
+        session.distiller.step(runner.iter, 0. if waits else None)
         for name, value in session.distiller.scalars().items():
-            runner.message_hub.update_scalar(f'{STATE}{name}', value)
+            runner.message_hub.update_scalar(
+                f'train/{self.fields.name}/{name}', value)
 
     def after_train_iter(self,
                          runner: Runner,
@@ -183,7 +194,7 @@ class WeakTeacherDistillHook(Hook):
         """Save what was learned and decided, also once that is over."""
         state = self.session.state_dict() if self.session else {}
         if state:
-            checkpoint[_KEY] = state
+            checkpoint[self.fields.name] = state
 
     def after_train(self, runner: Runner) -> None:
         """Leave the model as it was found."""
