@@ -48,6 +48,7 @@ _methods = dict(
     scored_features=[_maps('PKDLoss', 10., 'ScoredFeatures')],
     fitnets=[_maps('MSEKDLoss', 'auto', adapter='trained')],
     mgd=[_maps('MSEKDLoss', 'auto', adapter='masked')],
+    fgd=[_maps('FGDLoss', 'auto', 'FocalFeatures')],
     cosine=[_maps('CosineKDLoss', 2.)],
     attention=[_maps('AttentionLoss', 'auto', adapter='none')],
     manifold=[_maps('RelationLoss', 3., adapter='none')],

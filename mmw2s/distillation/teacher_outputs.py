@@ -93,6 +93,12 @@ class TeacherOutputs:
         return self._data_samples if is_list else None
 
     @property
+    def image_size(self) -> Tuple[int, int]:
+        """Height and width of the images as the student is given them."""
+        height, width = self._student_inputs.shape[-2:]
+        return height, width
+
+    @property
     def inputs(self) -> Tensor:
         """The images as the teacher is given them, shape (B, C, h, w)."""
         return self._seen()[0]

@@ -29,6 +29,7 @@ _FITTING = {
     'softmax scores': 'KDLoss',
     'sigmoid scores': 'QualityFocalKDLoss',
     'feature maps': 'PKDLoss',
+    'feature maps with boxes': 'FGDLoss',
     'box deltas': 'BoxKDLoss'
 }
 
@@ -184,9 +185,11 @@ def refuse_misfit(term: Term) -> None:
     """
     knowledge, loss = term.knowledge, term.loss
     compares = getattr(loss, 'compares', None)
-    if None not in (compares, knowledge.gives) and compares != knowledge.gives:
+    unknown = None in (compares, knowledge.gives) and not knowledge.strict
+    if compares != knowledge.gives and not unknown:
         raise ValueError(
-            f'{term.key}: {type(loss).__name__} compares {compares}, but '
+            f'{term.key}: {type(loss).__name__} compares '
+            f'{compares or "tensors of any kind"}, but '
             f'{type(knowledge).__name__} gives {knowledge.gives}: use a loss '
             f'for those, such as {_FITTING.get(knowledge.gives, "your own")}')
     if knowledge.gives_target:

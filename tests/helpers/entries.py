@@ -6,6 +6,7 @@ from mmengine.registry import MODELS
 FPN = dict(
     knowledge=dict(type='FPNFeatures'),
     loss=dict(type='PKDLoss', loss_weight=10.))
+FGD = dict(knowledge=dict(type='FocalFeatures'), loss=dict(type='FGDLoss'))
 CLS = dict(
     knowledge=dict(type='DenseHeadOutputs'),
     loss=dict(type='QualityFocalKDLoss'))

@@ -48,7 +48,7 @@ def config(text, registry):
 
 SCORES, FEATURES = entries('Scores'), entries('Features')
 ON_DETECTORS = ('DenseHeadOutputs', 'EdgeDistributions', 'CrossHeadScores',
-                'ScoredFeatures', 'FPNFeatures')
+                'ScoredFeatures', 'FPNFeatures', 'FocalFeatures')
 
 
 def losses_of(student, teacher, entry, batch):
@@ -65,7 +65,7 @@ def losses_of(student, teacher, entry, batch):
 
 
 def test_the_tables_have_all_methods():
-    assert len(SCORES) == 10 and len(FEATURES) == 12
+    assert len(SCORES) == 10 and len(FEATURES) == 13
 
 
 @pytest.fixture(scope='module')

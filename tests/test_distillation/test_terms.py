@@ -2,7 +2,7 @@
 import copy
 
 import pytest
-from entries import BOX, CLS, FPN, SPY, TemperatureSpy, entry
+from entries import BOX, CLS, FGD, FPN, SPY, TemperatureSpy, entry
 from mmengine.registry import DefaultScope
 
 from mmw2s.distillation.terms import build_terms
@@ -160,6 +160,9 @@ def test_a_temperature_that_needs_labels_is_refused_where_none_are_given():
      'QualityFocalKDLoss'),
     (dict(knowledge=dict(type='RoIHeadOutputs', output='boxes')), 'PLDLoss',
      'BoxKDLoss'),
+    (FPN, 'FGDLoss', 'PKDLoss'),
+    (FGD, 'PKDLoss', 'FGDLoss'),
+    (FGD, 'MSEKDLoss', 'FGDLoss'),
 ])
 def test_a_loss_of_something_else_is_refused_and_one_that_fits_named(
         knowledge, loss, instead):
@@ -177,6 +180,7 @@ def test_a_loss_of_something_else_is_refused_and_one_that_fits_named(
     (dict(knowledge=dict(type='Denoising')), dict(type='MSEKDLoss')),
     (dict(knowledge=dict(type='RoIHeadOutputs')), dict(type='DISTLoss')),
     (FPN, dict(type='TemperatureSpy')),
+    (FGD, dict(type='FGDLoss')),
 ])
 def test_a_loss_that_takes_it_or_does_not_say_is_taken(knowledge, loss):
     assert len(build_terms([dict(knowledge, loss=loss)])) == 1

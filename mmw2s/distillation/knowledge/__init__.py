@@ -7,6 +7,7 @@ from .denoising import Denoising, DenoisingFeatures
 from .dense_head import DenseHeadOutputs
 from .edge_distributions import EdgeDistributions
 from .feature_maps import FPNFeatures
+from .focal_features import FocalFeatures
 from .hidden_features import HiddenFeatures
 from .pixel_scores import PixelScores
 from .roi_head import RoIHeadOutputs
@@ -16,6 +17,6 @@ from .scored_features import ScoredFeatures
 __all__ = [
     'Recorded', 'ClassLogits', 'ClassMaps', 'CrossHeadScores', 'Denoising',
     'DenoisingFeatures', 'DenseHeadOutputs', 'EdgeDistributions',
-    'FPNFeatures', 'HiddenFeatures', 'Knowledge', 'Pair', 'PixelScores',
-    'RPNOutputs', 'RoIHeadOutputs', 'ScoredFeatures'
+    'FPNFeatures', 'FocalFeatures', 'HiddenFeatures', 'Knowledge', 'Pair',
+    'PixelScores', 'RPNOutputs', 'RoIHeadOutputs', 'ScoredFeatures'
 ]

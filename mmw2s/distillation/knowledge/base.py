@@ -81,9 +81,13 @@ class Knowledge:
     #: Whether the pairs have a ``target``, which some losses need.
     gives_target = False
     #: What the pairs are: ``'softmax scores'``, ``'sigmoid scores'``,
-    #: ``'feature maps'`` or ``'box deltas'``. A loss that ``compares`` another
-    #: is refused. None takes any loss. :meth:`bind` may set it.
+    #: ``'feature maps'``, ``'feature maps with boxes'`` or ``'box deltas'``. A
+    #: loss that ``compares`` another is refused. None takes any loss.
+    #: :meth:`bind` may set it.
     gives: Optional[str] = None
+    #: Whether a loss is refused too that does not say what it ``compares``,
+    #: because the pairs' weights have a form of their own.
+    strict = False
     #: Trained adapters (:class:`ChannelAdapters`), or None.
     adapters = None
 

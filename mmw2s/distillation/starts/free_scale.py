@@ -38,7 +38,8 @@ def warn_of_free_scale(student: nn.Module, started: Started,
             name.startswith(f'{head}.') for name in names)
     ]
     on_maps = [
-        term for term in terms if term.knowledge.gives == 'feature maps'
+        term for term in terms
+        if (term.knowledge.gives or '').startswith('feature maps')
         and getattr(term.loss, 'loss_weight', 1)
     ]
     free_of = {t.key: getattr(t.loss, 'leaves_free', None) for t in on_maps}

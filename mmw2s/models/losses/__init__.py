@@ -6,6 +6,7 @@ from .cosine_kd_loss import CosineKDLoss
 from .cwd_loss import CWDLoss
 from .dist_loss import DISTLoss
 from .dkd_loss import DKDLoss
+from .fgd_loss import FGDLoss
 from .kd_loss import KDLoss
 from .mse_kd_loss import MSEKDLoss
 from .ofa_loss import OFALoss
@@ -16,6 +17,6 @@ from .relation_loss import RelationLoss
 
 __all__ = [
     'AttentionLoss', 'BoxKDLoss', 'CWDLoss', 'CosineKDLoss', 'DISTLoss',
-    'DKDLoss', 'DistillationLoss', 'KDLoss', 'MSEKDLoss', 'OFALoss', 'PKDLoss',
-    'PLDLoss', 'QualityFocalKDLoss', 'RelationLoss'
+    'DKDLoss', 'DistillationLoss', 'FGDLoss', 'KDLoss', 'MSEKDLoss', 'OFALoss',
+    'PKDLoss', 'PLDLoss', 'QualityFocalKDLoss', 'RelationLoss'
 ]

@@ -52,6 +52,7 @@ def test_a_norm_in_neck_or_head_makes_it_harmless(warned, part):
 @pytest.mark.parametrize('entries', [
     [maps('MSEKDLoss')],
     [maps(), maps('MSEKDLoss', loss_weight=0.1)],
+    [maps(), maps('FGDLoss', 'FocalFeatures')],
     [maps(loss_weight=0.), SCORES],
     [SCORES],
 ])

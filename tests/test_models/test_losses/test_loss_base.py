@@ -7,10 +7,10 @@ from mmengine.registry import MODELS
 from mmw2s.models import DistillationLoss
 
 LOSSES = ('AttentionLoss', 'BoxKDLoss', 'CWDLoss', 'CosineKDLoss', 'DISTLoss',
-          'DKDLoss', 'KDLoss', 'MSEKDLoss', 'OFALoss', 'PKDLoss', 'PLDLoss',
-          'QualityFocalKDLoss', 'RelationLoss')
-ON_MAPS = ('AttentionLoss', 'CWDLoss', 'CosineKDLoss', 'MSEKDLoss', 'PKDLoss',
-           'RelationLoss')
+          'DKDLoss', 'FGDLoss', 'KDLoss', 'MSEKDLoss', 'OFALoss', 'PKDLoss',
+          'PLDLoss', 'QualityFocalKDLoss', 'RelationLoss')
+ON_MAPS = ('AttentionLoss', 'CWDLoss', 'CosineKDLoss', 'FGDLoss', 'MSEKDLoss',
+           'PKDLoss', 'RelationLoss')
 # Those that are 0 where the two agree.
 DIVERGENCES = [name for name in LOSSES if name not in ('OFALoss', 'PLDLoss')]
 SHAPE = (2, 3, 4, 5)
