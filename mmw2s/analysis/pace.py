@@ -74,7 +74,14 @@ class Pace(NamedTuple):
         Returns:
             Run: The same run, with ``train_seconds`` counted and
             ``wall_seconds`` unknown.
+
+        Raises:
+            ValueError: If the run had several teachers.
         """
+        if len({event.get('hook') for event in run.events}) > 1:
+            raise ValueError(
+                f'{run.name} had several teachers, and {self.source} has the '
+                'step of one: leave --pace out, or compare in epochs')
         gone = 0
         if run.had_teacher:
             gone = run.stop['iter'] if run.stop else run.history[-1]['iter']

@@ -5,7 +5,7 @@ import os.path as osp
 from dataclasses import dataclass, field
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
-from mmw2s.records.files import (FILENAME, read_events, read_record,
+from mmw2s.records.files import (EVENTS, FILENAME, read_events, read_record,
                                  teacher_and_stop)
 from mmw2s.records.history import check_history
 from mmw2s.records.targets import first_at_target, first_for_good
@@ -97,8 +97,9 @@ class Run:
                 '<timestamp>/vis_data/scalars.json')
         content = read_record(record)
         check_history(content, record)
-        number = osp.splitext(osp.basename(record))[0].replace(
-            osp.splitext(FILENAME)[0], '')
+        events = osp.basename(record).replace(*(osp.splitext(name)[0]
+                                                for name in (FILENAME,
+                                                             EVENTS))) + 'l'
         if not content['history']:
             raise ValueError(f'{record} has no validation yet: let the run '
                              'go on until its first one')
@@ -108,7 +109,7 @@ class Run:
             facts=content.get('run', {}),
             targets=content.get('targets', []),
             finished=content.get('finished', False),
-            events=read_events(folder, number),
+            events=read_events(folder, events),
             path=record,
             checkpoints=folder if osp.basename(record) == FILENAME else None)
 
@@ -139,7 +140,7 @@ class Run:
 
     @property
     def stop(self) -> Optional[dict]:
-        """The event of the last teacher's stop; None while one teaches."""
+        """The event of the last stop; None while a teacher is on."""
         return teacher_and_stop(self.events)[1]
 
     @property
@@ -149,7 +150,8 @@ class Run:
 
     @property
     def teacher(self) -> Optional[dict]:
-        """The event of the last teacher's scoring; None if there is none."""
+        """The event of the teacher's scoring; None if there is none. Of
+        several see :func:`~mmw2s.records.files.teacher_and_stop`."""
         return teacher_and_stop(self.events)[0]
 
     def metrics(self) -> Set[str]:

@@ -1,12 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The end of a distillation in words, for the log before training."""
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Tuple
 
 from .schedules import Schedule
 from .stop_rules import StopRule
 from .terms import Term
 
-__all__ = ['until_when']
+__all__ = ['last_end', 'until_when']
 
 
 def until_when(schedule: Schedule,
@@ -27,21 +27,32 @@ def until_when(schedule: Schedule,
         str: The first of the known end points, and what may end the
         distillation sooner.
     """
-    # In the order in which the run checks them in an iteration.
-    points = [(stop.ends_at(), 'the stop rule'),
-              (schedule.zero_from(), 'the schedule'),
-              (_last_end(terms), 'the last entry'),
-              (max_iters, 'the end of the run')]
-    last, why = min(
-        ((point, why) for point, why in points if point is not None),
-        key=lambda p: p[0])
+    last, why = last_end(schedule, stop, max_iters, terms)
     text = (f'until epoch {last / iters_per_epoch:.4g}, iteration {last} '
             f'({why})')
     sooner = stop.condition()
     return text if sooner is None else f'{text}, or sooner once {sooner}'
 
 
-def _last_end(terms: Sequence[Term]) -> Optional[int]:
+def last_end(schedule: Schedule,
+             stop: StopRule,
+             max_iters: int,
+             terms: Sequence[Term] = ()) -> Tuple[int, str]:
+    """The iteration at which a distillation ends at the latest, and why.
+
+    Args:
+        schedule, stop, max_iters, terms: As in :func:`until_when`.
+    """
+    # In the order in which the run checks them in an iteration.
+    points = [(stop.ends_at(), 'the stop rule'),
+              (schedule.zero_from(), 'the schedule'),
+              (_end_of_all(terms), 'the last entry'),
+              (max_iters, 'the end of the run')]
+    return min(((point, why) for point, why in points if point is not None),
+               key=lambda p: p[0])
+
+
+def _end_of_all(terms: Sequence[Term]) -> Optional[int]:
     """The iteration at which all entries have ended, if that is known."""
     last = 0
     for term in terms:

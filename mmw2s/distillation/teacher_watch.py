@@ -38,6 +38,8 @@ class TeacherWatch:
                  max_iters: int) -> None:
         self.metric, self.score, self.rule = metric, score, rule
         self.max_iters = max_iters
+        #: Names it, in a run that has several.
+        self.which = ''
         #: The student's best score so far; None before the first validation.
         self.student_best: Optional[float] = None
         self._validations = 0
@@ -45,12 +47,12 @@ class TeacherWatch:
         self._told: Optional[str] = None
 
     @classmethod
-    def of_record(
-            cls,
-            rows: Sequence[Dict[str, Any]],
-            max_iters: int,
-            rule: Optional[str] = None,
-            student_best: Optional[float] = None) -> Optional['TeacherWatch']:
+    def of_record(cls,
+                  rows: Sequence[Dict[str, Any]],
+                  max_iters: int,
+                  rule: Optional[str] = None,
+                  student_best: Optional[float] = None,
+                  which: str = '') -> Optional['TeacherWatch']:
         """Build a watch that knows the validations of a record.
 
         Args:
@@ -61,6 +63,7 @@ class TeacherWatch:
             student_best (float, optional): :attr:`student_best` of the run
                 that is resumed. The record ends at the stop, so it may not
                 have the best score. Defaults to None.
+            which (str): Names it, put after "the teacher". Defaults to ``''``.
 
         Returns:
             TeacherWatch or None: The watch; None if the teacher has no score,
@@ -72,6 +75,7 @@ class TeacherWatch:
             return None
         try:
             watch = cls(metric, score, infer_rule(metric, rule), max_iters)
+            watch.which = which
         except ValueError:  # it is not known which scores are better
             return None
         for row in rows:
@@ -99,9 +103,9 @@ class TeacherWatch:
         if judged is not None and self._knows_the_latest:
             weak = judged.verdict == 'too weak'
             print_log(
-                f'The teacher, by the end of the run: {self.metric} '
-                f'{self.score:.4g} against the student\'s best of '
-                f'{self.student_best:.4g}: {judged}.' +
+                f'The teacher{self.which}, by the end of the run: '
+                f'{self.metric} {self.score:.4g} against the student\'s best '
+                f'of {self.student_best:.4g}: {judged}.' +
                 (f' {_ADVICE}' if weak else ''),
                 logger='current',
                 level=logging.WARNING if weak else logging.INFO)
@@ -136,10 +140,12 @@ class TeacherWatch:
         if found == 'early':
             when = 'in its first validation' if self._validations == 1 else \
                 f'after {row["iter"] / self.max_iters:.0%} of the run'
-            return (f'The student is better than its teacher already {when} '
-                    f'({self._compared()}): the teacher is probably too weak. '
-                    f'{_ADVICE}')
-        return f'The teacher is too weak: {self._compared()}. {_ADVICE}'
+            return (
+                f'The student is better than its teacher{self.which} already '
+                f'{when} ({self._compared()}): the teacher is probably too '
+                f'weak. {_ADVICE}')
+        return (f'The teacher{self.which} is too weak: {self._compared()}. '
+                f'{_ADVICE}')
 
     def judge(self) -> Optional[Judgement]:
         """Compare the teacher with the student's best score so far.

@@ -60,8 +60,8 @@ class Term(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The key without its prefix ("fpn")."""
-        return self.key[len(PREFIX):]
+        """The key without its prefix and its group ("fpn")."""
+        return self.key[len(PREFIX):].rpartition('/')[2]
 
     def share(self, iteration: int) -> float:
         """The factor of the strength of the whole in an iteration.
@@ -155,6 +155,9 @@ def build_terms(cfgs: Sequence[dict],
             cfg['knowledge'], owner=f'{owner}.knowledge')
         if 'name' in cfg:
             check_text(f'{owner}.name', cfg['name'])
+            if '/' in cfg['name']:
+                raise ValueError(f'{owner}.name should have no "/", but is '
+                                 f'{cfg["name"]!r}')
         key = f'{PREFIX}{group}{cfg.get("name", knowledge.name)}'
         taken = [term.key for term in terms]
         if key in taken:

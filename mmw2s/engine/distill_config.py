@@ -82,9 +82,14 @@ def hook_in(cfg: Config) -> ConfigDict:
         if is_of_type(hook, DISTILL_HOOK, HOOKS)
     ]
     if len(found) > 1 or not all(isinstance(hook, dict) for hook in found):
+        names = [
+            h.get('name', 'w2s') if isinstance(h, dict) else repr(h)
+            for h in found
+        ]
         raise ValueError(
-            f'the config should have one {DISTILL_HOOK} at most, as a dict, '
-            f'but has {found}')
+            f'the config should have one {DISTILL_HOOK} at most here, as a '
+            f'dict, but has {", ".join(names)}: for several teachers name '
+            'them in the config, and train it as it is')
     if not found:
         cfg.default_hooks.w2s = dict(type=f'{_PACKAGE}.{DISTILL_HOOK}')
         found = [cfg.default_hooks.w2s]

@@ -51,7 +51,7 @@ class LoggedScalars:
                     _forget(hub, key)
 
     def _of_entry(self, entry: str) -> List[str]:
-        name = entry[len('loss_kd_'):]
+        name = entry[len('loss_kd_'):].rpartition('/')[2]
         return [
             f'train/{entry}', f'{self.state}strength_{name}',
             f'{self.state}temperature_{name}'

@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
-from mmw2s.distillation.announce import until_when
+from mmw2s.distillation.announce import last_end, until_when
 from mmw2s.distillation.distiller import Distiller
 from mmw2s.distillation.folding import fold_batch_norms
 from mmw2s.distillation.loss_looks import LossLooks
@@ -18,6 +18,7 @@ from mmw2s.distillation.plausibility import warn_of_odd_settings
 from mmw2s.distillation.step_looks import StepLooks
 from mmw2s.distillation.stop_rules import LookingRule, StopRule
 from mmw2s.distillation.teacher_watch import TeacherWatch
+from mmw2s.distillation.terms import PREFIX
 from mmw2s.engine.scoring import score_teacher
 from mmw2s.records.event_log import EventLog, RunRecord
 from mmw2s.registry import STOP_RULES
@@ -45,6 +46,7 @@ class Session:
     Args:
         fields (Fields): The fields of the hook.
         log (EventLog): The log of the run.
+        is_alone (bool): Whether the run has no other one. Defaults to True.
 
     Attributes:
         distiller (Distiller, optional): None before :meth:`build` and after
@@ -59,19 +61,27 @@ class Session:
         chosen (dict): All fields but ``teacher``, those that were left out
             included. Empty before :meth:`build`.
         until (str): When it will end, in words. Empty before :meth:`build`.
+        last (int): The iteration at which it ends at the latest. 0 before
+            :meth:`build`.
         starting (Starting): What the student took over.
     """
 
-    def __init__(self, fields: Fields, log: EventLog) -> None:
+    def __init__(self,
+                 fields: Fields,
+                 log: EventLog,
+                 is_alone: bool = True) -> None:
         self._fields, self._log = fields, log
         self._scalars = LoggedScalars(fields.name)
+        # Names it in the log, in a run that has several.
+        self._by = '' if is_alone else f' by {fields.name}'
+        self._of = '' if is_alone else f' of {fields.name}'
         self.distiller: Optional[Distiller] = None
         self.record: Optional[RunRecord] = None
         self.asks_from = math.inf
         self.finite: Optional[FiniteLosses] = None
         self.looks: Optional[LossLooks] = None
         self.chosen: Dict[str, Any] = {}
-        self.until = ''
+        self.until, self.last = '', 0
         self.starting = Starting()
         self._is_open = True
         self._saved: dict = {}
@@ -122,9 +132,10 @@ class Session:
         self._watch = TeacherWatch.of_record(
             self.record.rows,
             runner.max_iters,
-            student_best=self._saved.get('student_best'))
+            student_best=self._saved.get('student_best'),
+            which=self._of)
         print_log(
-            f'Distillation{self._which} was switched off at iteration '
+            f'Distillation{self._by} was switched off at iteration '
             f'{done} of this run, and stays off.',
             logger='current')
 
@@ -198,8 +209,11 @@ class Session:
         self.decide(runner)
 
     def _new_watch(self, runner: Runner) -> Optional[TeacherWatch]:
-        return TeacherWatch.of_record(self.record.rows, runner.max_iters,
-                                      getattr(self._stop, 'rule', None))
+        return TeacherWatch.of_record(
+            self.record.rows,
+            runner.max_iters,
+            getattr(self._stop, 'rule', None),
+            which=self._of)
 
     def _note_teacher(self, runner: Runner, made: Assembly, metrics: dict,
                       seconds: float) -> None:
@@ -265,11 +279,12 @@ class Session:
                              default=math.inf)
 
     def _describe(self, runner: Runner) -> None:
-        self.until = until_when(self.distiller.schedule,
-                                self._stop, runner.max_iters,
-                                iters_per_epoch(runner), self.distiller.terms)
+        schedule, terms = self.distiller.schedule, self.distiller.terms
+        self.until = until_when(schedule, self._stop, runner.max_iters,
+                                iters_per_epoch(runner), terms)
+        self.last, _ = last_end(schedule, self._stop, runner.max_iters, terms)
         print_log(
-            f'Weak-to-strong distillation{self._which} is on {self.until}. '
+            f'Weak-to-strong distillation{self._by} is on {self.until}. '
             'In full:\n'
             f'{self.in_full()}',
             logger='current')
@@ -280,17 +295,10 @@ class Session:
             type='mmw2s.WeakTeacherDistillHook',
             teacher=self._fields.teacher,
             **self.chosen)
-        fields = self._fields
-        if fields.name == FIRST:
-            return Config(dict(default_hooks=dict(w2s=hook))).pretty_text
-        hook.update(name=fields.name, after=fields.after)
-        return Config(dict(custom_hooks=[hook])).pretty_text
-
-    @property
-    def _which(self) -> str:
-        """Names it, in a run that has several."""
-        name = self._fields.name
-        return '' if name == FIRST else f' by {name}'
+        name, after = self._fields.name, self._fields.after
+        if name != FIRST:
+            hook.update(name=name, after=after)
+        return Config(dict(default_hooks={name: hook})).pretty_text
 
     @property
     def is_open(self) -> bool:
@@ -412,7 +420,7 @@ class Session:
             compared = f' ({scores["metric"]}: {compared})'
         so_far = self._watch and self._watch.so_far()
         print_log(
-            f'Distillation{self._which} is switched off for good at epoch '
+            f'Distillation{self._by} is switched off for good at epoch '
             f'{epoch:.2f}, '
             f'iteration {done}: {reason}{compared}. A step took '
             f'{in_ms(step_ms)}, the teacher\'s forward '
@@ -432,6 +440,19 @@ class Session:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
         self._scalars.drop(runner.message_hub)
+
+    def restart_averages(self, runner: Runner) -> None:
+        """Let the averages in the log begin with the next step."""
+        self._scalars.restart_smoothed(runner.message_hub, 0)
+
+    def without_others(self, outputs: Dict[str, Any]) -> Dict[str, Any]:
+        """What a step has returned, without other teachers' losses."""
+        own = {term.key for term in self.distiller.terms}
+        return {
+            key: value
+            for key, value in outputs.items()
+            if key in own or not key.startswith(PREFIX)
+        }
 
     def tell_step_time(self, runner: Runner) -> None:
         """Log once, some steps after the stop, how long a step takes now."""

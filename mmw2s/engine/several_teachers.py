@@ -1,13 +1,25 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Several teachers of one run, each with a hook of its own."""
+import logging
+import os.path as osp
 import re
-from typing import List, Optional
+from glob import escape, glob
+from typing import TYPE_CHECKING, Sequence
 
-from mmengine.hooks import Hook
+from mmengine.dist import is_main_process
+from mmengine.logging import print_log
+from mmengine.runner import Runner
 
+from mmw2s.records.files import events_file, set_aside
 from mmw2s.utils.fields import check_text
+from .logged_scalars import LoggedScalars
 
-__all__ = ['FIRST', 'check_name', 'check_several', 'waits_for']
+if TYPE_CHECKING:
+    from .hooks import WeakTeacherDistillHook
+
+__all__ = [
+    'FIRST', 'check_name', 'check_several', 'forget_absent', 'warn_of_no_turn'
+]
 
 #: Name of the first hook, or the only one.
 FIRST = 'w2s'
@@ -27,17 +39,18 @@ def check_name(name: str) -> None:
             f'"{FIRST}_larger", but is {name!r}')
 
 
-def check_several(runner, hook: Hook) -> None:
+def check_several(hook: 'WeakTeacherDistillHook',
+                  hooks: Sequence['WeakTeacherDistillHook']) -> None:
     """Refuse hooks that would mix up their records, or what they teach.
 
     Args:
-        runner (Runner): The run.
-        hook (WeakTeacherDistillHook): One of its hooks.
+        hook (WeakTeacherDistillHook): The hook that is looked at.
+        hooks (Sequence[WeakTeacherDistillHook]): All of its run, in the order
+            in which they are called.
 
     Raises:
         ValueError: The message names the field to change.
     """
-    hooks = _hooks(runner, type(hook))
     names = [other.fields.name for other in hooks]
     name, after = hook.fields.name, hook.fields.after
     if names.count(name) > 1:
@@ -51,9 +64,9 @@ def check_several(runner, hook: Hook) -> None:
     before = names[:names.index(name)]
     if after is not None and after not in before:
         raise ValueError(
-            f'{_HOOK}.after of {name!r} should name a hook that comes before '
-            f'it in the config ({", ".join(before) or "none does"}), but is '
-            f'{after!r}')
+            f'{_HOOK}.after of {name!r} should name a hook that is called '
+            f'before it ({", ".join(before) or "none is"}; by priority, then '
+            f'as in the config), but is {after!r}')
     if len(hooks) == 1:
         return
     if hook.fields.task_weight != 1:
@@ -68,11 +81,46 @@ def check_several(runner, hook: Hook) -> None:
             'would replace what the others did: keep one')
 
 
-def waits_for(runner, hook: Hook) -> Optional[Hook]:
-    """The hook whose end another one waits for, if it does."""
-    return next((other for other in _hooks(runner, type(hook))
-                 if other.fields.name == hook.fields.after), None)
+def warn_of_no_turn(hook: 'WeakTeacherDistillHook',
+                    before: 'WeakTeacherDistillHook') -> None:
+    """Warn of a teacher whose turn may come only when it has ended itself.
+
+    Args:
+        hook (WeakTeacherDistillHook): One that waits, about to train.
+        before (WeakTeacherDistillHook): The one that it waits for.
+    """
+    own, other = hook.session.last, before.session.last
+    if before.session.is_open and hook.session.is_open and other >= own:
+        print_log(
+            f'{hook.fields.name} waits for {before.fields.name}, which may be '
+            f'on until iteration {other}, and ends by iteration {own} itself, '
+            'so it may never teach: give it a later schedule and stop, or '
+            f'{before.fields.name} earlier ones.',
+            logger='current',
+            level=logging.WARNING)
 
 
-def _hooks(runner, kind: type) -> List[Hook]:
-    return [hook for hook in runner.hooks if isinstance(hook, kind)]
+def forget_absent(runner: Runner, names: Sequence[str]) -> None:
+    """Forget teachers that a resumed run had before, and has no more.
+
+    Their scalars would stay in the log with their last values, and their
+    records would say that they still teach. These are renamed.
+
+    Args:
+        runner (Runner): The resumed run.
+        names (Sequence[str]): Names of the hooks that it has.
+    """
+    hub = runner.message_hub
+    for key in list(hub.log_scalars):
+        further = re.match(r'train/(?:loss_kd_)?(w2s_[^/]+)/', key)
+        if further and further.group(1) not in names:
+            LoggedScalars(further.group(1)).drop(hub)
+    found = glob(osp.join(escape(runner.work_dir), events_file('w2s_*')))
+    kept = [events_file(name) for name in names]
+    absent = [f for f in map(osp.basename, found) if f not in kept]
+    if absent and is_main_process():
+        moved = set_aside(runner.work_dir, absent)
+        print_log(
+            'The run was resumed without teachers that it had; their records '
+            f'were renamed: {", ".join(moved)}',
+            logger='current')

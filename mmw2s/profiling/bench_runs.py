@@ -102,15 +102,15 @@ def distilling_run(cfg: Config, work_dir: str,
         units (Sequence[Sequence]): The batches of the first steps.
     """
     run = Rehearsal(cfg, work_dir)
-    fields = run.hook.fields
-    fields.schedule = dict(type='Constant', value=1.)
-    fields.stop = dict(type='At', iter=_FOR_EVER)
-    if isinstance(fields.distill, (list, tuple)):  # all entries at once
-        fields.distill = [{
-            name: value
-            for name, value in entry.items()
-            if name not in ('schedule', 'stop')
-        } for entry in fields.distill]
+    for fields in (hook.fields for hook in run.hooks):
+        fields.schedule = dict(type='Constant', value=1.)
+        fields.stop = dict(type='At', iter=_FOR_EVER)
+        if isinstance(fields.distill, (list, tuple)):  # all entries at once
+            fields.distill = [{
+                name: value
+                for name, value in entry.items()
+                if name not in ('schedule', 'stop')
+            } for entry in fields.distill]
     run.begin()
     for unit in units:
         run.train(unit)

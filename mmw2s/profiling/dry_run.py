@@ -46,17 +46,17 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
     console = console or Console()
     with tempfile.TemporaryDirectory() as work_dir:
         run = Rehearsal(cfg, work_dir)
-        hook = run.hook
-        if hook is None:
+        if run.hook is None:
             raise ValueError('a dry run shows what WeakTeacherDistillHook '
                              'does, but this config has none')
         try:
             run.begin()
         except NothingDistilled:
-            console.print(str(hook.session.starting))
+            console.print(str(run.hook.session.starting))
             console.print('Nothing is distilled (distill=[]): each step is '
                           'that of the baseline.')
             return
+        hook = run.hook
         # Full strength from the first step on, whatever the schedules say.
         hook.distiller.schedule = SCHEDULES.build(
             dict(type='Constant', value=1.))

@@ -51,7 +51,7 @@ class Rehearsal:
     A step is a step of MMEngine's training loops. It includes all hooks but
     those that write logs and checkpoints, and does not include the loading of
     data. Only warnings and errors of the run are shown. Of several teachers
-    all are built, and the first alone teaches.
+    all are built, and the first that distills anything is left.
 
     Args:
         cfg (Config): A config; it is copied.
@@ -60,8 +60,10 @@ class Rehearsal:
 
     Attributes:
         runner (Runner): The runner.
-        hook (WeakTeacherDistillHook, optional): The first of the run. Its
-            fields may be changed before :meth:`begin`.
+        hooks (list[WeakTeacherDistillHook]): Those of the run. Their fields
+            may be changed before :meth:`begin`.
+        hook (WeakTeacherDistillHook, optional): The one that distills, after
+            :meth:`begin`.
 
     Examples:
         >>> run = Rehearsal(cfg, '/tmp/rehearsal')
@@ -84,11 +86,11 @@ class Rehearsal:
             'default_hooks.checkpoint': None
         })
         self.runner = build_runner(cfg)
-        self._hooks = [
+        self.hooks = [
             hook for hook in self.runner.hooks
             if isinstance(hook, WeakTeacherDistillHook)
         ]
-        self.hook = self._hooks[0] if self._hooks else None
+        self.hook = self.hooks[0] if self.hooks else None
 
     def begin(self) -> None:
         """Do everything that comes before the first step.
@@ -104,7 +106,9 @@ class Rehearsal:
                 self.runner.train()
         except _Ready:
             self.runner.model.train()
-        for further in self._hooks[1:]:
+        distilling = [hook for hook in self.hooks if hook.distiller]
+        self.hook = (distilling or [self.hook])[0]
+        for further in distilling[1:]:
             further.session.close(self.runner)
         if self.hook is not None and self.hook.distiller is None:
             raise NothingDistilled(

@@ -76,40 +76,56 @@ def read_rows(path: str) -> Rows:
     return rows
 
 
-def read_events(folder: str, number: str = '') -> Rows:
-    """What all teachers of a run have left, in the order of the run.
+def read_events(folder: str, name: str = EVENTS) -> Rows:
+    """What all hooks of a run have left, in the order of the run.
 
     Args:
         folder (str): The run's work_dir.
-        number (str): Of records that were set aside, as ``'.1'``. Defaults to
-            ``''``: those of the latest run.
+        name (str): The first hook's file, which may have been renamed, as
+            ``w2s_record.1.jsonl``. Defaults to ``w2s_record.jsonl``.
 
     Returns:
-        list[dict]: The rows, those of an iteration in the order of the names.
+        list[dict]: The rows. Those of a further hook have its name as
+        ``hook``.
     """
-    paths = [osp.join(folder, f'w2s_record{number}.jsonl')]
-    paths += sorted(
-        glob.glob(
-            osp.join(glob.escape(folder), f'w2s_*_record{number}.jsonl')))
-    rows = [row for path in paths for row in read_rows(path)]
-    return sorted(rows, key=lambda row: row.get('iter') or 0) \
-        if len(paths) > 1 else rows
+    rows = read_rows(osp.join(folder, name))
+    before, _, after = name.partition('w2s_record')
+    pattern = '*'.join(map(glob.escape, (f'{before}w2s_', f'_record{after}')))
+    for path in sorted(glob.glob(osp.join(glob.escape(folder), pattern))):
+        hook = osp.basename(path)[len(before):-len(f'_record{after}')]
+        rows += [dict(row, hook=hook) for row in read_rows(path)]
+    return sorted(rows, key=_iteration)
+
+
+def _iteration(row: dict) -> float:
+    """Where a row stands in its run; one that does not tell comes first."""
+    iteration = row.get('iter')
+    return iteration if isinstance(iteration, (int, float)) else -1
 
 
 def teacher_and_stop(rows: Rows) -> Tuple[Optional[dict], Optional[dict]]:
-    """The last teacher of a run, and when the last one was switched off.
+    """Which teacher a run is judged by, and when the last one was gone.
 
     Args:
-        rows (list[dict]): What all teachers have left.
+        rows (list[dict]): What all hooks have left, see :func:`read_events`.
 
     Returns:
-        Tuple[dict or None, dict or None]: The row of the last teacher, and
-        that of the last stop; None while a teacher is on.
+        Tuple[dict or None, dict or None]: The row of the teacher that was on
+        for longest, of those that have a score if one has; and the row of the
+        last stop, None while a teacher is on.
     """
-    teachers, stops = ([row for row in rows if row.get('event') == event]
-                       for event in ('teacher', 'stop'))
-    return (teachers[-1] if teachers else None,
-            stops[-1] if stops and len(stops) >= len(teachers) else None)
+    of_hook: Dict[str, Dict[str, dict]] = {}
+    for row in rows:
+        if row.get('event') in ('teacher', 'stop'):
+            hook = of_hook.setdefault(row.get('hook', ''), {})
+            hook[row['event']] = row
+    by_end = sorted(
+        of_hook.values(),
+        key=lambda hook: _iteration(hook.get('stop', dict(iter=math.inf))))
+    teachers = [hook['teacher'] for hook in by_end if 'teacher' in hook]
+    scored = [row for row in teachers if row.get('score') is not None]
+    return ((scored or teachers
+             or [None])[-1], by_end[-1].get('stop') if by_end else None)
 
 
 def read_record(path: str) -> dict:
@@ -189,13 +205,17 @@ def set_aside(folder: str, names: Optional[Sequence[str]] = None) -> List[str]:
         stem, extension = osp.splitext(name)
         return osp.join(folder, f'{stem}.{n}{extension}')
 
-    others = glob.glob(osp.join(glob.escape(folder), 'w2s_*_record.jsonl'))
-    of_a_run = [FILENAME, EVENTS, *sorted(map(osp.basename, others))]
+    def further(number: str = '') -> List[str]:
+        pattern = f'w2s_*_record{number}.jsonl'
+        found = glob.glob(osp.join(glob.escape(folder), pattern))
+        return sorted(map(osp.basename, found))
+
     n = 1
-    while any(osp.exists(numbered(x, n)) for x in of_a_run):
+    while further(f'.{n}') or any(
+            osp.exists(numbered(x, n)) for x in (FILENAME, EVENTS)):
         n += 1
     moved = []
-    for name in of_a_run if names is None else names:
+    for name in (FILENAME, EVENTS, *further()) if names is None else names:
         if osp.lexists(osp.join(folder, name)):
             moved.append(numbered(name, n))
             os.replace(osp.join(folder, name), moved[-1])

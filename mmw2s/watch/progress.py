@@ -181,7 +181,9 @@ def _told_by(work_dir: str, files: RunFiles) -> RunProgress:
         step_seconds=step_seconds(files.lines, history),
         validation_seconds=validation_seconds(
             history,
-            _number((teacher or {}).get('seconds')) or 0.),
+            sum(
+                _number(row.get('seconds')) or 0. for row in files.events
+                if row.get('event') == 'teacher')),
         metric=metric and _printable(metric),
         curve=tuple(
             Point(row['iter'], row['epoch'], row['metrics'][metric])

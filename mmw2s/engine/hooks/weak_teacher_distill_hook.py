@@ -11,7 +11,8 @@ from mmw2s.engine.assembly import Fields, refuse_run
 from mmw2s.engine.next_command import tell_next_command
 from mmw2s.engine.run_log import RunLog
 from mmw2s.engine.session import Session, refuse_unreached
-from mmw2s.engine.several_teachers import FIRST, check_several, waits_for
+from mmw2s.engine.several_teachers import (FIRST, check_several, forget_absent,
+                                           warn_of_no_turn)
 from mmw2s.records.event_log import EventLog, RunRecord
 from mmw2s.utils.building import check_fields
 from .time_to_target_hook import TimeToTargetHook
@@ -109,7 +110,9 @@ class WeakTeacherDistillHook(Hook):
         #: The distillation of the run, from ``before_train`` on.
         self.session: Optional[Session] = None
         self._saved: dict = {}
+        self._is_alone = True
         self._waits_for: Optional['WeakTeacherDistillHook'] = None
+        self._has_waited = False
         self._log: Optional[EventLog] = None
 
     @property
@@ -133,10 +136,19 @@ class WeakTeacherDistillHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Begin a session, or continue that of the run that is resumed."""
         refuse_run(runner, self.fields)
-        check_several(runner, self)
-        self._waits_for = waits_for(runner, self)
-        self.session = Session(self.fields, self._log)
+        hooks = [
+            hook for hook in runner.hooks
+            if isinstance(hook, WeakTeacherDistillHook)
+        ]
+        check_several(self, hooks)
+        self._is_alone = len(hooks) == 1
+        self._waits_for = next(
+            (hook for hook in hooks if hook.fields.name == self.fields.after),
+            None)
+        self.session = Session(self.fields, self._log, self._is_alone)
         if runner.iter > 0:
+            if self.fields.name == FIRST:
+                forget_absent(runner, [hook.fields.name for hook in hooks])
             self.session.resume(runner, self._saved)
 
     def _build(self, runner: Runner) -> None:
@@ -147,6 +159,8 @@ class WeakTeacherDistillHook(Hook):
         there, and would copy the forward hooks with it.
         """
         self.session.build(runner)
+        if self._waits_for is not None:
+            warn_of_no_turn(self, self._waits_for)
 
     def before_train_iter(self,
                           runner: Runner,
@@ -158,8 +172,14 @@ class WeakTeacherDistillHook(Hook):
             session.end_if_due(runner)
         if session.distiller is None:
             return
-        waits = self._waits_for and self._waits_for.session.is_open
-        session.distiller.step(runner.iter, 0. if waits else None)
+        if self._waits_for is not None and self._waits_for.session.is_open:
+            self._has_waited = True
+            session.distiller.step(runner.iter, strength=0.)
+            return
+        if self._has_waited:
+            self._has_waited = False
+            session.restart_averages(runner)
+        session.distiller.step(runner.iter)
         for name, value in session.distiller.scalars().items():
             runner.message_hub.update_scalar(
                 f'train/{self.fields.name}/{name}', value)
@@ -172,14 +192,16 @@ class WeakTeacherDistillHook(Hook):
         """Check what the step gave; let the stop rule see training losses."""
         session = self.session
         if session.distiller is None:
-            session.tell_step_time(runner)
+            if self._is_alone:
+                session.tell_step_time(runner)
             return
         if not session.distiller.is_reached:
             refuse_unreached(runner)
-        if _is_finite(runner, outputs or {}):
+        outputs = session.without_others(outputs or {})
+        if _is_finite(runner, outputs):
             session.finite.were_finite = True
         else:
-            session.finite.check(runner, outputs or {},
+            session.finite.check(runner, outputs,
                                  session.distiller.loss_is_a_sum)
         session.after_look(runner)
 
@@ -200,8 +222,9 @@ class WeakTeacherDistillHook(Hook):
         """Leave the model as it was found."""
         self.session.close(runner)
         self.session.tell_verdict()
-        # TimeToTargetHook tells the same.
-        tell_next_command(runner, unless=TimeToTargetHook)
+        if self.fields.name == FIRST:
+            # TimeToTargetHook tells the same.
+            tell_next_command(runner, unless=TimeToTargetHook)
 
 
 def _is_finite(runner: Runner, outputs: dict) -> bool:

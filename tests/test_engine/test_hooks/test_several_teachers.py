@@ -6,13 +6,16 @@ import json
 import pytest
 from builders import teacher_field
 from mmengine.hooks import Hook
+from mmengine.registry import MODELS
 from mmengine.runner import Runner
+from mmpretrain.models.heads import LinearClsHead
 from runs import assert_same_weights, hooks_on, train, train_watched
 from tiny_classifiers import CLASSES, classifier, run_config
 
 from mmw2s.analysis import Run
 from mmw2s.engine.hooks import WeakTeacherDistillHook
 from mmw2s.profiling.rehearsal import Rehearsal
+from mmw2s.records.files import read_events
 from mmw2s.watch.progress import RunProgress
 
 LOGITS = dict(
@@ -187,7 +190,7 @@ def test_a_resumed_run_ends_as_the_unbroken_one(teachers, tmp_path, at):
         assert rows[0] == rows[1]
 
 
-def test_readers_of_the_run_see_the_last_teacher(teachers, tmp_path):
+def test_readers_of_the_run_see_the_last_stop(teachers, tmp_path):
     cfg = run_config(tmp_path, 3, [
         hook(teachers[0], stop=4),
         hook(teachers[1], name='w2s_b', stop=9),
@@ -220,8 +223,8 @@ def test_records_of_an_earlier_run_are_set_aside_together(teachers, tmp_path):
 @pytest.mark.parametrize('second, message', [
     (dict(), "more than one WeakTeacherDistillHook of the name 'w2s'"),
     (dict(name='larger'), 'name should be "w2s"'),
-    (dict(name='w2s_b', after='w2s_c'), r'comes before .* \(w2s\), but'),
-    (dict(name='w2s_b', after='w2s_b'), r'comes before .* \(w2s\), but'),
+    (dict(name='w2s_b', after='w2s_c'), r'called before .* \(w2s; .* but'),
+    (dict(name='w2s_b', after='w2s_b'), r'called before .* \(w2s; .* but'),
     (dict(name='w2s_b', task_weight=.5), 'task_weight of .* several teachers'),
 ])
 def test_what_would_be_mixed_up_is_refused(teachers, tmp_path, second,
@@ -259,7 +262,7 @@ def test_the_log_of_a_teacher_can_be_pasted(teachers, tmp_path):
     ][1]
     pasted: dict = {}
     exec(second.session.in_full(), pasted)
-    given, = pasted['custom_hooks']
+    given = pasted['default_hooks']['w2s_b']
     assert (given['name'], given['after']) == ('w2s_b', 'w2s')
     assert WeakTeacherDistillHook(**{
         k: v
@@ -280,3 +283,85 @@ def test_a_rehearsal_builds_all_and_shows_the_first(teachers, tmp_path):
         teachers[1], checkpoint=str(tmp_path / 'none.pth'))
     with pytest.raises(FileNotFoundError):
         Rehearsal(cfg, str(tmp_path / 'missing')).begin()
+
+
+def test_a_start_alone_and_a_teacher_beside_it_are_both_shown(
+        teachers, tmp_path):
+    first = hook(teachers[1], start=dict(type='Corner'))
+    first['distill'] = []
+    cfg = run_config(
+        tmp_path, 1,
+        [first, hook(teachers[0], name='w2s_b', after='w2s')])
+    run = Rehearsal(cfg, str(tmp_path / 'rehearsal'))
+    run.begin()
+    assert run.hook.fields.name == 'w2s_b'
+    assert 'loss_kd_w2s_b/logits' in run.train(run.batches(1)).losses
+
+
+@MODELS.register_module()
+class NamedHead(LinearClsHead):
+    """One whose loss has a name of its own, so that `loss` is a sum."""
+
+    def loss(self, *args, **kwargs):
+        return dict(loss_cls=super().loss(*args, **kwargs)['loss'])
+
+
+def distance_from_sum(runner, outputs):
+    """Of the smoothed `loss` in the log, from that of the others."""
+    means = {
+        key: buffer.mean(10)
+        for key, buffer in runner.message_hub.log_scalars.items()
+        if key.startswith('train/loss')
+    }
+    return abs(2 * means['train/loss'] - sum(means.values()))
+
+
+@pytest.mark.parametrize('after', [None, 'w2s'])
+def test_in_each_line_the_loss_is_the_sum_of_the_others(
+        teachers, tmp_path, after, capsys):
+    """Also where a stop comes at the end of a step, by training losses."""
+    of_sums = teacher_field(
+        classifier(2, type='NamedHead'),
+        tmp_path / 't.pth',
+        scope='mmpretrain',
+        dataset_meta=dict(classes=CLASSES))
+    first = hook(of_sums)
+    first['stop'] = dict(
+        type='SurpassOnTrain',
+        interval=1,
+        min_looks=4,
+        margin=-1e6,
+        latest=None)
+    cfg = run_config(
+        tmp_path,
+        3, [first, hook(teachers[1], name='w2s_b', after=after, stop=9)],
+        model=classifier(8, type='NamedHead'))
+    _, seen = train_watched(cfg, distance_from_sum)
+    assert record(tmp_path, 'w2s')[-1]['iter'] == 4
+    assert record(tmp_path, 'w2s_b')[-1]['iter'] == 9
+    assert max(seen) < 1e-5
+    assert 'has no RuntimeInfoHook' not in capsys.readouterr().out
+
+
+def test_a_teacher_that_may_have_no_turn_is_warned_of(teachers, tmp_path,
+                                                      capsys):
+    later = hook(teachers[1], name='w2s_b', after='w2s', stop=8)
+    for stop, warned in ((8, True), (7, False)):
+        cfg = run_config(tmp_path / str(stop), 2,
+                         [hook(teachers[0], stop=stop), later])
+        train(cfg)
+        assert ('it may never teach' in capsys.readouterr().out) is warned
+
+
+def test_a_teacher_that_is_taken_out_is_forgotten(teachers, tmp_path):
+    hooks = [hook(teachers[0]), hook(teachers[1], name='w2s_b')]
+    cfg = run_config(tmp_path, 2, hooks)
+    cfg.default_hooks = dict(
+        checkpoint=dict(type='CheckpointHook', interval=1))
+    with pytest.raises(KeyboardInterrupt):
+        train(copy.deepcopy(cfg), Cut(5))
+    cfg.custom_hooks, cfg.resume = cfg.custom_hooks[:1], True
+    runner = train(cfg)
+    assert not any('w2s_b' in key for key in runner.message_hub.log_scalars)
+    assert (tmp_path / 'w2s_b_record.1.jsonl').exists()
+    assert {row.get('hook') for row in read_events(str(tmp_path))} == {None}
