@@ -23,7 +23,7 @@ CONFIGS = sorted({
     p.relative_to(ROOT).as_posix()
     for p in ROOT.rglob('*.py')
     if p.parent.name not in ('classification', 'curriculum', 'diffusion',
-                             'studies') and 'ddpm' not in p.name
+                             'masked', 'studies') and 'ddpm' not in p.name
 } - set(PIECES))
 W2S = [name for name in CONFIGS if osp.basename(name).startswith('w2s_')]
 EVERY_W2S = sorted(
