@@ -87,9 +87,9 @@ def hook_in(cfg: Config) -> ConfigDict:
             for h in found
         ]
         raise ValueError(
-            f'the config should have one {DISTILL_HOOK} at most here, as a '
-            f'dict, but has {", ".join(names)}: for several teachers name '
-            'them in the config, and train it as it is')
+            f'the config should have one {DISTILL_HOOK} at most, as a dict, '
+            f'but has {", ".join(names)}: train a config with several '
+            'teachers as it is')
     if not found:
         cfg.default_hooks.w2s = dict(type=f'{_PACKAGE}.{DISTILL_HOOK}')
         found = [cfg.default_hooks.w2s]
