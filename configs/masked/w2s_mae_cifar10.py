@@ -27,4 +27,4 @@ default_hooks = dict(
                     adapter='trained'),
                 loss=dict(type='CosineKDLoss', loss_weight=1.))
         ],
-        stop=dict(type='At', epoch=1.5)))
+        stop=dict(type='At', epoch=0.9)))

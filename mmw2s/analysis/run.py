@@ -140,7 +140,8 @@ class Run:
 
     @property
     def stop(self) -> Optional[dict]:
-        """The event of the last stop; None while a teacher is on."""
+        """The event of the last stop; None if a teacher is on, or if there
+        was none."""
         return teacher_and_stop(self.events)[1]
 
     @property

@@ -155,10 +155,11 @@ def build_terms(cfgs: Sequence[dict],
             cfg['knowledge'], owner=f'{owner}.knowledge')
         if 'name' in cfg:
             check_text(f'{owner}.name', cfg['name'])
-            if '/' in cfg['name']:
-                raise ValueError(f'{owner}.name should have no "/", but is '
-                                 f'{cfg["name"]!r}')
-        key = f'{PREFIX}{group}{cfg.get("name", knowledge.name)}'
+        name = cfg.get('name', knowledge.name)
+        if '/' in name:
+            raise ValueError(
+                f'{owner}: its name should have no "/", but is {name!r}')
+        key = f'{PREFIX}{group}{name}'
         taken = [term.key for term in terms]
         if key in taken:
             if 'name' in cfg:

@@ -81,15 +81,14 @@ def hook_in(cfg: Config) -> ConfigDict:
                           *(cfg.get('custom_hooks') or ()))
         if is_of_type(hook, DISTILL_HOOK, HOOKS)
     ]
-    if len(found) > 1 or not all(isinstance(hook, dict) for hook in found):
-        names = [
-            h.get('name', 'w2s') if isinstance(h, dict) else repr(h)
-            for h in found
-        ]
+    if not all(isinstance(hook, dict) for hook in found):
+        raise ValueError(f'{DISTILL_HOOK} should be a dict in the config, '
+                         f'but is {found}')
+    if len(found) > 1:
+        names = ', '.join(hook.get('name', 'w2s') for hook in found)
         raise ValueError(
-            f'the config should have one {DISTILL_HOOK} at most, as a dict, '
-            f'but has {", ".join(names)}: train a config with several '
-            'teachers as it is')
+            f'the config should have one {DISTILL_HOOK} at most, but has '
+            f'{names}: train a config with several teachers as it is')
     if not found:
         cfg.default_hooks.w2s = dict(type=f'{_PACKAGE}.{DISTILL_HOOK}')
         found = [cfg.default_hooks.w2s]

@@ -7,6 +7,8 @@ from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
+from mmw2s.distillation.terms import PREFIX
+
 __all__ = ['FiniteLosses', 'has_loss_scaler']
 
 
@@ -47,13 +49,13 @@ class FiniteLosses:
                 gradient is not finite but all losses are, or if distillation
                 losses are not finite after a step in which all were.
         """
-        if not any(key.startswith('loss_kd_') for key in outputs):
+        if not any(key.startswith(PREFIX) for key in outputs):
             return
         losses = self._on_host(runner, outputs)
         if losses is None:
             return
         broken = {k for k, loss in losses.items() if not math.isfinite(loss)}
-        distilled = {key for key in broken if key.startswith('loss_kd_')}
+        distilled = {key for key in broken if key.startswith(PREFIX)}
         gradient = self._gradient(runner)
         sums = {'loss'} if loss_is_a_sum else set()
         if distilled and not broken - distilled - sums:

@@ -7,10 +7,9 @@ from typing import List, Optional
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import Runner
 
-__all__ = ['LoggedScalars', 'StepTimes', 'in_ms']
+from mmw2s.distillation.terms import PREFIX
 
-_LOSSES = 'train/loss_kd_'
-_OF_A_FURTHER_HOOK = re.compile(f'{_LOSSES}(w2s_[^/]+)/')
+__all__ = ['LoggedScalars', 'StepTimes', 'in_ms']
 
 
 class LoggedScalars:
@@ -30,9 +29,9 @@ class LoggedScalars:
         self.state = f'train/{name}/'
 
     def _is_loss(self, key: str) -> bool:
-        further = _OF_A_FURTHER_HOOK.match(key)
-        return key.startswith(_LOSSES) and self._name == (
-            further.group(1) if further else 'w2s')
+        group = '' if self._name == 'w2s' else f'{self._name}/'
+        own = f'train/{PREFIX}{group}'
+        return key.startswith(own) and '/' not in key[len(own):]
 
     def drop(self, hub: MessageHub, entry: Optional[str] = None) -> None:
         """Remove them from the hub.
@@ -51,7 +50,7 @@ class LoggedScalars:
                     _forget(hub, key)
 
     def _of_entry(self, entry: str) -> List[str]:
-        name = entry[len('loss_kd_'):].rpartition('/')[2]
+        name = entry[len(PREFIX):].rpartition('/')[2]
         return [
             f'train/{entry}', f'{self.state}strength_{name}',
             f'{self.state}temperature_{name}'

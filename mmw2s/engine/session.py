@@ -297,7 +297,9 @@ class Session:
             **self.chosen)
         name, after = self._fields.name, self._fields.after
         if name != FIRST:
-            hook.update(name=name, after=after)
+            hook['name'] = name
+        if after is not None:
+            hook['after'] = after
         return Config(dict(default_hooks={name: hook})).pretty_text
 
     @property

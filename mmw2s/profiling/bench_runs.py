@@ -56,6 +56,12 @@ def standing_still(cfg: Config) -> Config:
     return cfg
 
 
+def _shown(cfg: Config) -> dict:
+    """The first hook that distills anything, which a rehearsal shows."""
+    hooks = hook_configs(cfg, _HOOK)
+    return next((h for h in hooks if h.get('distill') != []), hooks[0])
+
+
 def with_teacher_options(cfg: Config, options: Mapping[str, Any]) -> Config:
     """A copy of a config whose teacher has other fields.
 
@@ -68,7 +74,7 @@ def with_teacher_options(cfg: Config, options: Mapping[str, Any]) -> Config:
         ValueError: If a value is wrong.
     """
     cfg = copy.deepcopy(cfg)
-    hook = hook_configs(cfg, _HOOK)[0]
+    hook = _shown(cfg)
     hook['teacher'] = {**teacher_fields(hook.get('teacher', {})), **options}
     FrozenTeacher.check_cfg(hook['teacher'])
     return cfg
@@ -85,7 +91,7 @@ def steps_between(run: Rehearsal, distilling: Config) -> int:
         run (Rehearsal): The baseline.
         distilling (Config): The config of the run with a teacher.
     """
-    every = hook_configs(distilling, _HOOK)[0].get('every', 1)
+    every = _shown(distilling).get('every', 1)
     check_integer(f'{_HOOK}.every', every, at_least=1)
     return iters_per_update(run.runner) * every
 
@@ -102,7 +108,8 @@ def distilling_run(cfg: Config, work_dir: str,
         units (Sequence[Sequence]): The batches of the first steps.
     """
     run = Rehearsal(cfg, work_dir)
-    for fields in (hook.fields for hook in run.hooks):
+    for hook in run.hooks:
+        fields = hook.fields
         fields.schedule = dict(type='Constant', value=1.)
         fields.stop = dict(type='At', iter=_FOR_EVER)
         if isinstance(fields.distill, (list, tuple)):  # all entries at once

@@ -90,6 +90,10 @@ def dry_run(cfg: Config, console: Optional[Console] = None) -> None:
                   f'{teacher_ms:.0f} ms) and {off.ms:.0f} ms without.')
     console.print(f'Peak memory: {on_mib:.0f} MiB with the teacher, '
                   f'{off_mib:.0f} MiB without.')
+    others = [one.fields.name for one in run.hooks if one is not hook]
+    if others:
+        console.print(f'This is {hook.fields.name} alone; {", ".join(others)} '
+                      'were built too.')
     console.print('Nothing was saved, but the teacher\'s score for later '
                   'runs.')
 

@@ -1,5 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""The two files of a run: their names, and how they are read and written.
+"""The files of a run: their names, and how they are read and written.
 
 :mod:`.events` and :mod:`.history` check what they hold.
 """
@@ -110,9 +110,9 @@ def teacher_and_stop(rows: Rows) -> Tuple[Optional[dict], Optional[dict]]:
         rows (list[dict]): What all hooks have left, see :func:`read_events`.
 
     Returns:
-        Tuple[dict or None, dict or None]: The row of the teacher that was on
-        for longest, of those that have a score if one has; and the row of the
-        last stop, None while a teacher is on.
+        Tuple[dict or None, dict or None]: The row of the teacher whose stop
+        came last, of those that have a score if one has; and the row of the
+        last stop, None while a teacher is on or waits.
     """
     of_hook: Dict[str, Dict[str, dict]] = {}
     for row in rows:

@@ -35,7 +35,8 @@ class RunFiles(NamedTuple):
         history (list[dict]): Its validations, as in ``time_to_target.json``.
         facts (dict): Facts about the run.
         targets (list[dict]): The targets of its config.
-        events (list[dict]): Rows of ``w2s_record.jsonl``.
+        events (list[dict]): Rows of ``w2s_record.jsonl``, and of those of
+            further teachers.
         finished (bool): Whether it is known to have come to its end.
         problems (list[str]): What could not be read.
     """

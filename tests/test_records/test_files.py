@@ -102,7 +102,7 @@ def test_a_row_that_does_not_tell_where_it_stands_comes_first(tmp_path):
     (dict(w2s=4, w2s_b=None), 'w2s_b', None),
     (dict(w2s=None, w2s_b=4), 'w2s', None),
 ])
-def test_teacher_and_stop_are_those_of_the_hook_that_was_on_for_longest(
+def test_teacher_and_stop_are_those_of_the_hook_that_ended_last(
         stops, teacher, stop):
     rows = []
     for name, at in stops.items():

@@ -71,10 +71,12 @@ class WeakTeacherDistillHook(Hook):
             teacher of its own: ``'w2s'`` for the first and ``'w2s_'`` with a
             word for each further one. Its record, its part of a checkpoint
             and its numbers in the log have this name. Defaults to ``'w2s'``.
-        after (str, optional): Name of a hook that comes before this one in
-            the config. This teacher teaches once that one has been switched
-            off, at the strength of the run by then. If the student is as good
-            by then, it never does. Defaults to None: from the beginning.
+        after (str, optional): Name of a hook that is called before this one.
+            This teacher waits until that one has been switched off. Its
+            schedule counts from the beginning of the run, and its stop rule
+            decides while it waits, too: a student that has surpassed it
+            already never learns from it. Defaults to None: it teaches from
+            the beginning.
 
     Raises:
         TypeError: If a field is unknown. The message names the nearest one.
