@@ -130,7 +130,7 @@ def test_the_package_is_imported_beside_what_is_imported_already(
     (ValueError, 'one WeakTeacherDistillHook at most', {
         'custom_hooks': 2 * [dict(type='WeakTeacherDistillHook', teacher='x')]
     }, {}),
-    (ValueError, 'at most, but has', {
+    (ValueError, 'should be a dict in the config', {
         'custom_hooks': [WeakTeacherDistillHook('x')]
     }, dict(teacher=WEAK)),
 ])
