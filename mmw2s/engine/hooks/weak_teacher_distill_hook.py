@@ -199,7 +199,9 @@ class WeakTeacherDistillHook(Hook):
             return
         if not session.distiller.is_reached:
             refuse_unreached(runner)
-        outputs = session.without_others(outputs or {})
+        outputs = outputs or {}
+        if not self._is_alone:
+            outputs = session.without_others(outputs)
         if _is_finite(runner, outputs):
             session.finite.were_finite = True
         else:
