@@ -195,3 +195,47 @@ def test_two_ranks_end_each_entry_alike(config, tmp_path):
         torch.load(tmp_path / 'on_2' / f'weights_{rank}.pth')
         for rank in (0, 1))
     assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+@pytest.mark.slow
+def test_two_teachers_on_two_ranks_teach_as_in_one_process(config, tmp_path):
+    """At once in the first step; the second goes on where the first ends."""
+    features = dict(
+        knowledge=dict(type='FPNFeatures'),
+        loss=dict(type='PKDLoss', loss_weight='auto'))
+    scores = dict(
+        knowledge=dict(type='DenseHeadOutputs'),
+        loss=dict(type='QualityFocalKDLoss'))
+    for processes in (1, 2):
+        cfg = config(
+            2,
+            4 // processes,
+            distill=[features],
+            stop=dict(
+                type='SurpassOnTrain',
+                interval=1,
+                min_looks=2,
+                margin=-9.,
+                latest=None))
+        first, look = cfg.custom_hooks
+        further = dict(first, distill=[scores], stop=dict(type='At', iter=3))
+        cfg.custom_hooks = [
+            first,
+            dict(further, name='w2s_beside'),
+            dict(further, name='w2s_later', after='w2s'), look
+        ]
+        run(cfg, tmp_path, f'on_{processes}', processes)
+
+    one = torch.load(tmp_path / 'on_1' / 'grads_0.pth')
+    two = [torch.load(tmp_path / 'on_2' / f'grads_{r}.pth') for r in (0, 1)]
+    assert one.keys() == two[0].keys()
+    for key, grad in one.items():
+        torch.testing.assert_close(two[0][key], grad, rtol=1e-3, atol=1e-6)
+        assert torch.equal(two[0][key], two[1][key]), key
+    assert [
+        r['iter'] for r in rows_of_two(tmp_path / 'on_2')
+        if r['event'] == 'stop'
+    ] == [2]
+    for name in ('w2s_beside', 'w2s_later'):
+        rows = (tmp_path / 'on_2' / f'{name}_record.jsonl').read_text()
+        assert json.loads(rows.splitlines()[-1])['iter'] == 3
