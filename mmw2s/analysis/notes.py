@@ -112,9 +112,8 @@ def _of_teachers(baselines: List[Run], w2s: List[Run]) -> List[str]:
     for run in w2s:
         if not run.had_teacher:
             notes.append(f'{run.name} has no record of a teacher.')
-        names = {event.get('hook') for event in run.events}
-        if len(names) > 1:
-            notes.append(f'{run.name} had {len(names)} teachers: where the '
+        if run.teachers > 1:
+            notes.append(f'{run.name} had {run.teachers} teachers: where the '
                          'training of one is counted, that of the others is '
                          'not.')
     scored = [run.teacher for run in w2s if run.teacher]

@@ -78,7 +78,7 @@ class Pace(NamedTuple):
         Raises:
             ValueError: If the run had several teachers.
         """
-        if len({event.get('hook') for event in run.events}) > 1:
+        if run.teachers > 1:
             raise ValueError(
                 f'{run.name} had several teachers, and {self.source} has the '
                 'step of one: leave --pace out, or compare in epochs')

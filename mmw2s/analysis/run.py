@@ -150,6 +150,11 @@ class Run:
         return bool(self.teacher or self.stop)
 
     @property
+    def teachers(self) -> int:
+        """Number of the hooks that have left a record, each a teacher."""
+        return len({event.get('hook') for event in self.events})
+
+    @property
     def teacher(self) -> Optional[dict]:
         """The event of the teacher's scoring; None if there is none. Of
         several see :func:`~mmw2s.records.files.teacher_and_stop`."""

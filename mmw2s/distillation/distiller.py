@@ -22,7 +22,7 @@ from .teacher import FrozenTeacher
 from .teacher_outputs import TeacherOutputs
 from .terms import PREFIX, Term, refuse_misfit
 
-__all__ = ['Distiller']
+__all__ = ['Distiller', 'task_losses']
 
 
 class Distiller:
@@ -264,14 +264,9 @@ class Distiller:
         self.is_reached, self.loss_is_a_sum = True, 'loss' not in output
         if self.strength <= 0:
             return None
-        # Another teacher may have added its own.
-        task_losses = {
-            key: loss
-            for key, loss in output.items() if not key.startswith(PREFIX)
-        }
         losses = self._losses(
             batch.get('inputs'), batch.get('data_samples'),
-            task_losses) if self._distills else self._zeros()
+            task_losses(output)) if self._distills else self._zeros()
         if self.task_weight != 1:
             strength = max(self.strengths.values())
             output = {
@@ -420,6 +415,14 @@ class Distiller:
         self._recorder.remove()
         self._teacher_recorder.remove()
         self._mapping.remove()
+
+
+def task_losses(losses: Dict[str, Any]) -> Dict[str, Any]:
+    """The student's own losses, to which other teachers may have added."""
+    return {
+        key: loss
+        for key, loss in losses.items() if not key.startswith(PREFIX)
+    }
 
 
 def _student_modules(terms: Sequence[Term]) -> List[str]:

@@ -10,8 +10,7 @@ from mmengine.logging import print_log
 from torch import nn
 
 from .batch import ARGUMENTS
-from .distiller import Distiller
-from .terms import PREFIX
+from .distiller import Distiller, task_losses
 
 __all__ = ['LossLooks']
 
@@ -88,7 +87,7 @@ class LossLooks:
             return
         kept, self._kept, self._tried = self._kept, None, True
         outputs = self._distiller.teacher_outputs(batch.get('inputs'), kept)
-        compared = self.compare(output, outputs.task_losses())
+        compared = self.compare(task_losses(output), outputs.task_losses())
         if self.counts:
             self._latest = compared
 
@@ -110,11 +109,8 @@ class LossLooks:
 
     def _common(self, student: Dict[str, Any],
                 teacher: Dict[str, Any]) -> List[str]:
-        # Another teacher may have added its own to the student's.
-        of_each = [[
-            name for name in losses
-            if 'loss' in name and not name.startswith(PREFIX)
-        ] for losses in (student, teacher)]
+        of_each = [[name for name in losses if 'loss' in name]
+                   for losses in (student, teacher)]
         common = [name for name in of_each[0] if name in of_each[1]]
         if not common:
             raise ValueError(

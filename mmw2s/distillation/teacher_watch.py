@@ -28,18 +28,23 @@ class TeacherWatch:
         score (float): The teacher's score.
         rule (str): 'greater' or 'less': which scores are better.
         max_iters (int): Number of iterations of the run.
+        which (str): Names it, put after "the teacher", in a run that has
+            several. Defaults to ``''``.
 
     Examples:
         >>> watch = TeacherWatch('coco/bbox_mAP', 0.2, 'greater', 9000)
         >>> watch.see(dict(iter=1000, metrics={'coco/bbox_mAP': 0.3}))
     """
 
-    def __init__(self, metric: str, score: float, rule: str,
-                 max_iters: int) -> None:
+    def __init__(self,
+                 metric: str,
+                 score: float,
+                 rule: str,
+                 max_iters: int,
+                 which: str = '') -> None:
         self.metric, self.score, self.rule = metric, score, rule
         self.max_iters = max_iters
-        #: Names it, in a run that has several.
-        self.which = ''
+        self.which = which
         #: The student's best score so far; None before the first validation.
         self.student_best: Optional[float] = None
         self._validations = 0
@@ -63,7 +68,7 @@ class TeacherWatch:
             student_best (float, optional): :attr:`student_best` of the run
                 that is resumed. The record ends at the stop, so it may not
                 have the best score. Defaults to None.
-            which (str): Names it, put after "the teacher". Defaults to ``''``.
+            which (str): As in the class. Defaults to ``''``.
 
         Returns:
             TeacherWatch or None: The watch; None if the teacher has no score,
@@ -74,8 +79,8 @@ class TeacherWatch:
         if not metric or not isinstance(score, (int, float)):
             return None
         try:
-            watch = cls(metric, score, infer_rule(metric, rule), max_iters)
-            watch.which = which
+            watch = cls(metric, score, infer_rule(metric, rule), max_iters,
+                        which)
         except ValueError:  # it is not known which scores are better
             return None
         for row in rows:

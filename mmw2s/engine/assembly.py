@@ -22,6 +22,7 @@ from mmw2s.distillation.schedules import Schedule
 from mmw2s.distillation.stop_rules import StopOnConflict, StopRule
 from mmw2s.distillation.teacher import FrozenTeacher
 from mmw2s.distillation.terms import build_terms
+from mmw2s.records.files import FIRST
 from mmw2s.registry import SCHEDULES, STARTS, STOP_RULES
 from mmw2s.utils.building import owned_by
 from mmw2s.utils.fields import check_integer, check_number
@@ -29,10 +30,11 @@ from mmw2s.utils.kinds import is_kind
 from mmw2s.utils.rng import preserved_rng
 from mmw2s.utils.unwrap_model import unwrap_model
 from mmw2s.utils.versions import refuse_bfloat16
+from .logged_scalars import LoggedScalars
 from .permuted_run import check_permuted
 from .run_classes import check_validation, student_classes
 from .run_facts import iters_per_epoch, iters_per_update
-from .several_teachers import FIRST, check_name
+from .several_teachers import check_name
 
 __all__ = ['Assembly', 'Fields', 'assemble', 'refuse_run']
 
@@ -107,11 +109,6 @@ class Fields:
             STOP_RULES.build(self.stop, owner=f'{_HOOK}.stop')
         if self.start is not None:
             STARTS.build(self.start, owner=f'{_HOOK}.start')
-
-    @property
-    def group(self) -> str:
-        """What the log puts before the names of the entries."""
-        return '' if self.name == FIRST else f'{self.name}/'
 
     @property
     def starts_alone(self) -> bool:
@@ -304,7 +301,7 @@ def assemble(fields: Fields,
         return entries if teacher.scale == 1 else without_places(entries)
 
     distill = fields.completed('distill', usual)
-    terms = build_terms(distill, group=fields.group)
+    terms = build_terms(distill, group=LoggedScalars(fields.name).group)
     for term in terms:
         term.knowledge.match_classes(teacher, classes)
     schedule = fields.completed('schedule',

@@ -7,6 +7,7 @@ from typing import Any, Optional, Union
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import HOOKS
 
+from mmw2s.records.files import FIRST
 from .launch import DISTILL_HOOK, is_of_type, load_config
 
 __all__ = ['distill', 'hook_in', 'import_package']
@@ -85,7 +86,7 @@ def hook_in(cfg: Config) -> ConfigDict:
         raise ValueError(f'{DISTILL_HOOK} should be a dict in the config, '
                          f'but is {found}')
     if len(found) > 1:
-        names = ', '.join(hook.get('name', 'w2s') for hook in found)
+        names = ', '.join(hook.get('name', FIRST) for hook in found)
         raise ValueError(
             f'the config should have one {DISTILL_HOOK} at most, but has '
             f'{names}: train a config with several teachers as it is')

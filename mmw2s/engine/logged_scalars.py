@@ -1,6 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The scalars of a distillation in the message hub, which are logged."""
-import re
 from statistics import median
 from typing import List, Optional
 
@@ -8,6 +7,7 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import Runner
 
 from mmw2s.distillation.terms import PREFIX
+from mmw2s.records.files import FIRST
 
 __all__ = ['LoggedScalars', 'StepTimes', 'in_ms']
 
@@ -21,16 +21,16 @@ class LoggedScalars:
         name (str): Name of the hook.
 
     Attributes:
+        group (str): What the log puts before the names of its entries.
         state (str): Prefix of what tells where it stands.
     """
 
-    def __init__(self, name: str = 'w2s') -> None:
-        self._name = name
+    def __init__(self, name: str = FIRST) -> None:
+        self.group = '' if name == FIRST else f'{name}/'
         self.state = f'train/{name}/'
 
     def _is_loss(self, key: str) -> bool:
-        group = '' if self._name == 'w2s' else f'{self._name}/'
-        own = f'train/{PREFIX}{group}'
+        own = f'train/{PREFIX}{self.group}'
         return key.startswith(own) and '/' not in key[len(own):]
 
     def drop(self, hub: MessageHub, entry: Optional[str] = None) -> None:
@@ -93,8 +93,9 @@ class LoggedScalars:
             scalars[key] = HistoryBuffer(values.tolist(), counts.tolist())
 
     def _is_smoothed(self, key: str) -> bool:
-        return re.match('train/.*(loss|grad_)', key) is not None and not (
-            self._is_loss(key) or key.startswith('train/w2s'))
+        return key.startswith('train/') and not (
+            self._is_loss(key) or key.startswith(f'train/{FIRST}')) and (
+                'loss' in key or 'grad_' in key)
 
 
 def _forget(hub: MessageHub, key: str) -> None:

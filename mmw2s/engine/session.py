@@ -21,6 +21,7 @@ from mmw2s.distillation.teacher_watch import TeacherWatch
 from mmw2s.distillation.terms import PREFIX
 from mmw2s.engine.scoring import score_teacher
 from mmw2s.records.event_log import EventLog, RunRecord
+from mmw2s.records.files import FIRST
 from mmw2s.registry import STOP_RULES
 from mmw2s.utils.unwrap_model import unwrap_model
 from .assembly import Assembly, Fields, assemble
@@ -28,7 +29,6 @@ from .entry_ends import EntryEnds, asks_from
 from .finite_losses import FiniteLosses
 from .logged_scalars import LoggedScalars, StepTimes, in_ms
 from .run_facts import evaluator_names, iters_per_epoch, iters_per_update
-from .several_teachers import FIRST
 from .starting import Starting
 from .target_check import warn_of_targets
 
@@ -61,9 +61,8 @@ class Session:
         chosen (dict): All fields but ``teacher``, those that were left out
             included. Empty before :meth:`build`.
         until (str): When it will end, in words. Empty before :meth:`build`.
-        last (int): The iteration at which it ends at the latest. 0 before
-            :meth:`build`.
         starting (Starting): What the student took over.
+        scalars (LoggedScalars): What the log shows of it.
     """
 
     def __init__(self,
@@ -71,7 +70,7 @@ class Session:
                  log: EventLog,
                  is_alone: bool = True) -> None:
         self._fields, self._log = fields, log
-        self._scalars = LoggedScalars(fields.name)
+        self.scalars = LoggedScalars(fields.name)
         # Names it in the log, in a run that has several.
         self._by = '' if is_alone else f' by {fields.name}'
         self._of = '' if is_alone else f' of {fields.name}'
@@ -81,7 +80,7 @@ class Session:
         self.finite: Optional[FiniteLosses] = None
         self.looks: Optional[LossLooks] = None
         self.chosen: Dict[str, Any] = {}
-        self.until, self.last = '', 0
+        self.until = ''
         self.starting = Starting()
         self._is_open = True
         self._saved: dict = {}
@@ -127,8 +126,8 @@ class Session:
     def _stay_off(self, runner: Runner) -> None:
         self._is_open = False
         done = self.record.of('stop')[0]['iter']
-        self._scalars.restart_smoothed(runner.message_hub, runner.iter - done)
-        self._scalars.drop(runner.message_hub)
+        self.scalars.restart_smoothed(runner.message_hub, runner.iter - done)
+        self.scalars.drop(runner.message_hub)
         self._watch = TeacherWatch.of_record(
             self.record.rows,
             runner.max_iters,
@@ -279,10 +278,9 @@ class Session:
                              default=math.inf)
 
     def _describe(self, runner: Runner) -> None:
-        schedule, terms = self.distiller.schedule, self.distiller.terms
-        self.until = until_when(schedule, self._stop, runner.max_iters,
-                                iters_per_epoch(runner), terms)
-        self.last, _ = last_end(schedule, self._stop, runner.max_iters, terms)
+        self.until = until_when(self.distiller.schedule,
+                                self._stop, runner.max_iters,
+                                iters_per_epoch(runner), self.distiller.terms)
         print_log(
             f'Weak-to-strong distillation{self._by} is on {self.until}. '
             'In full:\n'
@@ -306,6 +304,11 @@ class Session:
     def is_open(self) -> bool:
         """Whether no stop has been decided."""
         return self._is_open
+
+    def ends_by(self, runner: Runner) -> int:
+        """The iteration at which it ends at the latest, while it is on."""
+        return last_end(self.distiller.schedule, self._stop, runner.max_iters,
+                        self.distiller.terms)[0]
 
     # -- decisions ---------------------------------------------------------
 
@@ -372,7 +375,7 @@ class Session:
         epoch = done / iters_per_epoch(runner)
         self._ends.end(ended, done, epoch)
         for key, reason in ended.items():
-            self._scalars.drop(runner.message_hub, key)
+            self.scalars.drop(runner.message_hub, key)
             print_log(
                 f'{key} is switched off for good at epoch {epoch:.2f}, '
                 f'iteration {done}: {reason}.',
@@ -412,8 +415,8 @@ class Session:
             step_ms=step_ms,
             teacher_ms=teacher_ms,
             **scores)
-        self._scalars.restart_smoothed(runner.message_hub, runner.iter - done,
-                                       loss_is_a_sum)
+        self.scalars.restart_smoothed(runner.message_hub, runner.iter - done,
+                                      loss_is_a_sum)
         self.close(runner)
         compared = ', '.join(f'{who} {scores[who]:.4f}'
                              for who in ('student', 'teacher')
@@ -441,11 +444,7 @@ class Session:
             gc.collect()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-        self._scalars.drop(runner.message_hub)
-
-    def restart_averages(self, runner: Runner) -> None:
-        """Let the averages in the log begin with the next step."""
-        self._scalars.restart_smoothed(runner.message_hub, 0)
+        self.scalars.drop(runner.message_hub)
 
     def without_others(self, outputs: Dict[str, Any]) -> Dict[str, Any]:
         """What a step has returned, without other teachers' losses."""

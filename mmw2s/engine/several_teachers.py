@@ -3,26 +3,22 @@
 import logging
 import os.path as osp
 import re
-from glob import escape, glob
 from typing import TYPE_CHECKING, Sequence
 
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from mmw2s.records.files import events_file, set_aside
+from mmw2s.distillation.terms import PREFIX
+from mmw2s.records.files import FIRST, further_records, set_aside
 from mmw2s.utils.fields import check_text
 from .logged_scalars import LoggedScalars
 
 if TYPE_CHECKING:
     from .hooks import WeakTeacherDistillHook
 
-__all__ = [
-    'FIRST', 'check_name', 'check_several', 'forget_absent', 'warn_of_no_turn'
-]
+__all__ = ['check_name', 'check_several', 'forget_absent', 'warn_of_no_turn']
 
-#: Name of the first hook, or the only one.
-FIRST = 'w2s'
 _HOOK = 'WeakTeacherDistillHook'
 
 
@@ -81,16 +77,19 @@ def check_several(hook: 'WeakTeacherDistillHook',
             'would replace what the others did: keep one')
 
 
-def warn_of_no_turn(hook: 'WeakTeacherDistillHook',
+def warn_of_no_turn(runner: Runner, hook: 'WeakTeacherDistillHook',
                     before: 'WeakTeacherDistillHook') -> None:
     """Warn of a teacher whose turn may come only when it has ended itself.
 
     Args:
-        hook (WeakTeacherDistillHook): One that waits, about to train.
+        runner (Runner): The run, about to train.
+        hook (WeakTeacherDistillHook): One that waits.
         before (WeakTeacherDistillHook): The one that it waits for.
     """
-    own, other = hook.session.last, before.session.last
-    if before.session.is_open and hook.session.is_open and other >= own:
+    if not (hook.session.is_open and before.session.is_open):
+        return
+    own, other = (one.session.ends_by(runner) for one in (hook, before))
+    if other >= own:
         print_log(
             f'{hook.fields.name} waits for {before.fields.name}, which may be '
             f'on until iteration {other}, and ends by iteration {own} itself, '
@@ -112,12 +111,14 @@ def forget_absent(runner: Runner, names: Sequence[str]) -> None:
     """
     hub = runner.message_hub
     for key in list(hub.log_scalars):
-        further = re.match(r'train/(?:loss_kd_)?(w2s_[^/]+)/', key)
+        further = re.match(f'train/(?:{PREFIX})?({FIRST}_[^/]+)/', key)
         if further and further.group(1) not in names:
             LoggedScalars(further.group(1)).drop(hub)
-    found = glob(osp.join(escape(runner.work_dir), events_file('w2s_*')))
-    kept = [events_file(name) for name in names]
-    absent = [f for f in map(osp.basename, found) if f not in kept]
+    absent = [
+        osp.basename(path)
+        for name, path in further_records(runner.work_dir).items()
+        if name not in names
+    ]
     if absent and is_main_process():
         moved = set_aside(runner.work_dir, absent)
         print_log(

@@ -13,7 +13,8 @@ from mmengine.logging import print_log
 
 from mmw2s.utils.files import atomic_write
 from .events import earlier_decisions
-from .files import FILENAME, Rows, events_file, scalar_metrics, set_aside
+from .files import (FILENAME, FIRST, Rows, events_file, scalar_metrics,
+                    set_aside)
 from .history import History, earlier_history
 
 __all__ = ['EventLog', 'RunRecord']
@@ -52,7 +53,7 @@ class EventLog:
                        iteration: int = 0,
                        checkpoint: Optional[str] = None,
                        saved: Optional[Rows] = None,
-                       name: str = 'w2s') -> 'RunRecord':
+                       name: str = FIRST) -> 'RunRecord':
         """Begin the record of decisions, or continue that of a resumed run.
 
         Args:

@@ -21,13 +21,15 @@ from .checks import COUNT, shown
 from .metric_names import means_no_ground_truth
 
 __all__ = [
-    'EVENTS', 'FILENAME', 'SCHEMA_VERSION', 'Rows', 'events_file',
-    'find_record', 'give_up', 'read_events', 'read_record', 'read_rows',
-    'scalar_metrics', 'set_aside', 'teacher_and_stop', 'warn', 'write_record'
+    'EVENTS', 'FILENAME', 'FIRST', 'SCHEMA_VERSION', 'Rows', 'events_file',
+    'find_record', 'further_records', 'give_up', 'read_events', 'read_record',
+    'read_rows', 'scalar_metrics', 'set_aside', 'teacher_and_stop', 'warn',
+    'write_record'
 ]
 
-#: What WeakTeacherDistillHook has measured and decided, see
-#: :func:`events_file`.
+#: Name of the first WeakTeacherDistillHook of a run, or the only one.
+FIRST = 'w2s'
+#: What it has measured and decided, see :func:`events_file`.
 EVENTS = 'w2s_record.jsonl'
 #: The validations and their costs, written by TimeToTargetHook.
 FILENAME = 'time_to_target.json'
@@ -89,12 +91,28 @@ def read_events(folder: str, name: str = EVENTS) -> Rows:
         ``hook``.
     """
     rows = read_rows(osp.join(folder, name))
-    before, _, after = name.partition('w2s_record')
-    pattern = '*'.join(map(glob.escape, (f'{before}w2s_', f'_record{after}')))
-    for path in sorted(glob.glob(osp.join(glob.escape(folder), pattern))):
-        hook = osp.basename(path)[len(before):-len(f'_record{after}')]
+    for hook, path in further_records(folder, name).items():
         rows += [dict(row, hook=hook) for row in read_rows(path)]
     return sorted(rows, key=_iteration)
+
+
+def further_records(folder: str, name: str = EVENTS) -> Dict[str, str]:
+    """The files of all hooks of a run but the first.
+
+    Args:
+        folder, name: As in :func:`read_events`.
+
+    Returns:
+        dict[str, str]: Name of a hook -> path of its file, in their order.
+    """
+    before, _, after = name.partition('w2s_record')
+    after = f'_record{after}'
+    pattern = '*'.join(map(glob.escape, (f'{before}w2s_', after)))
+    paths = sorted(glob.glob(osp.join(glob.escape(folder), pattern)))
+    return {
+        osp.basename(path)[len(before):-len(after)]: path
+        for path in paths
+    }
 
 
 def _iteration(row: dict) -> float:
@@ -203,21 +221,20 @@ def set_aside(folder: str, names: Optional[Sequence[str]] = None) -> List[str]:
 
     def numbered(name: str, n: int) -> str:
         stem, extension = osp.splitext(name)
-        return osp.join(folder, f'{stem}.{n}{extension}')
+        return f'{stem}.{n}{extension}'
 
-    def further(number: str = '') -> List[str]:
-        pattern = f'w2s_*_record{number}.jsonl'
-        found = glob.glob(osp.join(glob.escape(folder), pattern))
-        return sorted(map(osp.basename, found))
-
+    if names is None:
+        further = map(osp.basename, further_records(folder).values())
+        names = [FILENAME, EVENTS, *further]
     n = 1
-    while further(f'.{n}') or any(
-            osp.exists(numbered(x, n)) for x in (FILENAME, EVENTS)):
+    while further_records(folder, numbered(EVENTS, n)) or any(
+            osp.exists(osp.join(folder, numbered(x, n)))
+            for x in (FILENAME, EVENTS)):
         n += 1
     moved = []
-    for name in (FILENAME, EVENTS, *further()) if names is None else names:
+    for name in names:
         if osp.lexists(osp.join(folder, name)):
-            moved.append(numbered(name, n))
+            moved.append(osp.join(folder, numbered(name, n)))
             os.replace(osp.join(folder, name), moved[-1])
     return moved
 

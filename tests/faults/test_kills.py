@@ -48,18 +48,29 @@ def whole(tmp_path_factory, forked, teacher):
 
 
 @pytest.fixture
-def killed_and_resumed(tmp_path, forked, teacher, whole, count):
+def resumed(forked, teacher, whole):
+    """Resumes a run that was cut: it ends as the whole one. Its log."""
+
+    def resume(work_dir, kind):
+        ended = forked(train, work_dir, teacher, kind, resume=True)
+        assert ended.code == 0, ended.log
+        assert_same(work_dir, whole[kind])
+        return ended.log
+
+    return resume
+
+
+@pytest.fixture
+def killed_and_resumed(tmp_path, forked, teacher, resumed, count):
     """Kills a run by what ``prepare`` installs, and resumes it."""
 
     def check(prepare, kind='validation'):
         work_dir = tmp_path / 'run'
         ended = forked(train, work_dir, teacher, kind, prepare=prepare)
         assert ended.code == 9, ended.log
-        resumed = forked(train, work_dir, teacher, kind, resume=True)
-        assert resumed.code == 0, resumed.log
-        assert_same(work_dir, whole[kind])
+        log = resumed(work_dir, kind)
         count('kills')
-        return resumed.log
+        return log
 
     return check
 
@@ -171,7 +182,8 @@ def test_between_open_and_write_of_last_checkpoint(killed_and_resumed, epoch):
 
 
 @pytest.mark.parametrize('seed', range(16))
-def test_at_a_random_moment(tmp_path, forked, teacher, whole, count, seed):
+def test_at_a_random_moment(tmp_path, forked, teacher, whole, resumed, count,
+                            seed):
     kind = KINDS[seed % 2]
     after = whole['seconds'] * random.Random(seed).uniform(0., 0.8)
 
@@ -188,14 +200,13 @@ def test_at_a_random_moment(tmp_path, forked, teacher, whole, count, seed):
             break
         after /= 2
     assert ended.code == -signal.SIGPROF, ended.log
-    resumed = forked(train, work_dir, teacher, kind, resume=True)
-    assert resumed.code == 0, resumed.log
-    assert_same(work_dir, whole[kind])
+    resumed(work_dir, kind)
     count('kills')
 
 
 @pytest.mark.parametrize('seed', range(6))
-def test_killed_again_and_again(tmp_path, forked, teacher, whole, count, seed):
+def test_killed_again_and_again(tmp_path, forked, teacher, resumed, count,
+                                seed):
     work_dir, kind = tmp_path / 'run', KINDS[seed % 2]
     moments = random.Random(seed)
     for attempt in range(3):
@@ -211,9 +222,7 @@ def test_killed_again_and_again(tmp_path, forked, teacher, whole, count, seed):
             train, work_dir, teacher, kind, attempt > 0, prepare=prepare)
         assert ended.code in (0, 9), ended.log
         count('kills')
-    resumed = forked(train, work_dir, teacher, kind, resume=True)
-    assert resumed.code == 0, resumed.log
-    assert_same(work_dir, whole[kind])
+    resumed(work_dir, kind)
 
 
 class SignalAt(Hook):
@@ -238,8 +247,8 @@ class SignalAt(Hook):
                                               ('after_val_iter', 12),
                                               ('after_val_epoch', 12),
                                               ('after_train_iter', 13)])
-def test_sigterm_loses_nothing(tmp_path, forked, teacher, whole, count, stage,
-                               iteration, kind):
+def test_sigterm_loses_nothing(tmp_path, forked, teacher, resumed, count,
+                               stage, iteration, kind):
     work_dir = tmp_path / 'run'
 
     def prepare(runner):
@@ -249,9 +258,7 @@ def test_sigterm_loses_nothing(tmp_path, forked, teacher, whole, count, stage,
     ended = forked(train, work_dir, teacher, kind, prepare=prepare)
     assert ended.code == 143, ended.log
     assert 'SIGTERM was received' in ended.log and '--resume' in ended.log
-    resumed = forked(train, work_dir, teacher, kind, resume=True)
-    assert resumed.code == 0, resumed.log
-    assert_same(work_dir, whole[kind])
+    resumed(work_dir, kind)
     count('signals')
 
 

@@ -8,7 +8,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmw2s.records.events import EVENTS
+from mmw2s.records.files import FIRST, events_file
 
 
 def train(cfg, *hooks, kind=Runner) -> Runner:
@@ -59,9 +59,9 @@ def hooks_on(model) -> int:
     return sum(len(module._forward_hooks) for module in model.modules())
 
 
-def rows(work_dir, event=None) -> list:
-    """The rows of a run's record, of one event or of all."""
-    with open(osp.join(str(work_dir), EVENTS)) as file:
+def rows(work_dir, event=None, name=FIRST) -> list:
+    """The rows of a hook's record, of one event or of all."""
+    with open(osp.join(str(work_dir), events_file(name))) as file:
         found = [json.loads(line) for line in file]
     return [row for row in found if event in (None, row['event'])]
 

@@ -11,9 +11,10 @@ from mmw2s.engine.assembly import Fields, refuse_run
 from mmw2s.engine.next_command import tell_next_command
 from mmw2s.engine.run_log import RunLog
 from mmw2s.engine.session import Session, refuse_unreached
-from mmw2s.engine.several_teachers import (FIRST, check_several, forget_absent,
+from mmw2s.engine.several_teachers import (check_several, forget_absent,
                                            warn_of_no_turn)
 from mmw2s.records.event_log import EventLog, RunRecord
+from mmw2s.records.files import FIRST
 from mmw2s.utils.building import check_fields
 from .time_to_target_hook import TimeToTargetHook
 
@@ -162,7 +163,7 @@ class WeakTeacherDistillHook(Hook):
         """
         self.session.build(runner)
         if self._waits_for is not None:
-            warn_of_no_turn(self, self._waits_for)
+            warn_of_no_turn(runner, self, self._waits_for)
 
     def before_train_iter(self,
                           runner: Runner,
@@ -180,11 +181,11 @@ class WeakTeacherDistillHook(Hook):
             return
         if self._has_waited:
             self._has_waited = False
-            session.restart_averages(runner)
+            session.scalars.restart_smoothed(runner.message_hub, 0)
         session.distiller.step(runner.iter)
         for name, value in session.distiller.scalars().items():
-            runner.message_hub.update_scalar(
-                f'train/{self.fields.name}/{name}', value)
+            runner.message_hub.update_scalar(f'{session.scalars.state}{name}',
+                                             value)
 
     def after_train_iter(self,
                          runner: Runner,

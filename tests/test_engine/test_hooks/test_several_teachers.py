@@ -1,7 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Several teachers of one student, one after another or at once."""
 import copy
-import json
 
 import pytest
 from builders import teacher_field
@@ -9,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from mmpretrain.models.heads import LinearClsHead
-from runs import assert_same_weights, hooks_on, train, train_watched
+from runs import assert_same_weights, hooks_on, rows, train, train_watched
 from tiny_classifiers import CLASSES, classifier, run_config
 
 from mmw2s.analysis import Run
@@ -59,11 +58,6 @@ def kd_losses(runner, outputs):
     }
 
 
-def record(work_dir, name):
-    path = work_dir / f'{name}_record.jsonl'
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
 def test_the_second_takes_over_where_the_first_has_ended(teachers, tmp_path):
     cfg = run_config(tmp_path, 3, [
         hook(teachers[0], stop=4),
@@ -74,11 +68,10 @@ def test_the_second_takes_over_where_the_first_has_ended(teachers, tmp_path):
         [['loss_kd_logits']] * 4 + [['loss_kd_w2s_b/logits']] * 5 + [[]] * 3
     assert hooks_on(runner.model) == 0
     for name, iteration in dict(w2s=4, w2s_b=9).items():
-        rows = record(tmp_path, name)
-        assert [(r['event'], r['iter']) for r in rows] == [
-            ('teacher', 0), *(('val', i) for i in (4, 8) if i <= iteration),
-            ('stop', iteration)
-        ]
+        assert [
+            (r['event'], r['iter']) for r in rows(tmp_path, name=name)
+        ] == [('teacher', 0), *(('val', i) for i in (4, 8) if i <= iteration),
+              ('stop', iteration)]
 
 
 def test_at_once_each_adds_what_it_adds_alone(teachers, tmp_path):
@@ -130,7 +123,7 @@ def test_one_that_is_surpassed_while_it_waits_never_teaches(
     cfg = run_config(tmp_path, 3, [hook(teachers[0], stop=11), later])
     _, seen = train_watched(cfg, kd_losses)
     assert {key for losses in seen for key in losses} == {'loss_kd_logits'}
-    stop = record(tmp_path, 'w2s_b')[-1]
+    stop = rows(tmp_path, name='w2s_b')[-1]
     assert (stop['event'], stop['iter']) == ('stop', 8)
 
 
@@ -145,8 +138,7 @@ def test_by_training_losses_the_students_own_are_compared(teachers, tmp_path):
         if hooks:  # the other one adds its losses first
             cfg.custom_hooks = cfg.custom_hooks[::-1]
         train(cfg)
-        seen[name] = next(
-            r for r in record(tmp_path / name, 'w2s') if r['event'] == 'train')
+        seen[name] = rows(tmp_path / name, 'train')[0]
     assert seen['alone'] == seen['beside']
 
 
@@ -182,12 +174,12 @@ def test_a_resumed_run_ends_as_the_unbroken_one(teachers, tmp_path, at):
     resumed = train(cfg)
     assert_same_weights(whole, resumed)
     for name in ('w2s', 'w2s_b', 'w2s_c'):
-        rows = [[{
+        found = [[{
             k: v
             for k, v in row.items() if not k.endswith(('_ms', 'seconds'))
-        } for row in record(tmp_path / folder, name)]
-                for folder in ('whole', 'cut')]
-        assert rows[0] == rows[1]
+        } for row in rows(tmp_path / folder, name=name)]
+                 for folder in ('whole', 'cut')]
+        assert found[0] == found[1]
 
 
 def test_readers_of_the_run_see_the_last_stop(teachers, tmp_path):
@@ -337,8 +329,8 @@ def test_in_each_line_the_loss_is_the_sum_of_the_others(
         3, [first, hook(teachers[1], name='w2s_b', after=after, stop=9)],
         model=classifier(8, type='NamedHead'))
     _, seen = train_watched(cfg, distance_from_sum)
-    assert record(tmp_path, 'w2s')[-1]['iter'] == 4
-    assert record(tmp_path, 'w2s_b')[-1]['iter'] == 9
+    assert rows(tmp_path)[-1]['iter'] == 4
+    assert rows(tmp_path, name='w2s_b')[-1]['iter'] == 9
     assert max(seen) < 1e-5
     assert 'has no RuntimeInfoHook' not in capsys.readouterr().out
 
