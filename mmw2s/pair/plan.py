@@ -5,7 +5,7 @@ import json
 import os
 import os.path as osp
 from dataclasses import asdict, dataclass, field
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 from mmengine.config import Config
 
@@ -15,6 +15,7 @@ from mmw2s.records.operating_band import LOW
 from mmw2s.utils.fields import check_choice, check_number, check_seed
 from mmw2s.utils.files import atomic_write
 from mmw2s.utils.flat import differences, flat
+from mmw2s.utils.kinds import bare_name
 from mmw2s.utils.text import listed
 from .derive.schedule import counts_epochs, run_length, scale_lr, shorten
 from .stages import Stage
@@ -184,7 +185,7 @@ def make_plan(options: Options) -> Plan:
     made = plan_teacher(student, options.teacher, options.teacher_checkpoint,
                         options.teacher_cfg_options, options.teacher_width,
                         options.teacher_scale, options.teacher_length,
-                        options.useful_at)
+                        options.useful_at, _would_grow_alone(options, student))
     plan = Plan(options, made.is_trained, list(made.notes))
     hook = hook_in(student)
     plan.notes += _start(hook, options, student, made.cfg)
@@ -209,6 +210,24 @@ def make_plan(options: Options) -> Plan:
     return plan
 
 
+def _wanted_start(options: Options, student: Config) -> Union[str, dict]:
+    if options.start != AUTO:
+        return options.start
+    own = hook_in(student).get('start')
+    return own or ('none' if student.get('load_from') else AUTO)
+
+
+def _would_grow_alone(options: Options, student: Config) -> bool:
+    """Whether the student is to take the weights alone, if it can grow."""
+    wanted = _wanted_start(options, student)
+    kind = wanted if isinstance(wanted, str) else bare_name(wanted['type'])
+    if kind not in (AUTO, 'Grow'):
+        return False
+    hook = dict(hook_in(student), start=dict(type='Grow'))
+    teach_too(hook, options.teach, '', isinstance(wanted, str))
+    return hook.get('distill') == []
+
+
 def _start(hook: Dict[str, Any], options: Options, student: Config,
            teacher: Config) -> List[str]:
     """Give the hook its start, and whether the teacher teaches too.
@@ -216,9 +235,8 @@ def _start(hook: Dict[str, Any], options: Options, student: Config,
     Raises:
         ValueError: If what was asked for does not fit.
     """
-    kept, wanted = hook.pop('start', None), options.start
-    if wanted == AUTO:
-        wanted = kept or ('none' if student.get('load_from') else AUTO)
+    wanted = _wanted_start(options, student)
+    kept = hook.pop('start', None)
     start, note = choose_start(wanted, student, teacher)
     if start is not None:
         hook['start'] = start

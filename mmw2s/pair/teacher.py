@@ -54,7 +54,8 @@ def plan_teacher(student: Config,
                  width: Optional[float] = None,
                  scale: float = 1.,
                  length: Optional[float] = None,
-                 share: float = LOW) -> TeacherPlan:
+                 share: float = LOW,
+                 narrow_heads: bool = False) -> TeacherPlan:
     """Find the teacher of a student, or derive one from it.
 
     Args:
@@ -73,6 +74,8 @@ def plan_teacher(student: Config,
             Defaults to None: of the student's 0.5, of its own the whole.
         share (float): Share of the student's best at which its training ends.
             Defaults to 0.85.
+        narrow_heads (bool): See :func:`~.derive.model.derive_model`. Defaults
+            to False.
 
     Raises:
         FileNotFoundError: If there is no such config or checkpoint.
@@ -85,7 +88,7 @@ def plan_teacher(student: Config,
             'elsewhere: train the student alone (tools/train.py), or name '
             f'another teacher, --teacher FILE or --teacher {DERIVE}')
     if own.get('config', DERIVE) == DERIVE:
-        made = derive_model(student, width)
+        made = derive_model(student, width, narrow_heads)
         cfg, fields, length = made.cfg, {}, length or LENGTH
         notes = [
             f'Teacher: derived, {made.size} (student: {made.of_student}).',

@@ -27,7 +27,10 @@ def test_the_student_is_given_the_teacher_and_a_start(options):
         start=dict(type='Grow'),
         distill=[])
     assert cfg.default_hooks.time_to_target.type == 'mmw2s.TimeToTargetHook'
-    assert Config.fromfile('pair/teacher.py').model.backbone.blocks == [1] * 4
+    model = Config.fromfile('pair/teacher.py').model
+    assert model.backbone.blocks == [1] * 4
+    assert 2 * model.neck.out_channels == cfg.model.neck.out_channels
+    assert plan.notes[1].startswith('Its neck and heads have 0.5 of the')
     assert plan.notes[-2].startswith('The student starts by Grow: ')
     assert plan.notes[-1].startswith(
         'The teacher gives its weights alone, nothing is distilled. Students')
@@ -73,6 +76,18 @@ def test_a_teacher_may_give_its_weights_alone(options):
         plan.notes
 
 
+@pytest.mark.parametrize('changes', [
+    dict(start='Inherit', teach='no'),
+    dict(start='Corner'),
+    dict(start='none'),
+])
+def test_a_teacher_out_of_which_nothing_grows_keeps_its_heads(
+        options, changes):
+    configs = make_plan(replace(options, **changes)).configs
+    neck = configs['teacher'].model.neck
+    assert neck.out_channels == configs['student'].model.neck.out_channels
+
+
 def with_hook(options, **fields):
     """Give the student's config a hook with these fields."""
     cfg = Config.fromfile(options.student)
@@ -95,8 +110,12 @@ GROW = dict(type='Grow')
 ])
 def test_otherwise_it_may_teach_too(options, changes, fields):
     make = replace(with_hook(options, **fields), **changes)
-    hook = make_plan(make).configs['student'].default_hooks.w2s
+    configs = make_plan(make).configs
+    hook = configs['student'].default_hooks.w2s
     assert hook.get('distill') == fields.get('distill')
+    # So its features have the student's channels.
+    neck = configs['teacher'].model.neck
+    assert neck.out_channels == configs['student'].model.neck.out_channels
 
 
 @pytest.mark.parametrize('changes, fields, message', [

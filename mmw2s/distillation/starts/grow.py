@@ -13,7 +13,7 @@ from .layers import share_of, tensors_of
 from .same_outputs import refuse_other_outputs, seeded
 from .stem import pixel_way
 
-__all__ = ['Grow']
+__all__ = ['Grow', 'grow_out_of']
 
 
 @STARTS.register_module()
@@ -48,18 +48,10 @@ class Grow(Start):
 
     def apply(self, student: nn.Module, teacher: FrozenTeacher,
               other_classes: Optional[OtherClasses]) -> Started:
-        before = {k: v.clone() for k, v in tensors_of(student).items()}
         try:
             _refuse_other_task(student, teacher, other_classes)
-            # A multiple of the outputs, say, is no wider layer unless a
-            # family's rule has made its inputs wider.
-            widen = any(find_rule(module) for module in student.modules())
-            with seeded(), torch.no_grad():
-                grown = grow_module(student, teacher.model, widen)
-            _load(student, grown)
-            refuse_other_outputs(student, teacher.model)
+            grown = grow_out_of(student, teacher.model)
         except ValueError as error:
-            _load(student, before)
             advice = '' if isinstance(error, _OtherTask) else (
                 ': use start=dict(type="Inherit") or dict(type="Corner"), '
                 'which ask for less')
@@ -68,6 +60,35 @@ class Grow(Start):
                 f'{teacher.name}: {error}{advice} (it grows models made of '
                 f'{", ".join(families())})') from error
         return _started(student, teacher.model, grown)
+
+
+def grow_out_of(student: nn.Module, teacher: nn.Module) -> State:
+    """Give a student the weights with which it computes what another does.
+
+    Args:
+        student (nn.Module): The student, without a wrapper.
+        teacher (nn.Module): The smaller model.
+
+    Returns:
+        dict[str, Tensor]: What the student has been given, by name.
+
+    Raises:
+        ValueError: If no rule does it, or their outputs differ. The student
+            has the weights that it had before.
+    """
+    before = {k: v.clone() for k, v in tensors_of(student).items()}
+    try:
+        # A multiple of the outputs, say, is no wider layer unless a family's
+        # rule has made its inputs wider.
+        widen = any(find_rule(module) for module in student.modules())
+        with seeded(), torch.no_grad():
+            grown = grow_module(student, teacher, widen)
+        _load(student, grown)
+        refuse_other_outputs(student, teacher)
+    except ValueError:
+        _load(student, before)
+        raise
+    return grown
 
 
 class _OtherTask(CannotGrow):

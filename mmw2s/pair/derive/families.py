@@ -7,7 +7,10 @@ from torch import nn
 
 from mmw2s.utils.kinds import bare_name
 
-__all__ = ['FAMILIES', 'Rule']
+__all__ = ['FAMILIES', 'HALF', 'Rule']
+
+#: The width of a teacher from scratch, where no other is asked for.
+HALF = 0.5
 
 #: Takes a built backbone (or denoiser), its config, the width that was asked
 #: for, a factor or None, and whether the student begins with weights of its
@@ -43,7 +46,7 @@ def _resnet(backbone: nn.Module, cfg: dict, width: Optional[float],
         fields.update(depth=18)
         # Basic blocks have none of these.
         fields.update({k: None for k in ('dcn', 'plugins') if cfg.get(k)})
-    width = width or .5
+    width = width or HALF
     if width != 1:
         fields.update(
             base_channels=_scaled(backbone.base_channels, width),
@@ -55,7 +58,7 @@ def _resnet(backbone: nn.Module, cfg: dict, width: Optional[float],
 def _swin(backbone: nn.Module, cfg: dict, width: Optional[float],
           pretrained: bool) -> Dict[str, Any]:
     """Half as wide, with as many heads."""
-    width = width or .5
+    width = width or HALF
     if hasattr(backbone, 'arch_settings'):  # mmpretrain's
         settings = backbone.arch_settings
         return dict(
@@ -72,7 +75,7 @@ def _vit(backbone: nn.Module, cfg: dict, width: Optional[float],
     return dict(
         arch={
             name: value if name ==
-            'num_layers' else _scaled(value, width or .5)
+            'num_layers' else _scaled(value, width or HALF)
             for name, value in backbone.arch_settings.items()
         })
 
@@ -82,7 +85,7 @@ def _unet2d(denoiser: nn.Module, cfg: dict, width: Optional[float],
             pretrained: bool) -> Dict[str, Any]:
     """Half as wide in all levels."""
     config = denoiser.config
-    widths = [_scaled(w, width or .5) for w in config.block_out_channels]
+    widths = [_scaled(w, width or HALF) for w in config.block_out_channels]
     groups, head = config.norm_num_groups, config.attention_head_dim
     if groups and any(w % groups for w in widths):
         raise ValueError(

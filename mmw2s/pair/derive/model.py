@@ -1,22 +1,27 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """A smaller model of the student's family."""
 import copy
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional
 
 import torch
 from mmengine.config import Config
 from torch import nn
 
+from mmw2s.distillation.starts.grow import grow_out_of
 from mmw2s.distillation.starts.layers import is_pretrained
 from mmw2s.distillation.teacher_config import build_model
 from mmw2s.engine.distill_config import import_package
 from mmw2s.utils.init_cfg import loads_weights
-from .families import FAMILIES
+from .families import FAMILIES, HALF
+from .readers import narrow, refit
 from .size import ModelSize, inputs_for, measure
 
 __all__ = ['DerivedModel', 'derive_model']
 
 _ADVICE = 'give a teacher of your own, --teacher CONFIG'
+# What a model may raise that cannot be built or run.
+_FAILURES = (AssertionError, AttributeError, KeyError, NotImplementedError,
+             RuntimeError, TypeError, ValueError)
 
 
 class DerivedModel(NamedTuple):
@@ -34,18 +39,24 @@ class DerivedModel(NamedTuple):
     notes: List[str]
 
 
-def derive_model(cfg: Config, width: Optional[float] = None) -> DerivedModel:
+def derive_model(cfg: Config,
+                 width: Optional[float] = None,
+                 narrow_heads: bool = False) -> DerivedModel:
     """Derive a smaller model of the student's family.
 
     A rule of :data:`~.families.FAMILIES` makes the backbone (or the denoiser)
     smaller. Both are then built and shown an image. What reads the backbone,
     a neck or a head, gets the ``in_channels`` that come out of it. Neck and
-    heads stay as they are otherwise, so that a student can inherit them.
+    heads stay as they are otherwise, so that a student can inherit them, or
+    learn what they give.
 
     Args:
         cfg (Config): The student's config; it is not changed.
         width (float, optional): Factor of the channels. Defaults to None: as
             the family's rule has it.
+        narrow_heads (bool): Whether neck and heads become as narrow as the
+            backbone, if the student can still grow out of the teacher. It is
+            for students that take the weights alone. Defaults to False.
 
     Raises:
         ValueError: If nothing is known about this kind of model, or what was
@@ -63,9 +74,9 @@ def derive_model(cfg: Config, width: Optional[float] = None) -> DerivedModel:
     derived = copy.deepcopy(cfg)
     derived.load_from = None  # weights of the student
     model = derived.model
+    pretrained = bool(cfg.get('load_from')) or is_pretrained(student)
     try:
-        fields = rule(own, model[part], width,
-                      bool(cfg.get('load_from')) or is_pretrained(student))
+        fields = rule(own, model[part], width, pretrained)
     except ValueError as error:
         raise ValueError(f'the {type(own).__name__} cannot be made smaller: '
                          f'{error}, or {_ADVICE}') from error
@@ -76,9 +87,10 @@ def derive_model(cfg: Config, width: Optional[float] = None) -> DerivedModel:
     try:
         if part == 'backbone':
             _refit(cfg, derived, student)
+            if narrow_heads and not pretrained:
+                notes += _narrowed(derived, student, width or HALF)
         sizes = measure(build_model(derived), derived), measure(student, cfg)
-    except (AssertionError, AttributeError, KeyError, NotImplementedError,
-            RuntimeError, TypeError, ValueError) as error:
+    except _FAILURES as error:
         raise ValueError(
             f'the derived teacher ({part}: {fields}) does not work: {error}. '
             f'Instead, {_ADVICE}') from error
@@ -87,6 +99,24 @@ def derive_model(cfg: Config, width: Optional[float] = None) -> DerivedModel:
             f'the derived teacher ({part}: {fields}) has {sizes[0]}, the '
             f'student {sizes[1]}: give a smaller --teacher-width')
     return DerivedModel(derived, *sizes, notes)
+
+
+def _narrowed(derived: Config, student: nn.Module, width: float) -> List[str]:
+    """Make neck and heads narrower, if the student grows out of them still."""
+    model = copy.deepcopy(derived.model)
+    if not narrow(model, width):
+        return []
+    narrower = copy.deepcopy(derived)
+    narrower.model = model
+    try:
+        grow_out_of(student, build_model(narrower))
+    except _FAILURES:
+        return []
+    derived.model = model
+    return [
+        f'Its neck and heads have {width:g} of the student\'s channels too: '
+        'the student can grow out of them.'
+    ]
 
 
 def _without_weights(cfg: Config, model: dict, part: str,
@@ -129,40 +159,12 @@ def _to_torchvision(owner: dict, key: str, fields: Dict[str, Any]) -> bool:
 
 def _refit(cfg: Config, derived: Config, student: nn.Module) -> None:
     """Fit what reads the backbone to the channels that it gives now."""
-    before = _channels(student.backbone, cfg)
     # Built alone: the rest of the model does not fit yet.
     alone = copy.deepcopy(derived)
     alone.model = dict(derived.model.backbone)
     alone.pop('data_preprocessor', None)
-    after = _channels(build_model(alone), derived)
-    model = derived.model
-    parts = model.get('neck')
-    if isinstance(parts, (list, tuple)):  # others read the one before them
-        parts = parts[:1]
-    neck = list(_readers(parts, 'neck'))
-    readers = neck or [
-        found for name, value in model.items() if name != 'backbone'
-        for found in _readers(value, name)
-    ]
-    for name, reader in readers:
-        given = reader['in_channels']
-        if isinstance(given, (list, tuple)) and list(given) == before:
-            reader['in_channels'] = list(after)
-        elif given in before:
-            reader['in_channels'] = dict(zip(before, after))[given]
-        else:
-            raise ValueError(f'{name}.in_channels is {given}, but the '
-                             f'student\'s backbone gives {before}')
-
-
-def _readers(part: Any, name: str) -> Iterator[Tuple[str, dict]]:
-    """The outermost dicts in a part of a model that have in_channels."""
-    if isinstance(part, dict) and 'in_channels' in part:
-        yield name, part
-    elif isinstance(part, (dict, list, tuple)):
-        items = part.items() if isinstance(part, dict) else enumerate(part)
-        for key, value in items:
-            yield from _readers(value, f'{name}.{key}')
+    refit(derived.model, _channels(student.backbone, cfg),
+          _channels(build_model(alone), derived))
 
 
 @torch.no_grad()

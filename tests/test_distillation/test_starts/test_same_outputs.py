@@ -14,7 +14,9 @@ from tiny_two_stage import cascade_rcnn, faster_rcnn, mask_rcnn
 from torch import nn
 from toys import retinanet
 
-from mmw2s.distillation.starts.same_outputs import refuse_other_outputs, seeded
+from mmw2s.distillation.starts.same_outputs import (outputs_of,
+                                                    refuse_other_outputs,
+                                                    seeded)
 
 
 def moved(model, name, by=1e-3):
@@ -74,6 +76,30 @@ def test_a_difference_is_seen_beside_a_large_constant():
     nn.init.constant_(model.head[0].bias, 100)
     with pytest.raises(ValueError, match='differs by'):
         refuse_other_outputs(moved(model, 'head.0.weight'), model)
+
+
+class Sharp(TinyModel):
+    """Enlarges rounding errors in the second of its outputs."""
+
+    def forward(self, inputs, *args, **kwargs):
+        plain = super().forward(inputs, *args, **kwargs)
+        return plain, torch.sin(1e4 * plain)
+
+
+def test_what_a_model_makes_of_a_rounding_error_is_allowed():
+    model = Sharp()
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        other.head[0].weight *= 1 + 2e-6
+    own, given = outputs_of(student=other, teacher=model)
+    assert (own[1] - given[1]).abs().max() > 1e-3
+    refuse_other_outputs(other, model)
+
+
+def test_a_sharp_output_hides_no_difference_of_another():
+    model = Sharp()
+    with pytest.raises(ValueError, match='output 0 of 2'):
+        refuse_other_outputs(moved(model, 'head.0.bias', 1e-3), model)
 
 
 def test_other_shapes_are_told():

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel, PretrainedInit
 from mmengine.registry import MODELS
 from tiny_classifiers import VIT, classifier
-from tiny_two_stage import mask_rcnn
+from tiny_two_stage import faster_rcnn, mask_rcnn
 from torch import nn
 from toys import retinanet
 
@@ -159,9 +159,72 @@ def test_a_width_that_is_asked_for_is_given():
     assert (backbone.depth, backbone.base_channels) == (18, 4)
 
 
+def two_stages(make):
+    return Config(dict(default_scope='mmdet', model=make(50)))
+
+
+# The student's parts that read its backbone or each other, and what becomes
+# of their channels.
+HALVED = dict(
+    retinanet=(detector, {
+        'neck.in_channels': [16, 32, 64, 128],
+        'neck.out_channels': 8,
+        'bbox_head.in_channels': 8,
+        'bbox_head.feat_channels': 8
+    }),
+    faster_rcnn=(lambda: two_stages(faster_rcnn), {
+        'neck.out_channels': 4,
+        'rpn_head.feat_channels': 4,
+        'roi_head.bbox_roi_extractor.out_channels': 4,
+        'roi_head.bbox_head.in_channels': 4,
+        'roi_head.bbox_head.fc_out_channels': 8
+    }),
+    mask_rcnn=(lambda: two_stages(mask_rcnn), {
+        'neck.out_channels': 4,
+        'roi_head.mask_head.in_channels': 4
+    }))
+
+
+@pytest.mark.parametrize('name', HALVED)
+def test_neck_and_heads_become_narrower_where_the_student_grows(name):
+    make, wanted = HALVED[name]
+    cfg = make()
+    made, whole = derive_model(cfg, narrow_heads=True), derive_model(cfg)
+    model = made.cfg.model
+    assert {
+        path: functools.reduce(getattr, path.split('.'), model)
+        for path in wanted
+    } == wanted
+    assert made.size.multiply_adds < whole.size.multiply_adds
+    assert 'neck and heads have 0.5' in made.notes[-1]
+    start, _ = choose_start('auto', cfg, made.cfg)
+    assert start == dict(type='Grow')
+
+
+@pytest.mark.parametrize('name', STUDENTS)
+def test_a_student_that_cannot_grow_keeps_neck_and_heads(name):
+    cfg = STUDENTS[name]
+    made = derive_model(cfg, narrow_heads=True)
+    start, _ = choose_start('auto', cfg, made.cfg)
+    if start != dict(type='Grow'):
+        assert made.cfg.model == derive_model(cfg).cfg.model
+
+
+def test_heads_stay_where_they_would_not_build():
+    norm = dict(type='GN', num_groups=16)
+    cfg = detector(**{'model.neck.norm_cfg': norm})  # 16 groups of 8 channels
+    made = derive_model(cfg, narrow_heads=True)
+    assert made.cfg.model == derive_model(cfg).cfg.model and not made.notes
+
+
+def test_a_teacher_of_a_pretrained_student_keeps_its_heads():
+    cfg = pretrained('torchvision://resnet50')
+    made = derive_model(cfg, narrow_heads=True)
+    assert made.cfg.model.bbox_head == cfg.model.bbox_head
+
+
 def test_a_two_stage_detector_keeps_its_heads():
-    from tiny_two_stage import faster_rcnn
-    cfg = Config(dict(default_scope='mmdet', model=faster_rcnn(50)))
+    cfg = two_stages(faster_rcnn)
     made = derive_model(cfg)
     assert made.cfg.model.roi_head == cfg.model.roi_head
     assert made.size.multiply_adds < made.of_student.multiply_adds

@@ -24,8 +24,8 @@ __all__ = ['NOISE', 'copied', 'factor', 'grow_layer', 'split']
 #: How much the parts of a weight differ. At 1 the least that one can be is 0.
 NOISE = 1.
 # What has to be the same in two layers, where they have it.
-_SETTINGS = ('kernel_size', 'stride', 'padding', 'dilation', 'padding_mode',
-             'num_groups', 'eps')
+_SETTINGS = ('kernel_size', 'stride', 'padding', 'output_padding', 'dilation',
+             'padding_mode', 'num_groups', 'eps')
 
 
 def factor(wide: int, narrow: int, what: str) -> int:
@@ -92,7 +92,7 @@ def grow_layer(student: nn.Module, teacher: nn.Module) -> Optional[State]:
         if own != given:
             raise CannotGrow(f'its {name} is {own}, the teacher\'s {given}')
     if is_kind(student, '_ConvTransposeNd'):
-        return None
+        return _grow_transposed(student, teacher)
     if is_kind(student, '_ConvNd', 'Linear'):
         return _grow_weighted(student, teacher)
     if is_kind(student, '_NormBase', 'GroupNorm', 'LayerNorm'):
@@ -112,12 +112,26 @@ def _grow_weighted(student: nn.Module, teacher: nn.Module) -> State:
     outs = factor(wide[0], narrow[0], 'outputs')
     ins = factor(wide[1], narrow[1],
                  'inputs' if groups[0] == 1 else 'inputs a group')
-    state = {'weight': split(copied(teacher.weight, outs), ins)}
+    weight = split(copied(teacher.weight, outs), ins)
+    return {'weight': weight, **_grow_bias(student, teacher, outs)}
+
+
+def _grow_transposed(student: nn.Module, teacher: nn.Module) -> State:
+    if student.groups != 1 or teacher.groups != 1:
+        raise CannotGrow('it is a transposed convolution in groups, for which '
+                         'there is no rule')
+    # Its weight has the inputs first.
+    wide, narrow = student.weight.shape, teacher.weight.shape
+    outs = factor(wide[1], narrow[1], 'outputs')
+    ins = factor(wide[0], narrow[0], 'inputs')
+    weight = split(copied(teacher.weight, outs, 1), ins, 0)
+    return {'weight': weight, **_grow_bias(student, teacher, outs)}
+
+
+def _grow_bias(student: nn.Module, teacher: nn.Module, k: int) -> State:
     if (student.bias is None) != (teacher.bias is None):
         raise CannotGrow('only one of the two has a bias')
-    if teacher.bias is not None:
-        state['bias'] = copied(teacher.bias, outs)
-    return state
+    return {} if teacher.bias is None else {'bias': copied(teacher.bias, k)}
 
 
 def _grow_norm(student: nn.Module, teacher: nn.Module) -> State:

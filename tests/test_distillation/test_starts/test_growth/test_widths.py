@@ -55,6 +55,15 @@ def test_a_depthwise_convolution_has_more_groups():
     assert_same(wide(copied(x, 2, 1)), copied(narrow(x), 2, 1))
 
 
+@pytest.mark.parametrize('ins, outs', [(1, 2), (2, 1), (3, 2)])
+def test_a_transposed_convolution_computes_copies_of_copies(ins, outs):
+    narrow = nn.ConvTranspose2d(4, 6, 3, 2, output_padding=1)
+    wide = nn.ConvTranspose2d(4 * ins, 6 * outs, 3, 2, output_padding=1)
+    x = maps(4)
+    assert_same(
+        grown(wide, narrow)(copied(x, ins, 1)), copied(narrow(x), outs, 1))
+
+
 def test_a_linear_layer_computes_copies_of_copies():
     narrow, x = nn.Linear(4, 3), torch.randn(5, 4)
     wide = grown(nn.Linear(8, 6), narrow)
@@ -138,10 +147,15 @@ def test_copies_learn_different_things(wide):
     (nn.Conv2d(4, 8, 1, 2), nn.Conv2d(4, 8, 1), 'stride is .2, 2'),
     (nn.Conv2d(4, 8, 1, groups=2), nn.Conv2d(4, 8, 1), '2 groups, the .* 1'),
     (nn.Conv2d(8, 8, 1, groups=8), nn.Conv2d(4, 8, 1), '8 groups, the .* 1'),
+    (nn.ConvTranspose2d(
+        8, 8, 1, groups=2), nn.ConvTranspose2d(
+            4, 4, 1, groups=2), 'transposed convolution in groups'),
+    (nn.ConvTranspose2d(8, 8, 3, 2, output_padding=1),
+     nn.ConvTranspose2d(4, 4, 3, 2), 'output_padding is .1, 1'),
     (nn.Linear(4, 8), nn.Linear(4, 4, bias=False), 'only one .* has a bias'),
     (nn.GroupNorm(4, 8), nn.GroupNorm(2, 4), 'num_groups is 4, the .* 2'),
-    (nn.BatchNorm2d(8), nn.GroupNorm(2, 4),
-     'a BatchNorm2d here, the teacher a GroupNorm'),
+    (nn.BatchNorm2d(8), nn.GroupNorm(
+        2, 4), 'a BatchNorm2d here, the teacher a GroupNorm'),
     (nn.LayerNorm((4, 4)), nn.LayerNorm((4, 2)), 'other dimensions'),
     (nn.BatchNorm2d(8), nn.BatchNorm2d(4, affine=False), 'other tensors'),
 ])
@@ -151,7 +165,7 @@ def test_what_is_more_than_width_is_refused(wide, narrow, message):
 
 
 def test_layers_without_a_rule_are_told():
-    for cls in (nn.PReLU, lambda n: nn.ConvTranspose2d(n, n, 2)):
+    for cls in (nn.PReLU, nn.LocalResponseNorm):
         assert grow_layer(cls(4), cls(2)) is None
 
 

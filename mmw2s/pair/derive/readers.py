@@ -1,0 +1,94 @@
+# Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+"""What reads a backbone, necks and heads, and how it becomes narrower."""
+from typing import Any, Dict, Iterator, Sequence, Tuple
+
+__all__ = ['narrow', 'readers', 'refit']
+
+# Parts of a model that read no backbone.
+_OTHERS = ('backbone', 'data_preprocessor')
+
+
+def readers(model: dict) -> Dict[str, dict]:
+    """The dicts in a model's config with ``in_channels`` of the backbone.
+
+    Args:
+        model (dict): The config of a model: its neck reads the backbone, and
+            where there is none, its heads do.
+
+    Returns:
+        dict[str, dict]: The name of each in the model -> the dict itself.
+    """
+    parts = model.get('neck')
+    if isinstance(parts, (list, tuple)):  # others read the one before them
+        parts = parts[:1]
+    neck = dict(_with_inputs(parts, 'neck'))
+    return neck or {
+        name: found
+        for part, value in model.items() if part != 'backbone'
+        for name, found in _with_inputs(value, part)
+    }
+
+
+def refit(model: dict, before: Sequence[int], after: Sequence[int]) -> None:
+    """Fit what reads the backbone to the channels that it gives now.
+
+    Args:
+        model (dict): The config of a model, changed in place.
+        before (Sequence[int]): The channels that its backbone gave.
+        after (Sequence[int]): Those that it gives now.
+
+    Raises:
+        ValueError: If a reader asks for others than it gave.
+    """
+    for name, reader in readers(model).items():
+        given = reader['in_channels']
+        if isinstance(given, (list, tuple)) and list(given) == list(before):
+            reader['in_channels'] = list(after)
+        elif given in before:
+            reader['in_channels'] = dict(zip(before, after))[given]
+        else:
+            raise ValueError(f'{name}.in_channels is {given}, but the '
+                             f'student\'s backbone gives {list(before)}')
+
+
+def narrow(model: dict, width: float) -> bool:
+    """Multiply all channels of necks and heads, but for the backbone's.
+
+    Args:
+        model (dict): The config of a model, changed in place.
+        width (float): The factor. A number that it does not make a whole one
+            stays.
+
+    Returns:
+        bool: Whether anything was changed.
+    """
+    kept = [id(reader) for reader in readers(model).values()]
+    changed = False
+    for owner in _dicts([v for k, v in model.items() if k not in _OTHERS]):
+        for key, value in owner.items():
+            is_backbones = key == 'in_channels' and id(owner) in kept
+            if key.endswith('channels') and not is_backbones and isinstance(
+                    value, int) and value * width == int(value * width) >= 1:
+                owner[key] = int(value * width)
+                changed = True
+    return changed
+
+
+def _with_inputs(part: Any, name: str) -> Iterator[Tuple[str, dict]]:
+    """The outermost dicts in a part of a model that have in_channels."""
+    if isinstance(part, dict) and 'in_channels' in part:
+        yield name, part
+    elif isinstance(part, (dict, list, tuple)):
+        items = part.items() if isinstance(part, dict) else enumerate(part)
+        for key, value in items:
+            yield from _with_inputs(value, f'{name}.{key}')
+
+
+def _dicts(part: Any) -> Iterator[dict]:
+    """All dicts in a part of a config."""
+    if isinstance(part, dict):
+        yield part
+        part = list(part.values())
+    if isinstance(part, (list, tuple)):
+        for value in part:
+            yield from _dicts(value)
