@@ -19,9 +19,6 @@ from .size import ModelSize, inputs_for, measure
 __all__ = ['DerivedModel', 'derive_model']
 
 _ADVICE = 'give a teacher of your own, --teacher CONFIG'
-# What a model may raise that cannot be built or run.
-_FAILURES = (AssertionError, AttributeError, KeyError, NotImplementedError,
-             RuntimeError, TypeError, ValueError)
 
 
 class DerivedModel(NamedTuple):
@@ -90,7 +87,8 @@ def derive_model(cfg: Config,
             if narrow_heads and not pretrained:
                 notes += _narrowed(derived, student, width or HALF)
         sizes = measure(build_model(derived), derived), measure(student, cfg)
-    except _FAILURES as error:
+    except (AssertionError, AttributeError, KeyError, NotImplementedError,
+            RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f'the derived teacher ({part}: {fields}) does not work: {error}. '
             f'Instead, {_ADVICE}') from error
@@ -110,7 +108,7 @@ def _narrowed(derived: Config, student: nn.Module, width: float) -> List[str]:
     narrower.model = model
     try:
         grow_out_of(student, build_model(narrower))
-    except _FAILURES:
+    except Exception:  # a trial, and a model may raise what it likes
         return []
     derived.model = model
     return [

@@ -14,9 +14,9 @@ from .images import image_size
 
 __all__ = ['ModelSize', 'inputs_for', 'measure']
 
-# Larger images are taken in this size: what is compared stays the same, and a
-# CPU is soon done.
-_LARGEST = 320
+# Larger images are taken in the first of these sizes: what is compared stays
+# the same, and a CPU is soon done. Some layers want more places than that.
+_SIZES = 320, 640
 
 
 class ModelSize(NamedTuple):
@@ -39,12 +39,17 @@ class ModelSize(NamedTuple):
                 f'{self.image[1]}x{self.image[0]}')
 
 
-def inputs_for(cfg: Config) -> torch.Tensor:
-    """A blank image as the config's runs would have it, at most 320 wide."""
+def inputs_for(cfg: Config, largest: int = _SIZES[0]) -> torch.Tensor:
+    """A blank image as the config's runs would have it, or a smaller one.
+
+    Args:
+        cfg (Config): Tells the size of images.
+        largest (int): Width or height at most. Defaults to 320.
+    """
     model = cfg.model
     part = model.get('denoiser') or model.get('backbone') or model
     height, width = image_size(cfg)
-    ratio = min(1., _LARGEST / max(height, width))
+    ratio = min(1., largest / max(height, width))
     if ratio < 1:  # a multiple of 32, which every backbone can halve
         height, width = (
             max(32,
@@ -60,15 +65,21 @@ def measure(model: nn.Module, cfg: Config) -> ModelSize:
         model (nn.Module): The model. It is frozen, in place.
         cfg (Config): Its config, which tells the size of images.
     """
-    inputs = inputs_for(cfg)
-    height, width = inputs.shape[-2:]
     model.eval()
     # Its counter cannot follow views of parameters that are trained.
     model.requires_grad_(False)
     if is_kind(getattr(model, 'rpn_head', None), 'EmbeddingRPNHead'):
         model.rpn_head.init_weights()  # until then its boxes may be none
-    with FlopCounterMode(display=False) as counter:
-        raw_outputs(model, inputs, _samples(model, height, width))
+    for largest in _SIZES:
+        inputs = inputs_for(cfg, largest)
+        height, width = inputs.shape[-2:]
+        try:
+            with FlopCounterMode(display=False) as counter:
+                raw_outputs(model, inputs, _samples(model, height, width))
+            break
+        except RuntimeError:
+            if largest == _SIZES[-1]:
+                raise
     return ModelSize(
         sum(p.numel() for p in model.parameters()),
         counter.get_total_flops() // 2, (height, width))

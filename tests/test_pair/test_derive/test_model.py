@@ -74,8 +74,10 @@ STUDENTS = dict(
         'queryinst/queryinst_r50_fpn_1x_coco',
         # Its parameters are cut into views.
         'deformable_detr/deformable-detr_r50_16xb2-50e_coco',
+        # Its deformable convolutions want three places in each map.
+        'ddod/ddod_r50_fpn_1x_coco',
     ])
-def test_detectors_that_learn_proposals_or_queries_have_a_teacher(name):
+def test_detectors_that_ask_for_more_than_an_image_have_a_teacher(name):
     # Their heads read boxes of the data sample, and proposals that only
     # init_weights has made boxes.
     derived = derive_model(read_packaged_config(f'mmdet::{name}.py'))

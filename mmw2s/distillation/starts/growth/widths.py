@@ -25,7 +25,7 @@ __all__ = ['NOISE', 'copied', 'factor', 'grow_layer', 'split']
 NOISE = 1.
 # What has to be the same in two layers, where they have it.
 _SETTINGS = ('kernel_size', 'stride', 'padding', 'output_padding', 'dilation',
-             'padding_mode', 'num_groups', 'eps')
+             'padding_mode', 'deform_groups', 'num_groups', 'eps')
 
 
 def factor(wide: int, narrow: int, what: str) -> int:
@@ -93,7 +93,9 @@ def grow_layer(student: nn.Module, teacher: nn.Module) -> Optional[State]:
             raise CannotGrow(f'its {name} is {own}, the teacher\'s {given}')
     if is_kind(student, '_ConvTransposeNd'):
         return _grow_transposed(student, teacher)
-    if is_kind(student, '_ConvNd', 'Linear'):
+    # Those of mmcv that are moved by offsets are no convolutions of torch.
+    if is_kind(student, '_ConvNd', 'Linear', 'DeformConv2d',
+               'ModulatedDeformConv2d'):
         return _grow_weighted(student, teacher)
     if is_kind(student, '_NormBase', 'GroupNorm', 'LayerNorm'):
         return _grow_norm(student, teacher)
@@ -129,9 +131,10 @@ def _grow_transposed(student: nn.Module, teacher: nn.Module) -> State:
 
 
 def _grow_bias(student: nn.Module, teacher: nn.Module, k: int) -> State:
-    if (student.bias is None) != (teacher.bias is None):
+    own, given = (getattr(m, 'bias', None) for m in (student, teacher))
+    if (own is None) != (given is None):
         raise CannotGrow('only one of the two has a bias')
-    return {} if teacher.bias is None else {'bias': copied(teacher.bias, k)}
+    return {} if given is None else {'bias': copied(given, k)}
 
 
 def _grow_norm(student: nn.Module, teacher: nn.Module) -> State:

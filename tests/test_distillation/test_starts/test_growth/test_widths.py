@@ -1,6 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 import torch
+from mmcv.ops import DeformConv2d, ModulatedDeformConv2d
 from torch import nn
 
 from mmw2s.distillation.starts.growth import (CannotGrow, copied, factor,
@@ -53,6 +54,19 @@ def test_a_depthwise_convolution_has_more_groups():
     narrow = nn.Conv2d(4, 4, 3, groups=4)
     wide, x = grown(nn.Conv2d(8, 8, 3, groups=8), narrow), maps(4)
     assert_same(wide(copied(x, 2, 1)), copied(narrow(x), 2, 1))
+
+
+@pytest.mark.parametrize('kind, bias', [(DeformConv2d, False),
+                                        (ModulatedDeformConv2d, True)])
+def test_a_deformable_convolution_computes_copies_of_copies(kind, bias):
+    narrow = kind(4, 6, 3, padding=1, deform_groups=2, bias=bias)
+    wide = kind(8, 12, 3, padding=1, deform_groups=2, bias=bias)
+    x = maps(4)
+    moves = torch.randn(4, 2 * 2 * 9, 6, 6) / 2
+    masks = [torch.rand(4, 2 * 9, 6, 6)] if bias else []
+    assert_same(
+        grown(wide, narrow)(copied(x, 2, 1), moves, *masks),
+        copied(narrow(x, moves, *masks), 2, 1))
 
 
 @pytest.mark.parametrize('ins, outs', [(1, 2), (2, 1), (3, 2)])
@@ -150,6 +164,8 @@ def test_copies_learn_different_things(wide):
     (nn.ConvTranspose2d(
         8, 8, 1, groups=2), nn.ConvTranspose2d(
             4, 4, 1, groups=2), 'transposed convolution in groups'),
+    (DeformConv2d(8, 8, 3, deform_groups=2), DeformConv2d(
+        4, 4, 3), 'deform_groups is 2, the .* 1'),
     (nn.ConvTranspose2d(8, 8, 3, 2, output_padding=1),
      nn.ConvTranspose2d(4, 4, 3, 2), 'output_padding is .1, 1'),
     (nn.Linear(4, 8), nn.Linear(4, 4, bias=False), 'only one .* has a bias'),
