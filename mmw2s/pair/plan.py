@@ -5,7 +5,7 @@ import json
 import os
 import os.path as osp
 from dataclasses import asdict, dataclass, field
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 from mmengine.config import Config
 
@@ -20,7 +20,7 @@ from mmw2s.utils.text import listed
 from .derive.schedule import counts_epochs, run_length, scale_lr, shorten
 from .stages import Stage
 from .starting import AUTO, choose_start, teach_too
-from .teacher import plan_teacher, record_times
+from .teacher import TeacherPlan, plan_teacher, record_times
 
 __all__ = [
     'STARTS', 'TEACHES', 'Options', 'Plan', 'is_planned', 'make_plan',
@@ -182,13 +182,10 @@ def make_plan(options: Options) -> Plan:
     options.check()
     student = load_config(options.student, options.cfg_options)
     _refuse_unvalidated(student)
-    made = plan_teacher(student, options.teacher, options.teacher_checkpoint,
-                        options.teacher_cfg_options, options.teacher_width,
-                        options.teacher_scale, options.teacher_length,
-                        options.useful_at, _would_grow_alone(options, student))
+    made, start, note = _teacher_and_start(options, student)
     plan = Plan(options, made.is_trained, list(made.notes))
     hook = hook_in(student)
-    plan.notes += _start(hook, options, student, made.cfg)
+    plan.notes += _begin(hook, options, student, start, note)
     own = dict(config=plan.path('teacher.py'), checkpoint=plan.weights)
     hook['teacher'] = {**own, **made.fields}
     if options.teacher_scale != 1:
@@ -217,27 +214,52 @@ def _wanted_start(options: Options, student: Config) -> Union[str, dict]:
     return own or ('none' if student.get('load_from') else AUTO)
 
 
+def _teacher_and_start(
+        options: Options,
+        student: Config) -> Tuple[TeacherPlan, Optional[dict], str]:
+    """Find the teacher, the start that fits the two, and a sentence on it."""
+    wanted = _wanted_start(options, student)
+
+    def find(narrow_heads: bool) -> Tuple[TeacherPlan, Optional[dict], str]:
+        made = plan_teacher(student, options.teacher,
+                            options.teacher_checkpoint,
+                            options.teacher_cfg_options, options.teacher_width,
+                            options.teacher_scale, options.teacher_length,
+                            options.useful_at, narrow_heads)
+        return (made, *choose_start(wanted, student, made.cfg))
+
+    if _would_grow_alone(options, student):
+        try:
+            found = find(narrow_heads=True)
+        except ValueError:  # if it has another reason, it comes again
+            pass
+        else:
+            if found[1] and bare_name(found[1]['type']) == 'Grow':
+                return found
+    return find(narrow_heads=False)
+
+
 def _would_grow_alone(options: Options, student: Config) -> bool:
     """Whether the student is to take the weights alone, if it can grow."""
     wanted = _wanted_start(options, student)
     kind = wanted if isinstance(wanted, str) else bare_name(wanted['type'])
-    if kind not in (AUTO, 'Grow'):
+    # Weights that exist may be those of a teacher with wide heads.
+    if kind not in (AUTO, 'Grow') or options.teacher_checkpoint:
         return False
     hook = dict(hook_in(student), start=dict(type='Grow'))
     teach_too(hook, options.teach, '', isinstance(wanted, str))
     return hook.get('distill') == []
 
 
-def _start(hook: Dict[str, Any], options: Options, student: Config,
-           teacher: Config) -> List[str]:
+def _begin(hook: Dict[str, Any], options: Options, student: Config,
+           start: Optional[dict], note: str) -> List[str]:
     """Give the hook its start, and whether the teacher teaches too.
 
     Raises:
         ValueError: If what was asked for does not fit.
     """
-    wanted = _wanted_start(options, student)
-    kept = hook.pop('start', None)
-    start, note = choose_start(wanted, student, teacher)
+    is_own = not hook.get('start') or options.start != AUTO
+    hook.pop('start', None)
     if start is not None:
         hook['start'] = start
         if student.get('load_from'):
@@ -246,7 +268,7 @@ def _start(hook: Dict[str, Any], options: Options, student: Config,
                 f'({student.load_from}), and its start would put the '
                 'teacher\'s in their place: leave one of the two out (--start '
                 'none)')
-    said = teach_too(hook, options.teach, note, wanted is not kept)
+    said = teach_too(hook, options.teach, note, is_own)
     if hook.get('distill') == [] and options.student_lr < 1:
         said += (' At a lower learning rate (--student-lr) students ended far '
                  'lower so.')

@@ -30,7 +30,7 @@ def test_the_student_is_given_the_teacher_and_a_start(options):
     model = Config.fromfile('pair/teacher.py').model
     assert model.backbone.blocks == [1] * 4
     assert 2 * model.neck.out_channels == cfg.model.neck.out_channels
-    assert plan.notes[1].startswith('Its neck and heads have 0.5 of the')
+    assert plan.notes[1].startswith('Its neck and heads have 0.5')
     assert plan.notes[-2].startswith('The student starts by Grow: ')
     assert plan.notes[-1].startswith(
         'The teacher gives its weights alone, nothing is distilled. Students')
@@ -77,12 +77,15 @@ def test_a_teacher_may_give_its_weights_alone(options):
 
 
 @pytest.mark.parametrize('changes', [
+    dict(teacher_cfg_options={'model.backbone.base_channels': 3}),
+    dict(teacher_checkpoint='weak.pth'),
     dict(start='Inherit', teach='no'),
     dict(start='Corner'),
     dict(start='none'),
 ])
 def test_a_teacher_out_of_which_nothing_grows_keeps_its_heads(
         options, changes):
+    Path('weak.pth').touch()
     configs = make_plan(replace(options, **changes)).configs
     neck = configs['teacher'].model.neck
     assert neck.out_channels == configs['student'].model.neck.out_channels

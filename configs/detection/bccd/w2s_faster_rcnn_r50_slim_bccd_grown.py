@@ -9,6 +9,7 @@ _base_ = 'w2s_faster_rcnn_r50_slim_bccd_started.py'
 default_hooks = dict(
     w2s=dict(
         teacher=dict(
-            config='{{ fileDirname }}/faster_rcnn_r14_half_slim_bccd.py',
-            checkpoint='work_dirs/faster_rcnn_r14_half_slim_bccd/epoch_7.pth'),
+            config='{{ fileDirname }}/faster_rcnn_r14_narrow_slim_bccd.py',
+            checkpoint='work_dirs/faster_rcnn_r14_narrow_slim_bccd/epoch_5.pth'
+        ),
         start=dict(type='Grow')))

@@ -9,7 +9,7 @@ _base_ = 'w2s_retinanet_r50_slim_bccd_started.py'
 default_hooks = dict(
     w2s=dict(
         teacher=dict(
-            config='{{ fileDirname }}/retinanet_r14_half_slim_bccd.py',
-            checkpoint='work_dirs/retinanet_r14_half_slim_bccd/epoch_10.pth'),
+            config='{{ fileDirname }}/retinanet_r14_narrow_slim_bccd.py',
+            checkpoint='work_dirs/retinanet_r14_narrow_slim_bccd/epoch_6.pth'),
         start=dict(type='Grow'),
         distill=[]))

@@ -29,9 +29,9 @@ class Grow(Start):
     - Channels are copied, and the weights that read the copies sum to the
       old ones: ``w (1 / k + e_j)``, where the random ``e_j`` sum to 0.
 
-    Before training both models are run on two random images. If their outputs
-    differ by more than 1e-4 of the spread of the teacher's, the student gets
-    its weights back and the run ends.
+    Before training both models are run on two random images, in float64 if
+    they can be. If their outputs differ by more than 1e-4 of the spread of the
+    teacher's, the student gets its weights back and the run ends.
 
     The way of `Net2Net <https://arxiv.org/abs/1511.05641>`_, with residual
     blocks that begin as 0. Which families of models have rules:
@@ -85,7 +85,7 @@ def grow_out_of(student: nn.Module, teacher: nn.Module) -> State:
             grown = grow_module(student, teacher, widen)
         _load(student, grown)
         refuse_other_outputs(student, teacher)
-    except ValueError:
+    except BaseException:
         _load(student, before)
         raise
     return grown

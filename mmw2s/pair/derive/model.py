@@ -12,6 +12,7 @@ from mmw2s.distillation.starts.layers import is_pretrained
 from mmw2s.distillation.teacher_config import build_model
 from mmw2s.engine.distill_config import import_package
 from mmw2s.utils.init_cfg import loads_weights
+from mmw2s.utils.kinds import is_kind
 from .families import FAMILIES, HALF
 from .readers import narrow, refit
 from .size import ModelSize, inputs_for, measure
@@ -86,7 +87,7 @@ def derive_model(cfg: Config,
             _refit(cfg, derived, student)
             if narrow_heads and not pretrained:
                 notes += _narrowed(derived, student, width or HALF)
-        sizes = measure(build_model(derived), derived), measure(student, cfg)
+        sizes = measure(build_model(derived), student, cfg=derived)
     except (AssertionError, AttributeError, KeyError, NotImplementedError,
             RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
@@ -101,20 +102,32 @@ def derive_model(cfg: Config,
 
 def _narrowed(derived: Config, student: nn.Module, width: float) -> List[str]:
     """Make neck and heads narrower, if the student grows out of them still."""
-    model = copy.deepcopy(derived.model)
-    if not narrow(model, width):
-        return []
     narrower = copy.deepcopy(derived)
-    narrower.model = model
-    try:
-        grow_out_of(student, build_model(narrower))
-    except Exception:  # a trial, and a model may raise what it likes
+    if not narrow(narrower.model, width):
         return []
-    derived.model = model
+    try:
+        model = build_model(narrower)
+        grow_out_of(student, model)
+        # It would compute something else: docs/results/digit_scenes.md.
+        if _normalizes_alone(model) and not _normalizes_alone(student):
+            raise ValueError('a group norm would have one channel a group')
+    except Exception as error:  # a trial, and a model may raise what it likes
+        return [
+            'Its neck and heads are as wide as the student\'s, which could '
+            f'not grow out of narrower ones: {error}.'
+        ]
+    derived.model = narrower.model
     return [
-        f'Its neck and heads have {width:g} of the student\'s channels too: '
-        'the student can grow out of them.'
+        f'Its neck and heads have {width:g} of the student\'s channels too.'
     ]
+
+
+def _normalizes_alone(model: nn.Module) -> bool:
+    """Whether a group norm has groups of one channel."""
+    return any(
+        is_kind(module, 'GroupNorm')
+        and module.num_groups == module.num_channels > 1
+        for module in model.modules())
 
 
 def _without_weights(cfg: Config, model: dict, part: str,

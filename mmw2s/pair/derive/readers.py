@@ -19,10 +19,14 @@ def readers(model: dict) -> Dict[str, dict]:
         dict[str, dict]: The name of each in the model -> the dict itself.
     """
     parts = model.get('neck')
-    if isinstance(parts, (list, tuple)):  # others read the one before them
-        parts = parts[:1]
-    neck = dict(_with_inputs(parts, 'neck'))
-    return neck or {
+    necks = enumerate(parts) if isinstance(parts,
+                                           (list, tuple)) else [(None, parts)]
+    for place, part in necks:
+        name = 'neck' if place is None else f'neck.{place}'
+        found = dict(_with_inputs(part, name))
+        if found:  # other parts read this one
+            return found
+    return {
         name: found
         for part, value in model.items() if part != 'backbone'
         for name, found in _with_inputs(value, part)
@@ -63,13 +67,20 @@ def narrow(model: dict, width: float) -> bool:
         bool: Whether anything was changed.
     """
     kept = [id(reader) for reader in readers(model).values()]
+    # By identity: two parts of a config may be one object.
+    owners = {
+        id(owner): owner
+        for owner in _dicts([v for k, v in model.items() if k not in _OTHERS])
+    }
     changed = False
-    for owner in _dicts([v for k, v in model.items() if k not in _OTHERS]):
+    for owner in owners.values():
         for key, value in owner.items():
-            is_backbones = key == 'in_channels' and id(owner) in kept
-            if key.endswith('channels') and not is_backbones and isinstance(
-                    value, int) and value * width == int(value * width) >= 1:
-                owner[key] = int(value * width)
+            if type(value) is not int or not key.endswith('channels') or (
+                    key == 'in_channels' and id(owner) in kept):
+                continue
+            narrower = value * width
+            if 1 <= narrower == int(narrower) != value:
+                owner[key] = int(narrower)
                 changed = True
     return changed
 

@@ -14,8 +14,8 @@ from .images import image_size
 
 __all__ = ['ModelSize', 'inputs_for', 'measure']
 
-# Larger images are taken in the first of these sizes: what is compared stays
-# the same, and a CPU is soon done. Some layers want more places than that.
+# Larger images are taken in the first of these sizes in which the models can
+# be run: what is compared stays the same, and a CPU is soon done.
 _SIZES = 320, 640
 
 
@@ -57,29 +57,34 @@ def inputs_for(cfg: Config, largest: int = _SIZES[0]) -> torch.Tensor:
     return torch.zeros(1, part.get('in_channels', 3), height, width)
 
 
-@torch.no_grad()
-def measure(model: nn.Module, cfg: Config) -> ModelSize:
-    """Count the parameters of a model, and the multiply-adds of a forward.
+def measure(*models: nn.Module, cfg: Config) -> List[ModelSize]:
+    """Count the parameters of models, and the multiply-adds of a forward.
 
     Args:
-        model (nn.Module): The model. It is frozen, in place.
-        cfg (Config): Its config, which tells the size of images.
+        *models (nn.Module): The models. They are frozen, in place.
+        cfg (Config): The config of one of them, which tells the size of
+            images. All are shown the same.
     """
+    for largest in _SIZES:
+        inputs = inputs_for(cfg, largest)
+        try:
+            return [_measure(model, inputs) for model in models]
+        except RuntimeError:  # some layers want more places than others
+            if max(inputs.shape[-2:]) < largest or largest == _SIZES[-1]:
+                raise
+    raise AssertionError
+
+
+@torch.no_grad()
+def _measure(model: nn.Module, inputs: torch.Tensor) -> ModelSize:
+    height, width = inputs.shape[-2:]
     model.eval()
     # Its counter cannot follow views of parameters that are trained.
     model.requires_grad_(False)
     if is_kind(getattr(model, 'rpn_head', None), 'EmbeddingRPNHead'):
         model.rpn_head.init_weights()  # until then its boxes may be none
-    for largest in _SIZES:
-        inputs = inputs_for(cfg, largest)
-        height, width = inputs.shape[-2:]
-        try:
-            with FlopCounterMode(display=False) as counter:
-                raw_outputs(model, inputs, _samples(model, height, width))
-            break
-        except RuntimeError:
-            if largest == _SIZES[-1]:
-                raise
+    with FlopCounterMode(display=False) as counter:
+        raw_outputs(model, inputs, _samples(model, height, width))
     return ModelSize(
         sum(p.numel() for p in model.parameters()),
         counter.get_total_flops() // 2, (height, width))

@@ -16,6 +16,7 @@ from mmw2s.distillation.starts.layers import is_pretrained
 from mmw2s.distillation.teacher_config import build_model
 from mmw2s.models import ShallowResNet
 from mmw2s.pair.derive import derive_model
+from mmw2s.pair.derive.readers import narrow
 from mmw2s.pair.derive.size import measure
 from mmw2s.pair.starting import choose_start
 from mmw2s.utils.read_config import read_packaged_config
@@ -212,17 +213,34 @@ def test_a_student_that_cannot_grow_keeps_neck_and_heads(name):
         assert made.cfg.model == derive_model(cfg).cfg.model
 
 
-def test_heads_stay_where_they_would_not_build():
-    norm = dict(type='GN', num_groups=16)
-    cfg = detector(**{'model.neck.norm_cfg': norm})  # 16 groups of 8 channels
+@pytest.mark.parametrize(
+    'groups, is_narrower',
+    [
+        (16, False),  # 16 groups of 8 channels cannot be built
+        (8, False),  # groups of one channel normalize each alone
+        (4, True),
+    ])
+def test_groups_of_a_norm_keep_two_channels(groups, is_narrower):
+    norm = dict(type='GN', num_groups=groups)
+    cfg = detector(**{'model.neck.norm_cfg': norm})
     made = derive_model(cfg, narrow_heads=True)
-    assert made.cfg.model == derive_model(cfg).cfg.model and not made.notes
+    assert (made.cfg.model.neck.out_channels == 8) == is_narrower
+    said, = made.notes
+    assert ('could not grow out' in said) != is_narrower
+    if not is_narrower:
+        assert made.cfg.model == derive_model(cfg).cfg.model
 
 
 def test_a_teacher_of_a_pretrained_student_keeps_its_heads():
-    cfg = pretrained('torchvision://resnet50')
+    # Half as wide, of the same blocks: a student could grow out of it.
+    cfg = pretrained('torchvision://resnet18', depth=18)
+    cfg.model.neck.in_channels = [8, 16, 32, 64]
     made = derive_model(cfg, narrow_heads=True)
+    assert made.cfg.model.backbone.base_channels == 4
     assert made.cfg.model.bbox_head == cfg.model.bbox_head
+    del cfg.model.backbone.init_cfg
+    made = derive_model(cfg, narrow_heads=True)
+    assert made.cfg.model.bbox_head != cfg.model.bbox_head
 
 
 def test_a_two_stage_detector_keeps_its_heads():
@@ -238,8 +256,41 @@ def test_the_size_of_a_two_stage_detector_does_not_follow_from_its_weights():
     for shift in (0., 100.):  # of all boxes, out of the image
         model = build_model(cfg)
         torch.nn.init.constant_(model.rpn_head.rpn_reg.bias, shift)
-        found.add(measure(model, cfg).multiply_adds)
+        found.add(measure(model, cfg=cfg)[0].multiply_adds)
     assert len(found) == 1
+
+
+def test_at_the_same_width_nothing_is_narrower():
+    assert not derive_model(STUDENTS['resnet50'], 1., True).notes
+
+
+def test_the_first_neck_may_read_nothing():
+    cfg = of_mmpretrain(width=8)
+    cfg.model.neck = [
+        cfg.model.neck,
+        dict(type='LinearNeck', in_channels=64, out_channels=16)
+    ]
+    cfg.model.head.in_channels = 16
+    for narrow_heads, channels in ((False, 16), (True, 8)):
+        model = derive_model(cfg, narrow_heads=narrow_heads).cfg.model
+        assert model.neck[1].in_channels == 32
+        assert model.neck[1].out_channels == channels
+        assert model.head.in_channels == channels
+
+
+def test_parts_that_are_one_object_are_halved_once():
+    part = dict(type='Head', in_channels=8, out_channels=True)
+    model = dict(
+        backbone=dict(base_channels=8),
+        neck=dict(in_channels=[4]),
+        one_head=part,
+        other_head=part)
+    assert narrow(model, .5)
+    assert model['one_head'] is part
+    assert part == dict(type='Head', in_channels=4, out_channels=True)
+    assert model['neck'] == dict(in_channels=[4])
+    assert model['backbone'] == dict(base_channels=8)
+    assert not narrow(dict(head=dict(in_channels=3)), .5)
 
 
 def test_a_part_of_a_neck_that_reads_another_part_stays_as_it_is():

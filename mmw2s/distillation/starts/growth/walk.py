@@ -81,14 +81,14 @@ def grow_children(student: nn.Module,
         for name, child in module.named_children()
         if name not in leave and tensors_of(child)
     } for module in (student, teacher))
-    state = _own_tensors(student, teacher)
+    state = _own_tensors(student, teacher, widen)
     for name in {**own, **given}:
         _refuse_missing(name, name in own, name in given)
         state.update(part(name, grow_module, own[name], given[name], widen))
     return state
 
 
-def _own_tensors(student: nn.Module, teacher: nn.Module) -> State:
+def _own_tensors(student: nn.Module, teacher: nn.Module, widen: bool) -> State:
     """Tensors of a module itself, none of its children's."""
     own, given = ({
         k: v
@@ -96,6 +96,12 @@ def _own_tensors(student: nn.Module, teacher: nn.Module) -> State:
     } for module in (student, teacher))
     for name in {**own, **given}:
         _refuse_missing(name, name in own, name in given)
+    # A deformable convolution has another one as its child.
+    if widen and _shapes(own) != _shapes(given):
+        grown = grow_layer(student, teacher)
+        if grown is not None:
+            return grown
+    for name in own:
         if own[name].shape != given[name].shape:
             raise CannotGrow(
                 f'no rule tells how {tuple(own[name].shape)} grows out of '

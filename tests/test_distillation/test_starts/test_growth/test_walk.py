@@ -1,10 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
 import torch
+from mmcv.ops import DeformConv2dPack, ModulatedDeformConv2dPack
 from torch import nn
 
-from mmw2s.distillation.starts.growth import (CannotGrow, families, find_rule,
-                                              grow_module, growth_rule, rules)
+from mmw2s.distillation.starts.growth import (CannotGrow, copied, families,
+                                              find_rule, grow_module,
+                                              growth_rule, rules)
 
 
 class Family(nn.Module):
@@ -70,6 +72,16 @@ def test_a_wider_layer_is_grown_only_if_asked_for(rule):
             match=r'^2: no rule .* Linear of weight \(3, 4\), bias \(3,\) '
             r'grows out of one of weight \(3, 2\), bias'):
         grow_module(student, teacher)
+
+
+@pytest.mark.parametrize('kind', [DeformConv2dPack, ModulatedDeformConv2dPack])
+def test_a_layer_that_has_another_as_its_child_is_wider(kind):
+    narrow, wide = (kind(n, n, 3, padding=1) for n in (4, 8))
+    nn.init.normal_(narrow.conv_offset.weight)  # it begins at 0
+    wide.load_state_dict(grow_module(wide, narrow, True))
+    x = torch.randn(2, 4, 6, 6)
+    torch.testing.assert_close(
+        wide(copied(x, 2, 1)), copied(narrow(x), 2, 1), rtol=1e-5, atol=1e-5)
 
 
 def test_a_layer_without_a_rule_is_refused():
