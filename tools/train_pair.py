@@ -10,7 +10,8 @@ from mmengine.config import DictAction
 from mmw2s.analysis.options import add_metric_options, add_target_option
 from mmw2s.engine.hooks.stop_on_signal_hook import RunEnded
 from mmw2s.pair import Launch, Options, Plan, make_plan, prepare, run_pair
-from mmw2s.pair.plan import STARTS, TEACHES, is_planned
+from mmw2s.pair.options import STARTS, TEACHES
+from mmw2s.pair.plan import is_planned
 from mmw2s.records.operating_band import LOW
 from mmw2s.utils.tool_errors import errors_in_one_line
 

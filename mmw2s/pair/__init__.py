@@ -4,7 +4,8 @@
 It stands on all other floors but ``study``, which alone imports it.
 """
 from .budget import Budget
-from .plan import Options, Plan, make_plan, prepare
+from .options import Options
+from .plan import Plan, make_plan, prepare
 from .run import run_pair
 from .stages import Launch, StageFailed
 

@@ -5,94 +5,27 @@ import json
 import os
 import os.path as osp
 from dataclasses import asdict, dataclass, field
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Optional
 
 from mmengine.config import Config
 
 from mmw2s.engine.distill_config import hook_in
 from mmw2s.engine.launch import load_config
-from mmw2s.records.operating_band import LOW
-from mmw2s.utils.fields import check_choice, check_number, check_seed
 from mmw2s.utils.files import atomic_write
 from mmw2s.utils.flat import differences, flat
-from mmw2s.utils.kinds import bare_name
 from mmw2s.utils.text import listed
 from .derive.schedule import counts_epochs, run_length, scale_lr, shorten
+from .options import Options
 from .stages import Stage
-from .starting import AUTO, choose_start, teach_too
-from .teacher import TeacherPlan, plan_teacher, record_times
+from .starting import give_start, teacher_and_start
+from .teacher import record_times
 
-__all__ = [
-    'STARTS', 'TEACHES', 'Options', 'Plan', 'is_planned', 'make_plan',
-    'prepare'
-]
+__all__ = ['Plan', 'is_planned', 'make_plan', 'prepare']
 
-STARTS = (AUTO, 'Inherit', 'Grow', 'Corner', 'none')
-TEACHES = (AUTO, 'yes', 'no')
 _PLAN = 'plan.json'
 # Names of configs: the student's, and that of its baseline, if another.
 _STUDENT, _FULL = 'student', 'baseline'
 _SHOWN = 5  # differences that a message lists
-
-
-@dataclass
-class Options:
-    """What a user asks for; the command ``mmw2s pair --help`` tells each."""
-    student: str
-    work_dir: str
-    teacher: Optional[str] = None
-    teacher_checkpoint: Optional[str] = None
-    teacher_width: Optional[float] = None
-    teacher_scale: float = 1.
-    teacher_length: Optional[float] = None
-    teacher_cfg_options: Dict[str, Any] = field(default_factory=dict)
-    useful_at: float = LOW
-    best: Optional[float] = None
-    start: str = AUTO
-    teach: str = AUTO
-    student_length: float = 1.
-    student_lr: float = 1.
-    seeds: Sequence[int] = (0, )
-    with_baseline: bool = False
-    baseline: Sequence[str] = ()
-    metric: Optional[str] = None
-    rule: Optional[str] = None
-    cfg_options: Dict[str, Any] = field(default_factory=dict)
-    gpus: int = 1
-
-    def check(self) -> None:
-        """Refuse values that are always wrong.
-
-        Raises:
-            ValueError: If a value is. The message names the option.
-        """
-        for name in ('teacher_width', 'teacher_scale', 'teacher_length',
-                     'student_length'):
-            if getattr(self, name) is not None:
-                check_number(
-                    f'--{name.replace("_", "-")}',
-                    getattr(self, name),
-                    above=0,
-                    at_most=1)
-        check_number('--useful-at', self.useful_at, above=0)
-        check_number('--student-lr', self.student_lr, above=0)
-        if self.best is not None:
-            check_number('--best', self.best, above=0)
-        check_choice('--start', self.start, STARTS)
-        check_choice('--teach', self.teach, TEACHES)
-        for seed in self.seeds:
-            check_seed('--seeds', seed)
-        if not self.seeds or len({*self.seeds}) < len(self.seeds):
-            raise ValueError('--seeds should name each seed once, but got '
-                             f'{" ".join(map(str, self.seeds)) or "none"}')
-        if self.with_baseline and self.baseline:
-            raise ValueError('--with-baseline trains the baselines, and '
-                             '--baseline names those that exist: give one')
-
-    @property
-    def changes_student(self) -> bool:
-        """Whether the student's run differs from its baseline's."""
-        return (self.student_length, self.student_lr) != (1, 1)
 
 
 @dataclass
@@ -182,10 +115,10 @@ def make_plan(options: Options) -> Plan:
     options.check()
     student = load_config(options.student, options.cfg_options)
     _refuse_unvalidated(student)
-    made, start, note = _teacher_and_start(options, student)
+    made, start, note = teacher_and_start(options, student)
     plan = Plan(options, made.is_trained, list(made.notes))
     hook = hook_in(student)
-    plan.notes += _begin(hook, options, student, start, note)
+    plan.notes += give_start(student, options, start, note)
     own = dict(config=plan.path('teacher.py'), checkpoint=plan.weights)
     hook['teacher'] = {**own, **made.fields}
     if options.teacher_scale != 1:
@@ -205,74 +138,6 @@ def make_plan(options: Options) -> Plan:
         plan.notes.append('The student\'s learning rate is multiplied by '
                           f'{options.student_lr:g}.')
     return plan
-
-
-def _wanted_start(options: Options, student: Config) -> Union[str, dict]:
-    if options.start != AUTO:
-        return options.start
-    own = hook_in(student).get('start')
-    return own or ('none' if student.get('load_from') else AUTO)
-
-
-def _teacher_and_start(
-        options: Options,
-        student: Config) -> Tuple[TeacherPlan, Optional[dict], str]:
-    """Find the teacher, the start that fits the two, and a sentence on it."""
-    wanted = _wanted_start(options, student)
-
-    def find(narrow_heads: bool) -> Tuple[TeacherPlan, Optional[dict], str]:
-        made = plan_teacher(student, options.teacher,
-                            options.teacher_checkpoint,
-                            options.teacher_cfg_options, options.teacher_width,
-                            options.teacher_scale, options.teacher_length,
-                            options.useful_at, narrow_heads)
-        return (made, *choose_start(wanted, student, made.cfg))
-
-    if _would_grow_alone(options, student):
-        try:
-            found = find(narrow_heads=True)
-        except ValueError:  # if it has another reason, it comes again
-            pass
-        else:
-            if found[1] and bare_name(found[1]['type']) == 'Grow':
-                return found
-    return find(narrow_heads=False)
-
-
-def _would_grow_alone(options: Options, student: Config) -> bool:
-    """Whether the student is to take the weights alone, if it can grow."""
-    wanted = _wanted_start(options, student)
-    kind = wanted if isinstance(wanted, str) else bare_name(wanted['type'])
-    # Weights that exist may be those of a teacher with wide heads.
-    if kind not in (AUTO, 'Grow') or options.teacher_checkpoint:
-        return False
-    hook = dict(hook_in(student), start=dict(type='Grow'))
-    teach_too(hook, options.teach, '', isinstance(wanted, str))
-    return hook.get('distill') == []
-
-
-def _begin(hook: Dict[str, Any], options: Options, student: Config,
-           start: Optional[dict], note: str) -> List[str]:
-    """Give the hook its start, and whether the teacher teaches too.
-
-    Raises:
-        ValueError: If what was asked for does not fit.
-    """
-    is_own = not hook.get('start') or options.start != AUTO
-    hook.pop('start', None)
-    if start is not None:
-        hook['start'] = start
-        if student.get('load_from'):
-            raise ValueError(
-                f'the student begins with the weights of load_from '
-                f'({student.load_from}), and its start would put the '
-                'teacher\'s in their place: leave one of the two out (--start '
-                'none)')
-    said = teach_too(hook, options.teach, note, is_own)
-    if hook.get('distill') == [] and options.student_lr < 1:
-        said += (' At a lower learning rate (--student-lr) students ended far '
-                 'lower so.')
-    return [note, said] if said else [note]
 
 
 def _shortened(student: Config, part: float) -> str:

@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Which start a student can begin with, and whether it is taught too."""
 import tempfile
-from typing import Any, Dict, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 from mmengine.config import Config
 
@@ -13,14 +13,110 @@ from mmw2s.engine.distill_config import hook_in
 from mmw2s.registry import STARTS
 from mmw2s.utils.files import whole_file
 from mmw2s.utils.kinds import bare_name
-from .teacher import classes_of, untrained
+from .options import AUTO, Options
+from .teacher import TeacherPlan, classes_of, plan_teacher, untrained
 
-__all__ = ['AUTO', 'TEACHES_FROM', 'choose_start', 'start_alone', 'teach_too']
+__all__ = [
+    'TEACHES_FROM', 'choose_start', 'give_start', 'start_alone', 'teach_too',
+    'teacher_and_start'
+]
 
-#: ``--start`` for the first of these that applies.
-AUTO = 'auto'
 #: A teacher below this share of the student's best gives its weights alone.
 TEACHES_FROM = 0.75
+
+
+def _wanted_start(options: Options, student: Config) -> Union[str, dict]:
+    if options.start != AUTO:
+        return options.start
+    own = hook_in(student).get('start')
+    return own or ('none' if student.get('load_from') else AUTO)
+
+
+def teacher_and_start(
+        options: Options,
+        student: Config) -> Tuple[TeacherPlan, Optional[dict], str]:
+    """Find the teacher of a student, and the start that fits the two.
+
+    A derived teacher has narrow heads where the student can grow out of them,
+    and is to take the weights alone.
+
+    Args:
+        options (Options): What was asked for.
+        student (Config): Config of the student.
+
+    Returns:
+        Tuple[TeacherPlan, dict | None, str]: The teacher, the hook's field
+        ``start``, and a sentence on it.
+
+    Raises:
+        FileNotFoundError: If a file that was named does not exist.
+        ValueError: If something does not fit.
+    """
+    wanted = _wanted_start(options, student)
+
+    def find(narrow_heads: bool) -> Tuple[TeacherPlan, Optional[dict], str]:
+        made = plan_teacher(student, options.teacher,
+                            options.teacher_checkpoint,
+                            options.teacher_cfg_options, options.teacher_width,
+                            options.teacher_scale, options.teacher_length,
+                            options.useful_at, narrow_heads)
+        return (made, *choose_start(wanted, student, made.cfg))
+
+    if _would_grow_alone(options, student):
+        try:
+            found = find(narrow_heads=True)
+        except ValueError:  # if it has another reason, it comes again
+            pass
+        else:
+            if found[1] and bare_name(found[1]['type']) == 'Grow':
+                return found
+    return find(narrow_heads=False)
+
+
+def _would_grow_alone(options: Options, student: Config) -> bool:
+    """Whether the student is to take the weights alone, if it can grow."""
+    wanted = _wanted_start(options, student)
+    kind = wanted if isinstance(wanted, str) else bare_name(wanted['type'])
+    # Weights that exist may be those of a teacher with wide heads.
+    if kind not in (AUTO, 'Grow') or options.teacher_checkpoint:
+        return False
+    hook = dict(hook_in(student), start=dict(type='Grow'))
+    teach_too(hook, options.teach, '', isinstance(wanted, str))
+    return hook.get('distill') == []
+
+
+def give_start(student: Config, options: Options, start: Optional[dict],
+               note: str) -> List[str]:
+    """Give the student's hook its start, and whether it is taught too.
+
+    Args:
+        student (Config): Config of the student, changed in place.
+        options (Options): What was asked for.
+        start (dict, optional): The start.
+        note (str): What was found of it.
+
+    Returns:
+        list[str]: Sentences for the plan.
+
+    Raises:
+        ValueError: If what was asked for does not fit.
+    """
+    hook = hook_in(student)
+    is_own = not hook.get('start') or options.start != AUTO
+    hook.pop('start', None)
+    if start is not None:
+        hook['start'] = start
+        if student.get('load_from'):
+            raise ValueError(
+                f'the student begins with the weights of load_from '
+                f'({student.load_from}), and its start would put the '
+                'teacher\'s in their place: leave one of the two out (--start '
+                'none)')
+    said = teach_too(hook, options.teach, note, is_own)
+    if hook.get('distill') == [] and options.student_lr < 1:
+        said += (' At a lower learning rate (--student-lr) students ended far '
+                 'lower so.')
+    return [note, said] if said else [note]
 
 
 def choose_start(wanted: Union[str, dict], student: Config,

@@ -4,7 +4,8 @@ import pytest
 import recorded
 from toys import run_config
 
-from mmw2s.pair.plan import Options, Plan
+from mmw2s.pair.options import Options
+from mmw2s.pair.plan import Plan
 
 METRIC = 'coco/bbox_mAP'
 

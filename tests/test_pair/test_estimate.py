@@ -1,6 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 from mmw2s.pair.estimate import Pace, estimate
-from mmw2s.pair.plan import Options, make_plan
+from mmw2s.pair.options import Options
+from mmw2s.pair.plan import make_plan
 
 
 def test_a_run_takes_its_steps_and_its_validations():

@@ -7,8 +7,9 @@ import pytest
 from mmengine.config import Config
 from toys import retinanet
 
-from mmw2s.pair.plan import Options, is_planned, make_plan, prepare
-from mmw2s.pair.starting import AUTO, choose_start
+from mmw2s.pair.options import AUTO, Options
+from mmw2s.pair.plan import is_planned, make_plan, prepare
+from mmw2s.pair.starting import choose_start
 
 
 @pytest.fixture

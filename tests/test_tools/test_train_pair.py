@@ -9,7 +9,8 @@ from mmw2s.cli import main
 from mmw2s.configs_path import tools_root
 from mmw2s.engine.hooks.stop_on_signal_hook import RunEnded
 from mmw2s.pair.estimate import Pace
-from mmw2s.pair.plan import Options, prepare
+from mmw2s.pair.options import Options
+from mmw2s.pair.plan import prepare
 
 
 @pytest.fixture(scope='module')
