@@ -253,9 +253,15 @@ def _legend(figure: Figure, axes: Sequence) -> None:
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels()):
             named.setdefault(label, handle)
-    figure.legend(
-        named.values(),
-        named.keys(),
-        loc='outside upper center',
-        ncols=min(len(axes) + 1, 3),
-        frameon=False)
+    for columns in range(min(len(axes) + 1, 3), 0, -1):
+        legend = figure.legend(
+            named.values(),
+            named.keys(),
+            loc='outside upper center',
+            ncols=columns,
+            frameon=False)
+        box = legend.get_window_extent(figure.canvas.get_renderer())
+        if box.width <= figure.bbox.width:
+            break  # else long names would be cut at the edges
+        if columns > 1:
+            legend.remove()

@@ -106,6 +106,20 @@ def test_settings_share_a_figure_each_beginning_at_its_teachers_cost(
     assert len(names) == len(set(names)) == 7
 
 
+@pytest.mark.parametrize('length', [10, 50, 80])
+def test_long_names_are_not_cut_at_the_edges(length, write_run, monkeypatch):
+    base = [write_run('base', SLOW)]
+    figure = drawn_by(
+        monkeypatch, plot_settings, {
+            f'{i} '.ljust(length, 'x'): compare(
+                base, [write_run(f'run{i}', FAST)], None, [.4])
+            for i in range(4)
+        }, 'x.png')
+    box = figure.legends[0].get_window_extent()
+    assert 0 <= box.x0 and box.x1 <= figure.bbox.width
+    assert len(figure.legends) == 1
+
+
 def test_a_start_alone_has_nothing_to_switch_off(write_run, monkeypatch):
 
     def rings(name, **kwargs) -> list:
