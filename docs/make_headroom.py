@@ -87,7 +87,7 @@ def read(name: str, result: Comparison) -> Optional[Pair]:
 
 def draw(found: List[Pair], path: Path) -> None:
     """The gains of each pair above its head-room."""
-    figure = Figure(figsize=(7, 4.6), layout='constrained')
+    figure = Figure(figsize=(8, 5.5), layout='constrained')
     FigureCanvasAgg(figure)
     ax = figure.subplots()
     for share, marker in SHARES.items():
@@ -111,10 +111,15 @@ def draw(found: List[Pair], path: Path) -> None:
             (place, max(gain[1] for pair in near for gain in pair.gains)),
             xytext=(0, 6),
             textcoords='offset points',
-            rotation=25,
+            rotation=90,
+            ha='center',
             fontsize=8,
             color=GREY)
-    ax.margins(.25)
+    # Twice as fast is as far from 1 as half as fast.
+    ax.set_yscale('log', base=2)
+    ax.yaxis.set_major_formatter('{x:g}x')
+    ax.margins(.1)
+    ax.set_ylim(top=3 * ax.get_ylim()[1])  # for the names
     ax.set_xlabel("head-room: the student's cost of the teacher's score / "
                   "the teacher's")
     ax.set_ylabel('speed-up in training time (medians)')
