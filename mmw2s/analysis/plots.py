@@ -261,7 +261,7 @@ def _legend(figure: Figure, axes: Sequence) -> None:
             ncols=columns,
             frameon=False)
         box = legend.get_window_extent(figure.canvas.get_renderer())
-        if box.width <= figure.bbox.width:
-            break  # else long names would be cut at the edges
-        if columns > 1:
-            legend.remove()
+        # Long names would be cut at the edges.
+        if columns == 1 or box.width <= figure.bbox.width:
+            return
+        legend.remove()

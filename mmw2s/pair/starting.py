@@ -26,6 +26,7 @@ TEACHES_FROM = 0.75
 
 
 def _wanted_start(options: Options, student: Config) -> Union[str, dict]:
+    """A start's type that the pair chooses or is told, or the config's own."""
     if options.start != AUTO:
         return options.start
     own = hook_in(student).get('start')
@@ -68,7 +69,9 @@ def teacher_and_start(
         except ValueError:  # if it has another reason, it comes again
             pass
         else:
-            if found[1] and bare_name(found[1]['type']) == 'Grow':
+            made, start, _ = found
+            if not made.has_narrow_heads or (start and bare_name(start['type'])
+                                             == 'Grow'):
                 return found
     return find(narrow_heads=False)
 
@@ -102,7 +105,7 @@ def give_start(student: Config, options: Options, start: Optional[dict],
         ValueError: If what was asked for does not fit.
     """
     hook = hook_in(student)
-    is_own = not hook.get('start') or options.start != AUTO
+    is_own = isinstance(_wanted_start(options, student), str)
     hook.pop('start', None)
     if start is not None:
         hook['start'] = start

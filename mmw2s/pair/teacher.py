@@ -40,11 +40,14 @@ class TeacherPlan(NamedTuple):
             folder of the pair: the ``checkpoint`` of one that is trained, the
             ``config`` of one that is trained or derived.
         notes (list[str]): What was decided, in sentences.
+        has_narrow_heads (bool): Whether its neck and heads are narrower than
+            the student's, so that only a student that grows can start from it.
     """
     cfg: Config
     is_trained: bool
     fields: Dict[str, Any]
     notes: List[str]
+    has_narrow_heads: bool = False
 
 
 def plan_teacher(student: Config,
@@ -90,13 +93,14 @@ def plan_teacher(student: Config,
     if own.get('config', DERIVE) == DERIVE:
         made = derive_model(student, width, narrow_heads)
         cfg, fields, length = made.cfg, {}, length or LENGTH
+        is_narrow = made.has_narrow_heads
         notes = [
             f'Teacher: derived, {made.size} (student: {made.of_student}).',
             *made.notes
         ]
     else:
         fields = _with_paths(own, student.filename, checkpoint)
-        cfg = load_config(fields['config'])
+        cfg, is_narrow = load_config(fields['config']), False
         notes = [f'Teacher: {_name(fields["config"])}.']
     options = {**(fields.get('cfg_options') or {}), **(cfg_options or {})}
     if options:
@@ -118,7 +122,7 @@ def plan_teacher(student: Config,
     # Its weights, and so its score, are new; the options are in its config.
     new = ('config', 'checkpoint', 'cfg_options', 'score')
     kept = {k: v for k, v in fields.items() if k not in new}
-    return TeacherPlan(to_be_trained(cfg, share), True, kept, notes)
+    return TeacherPlan(to_be_trained(cfg, share), True, kept, notes, is_narrow)
 
 
 def untrained(cfg: Config, folder: str) -> Dict[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 from mmengine.config import Config
 from toys import retinanet
 
+from mmw2s.pair import starting
 from mmw2s.pair.options import AUTO, Options
 from mmw2s.pair.plan import is_planned, make_plan, prepare
 from mmw2s.pair.starting import choose_start
@@ -90,6 +91,22 @@ def test_a_teacher_out_of_which_nothing_grows_keeps_its_heads(
     configs = make_plan(replace(options, **changes)).configs
     neck = configs['teacher'].model.neck
     assert neck.out_channels == configs['student'].model.neck.out_channels
+
+
+@pytest.mark.parametrize('teacher, tries', [('derive', 2), ('own', 1)])
+def test_only_narrow_heads_are_tried_before_others(options, teacher, tries,
+                                                   monkeypatch):
+    asked = []
+
+    def no_growth(wanted, student, teacher):
+        asked.append(teacher.model.neck.out_channels)
+        return dict(type='Inherit'), 'It starts.'
+
+    monkeypatch.setattr(starting, 'choose_start', no_growth)
+    name = options.student if teacher == 'own' else teacher
+    made, *_ = starting.teacher_and_start(
+        replace(options, teacher=name), Config.fromfile(options.student))
+    assert len(asked) == tries and not made.has_narrow_heads
 
 
 def with_hook(options, **fields):
@@ -259,21 +276,6 @@ def test_a_plan_says_all_in_json(options):
     stored = json.loads(Path('pair/plan.json').read_text())
     assert stored['trains_teacher'] is True
     assert stored['asked']['option.useful_at'] == '0.85'
-
-
-@pytest.mark.parametrize('fields, message', [
-    (dict(teacher_scale=2.), '--teacher-scale should be .* > 0 and <= 1'),
-    (dict(useful_at=0.), '--useful-at should be a finite number > 0'),
-    (dict(student_lr=0.), '--student-lr should be a finite number > 0'),
-    (dict(best=-1.), '--best should be a finite number > 0'),
-    (dict(start='Shrink'), '--start should be one of'),
-    (dict(seeds=(1, 1)), '--seeds should name each seed once'),
-    (dict(seeds=()), '--seeds should name .* got none'),
-    (dict(with_baseline=True, baseline=['x']), 'give one'),
-])
-def test_wrong_options_are_refused(fields, message):
-    with pytest.raises(ValueError, match=message):
-        Options('student.py', 'pair', **fields).check()
 
 
 def test_a_start_that_does_not_fit_is_refused_or_left():

@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """A smaller model of the student's family."""
 import copy
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 from mmengine.config import Config
@@ -30,11 +30,14 @@ class DerivedModel(NamedTuple):
         size (ModelSize): Of the smaller model.
         of_student (ModelSize): Of the student.
         notes (list[str]): What a user should know about it, in sentences.
+        has_narrow_heads (bool): Whether its neck and heads are narrower than
+            the student's.
     """
     cfg: Config
     size: ModelSize
     of_student: ModelSize
     notes: List[str]
+    has_narrow_heads: bool
 
 
 def derive_model(cfg: Config,
@@ -82,11 +85,13 @@ def derive_model(cfg: Config,
     # A class of this package may be among them.
     import_package(derived)
     notes = _without_weights(cfg, model, part, fields)
+    is_narrow = False
     try:
         if part == 'backbone':
             _refit(cfg, derived, student)
             if narrow_heads and not pretrained:
-                notes += _narrowed(derived, student, width or HALF)
+                is_narrow, said = _narrow(derived, student, width or HALF)
+                notes += said
         sizes = measure(build_model(derived), student, cfg=derived)
     except (AssertionError, AttributeError, KeyError, NotImplementedError,
             RuntimeError, TypeError, ValueError) as error:
@@ -97,14 +102,19 @@ def derive_model(cfg: Config,
         raise ValueError(
             f'the derived teacher ({part}: {fields}) has {sizes[0]}, the '
             f'student {sizes[1]}: give a smaller --teacher-width')
-    return DerivedModel(derived, *sizes, notes)
+    return DerivedModel(derived, *sizes, notes, is_narrow)
 
 
-def _narrowed(derived: Config, student: nn.Module, width: float) -> List[str]:
-    """Make neck and heads narrower, if the student grows out of them still."""
+def _narrow(derived: Config, student: nn.Module,
+            width: float) -> Tuple[bool, List[str]]:
+    """Make neck and heads narrower, if the student grows out of them still.
+
+    Returns:
+        Tuple[bool, list[str]]: Whether they are, and sentences on it.
+    """
     narrower = copy.deepcopy(derived)
     if not narrow(narrower.model, width):
-        return []
+        return False, []
     try:
         model = build_model(narrower)
         grow_out_of(student, model)
@@ -112,12 +122,12 @@ def _narrowed(derived: Config, student: nn.Module, width: float) -> List[str]:
         if _normalizes_alone(model) and not _normalizes_alone(student):
             raise ValueError('a group norm would have one channel a group')
     except Exception as error:  # a trial, and a model may raise what it likes
-        return [
+        return False, [
             'Its neck and heads are as wide as the student\'s, which could '
             f'not grow out of narrower ones: {error}.'
         ]
     derived.model = narrower.model
-    return [
+    return True, [
         f'Its neck and heads have {width:g} of the student\'s channels too.'
     ]
 
