@@ -115,10 +115,9 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     student.add_argument(
         '--student-lr',
         type=float,
-        default=1.,
         metavar='FACTOR',
         help='factor of its learning rate; its baseline keeps the config\'s '
-        '(default: 1)')
+        '(default: 0.5 with --teach yes if it grows, else 1)')
     student.add_argument(
         '--cfg-options',
         nargs='+',

@@ -30,7 +30,7 @@ class Options:
     start: str = AUTO
     teach: str = AUTO
     student_length: float = 1.
-    student_lr: float = 1.
+    student_lr: Optional[float] = None
     seeds: Sequence[int] = (0, )
     with_baseline: bool = False
     baseline: Sequence[str] = ()
@@ -45,16 +45,20 @@ class Options:
         Raises:
             ValueError: If a value is. The message names the option.
         """
-        for name in ('teacher_width', 'teacher_scale', 'teacher_length',
-                     'student_length'):
+        highest = dict(
+            teacher_width=1,
+            teacher_scale=1,
+            teacher_length=1,
+            student_length=1,
+            student_lr=None)
+        for name, at_most in highest.items():
             if getattr(self, name) is not None:
                 check_number(
                     f'--{name.replace("_", "-")}',
                     getattr(self, name),
                     above=0,
-                    at_most=1)
+                    at_most=at_most)
         check_number('--useful-at', self.useful_at, above=0)
-        check_number('--student-lr', self.student_lr, above=0)
         if self.best is not None:
             check_number('--best', self.best, above=0)
         check_choice('--start', self.start, STARTS)
@@ -67,8 +71,3 @@ class Options:
         if self.with_baseline and self.baseline:
             raise ValueError('--with-baseline trains the baselines, and '
                              '--baseline names those that exist: give one')
-
-    @property
-    def changes_student(self) -> bool:
-        """Whether the student's run differs from its baseline's."""
-        return (self.student_length, self.student_lr) != (1, 1)

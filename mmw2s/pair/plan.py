@@ -71,7 +71,9 @@ class Plan:
         if not self.options.with_baseline:
             return []
         # The name is that at which a started student looks for its baseline.
-        config = _FULL if self.options.changes_student else _STUDENT
+        is_other = _FULL in self.configs or osp.isfile(
+            self.path(f'{_FULL}.py'))
+        config = _FULL if is_other else _STUDENT
         return [
             self._of_seed(seed, '_baseline', '--no-distill', config=config)
             for seed in self.options.seeds
@@ -118,25 +120,25 @@ def make_plan(options: Options) -> Plan:
     made, start, note = teacher_and_start(options, student)
     plan = Plan(options, made.is_trained, list(made.notes))
     hook = hook_in(student)
-    plan.notes += give_start(student, options, start, note)
+    said, rate = give_start(student, options, start, note)
+    plan.notes += said
     own = dict(config=plan.path('teacher.py'), checkpoint=plan.weights)
     hook['teacher'] = {**own, **made.fields}
     if options.teacher_scale != 1:
         hook['teacher']['scale'] = options.teacher_scale
     record_times(student)
     plan.configs = dict(teacher=made.cfg, student=student)
-    if options.changes_student and options.with_baseline:
+    if (options.student_length, rate) != (1, 1) and options.with_baseline:
         plan.configs[_FULL] = copy.deepcopy(student)
     if options.student_length != 1:
         plan.notes.append(_shortened(student, options.student_length))
-    if options.student_lr != 1:
+    if rate != 1:
         try:
-            scale_lr(student, options.student_lr)
+            scale_lr(student, rate)
         except ValueError as error:
-            raise ValueError(
-                f'--student-lr {options.student_lr:g}: {error}') from error
+            raise ValueError(f'--student-lr {rate:g}: {error}') from error
         plan.notes.append('The student\'s learning rate is multiplied by '
-                          f'{options.student_lr:g}.')
+                          f'{rate:g}.')
     return plan
 
 

@@ -17,10 +17,14 @@ from .options import AUTO, Options
 from .teacher import TeacherPlan, classes_of, plan_teacher, untrained
 
 __all__ = [
-    'TEACHES_FROM', 'choose_start', 'give_start', 'start_alone', 'teach_too',
-    'teacher_and_start'
+    'GROWN_RATE', 'TEACHES_FROM', 'choose_start', 'give_start', 'start_alone',
+    'teach_too', 'teacher_and_start'
 ]
 
+#: Factor of the learning rate of a student that grew and is taught. At its
+#: full one it loses much of what it began with: docs/results/bccd.md, "Grown
+#: from the teacher".
+GROWN_RATE = 0.5
 #: A teacher below this share of the student's best gives its weights alone.
 TEACHES_FROM = 0.75
 
@@ -89,7 +93,7 @@ def _would_grow_alone(options: Options, student: Config) -> bool:
 
 
 def give_start(student: Config, options: Options, start: Optional[dict],
-               note: str) -> List[str]:
+               note: str) -> Tuple[List[str], float]:
     """Give the student's hook its start, and whether it is taught too.
 
     Args:
@@ -99,7 +103,8 @@ def give_start(student: Config, options: Options, start: Optional[dict],
         note (str): What was found of it.
 
     Returns:
-        list[str]: Sentences for the plan.
+        Tuple[list[str], float]: Sentences for the plan, and the factor of the
+        student's learning rate.
 
     Raises:
         ValueError: If what was asked for does not fit.
@@ -116,10 +121,15 @@ def give_start(student: Config, options: Options, start: Optional[dict],
                 'teacher\'s in their place: leave one of the two out (--start '
                 'none)')
     said = teach_too(hook, options.teach, note, is_own)
-    if hook.get('distill') == [] and options.student_lr < 1:
+    rate = options.student_lr
+    if rate is None:
+        # A start of the config's may have a learning rate that fits it.
+        rate = GROWN_RATE if options.teach == 'yes' and is_own and start and \
+            bare_name(start['type']) == 'Grow' else 1.
+    if hook.get('distill') == [] and rate < 1:
         said += (' At a lower learning rate (--student-lr) students ended far '
                  'lower so.')
-    return [note, said] if said else [note]
+    return [note, said] if said else [note], rate
 
 
 def choose_start(wanted: Union[str, dict], student: Config,

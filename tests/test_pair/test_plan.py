@@ -166,6 +166,28 @@ def test_a_lower_rate_is_warned_of_where_nothing_is_taught(options):
     assert not any('ended far lower' in note for note in notes)
 
 
+@pytest.mark.parametrize('changes, rate', [
+    (dict(), 1),
+    (dict(teach='yes'), 0.5),
+    (dict(teach='yes', student_lr=1.), 1),
+    (dict(teach='yes', start='Inherit'), 1),
+])
+def test_a_student_that_grows_and_is_taught_has_half_the_rate(
+        options, changes, rate):
+    own = Config.fromfile(options.student).optim_wrapper.optimizer.lr
+    plan = prepare(replace(options, with_baseline=True, **changes))
+    assert Config.fromfile(
+        plan.students[0].config).optim_wrapper.optimizer.lr == own * rate
+    again = prepare(replace(options, with_baseline=True, **changes))
+    for stage in (plan.own_baselines[0], again.own_baselines[0]):
+        assert Config.fromfile(stage.config).optim_wrapper.optimizer.lr == own
+
+
+def test_a_start_of_the_config_keeps_its_rate(options):
+    options = replace(with_hook(options, start=GROW), teach='yes')
+    assert not any('multiplied' in note for note in make_plan(options).notes)
+
+
 def test_a_student_of_another_learning_rate_has_a_baseline_of_its_own(options):
     own = Config.fromfile(options.student).optim_wrapper.optimizer.lr
     plan = prepare(replace(options, with_baseline=True, student_lr=0.5))
@@ -341,10 +363,11 @@ def test_a_folder_from_before_an_option_goes_on(options):
     assert is_planned(options)
     file = Path('pair/plan.json')
     stored = json.loads(file.read_text())
-    assert stored['asked'].pop('option.student_lr') == '1.0'
+    assert stored['asked'].pop('option.student_lr') == 'None'
     file.write_text(json.dumps(stored))
     prepare(options)
-    with pytest.raises(ValueError, match='option.student_lr was 1.0, now 0.5'):
+    with pytest.raises(
+            ValueError, match='option.student_lr was None, now 0.5'):
         prepare(replace(options, student_lr=0.5))
 
 

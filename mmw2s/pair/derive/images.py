@@ -61,22 +61,29 @@ def image_size(cfg: Config) -> Tuple[int, int]:
 def scale_images(cfg: Config, scale: float) -> None:
     """Let a run see its images at a part of their size, in place.
 
+    What resizes, resizes to that part, and what cuts or fills follows. Where
+    nothing resizes, a step that does is added before the images are packed.
+
     Args:
         cfg (Config): The config of a run.
         scale (float): Factor of both sides.
 
     Raises:
-        ValueError: If the images of a data loader are resized nowhere.
+        ValueError: If the images of a data loader are neither resized nor
+            packed.
     """
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         loader = cfg.get(name)
         if not loader:
             continue
         if not list(_sized(loader, _RESIZING)):
-            raise ValueError(
-                f'--teacher-scale {scale:g} scales the steps that resize '
-                f'({", ".join(_RESIZING)}), but {name} has none: add a Resize '
-                'to its pipeline, or leave --teacher-scale out')
+            if not _resize_when_packed(loader, scale):
+                raise ValueError(
+                    f'--teacher-scale {scale:g} scales the steps that resize '
+                    f'({", ".join(_RESIZING)}), but {name} has none, and no '
+                    'step named Pack... to add one before: add a Resize to '
+                    'its pipeline, or leave --teacher-scale out')
+            continue
         for step, key in _sized(loader, {**_RESIZING, **_CUTTING}):
             if step.get(key) is not None and \
                     not str(step.get('crop_type', '')).startswith('relative'):
@@ -94,6 +101,28 @@ def _sized(node: Any, fields: dict) -> Iterator[Tuple[dict, str]]:
         children = list(node) if isinstance(node, (list, tuple)) else []
     for child in children:
         yield from _sized(child, fields)
+
+
+def _resize_when_packed(node: Any, scale: float) -> bool:
+    """Add a step that resizes to every pipeline that packs its images."""
+    if isinstance(node, dict):
+        return any([_resize_when_packed(v, scale) for v in node.values()])
+    if not isinstance(node, (list, tuple)):
+        return False
+    packs = [
+        i for i, step in enumerate(node) if isinstance(step, dict)
+        and bare_name(step.get('type')).startswith('Pack')
+    ]
+    if not packs or not isinstance(node, list):
+        return any([_resize_when_packed(child, scale) for child in node])
+    node.insert(
+        packs[0],
+        dict(
+            type='Resize',
+            scale_factor=scale,
+            keep_ratio=True,
+            interpolation='area'))
+    return True
 
 
 def _scaled(size: Any, scale: float) -> Any:

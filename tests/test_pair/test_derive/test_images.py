@@ -1,6 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import numpy as np
 import pytest
+from mmengine import DefaultScope
 from mmengine.config import Config
+from mmengine.registry import TRANSFORMS
 
 from mmw2s.pair.derive.images import image_size, scale_images
 
@@ -60,9 +63,30 @@ def test_crops_after_it_follow_and_shares_stay():
     assert choice.transforms[1][0].scale == (666, 400)
 
 
-def test_a_pipeline_that_resizes_nothing_is_refused():
+def test_where_nothing_resizes_a_step_does_before_the_images_are_packed():
+    crop, pack = dict(type='RandomCrop', crop_size=32), dict(type='PackInputs')
+    cfg = run(crop, pack)
+    scale_images(cfg, .5)
+    for steps in steps_of(cfg):
+        assert steps[0] == crop and steps[2] == pack
+        assert steps[1]['type'] == 'Resize'
+        assert steps[1]['scale_factor'] == .5
+
+
+@pytest.mark.parametrize('package', ['mmdet', 'mmpretrain', 'mmseg'])
+def test_packages_know_the_step_that_is_added(package):
+    pytest.importorskip(package)
+    cfg = run(dict(type='PackInputs'))
+    scale_images(cfg, .25)
+    with DefaultScope.overwrite_default_scope(package):
+        resize = TRANSFORMS.build(steps_of(cfg)[0][0])
+    small = resize(dict(img=np.zeros((32, 40, 3), np.uint8)))
+    assert small['img'].shape == (8, 10, 3)
+
+
+def test_a_pipeline_that_neither_resizes_nor_packs_is_refused():
     cfg = run(dict(type='RandomCrop', crop_size=32))
-    with pytest.raises(ValueError, match='train_dataloader has none: add a R'):
+    with pytest.raises(ValueError, match='train_dataloader has none, and no'):
         scale_images(cfg, .5)
 
 
