@@ -26,7 +26,8 @@ from .pipelines import Pipelines
 from .smaller_input import shrink
 from .strict_loading import load_strictly
 from .teacher_config import (build_model, found_beside, load_config,
-                             resolve_checkpoint, without_downloads)
+                             refuse_random_head, resolve_checkpoint,
+                             without_downloads)
 from .teacher_fields import (PRECISIONS, check_teacher_fields, merge_options,
                              teacher_fields)
 
@@ -149,6 +150,7 @@ class FrozenTeacher:
             self._model_cfg, inits = without_downloads(self.cfg.model)
         self.model = build_model(self.cfg, self._model_cfg)
         if self.checkpoint is None:
+            refuse_random_head(self.model, self._model_cfg)
             what = 'building its config gives (init_cfg is not applied)' \
                 if module is None else 'teacher.module gives'
             print_log(

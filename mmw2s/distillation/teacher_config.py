@@ -15,8 +15,8 @@ from mmw2s.utils.init_cfg import loads_weights
 from mmw2s.utils.read_config import read_config, read_packaged_config
 
 __all__ = [
-    'build_model', 'found_beside', 'load_config', 'resolve_checkpoint',
-    'without_downloads'
+    'build_model', 'found_beside', 'load_config', 'refuse_random_head',
+    'resolve_checkpoint', 'without_downloads'
 ]
 
 # What a field may be, for messages.
@@ -164,6 +164,36 @@ def without_downloads(model_cfg: dict) -> Tuple[dict, List[Tuple[str, dict]]]:
             f'config is taken without {", ".join(off)}',
             logger='current')
     return model_cfg, inits
+
+
+def refuse_random_head(model: nn.Module, model_cfg: dict) -> None:
+    """Refuse pretrained weights of other classes, which leave a random head.
+
+    timm's ``create_model(pretrained=True, num_classes=10)`` leaves out the
+    head of weights that have 1,000 classes, and says so at level INFO alone:
+    findings/timm_teacher_of_other_classes_has_a_random_head.sh.
+
+    Args:
+        model (nn.Module): A teacher as it was built, without a checkpoint.
+        model_cfg (dict): Its config.
+
+    Raises:
+        ValueError: If its weights were to be pretrained, and are so but for
+            its head.
+    """
+    if not any(part.get('pretrained') for _, part in _dicts(model_cfg)):
+        return
+    for module in model.modules():
+        known = getattr(module, 'pretrained_cfg', None)
+        count = getattr(module, 'num_classes', None)
+        trained = known.get('num_classes') if isinstance(known, dict) else None
+        if count and trained and count != trained:
+            raise ValueError(
+                f'the teacher\'s {type(module).__name__} has {count} classes, '
+                f'but its pretrained weights are of {trained}, so that its '
+                'head is random: give teacher.checkpoint the weights of a '
+                'model that was trained on your classes, or num_classes=0 and '
+                'distil features alone')
 
 
 def _loads_weights(part: dict, key: str, value: Any) -> bool:

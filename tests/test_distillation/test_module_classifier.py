@@ -147,6 +147,40 @@ def test_the_normalization_that_a_module_brings_is_taken(models):
     assert preprocessor._channel_conversion
 
 
+class Pretrained(Net):
+    """Has weights of 4 classes, as timm makes it: without the head if the
+    classes are others."""
+
+    def __init__(self, num_classes: int = 4, pretrained: bool = False) -> None:
+        super().__init__(num_classes)
+        self.num_classes = num_classes
+        self.pretrained_cfg = dict(num_classes=4)
+
+
+@pytest.mark.parametrize('classes', [0, 4])
+def test_pretrained_weights_are_taken_whole_or_without_a_head(models, classes):
+    models.Pretrained = Pretrained
+    teacher_of(
+        dict(
+            type='my_models:Pretrained', num_classes=classes, pretrained=True))
+
+
+def test_a_head_that_pretrained_weights_left_random_is_refused(
+        models, tmp_path):
+    models.Pretrained = Pretrained
+    module = dict(type='my_models:Pretrained', num_classes=3, pretrained=True)
+    with pytest.raises(
+            ValueError,
+            match='has 3 classes, but its pretrained '
+            'weights are of 4, so that its head is random'):
+        teacher_of(module)
+    # A checkpoint brings a head of these classes, and this is no claim.
+    path = tmp_path / 'trained.pth'
+    torch.save(Pretrained(3).state_dict(), path)
+    teacher_of(module, checkpoint=str(path))
+    teacher_of(dict(module, pretrained=False))
+
+
 @pytest.mark.parametrize('fields, kind, said', [
     (dict(module='my_models:made', data_preprocessor=None), ValueError,
      'made does not tell how its images are normalized: give '
