@@ -117,7 +117,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         type=float,
         metavar='FACTOR',
         help='factor of its learning rate; its baseline keeps the config\'s '
-        '(default: 0.5 with --teach yes if it grows, else 1)')
+        '(default: 0.5 with --teach yes if it grows by the pair\'s own start, '
+        'else 1)')
     student.add_argument(
         '--cfg-options',
         nargs='+',

@@ -1,6 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 # The study of cifar10.py in runs of 5 epochs instead of 20, for a CPU: 24 runs
-# of 4 to 5 minutes of one core. The teacher has 3 epochs.
+# of 4 to 6 minutes of one core, and a teacher of 3 epochs.
 #     mmw2s prepare-cifar10 data/cifar10
 #     OMP_NUM_THREADS=1 mmw2s study configs/studies/cifar10_5e.py --jobs 2
 _base_ = 'cifar10.py'

@@ -92,9 +92,12 @@ class ModuleClassifier(BaseModel):
         logits = self.head(self.model(inputs))
         if mode == 'tensor':
             return logits
-        if not (isinstance(logits, Tensor) and logits.dim() == 2 and all(
-                hasattr(sample, 'set_pred_score')
-                for sample in data_samples or [None])):
+        # timm's module without a head gives features.
+        has_head = getattr(self.model, 'num_classes', None) != 0
+        if not (has_head and isinstance(logits, Tensor) and logits.dim() == 2
+                and all(
+                    hasattr(sample, 'set_pred_score')
+                    for sample in data_samples or [None])):
             raise ValueError(
                 f'{type(self.model).__name__} gives no logits (N, C), or they '
                 'are not what is evaluated, so that it cannot be scored: give '

@@ -170,8 +170,8 @@ def refuse_random_head(model: nn.Module, model_cfg: dict) -> None:
     """Refuse pretrained weights of other classes, which leave a random head.
 
     timm's ``create_model(pretrained=True, num_classes=10)`` leaves out the
-    head of weights that have 1,000 classes, and says so at level INFO alone:
-    findings/timm_teacher_of_other_classes_has_a_random_head.sh.
+    head of weights that have 1,000 classes, or finds none in weights without
+    a head, and says so at level INFO alone.
 
     Args:
         model (nn.Module): A teacher as it was built, without a checkpoint.
@@ -181,19 +181,24 @@ def refuse_random_head(model: nn.Module, model_cfg: dict) -> None:
         ValueError: If its weights were to be pretrained, and are so but for
             its head.
     """
-    if not any(part.get('pretrained') for _, part in _dicts(model_cfg)):
+    if not any(
+            part.get('pretrained') and not part.get('checkpoint_path')
+            and 'timm' in str(part.get('type')).lower()
+            for _, part in _dicts(model_cfg)):
         return
     for module in model.modules():
         known = getattr(module, 'pretrained_cfg', None)
         count = getattr(module, 'num_classes', None)
         trained = known.get('num_classes') if isinstance(known, dict) else None
-        if count and trained and count != trained:
+        if count and trained is not None and count != trained:
             raise ValueError(
                 f'the teacher\'s {type(module).__name__} has {count} classes, '
-                f'but its pretrained weights are of {trained}, so that its '
-                'head is random: give teacher.checkpoint the weights of a '
-                'model that was trained on your classes, or num_classes=0 and '
-                'distil features alone')
+                'but its pretrained weights '
+                f'{f"are of {trained}" if trained else "have no head"}, so '
+                'that its head is random: give teacher.checkpoint the weights '
+                'of a model that was trained on your classes, or '
+                'num_classes=0, a distill of features alone, and '
+                'stop=dict(type="At", ...)')
 
 
 def _loads_weights(part: dict, key: str, value: Any) -> bool:

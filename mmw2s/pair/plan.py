@@ -71,7 +71,8 @@ class Plan:
         if not self.options.with_baseline:
             return []
         # The name is that at which a started student looks for its baseline.
-        is_other = _FULL in self.configs or osp.isfile(
+        # A plan that was read from its folder has its configs there.
+        is_other = _FULL in self.configs if self.configs else osp.isfile(
             self.path(f'{_FULL}.py'))
         config = _FULL if is_other else _STUDENT
         return [
@@ -133,12 +134,7 @@ def make_plan(options: Options) -> Plan:
     if options.student_length != 1:
         plan.notes.append(_shortened(student, options.student_length))
     if rate != 1:
-        try:
-            scale_lr(student, rate)
-        except ValueError as error:
-            raise ValueError(f'--student-lr {rate:g}: {error}') from error
-        plan.notes.append('The student\'s learning rate is multiplied by '
-                          f'{rate:g}.')
+        plan.notes.append(_at_rate(student, rate, options.student_lr is None))
     return plan
 
 
@@ -152,6 +148,19 @@ def _shortened(student: Config, part: float) -> str:
             f'--student-length {part:g} of {whole} {unit} leaves {length}: '
             'give a smaller part, or leave it out')
     return f'The student is trained for {length} of its {whole} {unit}.'
+
+
+def _at_rate(student: Config, rate: float, is_chosen: bool) -> str:
+    try:
+        scale_lr(student, rate)
+    except ValueError as error:
+        if is_chosen:
+            return ('The student grows and is taught, for which a lower '
+                    f'learning rate is better, but {error}.')
+        raise ValueError(f'--student-lr {rate:g}: {error}') from error
+    why = ': it grows and is taught (else: --student-lr 1)' if is_chosen \
+        else ''
+    return f'The student\'s learning rate is multiplied by {rate:g}{why}.'
 
 
 def _refuse_unvalidated(student: Config) -> None:
@@ -192,6 +201,8 @@ def prepare(options: Options) -> Plan:
         return Plan(options, stored['trains_teacher'], stored['notes'])
     plan = make_plan(options)
     os.makedirs(options.work_dir, exist_ok=True)
+    if _FULL not in plan.configs and osp.isfile(plan.path(f'{_FULL}.py')):
+        os.remove(plan.path(f'{_FULL}.py'))  # of a plan that was cut short
     for name, cfg in plan.configs.items():
         cfg.dump(plan.path(f'{name}.py'))
     # Last of all: where it lies, the configs are whole.

@@ -22,8 +22,8 @@ __all__ = [
 ]
 
 #: Factor of the learning rate of a student that grew and is taught. At its
-#: full one it loses much of what it began with: docs/results/bccd.md, "Grown
-#: from the teacher".
+#: full one it is slower to early targets: docs/results/bccd.md, "Grown from
+#: the teacher".
 GROWN_RATE = 0.5
 #: A teacher below this share of the student's best gives its weights alone.
 TEACHES_FROM = 0.75

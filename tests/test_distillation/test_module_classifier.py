@@ -148,37 +148,55 @@ def test_the_normalization_that_a_module_brings_is_taken(models):
 
 
 class Pretrained(Net):
-    """Has weights of 4 classes, as timm makes it: without the head if the
-    classes are others."""
+    """Has weights of some classes, as timm makes it: without their head if
+    the module's own classes are others."""
 
-    def __init__(self, num_classes: int = 4, pretrained: bool = False) -> None:
+    def __init__(self,
+                 num_classes: int = 4,
+                 pretrained: bool = False,
+                 trained: int = 4,
+                 checkpoint_path: str = '') -> None:
         super().__init__(num_classes)
         self.num_classes = num_classes
-        self.pretrained_cfg = dict(num_classes=4)
+        self.pretrained_cfg = dict(num_classes=trained)
 
 
-@pytest.mark.parametrize('classes', [0, 4])
-def test_pretrained_weights_are_taken_whole_or_without_a_head(models, classes):
+@pytest.fixture
+def pretrained(monkeypatch, models):
+    """The field ``module`` of a model like timm's."""
     models.Pretrained = Pretrained
-    teacher_of(
-        dict(
-            type='my_models:Pretrained', num_classes=classes, pretrained=True))
+    monkeypatch.setitem(sys.modules, 'my_timm', models)
+    return dict(type='my_timm:Pretrained', pretrained=True)
 
 
+@pytest.mark.parametrize('trained, said', [(4, 'are of 4'),
+                                           (0, 'have no head')])
 def test_a_head_that_pretrained_weights_left_random_is_refused(
-        models, tmp_path):
-    models.Pretrained = Pretrained
-    module = dict(type='my_models:Pretrained', num_classes=3, pretrained=True)
+        pretrained, trained, said):
+    module = dict(pretrained, num_classes=3, trained=trained)
     with pytest.raises(
             ValueError,
-            match='has 3 classes, but its pretrained '
-            'weights are of 4, so that its head is random'):
+            match=f'has 3 classes, but its pretrained '
+            f'weights {said}, so that its head is random'):
         teacher_of(module)
-    # A checkpoint brings a head of these classes, and this is no claim.
-    path = tmp_path / 'trained.pth'
+
+
+def test_a_head_that_was_trained_is_not(pretrained, tmp_path):
+    path = str(tmp_path / 'trained.pth')
     torch.save(Pretrained(3).state_dict(), path)
-    teacher_of(module, checkpoint=str(path))
-    teacher_of(dict(module, pretrained=False))
+    teacher_of(dict(pretrained, num_classes=4))
+    teacher_of(dict(pretrained, num_classes=3), checkpoint=path)
+    teacher_of(dict(pretrained, num_classes=3, checkpoint_path=path))
+    # It claims nothing, or is a function of the user's.
+    teacher_of(dict(pretrained, num_classes=3, pretrained=False))
+    teacher_of(dict(pretrained, num_classes=3, type='my_models:Pretrained'))
+
+
+def test_a_module_without_a_head_is_not_scored_by_its_features(pretrained):
+    teacher = teacher_of(dict(pretrained, num_classes=0))
+    inputs, samples = batch()
+    with pytest.raises(ValueError, match='gives no logits'):
+        teacher.model(inputs, samples, mode='predict')
 
 
 @pytest.mark.parametrize('fields, kind, said', [

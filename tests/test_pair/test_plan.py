@@ -183,6 +183,28 @@ def test_a_student_that_grows_and_is_taught_has_half_the_rate(
         assert Config.fromfile(stage.config).optim_wrapper.optimizer.lr == own
 
 
+def test_a_rate_that_is_chosen_is_told_and_refuses_nothing(options):
+    options = replace(options, teach='yes')
+    assert any('multiplied by 0.5: it grows' in note
+               for note in make_plan(options).notes)
+    cfg = Config.fromfile(options.student)
+    cfg.optim_wrapper.optimizer.pop('lr')
+    cfg.dump(options.student)
+    assert any(
+        'better, but optim_wrapper.optimizer.lr should be a number' in note
+        for note in make_plan(options).notes)
+
+
+def test_a_plan_that_was_cut_short_leaves_no_baseline(options):
+    options = replace(options, with_baseline=True)
+    prepare(replace(options, student_lr=0.5))
+    Path('pair/plan.json').unlink()  # it is written last
+    plan = make_plan(options)
+    assert plan.own_baselines[0].config == plan.students[0].config
+    for plan in (prepare(options), prepare(options)):
+        assert plan.own_baselines[0].config == plan.students[0].config
+
+
 def test_a_start_of_the_config_keeps_its_rate(options):
     options = replace(with_hook(options, start=GROW), teach='yes')
     assert not any('multiplied' in note for note in make_plan(options).notes)

@@ -61,33 +61,93 @@ def image_size(cfg: Config) -> Tuple[int, int]:
 def scale_images(cfg: Config, scale: float) -> None:
     """Let a run see its images at a part of their size, in place.
 
-    What resizes, resizes to that part, and what cuts or fills follows. Where
-    nothing resizes, a step that does is added before the images are packed.
+    In each data loader, what resizes, resizes to that part, and what cuts or
+    fills follows. Where nothing resizes, a step that does is added.
 
     Args:
         cfg (Config): The config of a run.
         scale (float): Factor of both sides.
 
     Raises:
-        ValueError: If the images of a data loader are neither resized nor
-            packed.
+        ValueError: If the model is for images of one size, or it is not known
+            how the images of a data loader are made smaller.
     """
+    if cfg.model.get('denoiser'):
+        raise ValueError('--teacher-scale: a denoiser is for images of one '
+                         'size, and its errors at two cannot be compared: '
+                         'leave it out')
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         loader = cfg.get(name)
         if not loader:
             continue
         if not list(_sized(loader, _RESIZING)):
-            if not _resize_when_packed(loader, scale):
+            try:
+                _add_resize(loader, scale, name == 'train_dataloader')
+            except ValueError as error:
                 raise ValueError(
                     f'--teacher-scale {scale:g} scales the steps that resize '
-                    f'({", ".join(_RESIZING)}), but {name} has none, and no '
-                    'step named Pack... to add one before: add a Resize to '
-                    'its pipeline, or leave --teacher-scale out')
+                    f'({", ".join(_RESIZING)}), but {name} has none, and '
+                    f'{error}: add a Resize to its pipeline, or leave '
+                    '--teacher-scale out') from error
             continue
         for step, key in _sized(loader, {**_RESIZING, **_CUTTING}):
             if step.get(key) is not None and \
                     not str(step.get('crop_type', '')).startswith('relative'):
                 step[key] = _scaled(step[key], scale)
+
+
+def _add_resize(loader: dict, scale: float, in_training: bool) -> None:
+    """Add a step that resizes to every pipeline that packs its images.
+
+    Raises:
+        ValueError: If none does, or one may resize already.
+    """
+    packing = [
+        pipeline for pipeline in _pipelines(loader) if any(
+            _does(step, 'Pack') for step in pipeline)
+    ]
+    if not packing:
+        raise ValueError('no step named Pack... to add one before')
+    for pipeline in packing:
+        names = [str(step['type']) for step in pipeline]
+        # Two that resize would not know of each other's factor, and images of
+        # PIL are no arrays.
+        strange = [
+            name for name in names if name.startswith('torchvision/')
+            or 'Resize' in name or 'CropPad' in name
+        ]
+        if strange:
+            raise ValueError(f'it is not known how {strange[0]} is scaled')
+        pack = next(i for i, s in enumerate(pipeline) if _does(s, 'Pack'))
+        at = pack
+        if not in_training:
+            # Predictions are judged in the coordinates of the whole image.
+            at = next((i for i, step in enumerate(pipeline[:pack])
+                       if 'Annotations' in str(step['type'])), pack)
+        scope = names[pack].rpartition('.')[0]
+        pipeline.insert(
+            at,
+            dict(
+                type=f'{scope}.Resize' if scope else 'Resize',
+                scale_factor=scale,
+                keep_ratio=True,
+                interpolation='area'))
+
+
+def _does(step: dict, what: str) -> bool:
+    return bare_name(step['type']).startswith(what)
+
+
+def _pipelines(node: Any) -> Iterator[list]:
+    """The pipelines of the data sets in a node."""
+    if isinstance(node, dict):
+        if isinstance(node.get('pipeline'), list):
+            yield node['pipeline']
+        children: List[Any] = list(node.values())
+    else:
+        children = list(node) if isinstance(node, (list, tuple)) else []
+    for child in children:
+        yield from _pipelines(child)
 
 
 def _sized(node: Any, fields: dict) -> Iterator[Tuple[dict, str]]:
@@ -101,28 +161,6 @@ def _sized(node: Any, fields: dict) -> Iterator[Tuple[dict, str]]:
         children = list(node) if isinstance(node, (list, tuple)) else []
     for child in children:
         yield from _sized(child, fields)
-
-
-def _resize_when_packed(node: Any, scale: float) -> bool:
-    """Add a step that resizes to every pipeline that packs its images."""
-    if isinstance(node, dict):
-        return any([_resize_when_packed(v, scale) for v in node.values()])
-    if not isinstance(node, (list, tuple)):
-        return False
-    packs = [
-        i for i, step in enumerate(node) if isinstance(step, dict)
-        and bare_name(step.get('type')).startswith('Pack')
-    ]
-    if not packs or not isinstance(node, list):
-        return any([_resize_when_packed(child, scale) for child in node])
-    node.insert(
-        packs[0],
-        dict(
-            type='Resize',
-            scale_factor=scale,
-            keep_ratio=True,
-            interpolation='area'))
-    return True
 
 
 def _scaled(size: Any, scale: float) -> Any:

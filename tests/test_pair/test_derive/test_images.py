@@ -63,20 +63,34 @@ def test_crops_after_it_follow_and_shares_stay():
     assert choice.transforms[1][0].scale == (666, 400)
 
 
+PACK = dict(type='PackInputs')
+
+
 def test_where_nothing_resizes_a_step_does_before_the_images_are_packed():
-    crop, pack = dict(type='RandomCrop', crop_size=32), dict(type='PackInputs')
-    cfg = run(crop, pack)
+    crop = dict(type='RandomCrop', crop_size=32)
+    cfg = run(crop, PACK)
     scale_images(cfg, .5)
     for steps in steps_of(cfg):
-        assert steps[0] == crop and steps[2] == pack
+        assert steps[0] == crop and steps[2] == PACK
         assert steps[1]['type'] == 'Resize'
         assert steps[1]['scale_factor'] == .5
+
+
+def test_boxes_are_resized_in_training_alone():
+    # A validation compares with them in the coordinates of the whole image.
+    cfg = run(
+        dict(type='LoadAnnotations', with_bbox=True),
+        dict(type='mmdet.PackDetInputs'))
+    scale_images(cfg, .5)
+    train, val = ([step['type'] for step in steps] for steps in steps_of(cfg))
+    assert train == ['LoadAnnotations', 'mmdet.Resize', 'mmdet.PackDetInputs']
+    assert val == ['mmdet.Resize', 'LoadAnnotations', 'mmdet.PackDetInputs']
 
 
 @pytest.mark.parametrize('package', ['mmdet', 'mmpretrain', 'mmseg'])
 def test_packages_know_the_step_that_is_added(package):
     pytest.importorskip(package)
-    cfg = run(dict(type='PackInputs'))
+    cfg = run(PACK)
     scale_images(cfg, .25)
     with DefaultScope.overwrite_default_scope(package):
         resize = TRANSFORMS.build(steps_of(cfg)[0][0])
@@ -84,9 +98,25 @@ def test_packages_know_the_step_that_is_added(package):
     assert small['img'].shape == (8, 10, 3)
 
 
-def test_a_pipeline_that_neither_resizes_nor_packs_is_refused():
-    cfg = run(dict(type='RandomCrop', crop_size=32))
-    with pytest.raises(ValueError, match='train_dataloader has none, and no'):
+@pytest.mark.parametrize('steps, said', [
+    ([dict(type='RandomCrop', crop_size=32)], 'no step named Pack'),
+    ([dict(type='TestTimeAug', transforms=[[PACK]])], 'no step named Pack'),
+    ([dict(type='Resize', scale_factor=.5), PACK], 'how Resize is scaled'),
+    ([dict(type='mmdet.FixShapeResize', width=32, height=32), PACK
+      ], 'how mmdet.FixShapeResize is scaled'),
+    ([dict(type='torchvision/ToTensor'), PACK
+      ], 'how torchvision/ToTensor is scaled'),
+])
+def test_what_is_resized_in_an_unknown_way_is_refused(steps, said):
+    with pytest.raises(
+            ValueError, match=f'train_dataloader has none, .*{said}'):
+        scale_images(run(*steps), .5)
+
+
+def test_a_denoiser_is_for_images_of_one_size():
+    cfg = run(PACK)
+    cfg.model = dict(denoiser=dict(sample_size=32))
+    with pytest.raises(ValueError, match='a denoiser is for images of one'):
         scale_images(cfg, .5)
 
 
