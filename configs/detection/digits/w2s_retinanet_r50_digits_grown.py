@@ -14,6 +14,6 @@ default_hooks = dict(
     w2s=dict(
         teacher=dict(
             config='{{ fileDirname }}/retinanet_r14_digits.py',
-            checkpoint='work_dirs/quickstart/small_teacher/epoch_6.pth'),
+            checkpoint='work_dirs/quickstart/small_teacher/epoch_5.pth'),
         start=dict(type='Grow'),
         distill=[]))
