@@ -120,7 +120,8 @@ def give_start(student: Config, options: Options, start: Optional[dict],
                 f'({student.load_from}), and its start would put the '
                 'teacher\'s in their place: leave one of the two out (--start '
                 'none)')
-    said = teach_too(hook, options.teach, note, is_own)
+    is_classifier = bare_name(student.model.get('type')) == 'ImageClassifier'
+    said = teach_too(hook, options.teach, note, is_own, is_classifier)
     rate = options.student_lr
     if rate is None:
         # A start of the config's may have a learning rate that fits it.
@@ -178,18 +179,23 @@ def choose_start(wanted: Union[str, dict], student: Config,
     return None, 'No start fits the two models: ' + ' '.join(refused)
 
 
-def teach_too(hook: Dict[str, Any], asked: str, note: str,
-              is_own_start: bool) -> str:
+def teach_too(hook: Dict[str, Any],
+              asked: str,
+              note: str,
+              is_own_start: bool,
+              is_classifier: bool = False) -> str:
     """Let a hook distill, or not, as far as that is known beforehand.
 
     Args:
         hook (dict): The hook, with its start. It gets ``distill=[]`` if the
             teacher gives its weights alone.
-        asked (str): ``'yes'``, ``'no'``, or ``'auto'``: a student that grows
-            takes the weights alone, unless the config has the start or says
-            what is distilled. See :func:`start_alone` for weak teachers.
+        asked (str): ``'yes'``, ``'no'``, or ``'auto'``: a student that grows,
+            and a classifier, takes the weights alone, unless the config has
+            the start or says what is distilled. See :func:`start_alone` for
+            weak teachers.
         note (str): What was found of the start.
         is_own_start (bool): Whether the start is the pair's, not the config's.
+        is_classifier (bool): Whether the student is one. Defaults to False.
 
     Returns:
         str: A sentence if nothing is distilled, else nothing.
@@ -210,10 +216,12 @@ def teach_too(hook: Dict[str, Any], asked: str, note: str,
                 '--teach no, but the student\'s config says what is distilled '
                 f'({distill}): leave one of the two out')
         hook['distill'] = []
-    elif asked == AUTO and is_own_start and start and \
-            bare_name(start['type']) == 'Grow' and 'distill' not in hook:
-        hook['distill'] = []
-        said = ' Students that grew ended higher so (else: --teach yes).'
+    elif asked == AUTO and is_own_start and start and 'distill' not in hook:
+        who = 'Students that grew' if bare_name(start['type']) == 'Grow' else \
+            'Classifiers that start' if is_classifier else None
+        if who:
+            hook['distill'] = []
+            said = f' {who} ended higher so (else: --teach yes).'
     if hook.get('distill') != []:
         return ''
     if start is None or asked == 'yes':

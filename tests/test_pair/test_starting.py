@@ -2,7 +2,8 @@
 import pytest
 from mmengine.config import Config
 
-from mmw2s.pair.starting import TEACHES_FROM, start_alone
+from mmw2s.pair.options import Options
+from mmw2s.pair.starting import TEACHES_FROM, give_start, start_alone
 
 START = dict(type='Inherit')
 
@@ -51,3 +52,27 @@ def test_what_is_asked_for_is_taught(config, fields):
 
 def test_a_config_may_say_that_nothing_is_taught(config):
     assert start_alone(config(start=START, distill=[]), 0.9)
+
+
+@pytest.mark.parametrize('kind, changes, is_alone', [
+    ('ImageClassifier', dict(), True),
+    ('mmpretrain.ImageClassifier', dict(), True),
+    ('RetinaNet', dict(), False),
+    ('ImageClassifier', dict(teach='yes'), False),
+    ('ImageClassifier', dict(own=dict(start=START)), False),
+    ('ImageClassifier', dict(own=dict(distill='full')), False),
+])
+def test_a_classifier_that_starts_takes_the_weights_alone(
+        kind, changes, is_alone):
+    changes = dict(changes)
+    hook = dict(
+        type='WeakTeacherDistillHook',
+        teacher='t.py',
+        **changes.pop('own', {}))
+    student = Config(dict(model=dict(type=kind), default_hooks=dict(w2s=hook)))
+    said, rate = give_start(student, Options('', '', **changes), START,
+                            'Note.')
+    assert (student.default_hooks.w2s.get('distill') == []) == is_alone
+    assert ('Classifiers that start ended higher'
+            in ' '.join(said)) == is_alone
+    assert student.default_hooks.w2s.start == START and rate == 1
