@@ -17,6 +17,8 @@ __all__ = ['Material', 'gather']
 _BESIDE = ('budget.json', 'study.json', 'study_result.json',
            '*step_cost*.json')
 _SAVED = ('settings.json', 'report.json')
+# A study's name of the teacher that it trains.
+_OWN = 'teacher'
 
 
 @dataclass
@@ -68,7 +70,11 @@ class Material:
         return found
 
     def follow_studies(self) -> None:
-        """Put the arms of studies in their order, without unfinished runs."""
+        """Put the arms of studies in their order, without unfinished runs.
+
+        An arm whose teacher is not the study's own, but random, or an earlier
+        checkpoint, did not need the whole of that one's training.
+        """
         arms: Dict[str, Any] = {}
         for content in self.studies.values():
             if isinstance(content.get('arms'), dict):
@@ -84,6 +90,8 @@ class Material:
                 for run in group.runs if run.name not in done
             ]
             group.runs = [run for run in group.runs if run.name in done]
+            if arm.get('teacher', _OWN) != _OWN:
+                group.teacher = None
         self.groups = [group for group in self.groups if group.runs]
         places = {name: place for place, name in enumerate(arms)}
         self.groups.sort(key=lambda group: (not group.is_baseline,

@@ -51,6 +51,31 @@ def test_arms_are_in_the_order_of_the_study_without_unfinished_runs(
     ]
 
 
+def test_of_other_teachers_the_training_is_not_counted(write_run, tmp_path):
+    teachers = dict(
+        baseline=None,
+        both='teacher',
+        teacher_60='teacher_60',
+        untrained_teacher='untrained')
+    for arm, teacher in teachers.items():
+        write_run(
+            f'study/{arm}/seed_0', [.1, .2],
+            teacher=None if teacher is None else .15)
+    write_run('study/teacher_training', [.1, .15])
+    (tmp_path / 'study' / 'study_result.json').write_text(
+        json.dumps(
+            dict(
+                arms={
+                    arm: dict(finished=[0], teacher=teacher)
+                    for arm, teacher in teachers.items()
+                })))
+    counted = {
+        group.name
+        for group in gather([str(tmp_path / 'study')]).groups if group.teacher
+    }
+    assert counted == {'both'}
+
+
 def test_what_a_study_has_fixed_is_asked_for(write_run, tmp_path):
     for arm in ('baseline', 'both'):
         write_run(f'study/{arm}/seed_0', [.1, .2])
