@@ -103,12 +103,18 @@ def draw(found: List[Pair], path: Path) -> None:
                     alpha=.8,
                     label=f'to {share}, {words}')
     ax.axhline(1, color=GREY, linewidth=1)
-    for place in {round(pair.head_room, 1): None for pair in found}:
-        near = [p for p in found if round(p.head_room, 1) == place]
+    groups: List[List[Pair]] = []  # whose names would cover each other
+    for pair in sorted(found, key=lambda pair: pair.head_room):
+        if groups and pair.head_room - groups[-1][0].head_room < .2:
+            groups[-1].append(pair)
+        else:
+            groups.append([pair])
+    for near in groups:
         folders = dict.fromkeys(pair.name.split(',')[0] for pair in near)
         ax.annotate(
             '\n'.join(folders),
-            (place, max(gain[1] for pair in near for gain in pair.gains)),
+            (sum(pair.head_room for pair in near) / len(near),
+             max(gain[1] for pair in near for gain in pair.gains)),
             xytext=(0, 6),
             textcoords='offset points',
             rotation=90,
