@@ -4,23 +4,14 @@
 # strengths. An arm has one seed, unless it claims a gain.
 #     mmw2s prepare-cifar10 data/cifar10
 #     OMP_NUM_THREADS=1 mmw2s study configs/studies/methods_cifar10.py --jobs 2
-_base_ = 'cifar10.py'
+_base_ = 'cifar10_5e.py'
 
 cfg_options = {
     'max_iters': 1170,
     'train_cfg.max_iters': 1170,
     'param_scheduler.1.T_max': 1170,
     'param_scheduler.1.end': 1170,
-    'default_hooks.checkpoint.interval': 390,
 }
-teacher = dict(
-    _delete_=True,
-    config='resnet14-slim_1xb128_cifar10.py',
-    cfg_options={
-        'train_cfg.max_epochs': 3,
-        'param_scheduler.1.T_max': 3,
-        'param_scheduler.1.end': 3,
-    })
 
 
 def _features(stage, loss, **knowledge):

@@ -1,8 +1,8 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
-"""Nested values by dotted names, and what differs between two of them."""
-from typing import Any, Dict, List, Sequence, Tuple
+"""Nested values: by dotted names, what differs between two, their dicts."""
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
-__all__ = ['differences', 'flat']
+__all__ = ['dicts_in', 'differences', 'flat']
 
 
 def flat(name: str, value: Any) -> Dict[str, str]:
@@ -36,3 +36,21 @@ def differences(before: Dict[str, str], now: Dict[str, str]) -> List[str]:
             **now
         } if before.get(name) != now.get(name)
     ]
+
+
+def dicts_in(value: Any) -> Iterator[dict]:
+    """All dicts in a value, itself included, outer ones before inner ones.
+
+    Args:
+        value (Any): Dicts, lists and tuples are looked into.
+
+    Examples:
+        >>> list(dicts_in([dict(a=1), (dict(b=2), 3)]))
+        [{'a': 1}, {'b': 2}]
+    """
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from dicts_in(inner)

@@ -1,9 +1,10 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The size of the images of a run, as its pipelines set it."""
-from typing import Any, Iterator, List, Tuple
+from typing import Any, Iterator, Tuple
 
 from mmengine.config import Config
 
+from mmw2s.utils.flat import dicts_in
 from mmw2s.utils.kinds import bare_name
 
 __all__ = ['image_size', 'scale_images']
@@ -102,14 +103,18 @@ def _add_resize(loader: dict, scale: float, in_training: bool) -> None:
     Raises:
         ValueError: If none does, or one may resize already.
     """
-    packing = [
-        pipeline for pipeline in _pipelines(loader) if any(
-            _does(step, 'Pack') for step in pipeline)
+    pipelines = [
+        part['pipeline'] for part in dicts_in(loader)
+        if isinstance(part.get('pipeline'), list)
     ]
-    if not packing:
-        raise ValueError('no step named Pack... to add one before')
-    for pipeline in packing:
+    is_packed = False
+    for pipeline in pipelines:
         names = [str(step['type']) for step in pipeline]
+        at = next((i for i, name in enumerate(names)
+                   if bare_name(name).startswith('Pack')), None)
+        if at is None:
+            continue
+        is_packed = True
         # Two that resize would not know of each other's factor, and images of
         # PIL are no arrays.
         strange = [
@@ -118,13 +123,14 @@ def _add_resize(loader: dict, scale: float, in_training: bool) -> None:
         ]
         if strange:
             raise ValueError(f'it is not known how {strange[0]} is scaled')
-        pack = next(i for i, s in enumerate(pipeline) if _does(s, 'Pack'))
-        at = pack
+        # Of "mmdet.PackDetInputs", and of a class or its whole path.
+        kind = pipeline[at]['type']
+        path = kind if isinstance(kind, str) else f'{kind.__module__}.'
+        scope = path.partition('.')[0] if '.' in path else ''
         if not in_training:
             # Predictions are judged in the coordinates of the whole image.
-            at = next((i for i, step in enumerate(pipeline[:pack])
-                       if 'Annotations' in str(step['type'])), pack)
-        scope = names[pack].rpartition('.')[0]
+            at = next((i for i, name in enumerate(names[:at])
+                       if 'Annotations' in name), at)
         pipeline.insert(
             at,
             dict(
@@ -132,35 +138,16 @@ def _add_resize(loader: dict, scale: float, in_training: bool) -> None:
                 scale_factor=scale,
                 keep_ratio=True,
                 interpolation='area'))
-
-
-def _does(step: dict, what: str) -> bool:
-    return bare_name(step['type']).startswith(what)
-
-
-def _pipelines(node: Any) -> Iterator[list]:
-    """The pipelines of the data sets in a node."""
-    if isinstance(node, dict):
-        if isinstance(node.get('pipeline'), list):
-            yield node['pipeline']
-        children: List[Any] = list(node.values())
-    else:
-        children = list(node) if isinstance(node, (list, tuple)) else []
-    for child in children:
-        yield from _pipelines(child)
+    if not is_packed:
+        raise ValueError('no step named Pack... to add one before')
 
 
 def _sized(node: Any, fields: dict) -> Iterator[Tuple[dict, str]]:
     """The transforms in a node that have a size, and its field."""
-    if isinstance(node, dict):
-        key = fields.get(bare_name(node.get('type')))
-        if key is not None and key in node:
-            yield node, key
-        children: List[Any] = list(node.values())
-    else:
-        children = list(node) if isinstance(node, (list, tuple)) else []
-    for child in children:
-        yield from _sized(child, fields)
+    for part in dicts_in(node):
+        key = fields.get(bare_name(part.get('type')))
+        if key is not None and key in part:
+            yield part, key
 
 
 def _scaled(size: Any, scale: float) -> Any:

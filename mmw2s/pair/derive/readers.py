@@ -2,6 +2,8 @@
 """What reads a backbone, necks and heads, and how it becomes narrower."""
 from typing import Any, Dict, Iterator, Sequence, Tuple
 
+from mmw2s.utils.flat import dicts_in
+
 __all__ = ['narrow', 'readers', 'refit']
 
 # Parts of a model that read no backbone.
@@ -70,7 +72,8 @@ def narrow(model: dict, width: float) -> bool:
     # By identity: two parts of a config may be one object.
     owners = {
         id(owner): owner
-        for owner in _dicts([v for k, v in model.items() if k not in _OTHERS])
+        for owner in dicts_in(
+            [v for k, v in model.items() if k not in _OTHERS])
     }
     changed = False
     for owner in owners.values():
@@ -93,13 +96,3 @@ def _with_inputs(part: Any, name: str) -> Iterator[Tuple[str, dict]]:
         items = part.items() if isinstance(part, dict) else enumerate(part)
         for key, value in items:
             yield from _with_inputs(value, f'{name}.{key}')
-
-
-def _dicts(part: Any) -> Iterator[dict]:
-    """All dicts in a part of a config."""
-    if isinstance(part, dict):
-        yield part
-        part = list(part.values())
-    if isinstance(part, (list, tuple)):
-        for value in part:
-            yield from _dicts(value)

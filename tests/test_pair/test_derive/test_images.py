@@ -1,6 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import numpy as np
 import pytest
+from mmdet.datasets.transforms import PackDetInputs, Resize
 from mmengine import DefaultScope
 from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
@@ -85,6 +86,19 @@ def test_boxes_are_resized_in_training_alone():
     train, val = ([step['type'] for step in steps] for steps in steps_of(cfg))
     assert train == ['LoadAnnotations', 'mmdet.Resize', 'mmdet.PackDetInputs']
     assert val == ['mmdet.Resize', 'LoadAnnotations', 'mmdet.PackDetInputs']
+
+
+@pytest.mark.parametrize('kind', [
+    'mmdet.PackDetInputs', 'mmdet.datasets.transforms.PackDetInputs',
+    PackDetInputs
+])
+def test_the_step_is_of_the_package_of_the_one_that_packs(kind):
+    cfg = run(dict(type=kind))
+    scale_images(cfg, .5)
+    resize = steps_of(cfg)[0][0]
+    assert resize['type'] == 'mmdet.Resize'
+    with DefaultScope.overwrite_default_scope('mmengine'):
+        assert isinstance(TRANSFORMS.build(resize), Resize)
 
 
 @pytest.mark.parametrize('package', ['mmdet', 'mmpretrain', 'mmseg'])
