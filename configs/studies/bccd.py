@@ -4,10 +4,17 @@
 # the baseline's 20. The started arms have a quarter of the warm-up.
 #     python tools/dataset_converters/bccd.py BCCD_Dataset data/bccd
 #     OMP_NUM_THREADS=1 mmw2s study configs/studies/bccd.py --jobs 2
-_base_ = 'bccd_160.py'
-
 student = 'detection/bccd/w2s_retinanet_r50_slim_bccd.py'
 teacher = 'retinanet_r18_half_slim_bccd.py'
+
+# What the records have; a detector's default is the features alone.
+cfg_options = {'default_hooks.w2s.distill': dict(full={})}
+
+metric = 'coco/bbox_mAP'
+targets = ['80%', '90%', '95%']
+margin = 0.01
+seeds = [0, 1, 2]
+warm_up = 0.25
 
 
 def _lasts(epochs):
@@ -25,7 +32,6 @@ _features = [
 ]
 
 arms = dict(
-    _delete_=True,
     baseline=dict(),
     **{
         f'{arm}_13_epochs': dict(like=arm, cfg_options=_lasts(13))

@@ -176,6 +176,10 @@ ARMS: Dict[str, Arm] = {
     'untrained_teacher':
     Arm('the same with a teacher that has learned nothing', UNTRAINED,
         [*_PLAIN, _stop_unscored]),
+    'untrained_start':
+    Arm(
+        'the same start from a teacher that has learned nothing: what the '
+        'start changes by itself', UNTRAINED, [_with_start, _without_losses]),
     'always_on':
     Arm('what the end of the distillation gives: it lasts for the whole run',
         TEACHER, [*_PLAIN, _never_stop]),
