@@ -44,6 +44,17 @@ class Pace(NamedTuple):
         """The whole run, start-up left out."""
         return self.step * self.iters + self.validation * self.validations
 
+    def in_run(self, measured: Config, other: Config) -> 'Pace':
+        """The same steps in another run, which may be longer or shorter.
+
+        Args:
+            measured (Config): Of the run that was measured.
+            other (Config): Of the other run.
+        """
+        return self._replace(
+            iters=self.iters * run_length(other) // run_length(measured),
+            validations=count_validations(other))
+
 
 def estimate(plan: Plan) -> Dict[str, Pace]:
     """Measure a few steps of each model on its data. Nothing is kept.
@@ -68,9 +79,7 @@ def estimate(plan: Plan) -> Dict[str, Pace]:
         alone = measure(Rehearsal(plain, osp.join(folder, 'alone')), plain)
         # The same model, in a run that may be longer.
         whole = plan.configs.get('baseline', student)
-        full = alone._replace(
-            iters=alone.iters * run_length(whole) // run_length(student),
-            validations=count_validations(whole))
+        full = alone.in_run(student, whole)
         taught = taught_run(student, teacher if plan.trains_teacher else None,
                             folder)
         on = alone if taught is None else measure(taught, student)

@@ -18,7 +18,8 @@ def estimate(plan: Plan) -> Dict[str, Pace]:
     teacher. Nothing is kept.
 
     What does not fit is refused here. See :func:`mmw2s.pair.estimate` for
-    what is measured; all arms have the steps of these three.
+    what is measured; all arms have the steps of these three, and as many as
+    their own runs.
 
     Args:
         plan (Plan): The study.
@@ -28,8 +29,8 @@ def estimate(plan: Plan) -> Dict[str, Pace]:
     """
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        cfg = plan.configs[BASELINE]
-        alone = measure(Rehearsal(cfg, osp.join(folder, 'alone')), cfg)
+        plain = plan.configs[BASELINE]
+        alone = measure(Rehearsal(plain, osp.join(folder, 'alone')), plain)
         taught = None
         for arm in plan.arms:
             cfg = copy.deepcopy(plan.configs[arm])
@@ -41,7 +42,7 @@ def estimate(plan: Plan) -> Dict[str, Pace]:
                     taught_run(cfg, plan.configs[TEACHER], folder), cfg)
             step = alone.step if not on else \
                 on * taught.step + (1 - on) * alone.step
-            found[arm] = alone._replace(step=step)
+            found[arm] = alone._replace(step=step).in_run(plain, cfg)
         if plan.teacher_run:
             cfg = plan.configs[TEACHER]
             found[TEACHER] = measure(

@@ -18,3 +18,10 @@ def test_each_arm_has_the_steps_of_its_kind(planned, folder):
     assert total(plan, paces) == sum(count * paces[name].seconds
                                      for name, count in runs.items())
     assert set(folder.iterdir()) == before
+
+
+def test_an_arm_with_a_shorter_run_has_its_own_length(planned):
+    short = dict(like='start', cfg_options={'train_cfg.max_epochs': 1})
+    paces = estimate(planned(arms=dict(baseline={}, start={}, short=short)))
+    assert (paces['start'].iters, paces['short'].iters) == (8, 4)
+    assert (paces['start'].validations, paces['short'].validations) == (2, 1)

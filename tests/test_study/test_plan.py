@@ -44,8 +44,8 @@ def test_an_arm_changes_one_thing(planned, hook):
         ['cfg.default_hooks.w2s.teacher.permute']
     assert hook(plan, 'permuted_teacher').teacher.permute is True
     assert changed(plan, 'start', 'untrained_start') == [
-        'cfg.default_hooks.w2s.teacher.checkpoint',
-        'cfg.default_hooks.w2s.teacher.config'
+        'cfg.default_hooks.w2s.teacher.config',
+        'cfg.default_hooks.w2s.teacher.checkpoint'
     ]
     # It may detect nothing, and so have no score.
     assert hook(plan, 'untrained_teacher').stop == dict(type='At', epoch=1.)
