@@ -121,10 +121,10 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             expected = estimated(plan, args.only)
             if args.dry_run:
                 return
+        workers = None if args.report else make_workers(args, plan)
         frozen = freeze(plan, args.amend)
         for line in frozen.lines():
             print(line)
-        workers = None if args.report else make_workers(args, plan)
     try:
         with errors_in_one_line(TOOL, RuntimeError):
             if workers is None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import (Any, Callable, Dict, Iterator, List, NamedTuple, Optional,
                     Tuple)
 
@@ -163,15 +164,20 @@ class SignalRelay:
             process.send_signal(signal.SIGTERM)
 
 
-def begin(stage: Stage, command: List[str],
-          environment: Dict[str, str]) -> subprocess.Popen:
+def begin(stage: Stage,
+          command: List[str],
+          environment: Dict[str, str],
+          ignored: Optional[int] = None) -> subprocess.Popen:
     """Begin the process of a stage; its output goes to the stage's log.
 
     Args:
         stage (Stage): The stage; its work_dir exists.
         command (list[str]): What is run.
         environment (dict): Of the process.
+        ignored (int, optional): A signal that the process, and those that it
+            begins, ignore. Defaults to none.
     """
+    ignore = ignored and partial(signal.signal, ignored, signal.SIG_IGN)
     with open(stage.log, 'ab') as log:
         # A session of its own, or the terminal would send Ctrl-C to the run
         # too, which then would not end with a checkpoint.
@@ -181,6 +187,7 @@ def begin(stage: Stage, command: List[str],
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,
+            preexec_fn=ignore,
             start_new_session=True)
 
 

@@ -1,14 +1,24 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Runs stages as jobs of Slurm, by the package submitit."""
+import os
+import re
 import signal
+import subprocess
+from threading import Thread
 from typing import Any, Dict, List, Optional
 
+from mmw2s.engine.hooks.stop_on_signal_hook import RunEnded
 from mmw2s.pair.stages import (Launch, SignalRelay, Stage, begin,
                                own_environment)
 from mmw2s.utils.versions import require
 from .workers import Job
 
 __all__ = ['SlurmWorkers']
+
+# That which submitit asks Slurm for before a job is preempted or out of time.
+_SIGNAL = getattr(
+    signal, 'SIG' + os.environ.get('SUBMITIT_PREEMPT_SIGNAL', 'USR2'))
+_TIMES = 100  # that a job is submitted again, at most
 
 
 class Training:
@@ -24,16 +34,41 @@ class Training:
         self._process: Any = None
 
     def __call__(self) -> int:
-        self._process = begin(self.stage, self.command, own_environment())
-        return self._process.wait()
+        # Slurm sends submitit's signal to each process of the job. This one
+        # hears of it by `checkpoint`, which tells the training.
+        self._process = begin(
+            self.stage, self.command, own_environment(), ignored=_SIGNAL)
+        # `checkpoint` interrupts this thread, and waits too: two calls of
+        # `wait` in one thread would wait for each other.
+        waiting = Thread(target=self._process.wait)
+        waiting.start()
+        waiting.join()
+        if self._process.returncode == RunEnded(signal.SIGTERM).code and \
+                _is_preempted():
+            # Where Slurm sends SIGTERM instead of submitit's signal.
+            signal.raise_signal(_SIGNAL)
+        return self._process.returncode
 
     def checkpoint(self, *args: Any) -> Any:
         """Called by submitit where the job is preempted or out of time: the
         run ends with a checkpoint, and a new job goes on with it."""
         from submitit.helpers import DelayedSubmission
-        self._process.send_signal(signal.SIGTERM)
-        self._process.wait()
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait()
         return DelayedSubmission(Training(self.stage, self.command))
+
+
+def _is_preempted() -> bool:
+    """Whether Slurm takes this job's place for another one."""
+    number = os.environ.get('SLURM_JOB_ID')
+    if number is None:
+        return False
+    shown = subprocess.run(['scontrol', 'show', 'job', '-o', number],
+                           capture_output=True,
+                           text=True).stdout
+    when = re.search(r'\bPreemptTime=(\S+)', shown)
+    return when is not None and when[1] not in ('None', 'Unknown')
 
 
 class _SlurmJob(Job):
@@ -66,6 +101,7 @@ class SlurmWorkers(SignalRelay):
 
     Raises:
         ImportError: If submitit is not installed.
+        ValueError: If a parameter is unknown or wrong.
     """
 
     def __init__(self,
@@ -77,8 +113,14 @@ class SlurmWorkers(SignalRelay):
         require('submitit', 'study', '--launcher slurm')
         import submitit
         self.jobs = jobs
-        self._executor = submitit.AutoExecutor(folder, cluster=cluster)
-        self._executor.update_parameters(**parameters)
+        # A long training is out of time many times, and goes on each time.
+        self._executor = submitit.AutoExecutor(
+            folder, cluster=cluster, slurm_max_num_timeout=_TIMES)
+        try:
+            self._executor.update_parameters(**parameters)
+        except (AssertionError, NameError, TypeError) as error:
+            raise ValueError(f'submitit takes no such parameters of --slurm: '
+                             f'{error}') from error
 
     def begin(self, stage: Stage, cfg_options: Dict[str, Any]) -> Job:
         """Submit a job."""

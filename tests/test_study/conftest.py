@@ -1,12 +1,16 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Studies of tiny models, and such whose runs are written by hand."""
+import sys
+
 import pytest
 import recorded
 from builders import teacher_field
 from mmengine.config import Config
 from toys import retinanet, run_config
 
+from mmw2s.pair.stages import Launch, Stage
 from mmw2s.study import Study, make_plan
+from mmw2s.study.workers import Task
 
 METRIC = 'coco/bbox_mAP'
 
@@ -73,3 +77,20 @@ def hook():
         return plan.configs[arm].default_hooks.w2s
 
     return find
+
+
+@pytest.fixture
+def tasks(tmp_path, monkeypatch):
+    """Tasks of a script each."""
+
+    def make(*texts):
+        scripts = {f's{i}': text for i, text in enumerate(texts)}
+        monkeypatch.setattr(
+            Launch, 'command', lambda self, stage, cfg_options:
+            [sys.executable, '-c', scripts[stage.name], stage.work_dir])
+        return [
+            Task(Stage(name, 'unused.py', str(tmp_path / name)))
+            for name in scripts
+        ]
+
+    return make

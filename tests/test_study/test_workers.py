@@ -5,64 +5,13 @@ import signal
 import sys
 
 import pytest
+from stage_scripts import FAILS, FINISHES, LASTS, run
 
 from mmw2s.engine.hooks.stop_on_signal_hook import RunEnded
 from mmw2s.pair.stages import Launch, Stage
 from mmw2s.records.files import write_record
 from mmw2s.study import workers as module
-from mmw2s.study.slurm import SlurmWorkers
 from mmw2s.study.workers import LocalWorkers, Task, run_tasks
-
-# It notes who runs beside it, and on which device.
-FINISHES = '''
-import json, os, sys, time
-folder = sys.argv[1]
-parent = os.path.dirname(folder)
-open(folder + '/running', 'w').close()
-beside = 0
-for _ in range(40):
-    others = [os.path.join(parent, name, 'running')
-              for name in os.listdir(parent)]
-    beside = max(beside, sum(map(os.path.exists, others)))
-    time.sleep(.01)
-os.remove(folder + '/running')
-print(beside, os.environ.get('CUDA_VISIBLE_DEVICES'))
-with open(folder + '/time_to_target.json', 'w') as file:
-    json.dump(dict(schema_version=1, history=[], finished=True), file)
-'''
-FAILS = 'print("why"); raise SystemExit(3)'
-LASTS = '''
-import pathlib, signal, sys, time
-def end(*_):
-    pathlib.Path(sys.argv[1], 'stopped.pth').touch()
-    sys.exit(143)
-signal.signal(signal.SIGTERM, end)
-pathlib.Path(sys.argv[1], 'ready').touch()
-time.sleep(60)
-'''
-
-
-@pytest.fixture
-def tasks(tmp_path, monkeypatch):
-    """Tasks of a script each."""
-
-    def make(*texts):
-        scripts = {f's{i}': text for i, text in enumerate(texts)}
-        monkeypatch.setattr(
-            Launch, 'command', lambda self, stage, cfg_options:
-            [sys.executable, '-c', scripts[stage.name], stage.work_dir])
-        return [
-            Task(Stage(name, 'unused.py', str(tmp_path / name)))
-            for name in scripts
-        ]
-
-    return make
-
-
-def run(tasks, workers, look=lambda running: None):
-    with workers.watching():
-        return run_tasks(workers, tasks, look, every=.01)
-
 
 def said(task):
     with open(task.stage.log) as file:
@@ -163,36 +112,3 @@ def test_at_a_signal_all_end_with_a_checkpoint_and_no_other_begins(tasks):
     for task in given[:2]:
         assert os.path.exists(f'{task.stage.work_dir}/stopped.pth')
     assert not os.path.exists(given[2].stage.work_dir)
-
-
-def test_submitit_runs_them_as_jobs(tasks, tmp_path):
-    pytest.importorskip('submitit')
-    given = tasks(FINISHES, FAILS, FINISHES)
-    workers = SlurmWorkers(
-        str(tmp_path / 'jobs'), 2, cluster='local', timeout_min=2)
-    found = run(given, workers)
-    assert list(found) == ['s1'] and 'why' in found['s1']
-    assert given[0].stage.is_done and given[2].stage.is_done
-    assert any((tmp_path / 'jobs').iterdir())
-
-
-def test_a_job_of_submitit_that_is_cancelled_ends(tasks, tmp_path):
-    pytest.importorskip('submitit')
-    given = tasks(LASTS)
-
-    def look(running):
-        if os.path.exists(f'{given[0].stage.work_dir}/ready'):
-            os.remove(f'{given[0].stage.work_dir}/ready')
-            signal.raise_signal(signal.SIGINT)
-
-    workers = SlurmWorkers(
-        str(tmp_path / 'jobs'), 2, cluster='local', timeout_min=2)
-    with pytest.raises(RunEnded):
-        run(given, workers, look)
-
-
-def test_without_submitit_slurm_is_refused_with_what_to_install(
-        tmp_path, monkeypatch):
-    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
-    with pytest.raises(ImportError, match=r'mmw2s\[study\]'):
-        SlurmWorkers(str(tmp_path))
