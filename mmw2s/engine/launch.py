@@ -2,6 +2,7 @@
 """Prepare a config for a run, build the runner, and shut it down."""
 import datetime
 import gc
+import os
 import os.path as osp
 import warnings
 from typing import Any, Optional, Sequence
@@ -161,11 +162,12 @@ def enable_amp(cfg: Config) -> None:
 
 
 def setup_launcher(cfg: Config, launcher: str) -> None:
-    """Set the launcher, and make it work on a machine without a GPU.
+    """Set the launcher, and make it work without a GPU, and under Slurm.
 
     MMEngine gives each process a CUDA device, and DistributedDataParallel the
     device's index. On a CPU, the gloo process group must exist before the
-    runner is built, and ``device_ids`` of the wrapper must be None.
+    runner is built, and ``device_ids`` of the wrapper must be None. Slurm's
+    jobs get a port each, unless ``MASTER_PORT`` or the config has one.
 
     Args:
         cfg (Config): The config of a run, changed in place.
@@ -176,6 +178,10 @@ def setup_launcher(cfg: Config, launcher: str) -> None:
             or ``mpi``.
     """
     cfg.launcher = launcher
+    if launcher == 'slurm' and 'SLURM_JOB_ID' in os.environ:
+        # MMEngine has one port for all jobs, which may share a node.
+        os.environ.setdefault(
+            'MASTER_PORT', str(10000 + int(os.environ['SLURM_JOB_ID']) % 20000))
     if launcher == 'none' or get_device() != 'cpu':
         return
     if launcher != 'pytorch':

@@ -1,4 +1,5 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import os
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,15 @@ def one_process(monkeypatch):
 
 
 @needs_no_gpu
+@pytest.mark.parametrize('own,port', [({}, '10005'),
+                                      (dict(MASTER_PORT='29511'), '29511')])
+def test_jobs_of_slurm_on_one_node_have_a_port_each(monkeypatch, own, port):
+    monkeypatch.setattr('mmw2s.engine.launch.get_device', lambda: 'cuda')
+    monkeypatch.setattr('os.environ', dict(SLURM_JOB_ID='60005', **own))
+    setup_launcher(Config(dict()), 'slurm')
+    assert os.environ['MASTER_PORT'] == port
+
+
 def test_on_a_cpu_the_gloo_group_and_a_wrapper_without_device_are_set(
         one_process):
     cfg = Config(dict(find_unused_parameters=True))
