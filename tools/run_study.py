@@ -8,9 +8,11 @@ from typing import Any, Dict, Optional, Sequence
 from mmengine.config import DictAction
 
 from mmw2s.engine.hooks.stop_on_signal_hook import RunEnded
+from mmw2s.records.lock import hold
 from mmw2s.study import Plan, Result, Study, make_plan, run_study
 from mmw2s.study.arms import TEACHER
 from mmw2s.study.frozen import freeze
+from mmw2s.study.run import chosen_arms
 from mmw2s.study.slurm import SlurmWorkers
 from mmw2s.study.workers import LocalWorkers
 from mmw2s.utils.tool_errors import errors_in_one_line
@@ -79,7 +81,11 @@ def estimated(plan: Plan, arms: Sequence[str]) -> Dict[str, float]:
         ValueError: If they may take longer than the study's ``budget``.
     """
     from mmw2s.study.estimate import estimate, total
-    paces = estimate(plan)
+    paces = {
+        name: pace
+        for name, pace in estimate(plan).items()
+        if name == TEACHER or name in arms
+    }
     for name, pace in paces.items():
         stages = [plan.teacher_run] if name == TEACHER else \
             plan.runs(name).values()
@@ -113,15 +119,18 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         plan = make_plan(Study.load(args.study), args.work_dir)
         for note in plan.notes:
             print(note)
+        arms = chosen_arms(plan, args.only)
         is_new = not osp.isfile(plan.path('study.json'))
         if args.report and is_new:
             raise FileNotFoundError(f'{args.work_dir} has no study.json: '
                                     'nothing was trained there')
         if args.dry_run or (is_new and plan.study.budget is not None):
-            expected = estimated(plan, args.only)
+            expected = estimated(plan, arms)
             if args.dry_run:
                 return
         workers = None if args.report else make_workers(args, plan)
+        if workers or args.amend:
+            hold(plan.path())  # a study under way goes by what was fixed
         frozen = freeze(plan, args.amend)
         for line in frozen.lines():
             print(line)

@@ -31,6 +31,11 @@ class Speedup(NamedTuple):
         return self.value is not None and self.bound != '<' and (
             self.value >= 1 if self.bound else self.value > 1)
 
+    @property
+    def is_no_gain(self) -> bool:
+        """Whether the w2s runs certainly cost as much, or more."""
+        return self.value is not None and self.bound != '>' and self.value <= 1
+
     def __str__(self) -> str:
         if self.value is None:
             return 'neither reached'

@@ -6,7 +6,7 @@ from mmw2s.utils.text import plural
 from .pace import Pace
 from .run import TIME_UNITS, UNITS, Run, known_units
 
-__all__ = ['notes_on']
+__all__ = ['notes_on', 'notes_on_records']
 
 
 def notes_on(baselines: List[Run],
@@ -29,16 +29,7 @@ def notes_on(baselines: List[Run],
     """
     students = baselines + w2s
     runs = students + ([teacher] if teacher else [])
-    notes = _differences(
-        runs,  # these change how long a step takes
-        world_size='number of devices',
-        devices='device',
-        omp_num_threads='OMP_NUM_THREADS',
-        precision='precision',
-        versions='versions')
-    # For the same boxes, the scores of two evaluators of COCO differ by up to
-    # a third.
-    notes += _differences(runs, evaluators='evaluator')
+    notes = _of_machines(runs)
     notes += _differences(
         students,
         batch_size_per_device='batch size',
@@ -65,6 +56,28 @@ def notes_on(baselines: List[Run],
         notes.append("The targets are shares of the baseline's best, a number "
                      'that is known after the runs only.')
     return notes
+
+
+def notes_on_records(runs: List[Run]) -> List[str]:
+    """What keeps records from being compared: machines, packages, gaps.
+
+    Args:
+        runs (list[Run]): Runs, of whatever settings.
+    """
+    return _of_machines(runs) + _incomplete(runs)
+
+
+def _of_machines(runs: List[Run]) -> List[str]:
+    notes = _differences(
+        runs,  # these change how long a step takes
+        world_size='number of devices',
+        devices='device',
+        omp_num_threads='OMP_NUM_THREADS',
+        precision='precision',
+        versions='versions')
+    # For the same boxes, the scores of two evaluators of COCO differ by up to
+    # a third.
+    return notes + _differences(runs, evaluators='evaluator')
 
 
 def _incomplete(runs: List[Run]) -> List[str]:

@@ -13,7 +13,7 @@ __all__ = ['sentences']
 
 def sentences(result: 'Comparison') -> List[str]:
     """The result in sentences; says so if there is no speed-up."""
-    total, said, sooner = len(result.targets), [], []
+    total, said, sooner, no_gain = len(result.targets), [], [], []
     clock, progress = result.clock_unit, result.progress_unit
     kinds = [(progress, False)]
     kinds += [(clock, False)] if clock else []
@@ -23,6 +23,7 @@ def sentences(result: 'Comparison') -> List[str]:
                               if with_teacher else '')
         ups = [result.speedup(t, unit, with_teacher) for t in result.targets]
         sooner.append(sum(up.is_faster for up in ups))
+        no_gain.append(all(up.is_no_gain for up in ups))
         said.append(f'In {name}: sooner at {sooner[-1]} of '
                     f'{plural(total, "target")} ({_each(result, ups)}).')
     for_good = [
@@ -36,8 +37,9 @@ def sentences(result: 'Comparison') -> List[str]:
     if not sooner[0] and not saved:
         said.insert(0, 'No speed-up was measured.')
     elif not saved:
-        said.insert(
-            0, f'Fewer {UNITS[progress]} were needed, but no time was saved.')
+        no_time = 'no time was saved' if no_gain[1] else \
+            'it is not known whether time was saved'
+        said.insert(0, f'Fewer {UNITS[progress]} were needed, but {no_time}.')
     return said + [
         line for line in (_final_quality(result), _teacher(result),
                           _head_room(result), _best(result)) if line

@@ -4,6 +4,7 @@ from typing import List, NamedTuple, Optional, Tuple
 
 from mmw2s.analysis.comparison import Comparison, Speedup, Target
 from mmw2s.analysis.run import UNITS
+from mmw2s.analysis.side import Side
 from mmw2s.analysis.table import Format
 from mmw2s.utils.text import plural
 from .content import Report
@@ -98,20 +99,33 @@ def _first(name: str, result: Comparison, target: Target) -> str:
     units = UNITS[unit].rstrip('s') if taught == 1 else UNITS[unit]
     up = result.speedup(target, unit)
     seeds = _seeds(result)
+    by_base, by_taught = (_some(side, target) for side in result.sides)
     if never:
-        instead = 'nor did the baseline' if base_never else \
-            f'the baseline did in {form.cost(base, unit)}'
-        return (f'{name}{_named(target)} was never reached in '
-                f'{form.cost(taught, unit)} {units}; {instead} ({seeds}).')
+        instead = f'the baseline did in {form.cost(base, unit)}'
+        if base_never:
+            instead = f'of the baseline by {by_base} runs' if by_base else \
+                'nor did the baseline'
+        text = f'was reached by {by_taught} runs only' if by_taught else \
+            f'was never reached in {form.cost(taught, unit)} {units}'
+        return f'{name}{_named(target)} {text}; {instead} ({seeds}).'
     text = f'{name}{_named(target)} in {form.cost(taught, unit)} {units}'
     if base_never:
-        return (f'{text}, which the baseline never reached in '
-                f'{form.cost(base, unit)} ({seeds}).')
+        return f'{text}, which ' + (
+            f'{by_base} runs of the baseline reached' if by_base else
+            f'the baseline never reached in {form.cost(base, unit)}'
+        ) + f' ({seeds}).'
     if up.value == 1:
         return f'{text}, as many as the baseline took ({seeds}).'
     word = '' if up.is_faster else ', which is slower'
     return (f'{text} instead of {form.cost(base, unit)} ({short(up)}'
             f'{word}; {seeds}).')
+
+
+def _some(side: Side, target: Target) -> str:
+    """'1 of 3': how many runs reached a target; '' if none did."""
+    reached = side.reached(target.value)
+    count = sum(row is not None for row in reached)
+    return f'{count} of {len(reached)}' if count else ''
 
 
 def _seeds(result: Comparison) -> str:
@@ -128,9 +142,10 @@ def _counted(result: Comparison, target: Target) -> Optional[str]:
     up = result.speedup(target, unit, True)
     if up.value is None:
         return None
+    told = '' if up.is_faster else ', so no time was saved' if \
+        up.is_no_gain else ', so it is not known whether time was saved'
     return (f"With the teacher's own training counted: {short(up)} in "
-            f'{UNITS[unit]}' +
-            ('.' if up.is_faster else ', so no time was saved.'))
+            f'{UNITS[unit]}{told}.')
 
 
 def _final(name: str, result: Comparison) -> Optional[str]:

@@ -184,7 +184,9 @@ def _costs(report: Report, side: Side, group: Group,
 
 def _told(spent: float, is_bound: bool, low: float, high: float) -> str:
     if is_bound:
-        return f'never in {_number(spent)} \u2192'
+        # Some runs may have got there: half of them or more did not.
+        never = '>' if math.isfinite(low) else 'never in'
+        return f'{never} {_number(spent)} \u2192'
     text = _number(spent)
     if low < high:
         text += f' ({_number(low)}\u2013{_number(high)})'

@@ -2,8 +2,9 @@
 """Find what a report is about: runs in their groups, and files beside them."""
 import ast
 import glob
+import math
 import os.path as osp
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from mmw2s.analysis.compare_runs import load_runs
@@ -17,8 +18,8 @@ __all__ = ['Material', 'gather']
 _BESIDE = ('budget.json', 'study.json', 'study_result.json',
            '*step_cost*.json')
 _SAVED = ('settings.json', 'report.json')
-# A study's name of the teacher that it trains.
-_OWN = 'teacher'
+# A study's names of the arm without a teacher, and of the teacher it trains.
+_BASELINE, _OWN = 'baseline', 'teacher'
 
 
 @dataclass
@@ -81,21 +82,35 @@ class Material:
                 arms.update(content['arms'])
         for group in self.groups:
             arm = arms.get(group.name)
-            finished = arm.get('finished') if isinstance(arm, dict) else None
-            if not isinstance(finished, list):
+            if not isinstance(arm, dict):
                 continue
-            done = {f'{group.name}/seed_{seed}' for seed in finished}
             self.problems += [
                 f'Left out: {run.name}, which has not finished.'
-                for run in group.runs if run.name not in done
+                for run in group.runs if not run.finished
             ]
-            group.runs = [run for run in group.runs if run.name in done]
+            group.runs = [run for run in group.runs if run.finished]
+            group.is_baseline = group.name == _BASELINE
             if arm.get('teacher', _OWN) != _OWN:
                 group.teacher = None
+            elif group.teacher is not None:
+                group.teacher = self._as_chosen(group.teacher)
         self.groups = [group for group in self.groups if group.runs]
         places = {name: place for place, name in enumerate(arms)}
         self.groups.sort(key=lambda group: (not group.is_baseline,
                                             places.get(group.name, len(arms))))
+
+    def _as_chosen(self, teacher: Run) -> Run:
+        """The training of a study's teacher up to the checkpoint that taught.
+        """
+        for content in self.studies.values():
+            chosen = (content.get('teachers') or {}).get(_OWN) or {}
+            history = [
+                row for row in teacher.history
+                if row['iter'] <= chosen.get('iter', math.inf)
+            ]
+            if chosen and history:
+                return replace(teacher, history=history)
+        return teacher
 
     def keep_beside(self, folder: str) -> None:
         """Take the files of other commands in a folder."""

@@ -16,14 +16,16 @@ from mmw2s.utils.flat import differences, flat
 from mmw2s.utils.text import listed
 from mmw2s.utils.versions import installed_versions
 from mmw2s.version import __version__
+from .arms import TEACHER
 from .plan import CONFIGS, TEACHERS, Plan
 
 __all__ = ['FILE', 'Changed', 'Frozen', 'freeze']
 
 FILE = 'study.json'
 _SHOWN = 5  # differences that a message lists
-# Fields of the teacher that its training, and its choice, depend on.
-_TRAINS, _CHOOSES = {'config', 'cfg_options'}, {'checkpoint', 'useful_at'}
+# What the training of the teacher, and its choice, depend on.
+_TRAINS = {'config', 'cfg_options'}
+_CHOOSES = {'checkpoint', 'useful_at', 'metric', 'rule'}
 
 
 class Changed(ValueError):
@@ -111,23 +113,34 @@ def freeze(plan: Plan, amend: Optional[str] = None) -> Frozen:
 def _refuse_another_teacher(plan: Plan, before: Dict[str, str],
                             now: Dict[str, str]) -> None:
     """Refuse another teacher where that of before would go on teaching."""
-    changed = {
-        key.split('.')[2]
-        for key in {
+    differing = [
+        key for key in {
             **before,
             **now
-        }
-        if key.startswith('study.teacher.') and before.get(key) != now.get(key)
-    }
+        } if before.get(key) != now.get(key)
+    ]
+    changed = {_of_teacher(key) for key in differing} - {''}
     kept = [TEACHERS] if changed & (_CHOOSES | _TRAINS) else []
     kept += ['teacher_training'] if changed & _TRAINS else []
     kept = [name for name in kept if osp.isdir(plan.path(name))]
     if kept:
         raise Changed(
-            f'the amendment changes {", ".join(sorted(changed))} of the '
-            f'teacher, but {" and ".join(kept)} in {plan.work_dir} has what '
+            'the amendment changes what the teacher comes from ('
+            f'{", ".join(sorted(changed))}), but {" and ".join(kept)} in {plan.work_dir} has what '
             'was made before, which would go on teaching: move it away, and '
             'the runs that it has taught if they are to be trained again')
+
+
+def _of_teacher(key: str) -> str:
+    """The field of the teacher that a dotted name belongs to, or ''."""
+    if key in ('study.metric', 'study.rule'):
+        return key[len('study.'):]
+    if key.startswith('study.teacher.'):
+        return key.split('.')[2]
+    # Its hooks say what is written, and when it ends.
+    is_trained = key.startswith(f'config.{TEACHER}.') and \
+        not key.startswith(f'config.{TEACHER}.default_hooks.')
+    return 'config' if is_trained else ''
 
 
 def _fixed(plan: Plan) -> Dict[str, str]:

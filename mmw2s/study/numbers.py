@@ -58,13 +58,20 @@ class Numbers:
 
     def _targets(self) -> Tuple[List[Target], str]:
         """The targets as numbers, and what keeps them from being known."""
-        study, best = self.plan.study, baselines_best(self.plan)
+        study = self.plan.study
+        try:
+            best = baselines_best(self.plan)
+        except ValueError as error:  # they have no such metric
+            return [], f'No target is known: {error}.'
         if best is None and any(str(t).endswith('%') for t in study.targets):
             return [], (
                 f'The targets ({", ".join(map(str, study.targets))} of the '
                 'median best of the baselines) are known when all baselines '
                 'have finished.')
-        return find_targets(study.targets, best, study.rule), ''
+        try:
+            return find_targets(study.targets, best, study.rule), ''
+        except ValueError as error:  # no share of a best of 0
+            return [], f'No target is known: {error}.'
 
     def teacher_cost(self, arm: str, unit: str) -> Optional[float]:
         """What the training of an arm's teacher has cost; None if that is not

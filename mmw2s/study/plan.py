@@ -1,5 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The runs of a study, with their configs."""
+import json
 import os.path as osp
 from dataclasses import dataclass, field, replace
 from typing import Dict, List, Optional
@@ -76,6 +77,16 @@ class Plan:
         }
 
     @property
+    def counted_run(self) -> Optional[str]:
+        """The training of a teacher that exists, as it was counted when the
+        teacher was chosen; None if it has not been."""
+        path = self.teacher_path(TEACHER, 'pth.json')
+        if not osp.isfile(path):
+            return None
+        with open(path, encoding='utf-8') as file:
+            return json.load(file).get('run')
+
+    @property
     def teacher_run(self) -> Optional[Stage]:
         """The training of the teacher; None if it exists already."""
         return Stage(TEACHER, self.config_path(TEACHER),
@@ -116,7 +127,7 @@ def make_plan(study: Study, work_dir: str) -> Plan:
             f'got {checkpoint!r}: download it first')
     plan = Plan(study, work_dir, made.is_trained, list(made.notes), checkpoint)
     if given.get('run') is not None and \
-            not osp.isfile(plan.teacher_path(TEACHER, 'pth.json')):
+            plan.counted_run != given['run']:
         Run.load(given['run'])  # what cannot be counted is told at once
     teachers = {plan.teacher_of(arm) for arm in plan.arms} - {None}
     if made.is_trained and (useful_at is None
@@ -164,8 +175,16 @@ def _config(plan: Plan, arm: str, student: Config, fields: dict) -> Config:
             **study.hook_teacher,
             **own
         }
+    options = study.arms[arm].get('cfg_options', {})
+    # Twice: a stop at a share of the run needs its length, and what an arm
+    # says itself is the last word.
+    cfg.merge_from_dict({
+        key: value
+        for key, value in options.items()
+        if not key.startswith('default_hooks.')
+    })
     cfg = ARMS[study.like(arm)].make(cfg, study)
-    cfg.merge_from_dict(study.arms[arm].get('cfg_options', {}))
+    cfg.merge_from_dict(options)
     return cfg
 
 

@@ -6,6 +6,7 @@ from statistics import mean, median
 from typing import Any, Dict, List, Optional
 
 from mmw2s.analysis.comparison import Target
+from mmw2s.analysis.notes import notes_on_records
 from mmw2s.analysis.run import UNITS
 from mmw2s.analysis.statistics import Reach, SpeedUp, break_even, median_reach
 from mmw2s.analysis.table import NOT_REACHED, Format, Table
@@ -212,6 +213,8 @@ class Result:
             if all(both) and not {*both[0]} & {*both[1]}:
                 found.append(f'{arm}: no speed-up is told, because none of '
                              'its seeds has finished in the baseline too.')
+        found += notes_on_records(
+            [run for runs in self.runs.values() for run in runs.values()])
         missing = [
             stage.name for arm in self.plan.arms
             for stage in self.plan.runs(arm).values() if not stage.is_done

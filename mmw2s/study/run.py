@@ -14,7 +14,7 @@ from .result import Result
 from .teachers import baselines_best, provide
 from .workers import Task, run_tasks
 
-__all__ = ['run_study']
+__all__ = ['chosen_arms', 'run_study']
 
 
 def run_study(plan: Plan,
@@ -46,12 +46,8 @@ def run_study(plan: Plan,
         RunEnded: If Ctrl-C or SIGTERM has ended it. The same call goes on.
         ValueError: If there is no arm of a name in ``only``.
     """
-    unknown = [arm for arm in only if arm not in plan.arms]
-    if unknown:
-        raise ValueError(f'--only names {", ".join(unknown)}, but the arms are'
-                         f' {", ".join(plan.arms)}')
     hold(plan.path())
-    arms = [arm for arm in plan.arms if not only or arm in only]
+    arms = chosen_arms(plan, only)
     problems: Dict[str, str] = {}
     display = watch.LiveDisplay(
         osp.basename(plan.path()), plan.path('progress.html'))
@@ -65,6 +61,19 @@ def run_study(plan: Plan,
     result = Result(plan, frozen, problems)
     result.save()
     return result
+
+
+def chosen_arms(plan: Plan, only: Sequence[str]) -> List[str]:
+    """The arms that are trained, in their order; all if none is named.
+
+    Raises:
+        ValueError: If there is no arm of a name in ``only``.
+    """
+    unknown = [arm for arm in only if arm not in plan.arms]
+    if unknown:
+        raise ValueError(f'--only names {", ".join(unknown)}, but the arms are'
+                         f' {", ".join(plan.arms)}')
+    return [arm for arm in plan.arms if not only or arm in only]
 
 
 def _tasks(plan: Plan, arms: Sequence[str]) -> List[Task]:
@@ -92,7 +101,7 @@ def _run(plan: Plan, arm: str, stage: Stage) -> Task:
     """A run, after what its teacher is chosen from."""
     name = plan.teacher_of(arm)
     if name is None:
-        return Task(stage)
+        return Task(stage, prepare=partial(_check_metric, plan))
     after = [] if name == UNTRAINED or plan.teacher_run is None else \
         [plan.teacher_run]
     if shares_in(name) is not None or \
@@ -101,9 +110,23 @@ def _run(plan: Plan, arm: str, stage: Stage) -> Task:
 
     def choose() -> Dict[str, Any]:
         provide(plan, name)
-        return {}
+        return _check_metric(plan)
 
     return Task(stage, after, choose)
+
+
+def _check_metric(plan: Plan) -> Dict[str, Any]:
+    """Begin no further run where those before have no such metric."""
+    for arm in plan.arms:
+        for stage in plan.runs(arm).values():
+            history = stage.record.get('history', [])
+            known = {name for row in history for name in row['metrics']}
+            if known and plan.study.metric not in known:
+                raise ValueError(
+                    f'the metric of the study is "{plan.study.metric}", but '
+                    f'{stage.name} has {", ".join(sorted(known))}: name one '
+                    'of these, with --amend')
+    return {}
 
 
 def _baselines(plan: Plan) -> List[Stage]:

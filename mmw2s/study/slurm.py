@@ -18,6 +18,8 @@ __all__ = ['SlurmWorkers']
 # That which submitit asks Slurm for before a job is preempted or out of time.
 _SIGNAL = getattr(
     signal, 'SIG' + os.environ.get('SUBMITIT_PREEMPT_SIGNAL', 'USR2'))
+# Exit codes of a training that got a SIGTERM: later, and before it began.
+_TOLD_TO_END = RunEnded(signal.SIGTERM).code, -signal.SIGTERM
 _TIMES = 100  # that a job is submitted again, at most
 
 
@@ -43,8 +45,7 @@ class Training:
         waiting = Thread(target=self._process.wait)
         waiting.start()
         waiting.join()
-        if self._process.returncode == RunEnded(signal.SIGTERM).code and \
-                _is_preempted():
+        if self._process.returncode in _TOLD_TO_END and _is_preempted():
             # Where Slurm sends SIGTERM instead of submitit's signal.
             signal.raise_signal(_SIGNAL)
         return self._process.returncode
@@ -83,6 +84,10 @@ class _SlurmJob(Job):
         failed = self._job.exception() is not None
         return 1 if failed else self._job.result()
 
+    def why(self) -> str:
+        error = self._job.exception() if self._job.done() else None
+        return '' if error is None else f' ({error})'
+
     def send_signal(self, number: int) -> None:
         """Cancel the job, which Slurm does with a SIGTERM."""
         self._job.cancel()
@@ -116,6 +121,10 @@ class SlurmWorkers(SignalRelay):
         # A long training is out of time many times, and goes on each time.
         self._executor = submitit.AutoExecutor(
             folder, cluster=cluster, slurm_max_num_timeout=_TIMES)
+        if not {'timeout_min', 'slurm_time'} & {*parameters}:
+            raise ValueError('--launcher slurm needs --slurm '
+                             'timeout_min=MINUTES, of a job: without it '
+                             'submitit asks for 5 minutes')
         try:
             self._executor.update_parameters(**parameters)
         except (AssertionError, NameError, TypeError) as error:

@@ -14,6 +14,9 @@ from .arms import ARMS, BASELINE
 
 __all__ = ['Study']
 
+# Configs and folders of a study that no arm may be called by.
+_TAKEN = ('configs', 'slurm', 'student', 'teacher', 'teacher_training',
+          'teachers')
 _OF_AN_ARM = ('cfg_options', 'like', 'seeds')
 # Beside those of the hook's teacher.
 _OF_TEACHER = ('cfg_options', 'checkpoint', 'config', 'run', 'useful_at')
@@ -173,6 +176,9 @@ class Study:
         if self.like(name) not in ARMS:
             raise ValueError(f'arms.{name}.like is "{self.like(name)}": '
                              f'{_nearest(self.like(name), ARMS)}')
+        if name in _TAKEN:
+            raise ValueError(f'"{name}" is what a study calls a config or '
+                             'folder of its own: give the arm another name')
         if not name.replace('_', '').replace('-', '').isalnum():
             raise ValueError('an arm is a folder, so its name should have '
                              f'letters, digits, _ and - alone, not "{name}"')

@@ -36,8 +36,8 @@ def choice_of(plan: Plan, name: str) -> Optional[Dict[str, Any]]:
         return None
     with open(path, encoding='utf-8') as file:
         choice = json.load(file)
-    if name == TEACHER and choice.get('cost') is None:
-        choice['cost'] = _cost_of_given(plan)  # `run` may be told later
+    if name == TEACHER and choice.get('run') != plan.study.teacher.get('run'):
+        choice.update(_cost_of_given(plan))  # it is told later, or amended
     return choice
 
 
@@ -75,7 +75,7 @@ def _own(plan: Plan) -> Dict[str, Any]:
     """The study's own teacher."""
     study, run = plan.study, plan.teacher_run
     if run is None:
-        return dict(checkpoint=plan.checkpoint, cost=_cost_of_given(plan))
+        return dict(checkpoint=plan.checkpoint, **_cost_of_given(plan))
     if study.teacher.get('useful_at') is not None:
         return _chosen(plan, run.work_dir, study.teacher['useful_at'])
     rows = Run.load(run.work_dir).rows(study.metric)
@@ -94,10 +94,11 @@ def _own(plan: Plan) -> Dict[str, Any]:
         cost=_costs(Run.load(run.work_dir), row))
 
 
-def _cost_of_given(plan: Plan) -> Optional[Dict[str, float]]:
+def _cost_of_given(plan: Plan) -> Dict[str, Any]:
     """What the training of a teacher that exists has cost, if that is told."""
     trained = plan.study.teacher.get('run')
-    return _costs(Run.load(trained)) if trained else None
+    return dict(run=trained, cost=_costs(Run.load(trained))) if trained else \
+        dict(cost=None)
 
 
 def _of_share(plan: Plan, share: float):

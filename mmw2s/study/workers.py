@@ -1,6 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Runs several stages at a time, on this machine or by Slurm."""
 import os
+import os.path as osp
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
@@ -35,6 +36,10 @@ class Job:
     def poll(self) -> Optional[int]:
         """Its exit code; None while it runs."""
         raise NotImplementedError
+
+    def why(self) -> str:
+        """What is known of a failure beside code and log, else ''."""
+        return ''
 
 
 class _Process(Job):
@@ -124,9 +129,9 @@ def run_tasks(workers: Any,
             del running[name]
             if (code or not task.stage.is_done) and \
                     workers.received is None:
-                failed[name] = (
-                    f'exit code {code}; the end of {task.stage.log}:\n'
-                    f'{end_of_log(task.stage)}')
+                failed[name] = f'exit code {code}{job.why()}; ' + (
+                    f'the end of {task.stage.log}:\n{end_of_log(task.stage)}'
+                    if osp.isfile(task.stage.log) else 'it has no log')
         if workers.received is not None:
             waiting = []
         for task in list(waiting):
@@ -148,7 +153,10 @@ def run_tasks(workers: Any,
                 failed[name] = f'it has not begun: {error}'
                 continue
             os.makedirs(task.stage.work_dir, exist_ok=True)
-            running[name] = task, workers.begin(task.stage, options)
+            try:
+                running[name] = task, workers.begin(task.stage, options)
+            except RuntimeError as error:  # Slurm takes no job, or not now
+                failed[name] = f'it has not begun: {error}'
         look([task.stage for task, _ in running.values()])
         if waiting or running:
             time.sleep(every)

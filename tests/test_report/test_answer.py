@@ -83,3 +83,28 @@ def test_where_less_is_better_less_is_faster(write_run):
     assert [target.value for target in report.targets['loss']] == \
         pytest.approx([2.5, 2.222222, 2.105263])
     assert '1 epoch instead of 3 (3.00×' in answer(report)[0]
+
+
+def test_what_some_runs_reached_is_not_said_to_be_never_reached(write_run):
+    runs = [
+        write_run('base_s0', [.1, .5]),
+        write_run('base_s1', [.1, .1, .1]),
+        write_run('w2s_s0', [.5, .5], teacher=.3),
+        write_run('w2s_s1', [.1, .1, .1, .1], teacher=.3)
+    ]
+    report = make_report(gather(runs), targets=[.5])
+    assert answer(report)[0] == (
+        'the target of 0.5 was reached by 1 of 2 runs only; of the baseline '
+        'by 1 of 2 runs (2 seeds a side).')
+
+
+def test_a_bound_is_not_said_to_be_a_loss(write_run):
+    runs = [
+        write_run('base', [.1, .1, .1, .1, .1, .5]),
+        write_run('w2s', [.1, .2], teacher=.3),
+        write_run('teacher', [.3], seconds=1.)
+    ]
+    report = make_report(gather(runs), targets=[.5])
+    assert answer(report)[1] == (
+        "With the teacher's own training counted: < 2.67× in wall clock, so "
+        'it is not known whether time was saved.')

@@ -32,15 +32,14 @@ def test_arms_are_in_the_order_of_the_study_without_unfinished_runs(
         write_run, tmp_path):
     for arm in ('baseline', 'both', 'a_control', 'never_finished'):
         for seed in range(2):
-            write_run(f'study/{arm}/seed_{seed}', [.1, .2], seed=seed)
+            done = arm != 'never_finished' and (arm, seed) != ('both', 1)
+            write_run(
+                f'study/{arm}/seed_{seed}', [.1, .2], seed=seed, finished=done)
+    # What it says of runs may be of before they have finished.
+    arms = dict.fromkeys(('baseline', 'both', 'a_control', 'never_finished'),
+                         dict(finished=[]))
     (tmp_path / 'study' / 'study_result.json').write_text(
-        json.dumps(
-            dict(
-                arms=dict(
-                    baseline=dict(finished=[0, 1]),
-                    both=dict(finished=[0]),
-                    a_control=dict(finished=[0, 1]),
-                    never_finished=dict(finished=[])))))
+        json.dumps(dict(arms=arms)))
     found = gather([str(tmp_path / 'study')])
     assert list(names(found).items()) == [('baseline', 2), ('both', 1),
                                           ('a_control', 2)]
@@ -74,6 +73,35 @@ def test_of_other_teachers_the_training_is_not_counted(write_run, tmp_path):
         for group in gather([str(tmp_path / 'study')]).groups if group.teacher
     }
     assert counted == {'both'}
+
+
+def test_the_baseline_of_a_study_is_its_own(write_run, tmp_path):
+    arms = ('baseline', '10e_baseline', 'baseline-10e', 'both')
+    for arm in arms:
+        write_run(
+            f'study/{arm}/seed_0', [.1, .2],
+            teacher=.15 if arm == 'both' else None)
+    (tmp_path / 'study' / 'study_result.json').write_text(
+        json.dumps(dict(arms=dict.fromkeys(arms, {}))))
+    groups = gather([str(tmp_path / 'study')]).groups
+    assert [g.name for g in groups if g.is_baseline] == ['baseline']
+    assert groups[0].is_baseline
+
+
+def test_a_teacher_is_counted_up_to_the_checkpoint_that_taught(
+        write_run, tmp_path):
+    write_run('study/baseline/seed_0', [.1, .2])
+    write_run('study/both/seed_0', [.1, .2], teacher=.15)
+    write_run('study/teacher_training', [.1, .15, .16], iters=10)
+    (tmp_path / 'study' / 'study_result.json').write_text(
+        json.dumps(
+            dict(
+                arms=dict(baseline={}, both=dict(teacher='teacher')),
+                teachers=dict(teacher=dict(iter=20, score=.15)))))
+    both, = (
+        group for group in gather([str(tmp_path / 'study')]).groups
+        if not group.is_baseline)
+    assert [row['iter'] for row in both.teacher.history] == [10, 20]
 
 
 def test_what_a_study_has_fixed_is_asked_for(write_run, tmp_path):

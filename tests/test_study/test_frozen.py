@@ -70,7 +70,7 @@ def test_another_teacher_is_refused_while_there_is_that_of_before(planned):
     provide(planned(teacher=given, **NO_START), 'teacher')
     other = planned(teacher=dict(given, checkpoint='other.pth'), **NO_START)
     before = Path('study/study.json').read_text()
-    with pytest.raises(Changed, match='checkpoint of the teacher, but teach'):
+    with pytest.raises(Changed, match=r'\(checkpoint\), but teach'):
         freeze(other, 'a better one')
     assert Path('study/study.json').read_text() == before
     shutil.rmtree('study/teachers')
@@ -84,6 +84,16 @@ def test_another_training_of_the_teacher_is_refused_too(planned, folder):
     freeze(planned(teacher=useful, **NO_START), 'an earlier one')
     with pytest.raises(Changed, match='config, .*teacher_training in study'):
         freeze(planned(teacher='derive', **NO_START), 'a smaller one')
+
+
+def test_a_teacher_whose_config_has_changed_is_another_one(planned, folder):
+    freeze(planned(**NO_START))
+    (folder / 'study' / 'teacher_training').mkdir()
+    cfg = Config.fromfile('teacher.py')
+    cfg.train_cfg.max_epochs = 9
+    cfg.dump('teacher.py')
+    with pytest.raises(Changed, match=r'\(config\), but teacher_training'):
+        freeze(planned(**NO_START), 'a longer one')
 
 
 def test_more_time_and_another_place_are_no_change(planned, folder):

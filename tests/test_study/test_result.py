@@ -1,6 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """What studies show whose runs are written by hand."""
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,32 @@ def test_shares_wait_for_all_baselines(plan, write_run):
     assert 'Not finished: baseline_s2' in notes
     assert 'baseline_s2: exit code 1' in notes
     assert row(found.tables()[0], 'baseline')['finished'] == '2 of 3'
+
+
+@pytest.mark.parametrize('metric,scores,told', [
+    ('coco/bbox_mAP_5', (.1, .4), 'no metric "?coco/bbox_mAP_5'),
+    ('coco/bbox_mAP', (0., 0.), 'needs a positive best'),
+])
+def test_without_a_target_there_is_a_result_all_the_same(
+        planned, write_run, metric, scores, told):
+    plan = planned(arms=['baseline', 'distillation'], metric=metric)
+    for arm in plan.arms:
+        for stage in plan.runs(arm).values():
+            write_run(stage.work_dir, scores)
+    found = Result(plan, freeze(plan), dict(both_s0='exit code 1'))
+    found.save()
+    notes = ' '.join(found.notes())
+    assert 'No target is known' in notes and 'both_s0: exit code 1' in notes
+    assert re.search(told, notes)
+
+
+def test_gaps_in_records_and_other_machines_are_told(plan, write_run):
+    stage = plan.runs('distillation')[1]
+    write_run(
+        stage.work_dir, (.3, .4), recorded_from=500, world_size=2)
+    notes = ' '.join(Result(plan, freeze(plan)).notes())
+    assert 'distillation_s1 is on record from iteration 500 on' in notes
+    assert 'differ in number of devices' in notes
 
 
 def test_both_files_hold_all_of_it(plan, planned):

@@ -143,6 +143,15 @@ def test_a_run_waits_for_what_its_teacher_is_chosen_from_alone(planned):
         untrained_teacher_s0=[])
 
 
+def test_no_run_begins_after_one_without_the_metric(planned, trained):
+    plan = planned(
+        seeds=[0], arms=['baseline', 'warm_up_cut'], warm_up=.5,
+        metric='coco/bbox_mAP_5')
+    with pytest.raises(ValueError, match='baseline_s0 has coco/bbox_mAP:'):
+        run_study(plan, freeze(plan), LocalWorkers())
+    assert trained == [('baseline_s0', {})]
+
+
 def test_some_arms_alone_are_trained_if_asked_for(planned, monkeypatch,
                                                   write_run):
     plan = planned(seeds=[0], arms=['baseline', 'both', 'teacher_80'])

@@ -20,7 +20,7 @@ def test_submitit_runs_them_as_jobs(tasks, tmp_path):
     workers = SlurmWorkers(
         str(tmp_path / 'jobs'), 2, cluster='local', timeout_min=2)
     found = run(given, workers)
-    assert list(found) == ['s1'] and 'why' in found['s1']
+    assert list(found) == ['s1'] and '\n  why' in found['s1']
     assert given[0].stage.is_done and given[2].stage.is_done
     assert any((tmp_path / 'jobs').iterdir())
 
@@ -48,7 +48,14 @@ def test_a_job_of_submitit_that_is_cancelled_ends(tasks, tmp_path):
 def test_parameters_that_submitit_does_not_have_are_refused(tmp_path, wrong):
     pytest.importorskip('submitit')
     with pytest.raises(ValueError, match=f'--slurm: .*{[*wrong][0]}'):
-        SlurmWorkers(str(tmp_path), cluster='local', **wrong)
+        SlurmWorkers(
+            str(tmp_path), cluster='local', **dict(dict(timeout_min=1), **wrong))
+
+
+def test_the_time_of_a_job_has_to_be_given(tmp_path):
+    pytest.importorskip('submitit')
+    with pytest.raises(ValueError, match='timeout_min=MINUTES'):
+        SlurmWorkers(str(tmp_path), cluster='local')
 
 
 def test_without_submitit_slurm_is_refused_with_what_to_install(
@@ -56,6 +63,14 @@ def test_without_submitit_slurm_is_refused_with_what_to_install(
     monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
     with pytest.raises(ImportError, match=r'mmw2s\[study\]'):
         SlurmWorkers(str(tmp_path))
+
+
+# As one that still imports its packages.
+UNREADY = """
+import pathlib, sys, time
+pathlib.Path(sys.argv[1], 'ready').touch()
+time.sleep(60)
+"""
 
 
 @pytest.fixture
@@ -125,6 +140,14 @@ def test_one_that_gets_a_sigterm_is_submitted_again_if_it_is_preempted(
     found = job(LASTS, [int(signal.SIGTERM)], **scontrol(tmp_path, shown))
     assert found.stdout == f'{told}\n', found.stderr
     assert (tmp_path / 'run' / 'stopped.pth').exists()
+
+
+def test_one_that_is_preempted_before_it_can_save_is_submitted_again(
+        job, tmp_path):
+    pytest.importorskip('submitit')
+    found = job(UNREADY, [int(signal.SIGTERM)],
+                **scontrol(tmp_path, 'PreemptTime=2026-12-01T16:08:51'))
+    assert found.stdout == 'submitted again DelayedSubmission\n', found.stderr
 
 
 def test_one_that_has_not_begun_is_submitted_again(tmp_path):

@@ -35,6 +35,7 @@ def test_a_file_has_defaults_for_what_it_leaves_out(tmp_path):
     ('arms = dict(baseline={}, both=dict(seed=[1]))', 'did you mean seeds'),
     ('arms = dict(baseline={}, mine=dict(like="bot"))', 'did you mean both'),
     ('arms = dict(baseline={}, both=dict(like="start"))', 'built-in arm'),
+    ('arms = dict(baseline={}, teacher=dict(like="both"))', 'of its own'),
     ('arms = {"baseline": {}, "a/b": dict(like="both")}', 'letters, digits'),
     ('teacher = dict(checkpoint="a.pth")', 'the key "config"'),
     ('teacher = dict(config="a", checkpoint="b", useful_at=.8)', 'one of the'),

@@ -120,6 +120,18 @@ def test_a_run_that_is_told_after_the_choice_is_counted(planned, write_run):
     assert choice_of(plan, 'teacher')['cost']['wall_seconds'] == 44.
 
 
+def test_another_run_that_is_told_later_is_the_one_that_is_counted(
+        planned, write_run):
+    given = dict(config='teacher.py', checkpoint='weak.pth')
+    for run, seconds in (('wrong', 20.), ('right', 30.)):
+        write_run(run, (.1, .4), seconds=seconds)
+    provide(planned(teacher=dict(given, run='wrong')), 'teacher')
+    plan = planned(teacher=dict(given, run='right'))
+    assert choice_of(plan, 'teacher')['cost']['wall_seconds'] == 64.
+    with pytest.raises(FileNotFoundError, match='nowhere does not exist'):
+        planned(teacher=dict(given, run='nowhere'))
+
+
 def test_a_run_that_is_not_there_is_refused_before_training(planned):
     with pytest.raises(FileNotFoundError, match='nowhere does not exist'):
         planned(

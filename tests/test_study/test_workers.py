@@ -41,6 +41,28 @@ def test_one_that_fails_stops_no_other_and_is_told_with_its_log(tasks):
     assert given[0].stage.log in found['s0']
 
 
+def test_one_that_cannot_begin_or_has_no_log_stops_no_other(
+        tasks, monkeypatch):
+    given, begin = tasks(FINISHES, FINISHES, FINISHES), LocalWorkers.begin
+
+    def refuse(self, stage, cfg_options):
+        if stage.name == 's0':
+            raise RuntimeError('no place in the queue')
+        job = begin(self, stage, cfg_options)
+        if stage.name == 's1':
+            job.process.kill()
+            job.process.wait()
+            os.remove(stage.log)
+        return job
+
+    monkeypatch.setattr(LocalWorkers, 'begin', refuse)
+    found = run(given, LocalWorkers(1))
+    assert found == dict(
+        s0='it has not begun: no place in the queue',
+        s1='exit code -9; it has no log')
+    assert given[2].stage.is_done
+
+
 def test_one_begins_as_soon_as_those_before_it_are_finished(tasks):
     given, seen = tasks(FINISHES, FINISHES, FINISHES), []
     order = [given[0]._replace(after=[given[2].stage]), *given[1:]]

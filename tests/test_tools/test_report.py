@@ -1,9 +1,12 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
+import json
+
 import pytest
 import recorded
 
 from mmw2s.cli import main
 from mmw2s.report import vega
+from mmw2s.utils.flat import flat
 
 
 @pytest.fixture
@@ -43,3 +46,24 @@ def test_all_that_is_asked_for_is_written(runs, monkeypatch, capsys):
 def test_what_is_wrong_is_told_in_a_line(runs, options, message):
     with pytest.raises(SystemExit, match=f'^mmw2s report: error: .*{message}'):
         main(['report', 'base', *options])
+
+
+@pytest.mark.parametrize('options,rule,targets', [
+    ([], 'less', ['0.2']),
+    (['--metric', 'fid'], 'less', ['0.2']),
+    (['--metric', 'coco/bbox_mAP'], None, None),
+])
+def test_what_a_study_has_fixed_is_of_its_own_metric(runs, monkeypatch,
+                                                     options, rule, targets):
+    fixed = flat('study', dict(metric='fid', rule='less', targets=[.2]))
+    (runs / 'study.json').write_text(json.dumps(dict(fixed=fixed)))
+    seen = []
+
+    def make_report(material, title, *asked):
+        seen.append(asked)
+        raise ValueError
+
+    monkeypatch.setattr('mmw2s.report.make_report', make_report)
+    with pytest.raises(SystemExit):
+        main(['report', str(runs), *options])
+    assert seen[0][0] == targets and seen[0][2] == rule

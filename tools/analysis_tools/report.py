@@ -99,6 +99,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         material = reports.gather(args.paths, named_settings(args.setting),
                                   by_setting(args.teacher, '--teacher'))
         asked = material.asked()
+        if args.metric not in (None, asked.get('metric')):
+            asked = {}  # rule, targets and margin are of the other metric
         report = reports.make_report(material, title_of(args), args.target
                                      or asked.get('targets'), args.metric
                                      or asked.get('metric'), args.rule
