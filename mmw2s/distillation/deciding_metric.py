@@ -30,13 +30,15 @@ def deciding_metric(names: Sequence[str]) -> str:
 
 
 def deciding_score(
-        metric: str, metrics: Mapping[str,
-                                      Optional[float]]) -> Tuple[str, float]:
+        metric: str,
+        metrics: Mapping[str, Optional[float]],
+        owner: str = 'SurpassTeacher') -> Tuple[str, float]:
     """The teacher's score by the metric that decides.
 
     Args:
         metric (str): Name of the metric, or ``'auto'``.
         metrics (Mapping[str, float]): Name -> the teacher's score.
+        owner (str): Whose metric it is, for messages.
 
     Returns:
         Tuple[str, float]: Name of the metric, and the score.
@@ -57,7 +59,7 @@ def deciding_score(
                 'names another one.',
                 logger='current')
     if metric not in metrics:
-        raise ValueError(f'SurpassTeacher.metric is {metric!r}, but the '
+        raise ValueError(f'{owner}.metric is {metric!r}, but the '
                          f'evaluator gives {", ".join(metrics)}')
     score = metrics[metric]
     if score is None or not math.isfinite(score) or \

@@ -4,6 +4,7 @@ import logging
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import torch
+from mmengine.dist import broadcast
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
@@ -44,6 +45,7 @@ def gradient_shares(student: nn.Module, task_loss: Tensor,
     Only parameters outside the backbone are used: a backward through neck and
     head is cheap. No gradients are accumulated, so DDP does not notice it.
     Graph and random state do not change. The host waits for the device once.
+    Of several processes, all are given the shares of the first one's batch.
 
     Args:
         student (nn.Module): The student, without wrappers.
@@ -62,7 +64,11 @@ def gradient_shares(student: nn.Module, task_loss: Tensor,
         norms = [_norm(loss, parameters) for loss in everything]
     except RuntimeError:  # compiled graphs refuse such a backward
         norms = [torch.zeros_like(size) for size in sizes]
-    norms, sizes = torch.stack([*norms, *sizes]).view(2, -1).tolist()
+    found = torch.stack([*norms, *sizes])
+    # What follows from them, another look at the gradients, is for all ranks
+    # or none: the backward of SyncBN waits for the others.
+    broadcast(found)
+    norms, sizes = found.view(2, -1).tolist()
     # With reentrant activation checkpointing, no gradient reaches parameters
     # in this way.
     by, (task, *values) = ('gradient', norms) if norms[0] else ('loss', sizes)

@@ -74,8 +74,8 @@ def _late_stop(schedule: Schedule, stop: StopRule,
                stop_cfg: Optional[dict]) -> Optional[str]:
     """Warn if the default schedule ends before the point that a user gave."""
     zero_from = schedule.zero_from()
-    if stop_cfg is None or not isinstance(stop, At) or \
-            stop.at(zero_from) is not None:
+    if stop_cfg is None or zero_from is None or \
+            not isinstance(stop, At) or stop.at(zero_from) is not None:
         return None
     return (f'stop={stop_cfg} lies beyond iteration {zero_from}, at '
             'which the default schedule has faded to 0 and ends the '

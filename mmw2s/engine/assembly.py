@@ -304,6 +304,8 @@ def assemble(fields: Fields,
     terms = build_terms(distill, group=LoggedScalars(fields.name).group)
     for term in terms:
         term.knowledge.match_classes(teacher, classes)
+        if isinstance(term.loss, nn.Module):  # it may have weights of classes
+            term.loss.to(teacher.device)
     schedule = fields.completed('schedule',
                                 lambda: default_schedule(student, terms))
     distiller = Distiller(student, teacher, terms,

@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """Protects the work_dir and the data of a run, for all hooks of mmw2s."""
 import logging
-from typing import Any
+from typing import Any, Optional
 
 import mmengine
 from mmengine.dist import broadcast_object_list, is_main_process
@@ -11,7 +11,10 @@ from mmengine.runner import EpochBasedTrainLoop
 
 from mmw2s.records.lock import hold, release
 
-__all__ = ['RunGuardHook', 'batches_trained', 'guard', 'note_batches_trained']
+__all__ = [
+    'RunGuardHook', 'batches_trained', 'guard', 'note_batches_trained',
+    'refuse_other_epochs'
+]
 
 # In the message hub, which goes into checkpoints.
 _TRAINED = 'w2s_batches_trained'
@@ -47,10 +50,51 @@ class RunGuardHook(Hook):
         if runner.iter > 0:
             _warn_of_data_begun_anew(runner.train_loop)
             _skip_batches(runner)
+            changed = _other_epochs(runner)
+            if changed is not None:
+                print_log(
+                    f'{changed[0].upper()}{changed[1:]}. MMEngine counts on '
+                    'from there, so the epochs and samples in the records of '
+                    'this run are wrong from now on.',
+                    logger='current',
+                    level=logging.WARNING)
 
     def after_run(self, runner) -> None:
         """Unlock the work_dir."""
         release(runner.work_dir)
+
+
+def refuse_other_epochs(runner) -> None:
+    """Refuse to go on distilling where an epoch has another length now.
+
+    Raises:
+        ValueError: The message says what to do.
+    """
+    changed = _other_epochs(runner)
+    if changed is not None:
+        raise ValueError(
+            f'{changed}. Strength and stop of the distillation go by '
+            'iterations, and would be those of another part of the run: '
+            'resume with the same, or begin a run of its own from the weights '
+            '(load_from)')
+
+
+def _other_epochs(runner) -> Optional[str]:
+    """That a resumed run has epochs of another length; None if it has not.
+
+    MMEngine goes on with the old number of iterations, so all that counts by
+    iterations, as schedules and records, is at another place of the run.
+    """
+    loop = runner.train_loop
+    if not isinstance(loop, EpochBasedTrainLoop) or not loop.epoch:
+        return None
+    length = len(loop.dataloader)
+    if loop.epoch * length <= loop.iter < (loop.epoch + 1) * length:
+        return None
+    return (f'the resumed run has done {loop.iter} iterations by the end of '
+            f'epoch {loop.epoch}, but an epoch has {length} now: the number '
+            'of devices, the batch size or the data differ from those it was '
+            'saved with')
 
 
 def note_batches_trained(runner, batches: int) -> None:
@@ -109,8 +153,7 @@ def _skip_batches(runner) -> None:
             f'the checkpoint was saved after {done} of the {total} batches of '
             f'epoch {loop.epoch + 1}, but the epoch has '
             f'{len(loop.dataloader)} batches now: resume with the data, the '
-            'batch size and the number of devices that it was saved with, or '
-            'from a checkpoint of a whole epoch')
+            'batch size and the number of devices that it was saved with')
     runner.logger.info(
         f'The run goes on in the middle of epoch {loop.epoch + 1}: its first '
         f'{done} of {total} batches are read, and not trained on again.')

@@ -116,10 +116,12 @@ def _has_folder(evaluator: Evaluator) -> bool:
 def _names_so_far(evaluator: Evaluator) -> List[str]:
     """Names of the metrics, computed from the first batch.
 
-    Empty if an evaluator needs more than one batch. ``evaluate`` would wait
-    for the other processes, so ``compute_metrics`` is called instead.
+    Empty if an evaluator needs more than one batch, or names metrics in a way
+    of its own. ``evaluate`` would wait for the other processes, so
+    ``compute_metrics`` is called instead.
     """
-    if not is_main_process() or _has_folder(evaluator):
+    if not is_main_process() or _has_folder(evaluator) or \
+            type(evaluator).evaluate is not Evaluator.evaluate:
         return []
     trial, names = copy.deepcopy(evaluator), []
     # The scores mean nothing, so their logging is disabled. MMEngine's loggers

@@ -29,6 +29,7 @@ from .entry_ends import EntryEnds, asks_from
 from .finite_losses import FiniteLosses
 from .logged_scalars import LoggedScalars, StepTimes, in_ms
 from .run_facts import evaluator_names, iters_per_epoch, iters_per_update
+from .run_guard import refuse_other_epochs
 from .starting import Starting
 from .target_check import warn_of_targets
 
@@ -97,6 +98,10 @@ class Session:
         Args:
             runner (Runner): The resumed run.
             saved (dict): What the checkpoint holds, see :meth:`state_dict`.
+
+        Raises:
+            ValueError: If the distillation goes on, and an epoch has another
+                length than before.
         """
         self._saved = saved
         self.record = self._log.open_decisions(runner.work_dir, runner.iter,
@@ -108,6 +113,7 @@ class Session:
         if self.record.of('stop'):
             self._stay_off(runner)
             return
+        refuse_other_epochs(runner)
         for row in self.record.of('teacher'):
             # Older records do not name the default that was taken: the rule
             # is then known with the teacher, see `build`.
@@ -184,7 +190,8 @@ class Session:
         if made.stop is not self._stop:
             self._bind_stop(runner, made.stop, metrics)
         self._bind_entries(runner, made.distiller, metrics)
-        teacher.check_score(self._stop.scores())
+        if not known:  # a resumed run has means there, of some rules
+            teacher.check_score(self._stop.scores())
         warn_of_odd_settings(
             made.distiller.schedule,
             made.distiller.terms,

@@ -85,7 +85,9 @@ def _compare(work_dir: str, validation: Dict[str, Any], metric: Optional[str],
     path = find_baseline(work_dir)
     if path is None:
         return None
-    metric = metric or main_metric(validation['metrics'])
+    if metric not in validation['metrics']:
+        # The stop rule has none, or one that no validation gives.
+        metric, rule = main_metric(validation['metrics']), None
     if metric is None or (rule or known_rule(metric)) is None:
         return None
     try:

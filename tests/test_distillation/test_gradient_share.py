@@ -2,6 +2,7 @@
 import pytest
 import torch
 from mmengine.logging import MMLogger
+from ranks import run_ranks
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -105,3 +106,23 @@ def test_a_batch_that_is_suspect_by_chance_is_not_told(values, told, capsys):
     assert not watch.is_due
     message = capsys.readouterr().out
     assert f'fpn is {told} times' in message if told else message == ''
+
+
+RANKS = """
+import os
+import torch
+from mmw2s.distillation.gradient_share import gradient_shares
+from test_distillation.test_gradient_share import Student
+torch.distributed.init_process_group('gloo')
+torch.manual_seed(0)
+student, rank = Student(), int(os.environ['RANK'])
+task = student(torch.ones(1, 2))
+print(gradient_shares(student, task, dict(a=task * (1 + 200 * rank))))
+"""
+
+
+def test_two_ranks_are_given_the_same_shares():
+    # Another look is a backward, in which SyncBN waits for the other rank.
+    (_, one), (_, other) = run_ranks(RANKS)
+    assert one.splitlines()[-1] == other.splitlines()[-1]
+    assert 'value=1.0' in one

@@ -8,6 +8,7 @@ from mmcv.transforms import Normalize
 from mmdet.models import SingleStageDetector
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmengine.runner.runner import _SlicedDataset
 from mmpretrain.models import ClsDataPreprocessor
 from runs import train_watched
 from torchvision import transforms
@@ -126,6 +127,7 @@ TORCH_CFG = dict(type='torchvision/Normalize', mean=[.5] * 3, std=(.2, ) * 3)
     DataSet(NORM),
     DataSet(inner=DataSet([SimpleNamespace(transforms=[NORM])])),
     SimpleNamespace(datasets=[DataSet(NORM)]),
+    _SlicedDataset(DataSet(NORM), 2),  # of num_batch_per_epoch
 ])
 def test_a_normalization_is_found_wherever_it_stands(train):
     assert [n.name for n in matched(train).pipelines.train] == ['Normalize']

@@ -110,3 +110,8 @@ def test_a_stop_beyond_the_default_schedule_is_warned_of(warned):
     assert not warned
     look(fading, stop_cfg=LATE, is_default_schedule=True)
     assert 'has faded to 0' in warned[0]
+
+
+def test_a_default_schedule_that_never_ends_may_be_stopped(warned):
+    look(stop=LATE, stop_cfg=LATE, is_default_schedule=True)
+    assert not warned

@@ -1,8 +1,11 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 import pytest
+import torch
 from builders import teacher_field
 from mmengine.config import Config
+from mmengine.registry import MODELS
 from runs import find, rows, train
+from torch import nn
 from toys import retinanet, run_config
 
 from mmw2s.engine.assembly import Fields
@@ -15,6 +18,29 @@ DISTILL = [
         loss=dict(type='QualityFocalKDLoss', loss_weight=1.))
 ]
 SCHEDULE = dict(type='WarmupHoldDecay', warmup=0.02, hold=0.13)
+
+
+@MODELS.register_module()
+class _WeighedLoss(nn.Module):
+    """One of a user's, with a buffer; it notes where it is moved."""
+
+    moved = []
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer('weights', torch.ones(1))
+
+    def to(self, device):
+        self.moved.append(device)
+        return super().to(device)
+
+    def forward(self,
+                student,
+                teacher,
+                weight=None,
+                avg_factor=None,
+                temperature=None):
+        return self.weights * (student - teacher).abs().mean()
 
 
 class TestFieldsInPart:
@@ -186,3 +212,18 @@ class TestATeacherOfSmallerImages:
     def test_training_losses_of_other_images_are_not_compared(self, run):
         with pytest.raises(ValueError, match='compares training losses on'):
             train(run(stop=dict(type='SurpassOnTrain')))
+
+
+def test_a_loss_with_tensors_of_its_own_goes_to_the_students_device(
+        pictures, tmp_path):
+    hook = dict(
+        type='WeakTeacherDistillHook',
+        teacher=teacher_field(retinanet(18), tmp_path / 't.pth'),
+        distill=[
+            dict(
+                knowledge=dict(type='FPNFeatures'),
+                loss=dict(type='_WeighedLoss'))
+        ],
+        stop=dict(type='At', iter=1))
+    train(run_config(pictures, tmp_path, hooks=[hook], epochs=1))
+    assert _WeighedLoss.moved == [torch.device('cpu')]

@@ -2,15 +2,17 @@
 import logging
 import os
 import signal
+from types import SimpleNamespace
 
 import mmengine
 import pytest
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
+from mmengine.runner import EpochBasedTrainLoop
 
 from mmw2s.engine.hooks import TimeToTargetHook
 from mmw2s.engine.run_guard import (RunGuardHook, batches_trained, guard,
-                                    note_batches_trained)
+                                    note_batches_trained, refuse_other_epochs)
 from mmw2s.records.lock import hold
 
 
@@ -115,3 +117,29 @@ def test_a_resumed_run_that_begins_its_data_anew_is_told(toy, monkeypatch):
     (record, ) = [r for r in said if 'data anew' in r.getMessage()]
     assert record.levelno == logging.WARNING
     assert mmengine.__version__ in record.getMessage()
+
+
+def test_epochs_of_another_length_are_told_of(toy, capsys):
+    cfg = toy.epoch_based_cfg
+    train(toy, cfg, TimeToTargetHook())
+    assert 'but an epoch has' not in capsys.readouterr().out
+    cfg.resume, cfg.train_cfg.max_epochs = True, 4
+    cfg.train_dataloader.batch_size = 2
+    train(toy, cfg, TimeToTargetHook())
+    assert 'has done 8 iterations by the end of epoch 2, but an epoch has 6' \
+        in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('epoch,iter,fits', [
+    (2, 8, True), (2, 11, True), (2, 12, False), (2, 4, False), (0, 3, True)
+])
+def test_the_distillation_goes_on_with_epochs_of_the_same_length_alone(
+        epoch, iter, fits):
+    loop = EpochBasedTrainLoop.__new__(EpochBasedTrainLoop)
+    loop._epoch, loop._iter, loop.dataloader = epoch, iter, [None] * 4
+    runner = SimpleNamespace(train_loop=loop)
+    if fits:
+        refuse_other_epochs(runner)
+        return
+    with pytest.raises(ValueError, match=f'{iter} iterations by the end of'):
+        refuse_other_epochs(runner)

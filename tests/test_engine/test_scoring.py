@@ -12,6 +12,7 @@ import pytest
 import torch
 from builders import build, save
 from mmdet.evaluation import CocoMetric
+from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.registry import METRICS, DefaultScope
@@ -299,6 +300,24 @@ def test_metrics_are_checked_before_the_second_batch(run, teacher_with,
     with pytest.raises(ValueError, match='give the rule'):
         score_teacher(teacher, run(**{'val_dataloader.batch_size': 1}), check)
     assert len(batches) == 1
+
+
+class _Renames(Evaluator):
+    """As mmengine's and mmdet's evaluators of several data sets."""
+
+    def evaluate(self, size):
+        return {
+            f'set/{name}': value
+            for name, value in super().evaluate(size).items()
+        }
+
+
+def test_names_that_an_evaluator_makes_itself_are_not_guessed(
+        run, teacher_with):
+    runner, seen = run(**{'val_dataloader.batch_size': 1}), []
+    runner.val_loop.evaluator = _Renames(runner.val_loop.evaluator.metrics)
+    metrics, _ = score_teacher(teacher_with(), runner, seen.append)
+    assert not seen and 'set/coco/bbox_mAP' in metrics
 
 
 @METRICS.register_module()

@@ -104,7 +104,7 @@ class ClassLogits(Knowledge):
             head.norm_product.register_forward_hook(take)
         else:
             head.register_forward_hook(take)
-        head.num_classes = len(columns)
+        head.num_classes, head.trained_classes = len(columns), known
         teacher.classes = tuple(classes)
         print_log(
             f'Of the teacher\'s {plural(known, "class")} '

@@ -56,6 +56,7 @@ class PixelScores(Knowledge):
     name = 'seg'
     gives = 'feature maps'
     by_class = True
+    by_place = True
 
     def __init__(self,
                  module: str = 'decode_head.conv_seg',

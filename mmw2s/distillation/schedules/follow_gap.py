@@ -88,7 +88,8 @@ class FollowGap(Schedule):
 
     def know_teacher(self, metrics: Mapping[str, float]) -> None:
         """Set the teacher's score."""
-        self.metric, self._teacher = deciding_score(self.metric, metrics)
+        self.metric, self._teacher = deciding_score(self.metric, metrics,
+                                                    'FollowGap')
         self.rule = infer_rule(self.metric, self.rule)
 
     def see(self, row: Mapping[str, Any]) -> None:

@@ -131,8 +131,10 @@ def _layout(name: str, rows: int, model: nn.Module,
             classes: int) -> Optional[_Layout]:
     """The layout of a tensor, if its layer is known to be one by class."""
     head = _head_of(name, model)
-    # A head of other classes than the data's, such as one for stuff.
-    if head is None or head.num_classes != classes or \
+    # A head of other classes than the data's, such as one for stuff. A
+    # teacher's outputs may be a part of what its layer was trained for.
+    if head is None or \
+            getattr(head, 'trained_classes', head.num_classes) != classes or \
             getattr(head, 'class_agnostic', False):
         return None
     layer = name.rpartition('.')[0]

@@ -141,6 +141,8 @@ def _parametrizations(module: nn.Module) -> Dict[str, List[type]]:
 
 def is_pretrained(model: nn.Module) -> bool:
     """Whether a model, or its backbone, begins with weights of its own."""
-    return any(
+    backbone = getattr(model, 'backbone', None)
+    # timm's models load their weights when they are built, and do not tell.
+    return is_kind(backbone, 'TIMMBackbone') or any(
         loads_weights(getattr(part, 'init_cfg', None))
-        for part in (model, getattr(model, 'backbone', None)))
+        for part in (model, backbone))

@@ -14,7 +14,7 @@ from ..teacher import FrozenTeacher
 __all__ = ['Folded', 'fold_stem', 'pixel_way', 'stages_of', 'stem_in']
 
 # The stages of a backbone, by the names that its packages use.
-_STAGE = re.compile(r'(layer|layers\.|stage|stages\.|blocks\.)\d+$')
+_STAGE = re.compile(r'(?:^|\.)(layer|layers\.|stage|stages\.|blocks\.)\d+$')
 
 
 class Folded(NamedTuple):
@@ -33,10 +33,12 @@ def stages_of(student: nn.Module) -> List[str]:
     """Names of the stages of its backbone, if it has one."""
     if not hasattr(student, 'backbone'):
         return []
-    return [
-        f'backbone.{name}' for name, _ in student.backbone.named_modules()
-        if _STAGE.fullmatch(name)
-    ]
+    found: List[str] = []
+    for name, _ in student.backbone.named_modules():  # outer ones first
+        if _STAGE.search(name) and not name.startswith(
+                tuple(f'{stage}.' for stage in found)):
+            found.append(name)
+    return [f'backbone.{name}' for name in found]
 
 
 def stem_in(names: Iterable[str], student: nn.Module) -> List[str]:

@@ -128,3 +128,7 @@ def test_a_layer_without_a_number_of_maps_is_looked_at_in_its_first_batch(
 
 def test_the_loss_of_the_recipe_is_registered():
     assert MODELS.get('CWDLoss').compares == PixelScores.gives
+
+
+def test_it_is_by_place_so_a_teacher_of_smaller_images_is_refused():
+    assert PixelScores().by_place

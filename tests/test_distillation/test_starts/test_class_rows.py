@@ -13,6 +13,7 @@ from tiny_two_stage import faster_rcnn, mask_rcnn
 from torch import nn
 
 from mmw2s.distillation.class_matching import other_classes
+from mmw2s.distillation.knowledge import ClassLogits
 from mmw2s.distillation.pipelines import Pipelines
 from mmw2s.distillation.starts import Inherit
 from mmw2s.distillation.starts.class_rows import is_by_class
@@ -149,6 +150,27 @@ def test_a_classifier_scores_the_shared_classes_as_the_teacher_does():
     own, given = student(inputs), teacher(inputs)
     assert torch.allclose(own[:, [0, 2]], given[:, [2, 0]])
     assert not torch.allclose(own[:, 1], given[:, 1])
+
+
+def test_rows_are_found_where_the_logits_of_some_classes_are_taken():
+    own = ('dog', 'cat')
+    student, model = (
+        build_classifier(
+            dict(
+                classifier(),
+                head=dict(classifier()['head'], num_classes=len(classes))),
+            seed).eval() for seed, classes in enumerate((own, GIVEN)))
+    teacher = SimpleNamespace(
+        model=model,
+        name='t',
+        classes=GIVEN,
+        device='cpu',
+        pipelines=Pipelines())
+    other = other_classes(teacher, own)
+    ClassLogits().match_classes(teacher, own)
+    Inherit().apply(student, teacher, other)
+    inputs = torch.randn(3, 3, 16, 16)
+    assert torch.allclose(student(inputs), model(inputs))
 
 
 def test_a_name_that_fits_several_classes_is_taken_for_none():

@@ -3,10 +3,11 @@ import pytest
 import torch
 from builders import build
 from mmengine.model import revert_sync_batchnorm
+from torch import nn
 from toys import retinanet
 
-from mmw2s.distillation.starts.layers import (agree, layers_in, other_role,
-                                              tensors_in)
+from mmw2s.distillation.starts.layers import (agree, is_pretrained, layers_in,
+                                              other_role, tensors_in)
 
 TOWER = 'bbox_head.cls_convs.0.conv.weight'
 
@@ -66,3 +67,16 @@ def test_blocks_of_other_classes_do_not_agree():
                       'BasicBlock')
     assert not agree('backbone.layer1', detector(50), detector(18))
     assert not agree('backbone.layer1', detector(34), detector(18))
+
+
+def test_a_backbone_of_timm_counts_as_pretrained():
+    # It loads its weights when it is built, and has no init_cfg.
+    backbone = type('TIMMBackbone', (nn.Module, ), {})()
+    assert is_pretrained(_with(backbone))
+    assert not is_pretrained(_with(nn.Linear(1, 1)))
+
+
+def _with(backbone):
+    model = nn.Module()
+    model.backbone = backbone
+    return model

@@ -14,6 +14,7 @@ from toys import retinanet
 
 from mmw2s.distillation.pipelines import Pipelines
 from mmw2s.distillation.starts import Inherit
+from mmw2s.distillation.starts.stem import stages_of, stem_in
 
 # Of images from -128 to 127, and from 0 to 1.
 BGR = dict(mean=[128.] * 3, std=[1.] * 3, bgr_to_rgb=False)
@@ -162,3 +163,22 @@ def test_a_stem_that_is_named_is_fitted_too():
     start(student, teacher, modules=['neck'])
     assert torch.equal(student.backbone.conv1.weight,
                        before.backbone.conv1.weight)
+
+
+def test_stages_inside_another_model_are_stages_too():
+    # As mmpretrain's TIMMBackbone has them.
+    inner = nn.ModuleDict(
+        dict(
+            conv1=nn.Conv2d(3, 8, 3),
+            layer1=nn.ModuleDict({'0': nn.ModuleDict({'stage1': nn.ReLU()})}),
+            layer2=nn.Conv2d(8, 8, 3)))
+    student = nn.ModuleDict(
+        dict(backbone=nn.ModuleDict(dict(timm_model=inner))))
+    student.backbone = student['backbone']
+    assert stages_of(student) == [
+        'backbone.timm_model.layer1', 'backbone.timm_model.layer2'
+    ]
+    names = [name for name, _ in student.named_parameters()]
+    assert stem_in(names, student) == [
+        'backbone.timm_model.conv1.weight', 'backbone.timm_model.conv1.bias'
+    ]

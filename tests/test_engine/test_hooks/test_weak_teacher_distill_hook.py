@@ -189,6 +189,18 @@ def test_a_score_far_from_the_declared_one_ends_the_run(
         train(cfg)
 
 
+def test_a_declared_score_does_not_end_a_resumed_run_of_another_measure(
+        pictures, teacher, tmp_path):
+    on = hook(
+        dict(teacher, score=0.1),
+        stop=dict(
+            type='SurpassOnTrain', interval=1, min_looks=99, latest=None),
+        schedule=dict(type='Constant', value=1.))
+    train(run_config(pictures, tmp_path, hooks=[on], epochs=1))
+    train(run_config(pictures, tmp_path, hooks=[on], epochs=2, resume=True))
+    assert rows(tmp_path, 'teacher')
+
+
 def test_a_teacher_of_other_classes_is_refused_before_it_is_scored(
         pictures, tmp_path, monkeypatch):
     monkeypatch.setattr('mmw2s.engine.session.score_teacher',
