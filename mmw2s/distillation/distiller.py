@@ -13,7 +13,7 @@ from .gradient_share import DrownedTaskWatch, Share, gradient_shares
 from .input_mapping import InputMapping
 from .knowledge import Pair
 from .misfits import (calls_needed, pairing_named, refuse_other_size,
-                      refuse_unfit)
+                      refuse_no_number, refuse_unfit)
 from .module_share import ModuleShareWeight
 from .recorder import Recorder
 from .schedules import Schedule, refuse_no_strength
@@ -304,10 +304,13 @@ class Distiller:
                 if term.knowledge.adapters is not None:
                     pairs = term.knowledge.adapters.fit(
                         pairs, partial(self.compare, term))
-                losses[term.key] = sum(self.compare(term, pairs))
+                each = self.compare(term, pairs)
             except Exception:
                 with pairing_named(term):
                     raise
+            if term.key not in self._begun:
+                refuse_no_number(term, each)
+            losses[term.key] = sum(each)
             if term.temperature is not None:
                 term.temperature.update(self.iteration, pairs)
         self.calls_needed[counts] = until

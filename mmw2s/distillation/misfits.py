@@ -1,8 +1,9 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """What is refused where an entry does not fit both models."""
-from typing import ContextManager, Dict, List, Mapping, Sequence
+from typing import Any, ContextManager, Dict, List, Mapping, Sequence
 
 import torch
+from torch import Tensor
 
 from .failures import retold
 from .knowledge import Knowledge, Pair
@@ -11,7 +12,8 @@ from .teacher import FrozenTeacher
 from .terms import Term
 
 __all__ = [
-    'calls_needed', 'pairing_named', 'refuse_other_size', 'refuse_unfit'
+    'calls_needed', 'pairing_named', 'refuse_no_number', 'refuse_other_size',
+    'refuse_unfit'
 ]
 
 
@@ -82,3 +84,19 @@ def refuse_unfit(term: Term, pairs: Sequence[Pair], teacher: str) -> None:
             'knowledge a module that is trained; in '
             'activation_checkpointing, layers that are given one feature '
             'map (backbone.layer2), not a whole neck or head')
+
+
+def refuse_no_number(term: Term, losses: Sequence[Any]) -> None:
+    """Refuse what a loss gives, unless it is a tensor of a single number.
+
+    Raises:
+        TypeError: If a loss is no tensor of shape ().
+    """
+    for loss in losses:
+        if not isinstance(loss, Tensor) or loss.dim():
+            given = f'a tensor of shape {tuple(loss.shape)}' if isinstance(
+                loss, Tensor) else f'a {type(loss).__name__}'
+            raise TypeError(
+                f'{type(term.loss).__name__} ({term.key}) should give a '
+                f'tensor of shape (), but gives {given}: return its mean or '
+                'its sum')
