@@ -29,10 +29,9 @@ def deciding_metric(names: Sequence[str]) -> str:
     return main
 
 
-def deciding_score(
-        metric: str,
-        metrics: Mapping[str, Optional[float]],
-        owner: str = 'SurpassTeacher') -> Tuple[str, float]:
+def deciding_score(metric: str,
+                   metrics: Mapping[str, Optional[float]],
+                   owner: str = 'SurpassTeacher') -> Tuple[str, float]:
     """The teacher's score by the metric that decides.
 
     Args:

@@ -12,8 +12,8 @@ from .batch import ARGUMENTS, refuse_branches
 from .gradient_share import DrownedTaskWatch, Share, gradient_shares
 from .input_mapping import InputMapping
 from .knowledge import Pair
-from .misfits import (calls_needed, pairing_named, refuse_other_size,
-                      refuse_no_number, refuse_unfit)
+from .misfits import (calls_needed, pairing_named, refuse_no_number,
+                      refuse_other_size, refuse_unfit)
 from .module_share import ModuleShareWeight
 from .recorder import Recorder
 from .schedules import Schedule, refuse_no_strength

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ['Norm', 'Pipelines', 'match_pipelines']
 
 # Attributes in which data sets, wrappers and transforms have transforms.
-_NESTED = ('dataset', '_dataset', 'datasets', 'pipeline', 'pipelines', 'branch_pipelines',
-           'transform', 'transforms', 'aug', 't')
+_NESTED = ('dataset', '_dataset', 'datasets', 'pipeline', 'pipelines',
+           'branch_pipelines', 'transform', 'transforms', 'aug', 't')
 _ALBU = ('Albu', 'Albumentations')
 _TO_FLOAT = ('ToTensor', 'ToFloat', 'ToDtype', 'ConvertImageDtype')
 

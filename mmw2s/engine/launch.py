@@ -181,7 +181,8 @@ def setup_launcher(cfg: Config, launcher: str) -> None:
     if launcher == 'slurm' and 'SLURM_JOB_ID' in os.environ:
         # MMEngine has one port for all jobs, which may share a node.
         os.environ.setdefault(
-            'MASTER_PORT', str(10000 + int(os.environ['SLURM_JOB_ID']) % 20000))
+            'MASTER_PORT',
+            str(10000 + int(os.environ['SLURM_JOB_ID']) % 20000))
     if launcher == 'none' or get_device() != 'cpu':
         return
     if launcher != 'pytorch':

@@ -126,9 +126,10 @@ def _refuse_another_teacher(plan: Plan, before: Dict[str, str],
     if kept:
         raise Changed(
             'the amendment changes what the teacher comes from ('
-            f'{", ".join(sorted(changed))}), but {" and ".join(kept)} in {plan.work_dir} has what '
-            'was made before, which would go on teaching: move it away, and '
-            'the runs that it has taught if they are to be trained again')
+            f'{", ".join(sorted(changed))}), but {" and ".join(kept)} in '
+            f'{plan.work_dir} has what was made before, which would go on '
+            'teaching: move it away, and the runs that it has taught if they '
+            'are to be trained again')
 
 
 def _of_teacher(key: str) -> str:

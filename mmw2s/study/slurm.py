@@ -16,8 +16,8 @@ from .workers import Job
 __all__ = ['SlurmWorkers']
 
 # That which submitit asks Slurm for before a job is preempted or out of time.
-_SIGNAL = getattr(
-    signal, 'SIG' + os.environ.get('SUBMITIT_PREEMPT_SIGNAL', 'USR2'))
+_SIGNAL = getattr(signal,
+                  'SIG' + os.environ.get('SUBMITIT_PREEMPT_SIGNAL', 'USR2'))
 # Exit codes of a training that got a SIGTERM: later, and before it began.
 _TOLD_TO_END = RunEnded(signal.SIGTERM).code, -signal.SIGTERM
 _TIMES = 100  # that a job is submitted again, at most

@@ -123,12 +123,14 @@ TORCH = transforms.Normalize([.5] * 3, [.2] * 3)
 TORCH_CFG = dict(type='torchvision/Normalize', mean=[.5] * 3, std=(.2, ) * 3)
 
 
-@pytest.mark.parametrize('train', [
-    DataSet(NORM),
-    DataSet(inner=DataSet([SimpleNamespace(transforms=[NORM])])),
-    SimpleNamespace(datasets=[DataSet(NORM)]),
-    _SlicedDataset(DataSet(NORM), 2),  # of num_batch_per_epoch
-])
+@pytest.mark.parametrize(
+    'train',
+    [
+        DataSet(NORM),
+        DataSet(inner=DataSet([SimpleNamespace(transforms=[NORM])])),
+        SimpleNamespace(datasets=[DataSet(NORM)]),
+        _SlicedDataset(DataSet(NORM), 2),  # of num_batch_per_epoch
+    ])
 def test_a_normalization_is_found_wherever_it_stands(train):
     assert [n.name for n in matched(train).pipelines.train] == ['Normalize']
 

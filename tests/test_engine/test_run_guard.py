@@ -130,9 +130,9 @@ def test_epochs_of_another_length_are_told_of(toy, capsys):
         in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('epoch,iter,fits', [
-    (2, 8, True), (2, 11, True), (2, 12, False), (2, 4, False), (0, 3, True)
-])
+@pytest.mark.parametrize('epoch,iter,fits', [(2, 8, True), (2, 11, True),
+                                             (2, 12, False), (2, 4, False),
+                                             (0, 3, True)])
 def test_the_distillation_goes_on_with_epochs_of_the_same_length_alone(
         epoch, iter, fits):
     loop = EpochBasedTrainLoop.__new__(EpochBasedTrainLoop)

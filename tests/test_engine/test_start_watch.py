@@ -137,6 +137,5 @@ def test_a_recipe_has_also_the_baseline_of_the_config_that_it_shortens(
 def test_a_rule_that_decides_by_no_validation_has_the_main_metric(
         compare, tmp_path):
     write(tmp_path / 'run_baseline', (1., {'coco/bbox_mAP': .2}))
-    found = compare(
-        validation(1., coco__bbox_mAP=.1), 'training loss', 'less')
+    found = compare(validation(1., coco__bbox_mAP=.1), 'training loss', 'less')
     assert found['metric'] == 'coco/bbox_mAP' and found['student'] == .1

@@ -104,8 +104,7 @@ def test_an_arm_of_ones_own_begins_like_another(planned, hook):
     assert plan.runs('mine')[7].work_dir.endswith('study/mine/seed_7')
 
 
-def test_an_arm_with_a_run_of_its_own_length_stops_at_its_share(
-        planned, hook):
+def test_an_arm_with_a_run_of_its_own_length_stops_at_its_share(planned, hook):
     longer = {'train_cfg.max_epochs': 8}
     plan = planned(
         arms=dict(
@@ -117,7 +116,8 @@ def test_an_arm_with_a_run_of_its_own_length_stops_at_its_share(
     assert {
         arm: hook(plan, arm).stop.epoch
         for arm in plan.arms[1:]
-    } == dict(long_always_on=8, long_fixed_epoch=2, long_untrained_teacher=4)
+    } == dict(
+        long_always_on=8, long_fixed_epoch=2, long_untrained_teacher=4)
 
 
 def test_checkpoints_are_kept_where_teachers_are_chosen_among_them(planned):

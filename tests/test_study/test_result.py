@@ -161,8 +161,7 @@ def test_without_a_target_there_is_a_result_all_the_same(
 
 def test_gaps_in_records_and_other_machines_are_told(plan, write_run):
     stage = plan.runs('distillation')[1]
-    write_run(
-        stage.work_dir, (.3, .4), recorded_from=500, world_size=2)
+    write_run(stage.work_dir, (.3, .4), recorded_from=500, world_size=2)
     notes = ' '.join(Result(plan, freeze(plan)).notes())
     assert 'distillation_s1 is on record from iteration 500 on' in notes
     assert 'differ in number of devices' in notes

@@ -145,7 +145,9 @@ def test_a_run_waits_for_what_its_teacher_is_chosen_from_alone(planned):
 
 def test_no_run_begins_after_one_without_the_metric(planned, trained):
     plan = planned(
-        seeds=[0], arms=['baseline', 'warm_up_cut'], warm_up=.5,
+        seeds=[0],
+        arms=['baseline', 'warm_up_cut'],
+        warm_up=.5,
         metric='coco/bbox_mAP_5')
     with pytest.raises(ValueError, match='baseline_s0 has coco/bbox_mAP:'):
         run_study(plan, freeze(plan), LocalWorkers())

@@ -49,7 +49,9 @@ def test_parameters_that_submitit_does_not_have_are_refused(tmp_path, wrong):
     pytest.importorskip('submitit')
     with pytest.raises(ValueError, match=f'--slurm: .*{[*wrong][0]}'):
         SlurmWorkers(
-            str(tmp_path), cluster='local', **dict(dict(timeout_min=1), **wrong))
+            str(tmp_path),
+            cluster='local',
+            **dict(dict(timeout_min=1), **wrong))
 
 
 def test_the_time_of_a_job_has_to_be_given(tmp_path):

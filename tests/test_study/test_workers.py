@@ -2,16 +2,15 @@
 """Several runs at a time; they are small scripts, which train no one."""
 import os
 import signal
-import sys
 
 import pytest
 from stage_scripts import FAILS, FINISHES, LASTS, run
 
 from mmw2s.engine.hooks.stop_on_signal_hook import RunEnded
-from mmw2s.pair.stages import Launch, Stage
 from mmw2s.records.files import write_record
 from mmw2s.study import workers as module
-from mmw2s.study.workers import LocalWorkers, Task, run_tasks
+from mmw2s.study.workers import LocalWorkers
+
 
 def said(task):
     with open(task.stage.log) as file:

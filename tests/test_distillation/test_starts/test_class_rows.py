@@ -154,12 +154,11 @@ def test_a_classifier_scores_the_shared_classes_as_the_teacher_does():
 
 def test_rows_are_found_where_the_logits_of_some_classes_are_taken():
     own = ('dog', 'cat')
-    student, model = (
-        build_classifier(
-            dict(
-                classifier(),
-                head=dict(classifier()['head'], num_classes=len(classes))),
-            seed).eval() for seed, classes in enumerate((own, GIVEN)))
+    student, model = (build_classifier(
+        dict(
+            classifier(),
+            head=dict(classifier()['head'], num_classes=len(classes))),
+        seed).eval() for seed, classes in enumerate((own, GIVEN)))
     teacher = SimpleNamespace(
         model=model,
         name='t',
