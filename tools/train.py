@@ -9,7 +9,7 @@ from typing import Optional, Sequence
 
 from mmengine.config import Config, DictAction
 
-from mmw2s.engine.checkpoints import find_resumable
+from mmw2s.engine.checkpoints import find_resumable, has_last_checkpoint
 from mmw2s.engine.hooks.stop_on_signal_hook import RunEnded, end_at_once
 from mmw2s.engine.launch import (build_runner, check_checkpoint, enable_amp,
                                  load_config, remove_distillation,
@@ -111,12 +111,14 @@ def prepare_config(args: argparse.Namespace) -> Config:
             cfg.work_dir = cfg.work_dir.rstrip('/') + '_baseline'
 
     if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
-        if cfg.load_from:
-            check_checkpoint(cfg.load_from)
+        if args.resume != 'auto':
+            check_checkpoint(args.resume)
+            cfg.resume, cfg.load_from = True, args.resume
         else:
-            cfg.load_from = find_resumable(cfg.work_dir)
+            found = find_resumable(cfg.work_dir)
+            if found or has_last_checkpoint(cfg.work_dir):
+                cfg.resume, cfg.load_from = True, found
+            # Else the run begins, with the weights that its config names.
     return cfg
 
 

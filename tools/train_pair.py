@@ -158,14 +158,15 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return args
 
 
-def estimated(plan: Plan, minutes: Optional[float]) -> Dict[str, float]:
+def estimated(plan: Plan, minutes: Optional[float],
+              processes: int) -> Dict[str, float]:
     """Tell how long the stages may take, and refuse what takes too long.
 
     Raises:
         ValueError: If they may take longer than ``minutes``.
     """
     from mmw2s.pair.estimate import estimate
-    paces = estimate(plan)
+    paces = estimate(plan, processes)
     for stage in plan.stages:
         pace = paces[stage.name]
         print(f'{stage.name}: up to {pace.seconds:.0f} s, {pace.iters} '
@@ -194,7 +195,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     expected = None
     with errors_in_one_line(TOOL):
         # What has begun goes on, however much time is left.
-        asked = args.dry_run or args.budget and not is_planned(options)
+        asked = args.dry_run or (args.budget is not None
+                                 and not is_planned(options))
         plan = make_plan(options) if asked else prepare(options)
         if args.dry_run and is_planned(options):
             print(f'{args.work_dir} has a pair already, which goes on as its '
@@ -202,7 +204,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         for note in plan.notes:
             print(note)
         if asked:
-            expected = estimated(plan, args.budget)
+            expected = estimated(plan, args.budget, args.gpus)
             if args.dry_run:
                 return
             plan = prepare(options)

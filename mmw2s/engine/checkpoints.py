@@ -43,6 +43,11 @@ def save_resumable(runner, name: str, epoch: int, iteration: int) -> str:
     return path
 
 
+def has_last_checkpoint(work_dir: str) -> bool:
+    """Whether a work_dir names the checkpoint that MMEngine resumes from."""
+    return osp.isfile(osp.join(work_dir, _LAST))
+
+
 def find_resumable(work_dir: str) -> Optional[str]:
     """The checkpoint to resume from, if MMEngine's choice does not work.
 

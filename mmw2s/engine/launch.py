@@ -148,7 +148,7 @@ def enable_amp(cfg: Config) -> None:
             replaced.
     """
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
-    kind = kind if isinstance(kind, str) else kind.__name__
+    kind = bare_name(kind)
     if kind in ('AmpOptimWrapper', 'BF16OptimWrapper'):
         return
     if kind != 'OptimWrapper':

@@ -3,7 +3,7 @@
 import json
 import os.path as osp
 import shutil
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 from mmw2s.analysis.compare_runs import choose_metric, choose_rule, load_runs
 from mmw2s.analysis.run import Run
@@ -13,7 +13,8 @@ from mmw2s.records.operating_band import judge_teacher
 from mmw2s.utils.files import atomic_write, whole_file
 
 __all__ = [
-    'best_of', 'choose_checkpoint', 'find_checkpoint', 'keep_checkpoint'
+    'best_of', 'choose_checkpoint', 'find_checkpoint', 'judged_by',
+    'keep_checkpoint'
 ]
 
 
@@ -31,10 +32,27 @@ def best_of(baselines: Sequence[str],
     """
     if not baselines:
         return None
+    metric, rule = judged_by(baselines, metric, rule)
+    return Side('baseline', load_runs(baselines), metric, rule).median_best()
+
+
+def judged_by(baselines: Sequence[str],
+              metric: Optional[str] = None,
+              rule: Optional[str] = None) -> Tuple[Optional[str], ...]:
+    """Metric and rule of :func:`best_of`, by which a teacher is judged too.
+
+    Args:
+        baselines (Sequence[str]): See :func:`best_of`.
+        metric, rule: See :func:`mmw2s.analysis.compare`.
+
+    Returns:
+        tuple: Both, or what was given where there is no baseline.
+    """
+    if not baselines:
+        return metric, rule
     runs = load_runs(baselines)
     metric = choose_metric(runs, metric)
-    rule = choose_rule(runs, metric, rule)
-    return Side('baseline', runs, metric, rule).median_best()
+    return metric, choose_rule(runs, metric, rule)
 
 
 def choose_checkpoint(run_dir: str,

@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """What a pair has cost, and what its teacher has gained."""
 import json
-from statistics import median
+from statistics import mean
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from mmw2s.analysis.run import Run
@@ -80,7 +80,8 @@ class Budget:
                     plan.options.rule,
                     unit=self._unit(),
                     teacher=next(iter(self.teacher.values()), None))
-            except ValueError as error:  # all stages are done by now
+            # All stages are done by now.
+            except (FileNotFoundError, ValueError) as error:
                 self.problem = f'Nothing is compared: {error}.'
 
     @staticmethod
@@ -163,7 +164,7 @@ class Budget:
             students=costs(self.students),
             baselines=costs(self.own_baselines),
             total=teacher + sum(students),
-            teacher_and_one_student=teacher + median(students),
+            teacher_and_one_student=teacher + mean(students),
             comparison=None if self.comparison is None else json.loads(
                 self.comparison.to_json()))
 

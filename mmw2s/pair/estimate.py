@@ -2,6 +2,7 @@
 """How long the stages of a pair may take, from a few steps of each."""
 import copy
 import gc
+import math
 import os.path as osp
 import tempfile
 import time
@@ -13,7 +14,7 @@ from mmengine.config import Config
 
 from mmw2s.engine.launch import remove_distillation
 from mmw2s.profiling.rehearsal import Rehearsal
-from .derive.schedule import count_validations, run_length
+from .derive.schedule import count_validations, counts_epochs, run_length
 from .plan import Plan
 from .teacher import untrained
 
@@ -55,8 +56,21 @@ class Pace(NamedTuple):
             iters=self.iters * run_length(other) // run_length(measured),
             validations=count_validations(other))
 
+    def shared(self, processes: int, by_epoch: bool) -> 'Pace':
+        """The same run in several processes, which share its data.
 
-def estimate(plan: Plan) -> Dict[str, Pace]:
+        Args:
+            processes (int): How many.
+            by_epoch (bool): Whether the run is so many epochs long, and
+                not so many iterations.
+        """
+        return self._replace(
+            iters=math.ceil(self.iters /
+                            processes) if by_epoch else self.iters,
+            validation=self.validation / processes)
+
+
+def estimate(plan: Plan, processes: int = 1) -> Dict[str, Pace]:
     """Measure a few steps of each model on its data. Nothing is kept.
 
     The student is set up with its teacher as in training, so what does not
@@ -68,6 +82,8 @@ def estimate(plan: Plan) -> Dict[str, Pace]:
 
     Args:
         plan (Plan): A plan that was just made.
+        processes (int): How many train a stage, each on batches of its own.
+            Defaults to 1.
 
     Returns:
         dict[str, Pace]: Name of the stage -> what it may take.
@@ -91,7 +107,11 @@ def estimate(plan: Plan) -> Dict[str, Pace]:
                 Rehearsal(teacher, osp.join(folder, 'teacher')), teacher)
         del taught
     free_memory()
-    return {stage.name: found[stage.name] for stage in plan.stages}
+    epochs = counts_epochs(student)
+    return {
+        stage.name: found[stage.name].shared(processes, epochs)
+        for stage in plan.stages
+    }
 
 
 def free_memory() -> None:

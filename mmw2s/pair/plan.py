@@ -5,7 +5,7 @@ import json
 import os
 import os.path as osp
 from dataclasses import asdict, dataclass, field
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Sequence
 
 from mmengine.config import Config
 
@@ -25,6 +25,9 @@ __all__ = ['Plan', 'is_planned', 'make_plan', 'prepare']
 _PLAN = 'plan.json'
 # Names of configs: the student's, and that of its baseline, if another.
 _STUDENT, _FULL = 'student', 'baseline'
+# Options by which runs are judged: they may be put right until a teacher was
+# chosen by them.
+_JUDGES = ('baseline', 'best', 'metric', 'rule')
 _SHOWN = 5  # differences that a message lists
 
 
@@ -48,6 +51,12 @@ class Plan:
     def path(self, *names: str) -> str:
         """An absolute path in the folder of the pair."""
         return osp.join(osp.abspath(self.options.work_dir), *names)
+
+    @property
+    def has_own_start(self) -> bool:
+        """Whether the student's config has the start, and not the pair."""
+        cfg = load_config(self.options.student, self.options.cfg_options)
+        return bool(hook_in(cfg).get('start'))
 
     @property
     def weights(self) -> str:
@@ -197,8 +206,13 @@ def prepare(options: Options) -> Plan:
     if is_planned(options):
         with open(path, encoding='utf-8') as file:
             stored = json.load(file)
-        _refuse_changed(stored['asked'], asked, options.work_dir)
-        return Plan(options, stored['trains_teacher'], stored['notes'])
+        plan = Plan(options, stored['trains_teacher'], stored['notes'])
+        _refuse_changed(stored['asked'], asked, options.work_dir,
+                        () if osp.isfile(f'{plan.weights}.json') else _JUDGES)
+        if stored['asked'] != asked:
+            with atomic_write(path) as file:
+                json.dump(dict(stored, asked=asked), file, indent=1)
+        return plan
     plan = make_plan(options)
     os.makedirs(options.work_dir, exist_ok=True)
     if _FULL not in plan.configs and osp.isfile(plan.path(f'{_FULL}.py')):
@@ -230,14 +244,15 @@ def _asked(options: Options) -> Dict[str, str]:
     found.update(
         flat('student',
              load_config(options.student, options.cfg_options).to_dict()))
-    teacher = options.teacher
-    if teacher and osp.isfile(teacher):
+    own = hook_in(load_config(options.student, options.cfg_options))
+    teacher = options.teacher or (own.get('teacher') or {}).get('config')
+    if isinstance(teacher, str) and osp.isfile(teacher):
         found.update(flat('teacher', load_config(teacher).to_dict()))
     return found
 
 
-def _refuse_changed(stored: Dict[str, str], asked: Dict[str, str],
-                    folder: str) -> None:
+def _refuse_changed(stored: Dict[str, str], asked: Dict[str, str], folder: str,
+                    free: Sequence[str]) -> None:
     # An option that is newer than the folder had its default.
     known = {key.split('.')[1] for key in stored if key.startswith('option.')}
     newer = {
@@ -245,7 +260,14 @@ def _refuse_changed(stored: Dict[str, str], asked: Dict[str, str],
         for key, value in _options_of(Options('', '')).items()
         if key.split('.')[1] not in known
     }
-    changes = differences({**newer, **stored}, asked)
+    # Of a teacher that is named in the hook, older folders say nothing.
+    known_teacher = any(key.startswith('teacher.') for key in stored)
+    found = differences({**newer, **stored}, asked)
+    changes = [
+        change for change in found
+        if not change.startswith(tuple(f'option.{name}' for name in free)) and
+        (known_teacher or not change.startswith('teacher.'))
+    ]
     if changes:
         raise ValueError(
             f'{folder} has a pair of another command or config: '

@@ -1,11 +1,11 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """A pair from its teacher to its budget."""
 import os.path as osp
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from mmw2s import watch
 from mmw2s.records.lock import hold
-from .best import best_of, choose_checkpoint
+from .best import best_of, choose_checkpoint, judged_by
 from .budget import Budget
 from .plan import Plan
 from .stages import Launch, Stage, Supervisor
@@ -65,10 +65,10 @@ def run_pair(plan: Plan,
             if is_teacher:
                 choice = choose_checkpoint(stage.work_dir, plan.weights, best,
                                            plan.options.useful_at,
-                                           plan.options.metric,
-                                           plan.options.rule)
+                                           *_judged_by(plan))
                 choice['alone'] = plan.options.teach != 'yes' and start_alone(
-                    plan.path('student.py'), choice.get('share'))
+                    plan.path('student.py'),
+                    None if plan.has_own_start else choice.get('share'))
         look(None, None)
     budget = Budget(plan, choice, targets)
     budget.save(plan.path('budget.json'))
@@ -92,10 +92,17 @@ def _student_best(plan: Plan) -> Optional[float]:
     return best_of(plan.baselines, options.metric, options.rule)
 
 
+def _judged_by(plan: Plan) -> Tuple[Optional[str], ...]:
+    """Metric and rule of the teacher's scores: those of the student's."""
+    options = plan.options
+    known = plan.baselines if options.best is None else []
+    return judged_by(known, options.metric, options.rule)
+
+
 def _of_teacher(plan: Plan, best: Optional[float]) -> Dict[str, Any]:
     """The options of the teacher's training that are not in its config."""
-    found = dict(
-        student_best=best, metric=plan.options.metric, rule=plan.options.rule)
+    metric, rule = _judged_by(plan)
+    found = dict(student_best=best, metric=metric, rule=rule)
     return {
         f'default_hooks.stop_when_useful.{key}': value
         for key, value in found.items() if value is not None

@@ -227,7 +227,9 @@ def keep_checkpoints(cfg: Config, most: int = -1) -> None:
     """
     checkpoint = dict(
         cfg.default_hooks.get('checkpoint') or {}, type='CheckpointHook')
-    checkpoint.pop('save_best', None)
+    # Each validation's is looked for in the work_dir, by its usual name.
+    for name in ('save_best', 'out_dir', 'filename_tmpl', 'save_begin'):
+        checkpoint.pop(name, None)
     checkpoint.update(
         by_epoch=counts_epochs(cfg),
         interval=val_interval(cfg),

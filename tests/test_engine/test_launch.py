@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.distributed as torch_dist
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from ranks import environment
 
@@ -188,3 +189,10 @@ def test_no_gloo_thread_outlives_a_run_full_of_cycles(one_process):
     shut_down_processes()
     assert not gloo_threads()
     shut_down_processes()  # a second time, or without a group, does nothing
+
+
+@pytest.mark.parametrize('kind', ['mmengine.OptimWrapper', OptimWrapper])
+def test_amp_knows_the_wrapper_by_its_class_and_with_its_scope(kind):
+    cfg = Config(dict(optim_wrapper=dict(type=kind)))
+    enable_amp(cfg)
+    assert cfg.optim_wrapper.type in ('BF16OptimWrapper', 'AmpOptimWrapper')

@@ -4,7 +4,7 @@ import json
 import pytest
 import torch
 
-from mmw2s.pair.best import best_of, choose_checkpoint
+from mmw2s.pair.best import best_of, choose_checkpoint, judged_by
 
 CURVE = (.1, .3, .4, .38)
 
@@ -63,3 +63,16 @@ def test_the_best_is_the_median_over_the_baselines(write_run, tmp_path):
     ]
     assert best_of(runs) == .5
     assert best_of([]) is None
+
+
+def test_a_teacher_is_judged_by_the_metric_of_the_baselines_best(
+        write_run, tmp_path):
+    # The baselines' own target names one metric of two.
+    scores = [{'coco/bbox_mAP': .3, 'coco/segm_mAP': .2}]
+    run = write_run(tmp_path / 'base', scores)
+    record = json.loads((tmp_path / 'base/time_to_target.json').read_text())
+    record['targets'] = [dict(metric='coco/segm_mAP', rule='greater')]
+    (tmp_path / 'base/time_to_target.json').write_text(json.dumps(record))
+    assert judged_by([run]) == ('coco/segm_mAP', 'greater')
+    assert best_of([run]) == .2
+    assert judged_by([], 'fid', None) == ('fid', None)

@@ -57,6 +57,12 @@ def test_what_cannot_be_compared_is_told_and_the_budget_stays(done, capsys):
     assert 'teacher and students' in said
 
 
+def test_a_baseline_that_is_not_there_does_not_lose_the_budget(done):
+    done.options = replace(
+        done.options, baseline=('nowhere', ), with_baseline=False)
+    assert 'nowhere does not exist' in Budget(done).problem
+
+
 def test_without_a_baseline_the_budget_says_how_to_get_one(done, capsys):
     done.options = replace(done.options, with_baseline=False)
     Budget(done).print()

@@ -32,3 +32,9 @@ def test_a_shorter_student_is_measured_by_its_own_length(student):
             paces['student_s0'].iters) == (16, 8)
     assert (paces['student_s0_baseline'].validations,
             paces['student_s0'].validations) == (4, 2)
+
+
+def test_several_processes_share_the_data():
+    pace = Pace(step=2., iters=9, validation=3., validations=4)
+    assert pace.shared(2, True) == Pace(2., 5, 1.5, 4)
+    assert pace.shared(2, False) == Pace(2., 9, 1.5, 4)

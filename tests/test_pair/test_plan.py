@@ -9,7 +9,7 @@ from toys import retinanet
 
 from mmw2s.pair import starting
 from mmw2s.pair.options import AUTO, Options
-from mmw2s.pair.plan import is_planned, make_plan, prepare
+from mmw2s.pair.plan import Plan, is_planned, make_plan, prepare
 from mmw2s.pair.starting import choose_start
 
 
@@ -294,7 +294,7 @@ def test_a_plan_that_was_cut_is_made_anew(options):
 
 @pytest.mark.parametrize('change, message', [
     (dict(seeds=(0, 4)), 'option.seeds.1 was 3, now 4'),
-    (dict(best=.5), 'option.best was None, now 0.5'),
+    (dict(useful_at=.5), 'option.useful_at was 0.85, now 0.5'),
     (dict(cfg_options={'model.bbox_head.feat_channels': 8}),
      'student.model.bbox_head.feat_channels was 16, now 8'),
 ])
@@ -305,6 +305,31 @@ def test_another_command_is_refused_with_what_differs(options, change,
         prepare(replace(options, **change))
     assert message in str(refused.value)
     assert 'give another --work-dir' in str(refused.value)
+
+
+def test_how_runs_are_judged_may_be_put_right_until_a_teacher_was_chosen(
+        options):
+    prepare(options)
+    right = replace(options, best=.5, metric='coco/bbox_mAP')
+    assert prepare(right).options.best == .5
+    assert prepare(right).options == right
+    Path('pair/teacher.pth.json').write_text('{}')
+    prepare(right)
+    with pytest.raises(ValueError, match='option.best was 0.5, now None'):
+        prepare(options)
+
+
+def test_a_teacher_in_the_hook_that_was_changed_is_refused(options):
+    cfg = Config.fromfile('student.py')
+    cfg.dump('weak.py')
+    cfg.default_hooks.w2s = dict(
+        type='WeakTeacherDistillHook', teacher=dict(config='weak.py'))
+    cfg.dump('student.py')
+    prepare(options)
+    with open('weak.py', 'a') as file:
+        file.write("\nrandomness = dict(seed=5)\n")
+    with pytest.raises(ValueError, match='teacher.randomness.seed was'):
+        prepare(options)
 
 
 def test_a_config_that_was_changed_is_refused(options):
@@ -401,3 +426,12 @@ def test_a_student_keeps_its_pretrained_backbone():
     student.model.backbone.init_cfg = dict(
         type='Pretrained', checkpoint='torchvision://resnet34')
     assert choose_start(AUTO, student, teacher)[0] == dict(type='Inherit')
+
+
+def test_a_start_of_the_config_is_not_the_pairs(options):
+    assert not prepare(options).has_own_start
+    cfg = Config.fromfile('student.py')
+    cfg.default_hooks.w2s = dict(
+        type='WeakTeacherDistillHook', start=dict(type='Inherit'))
+    cfg.dump('student.py')
+    assert Plan(options, True, []).has_own_start

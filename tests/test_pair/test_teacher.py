@@ -48,7 +48,17 @@ def test_a_derived_teacher_is_trained_for_half_the_time_until_it_is_useful(
 
 def test_a_teacher_by_iterations_keeps_a_checkpoint_of_each_validation(cfg):
     cfg.train_cfg = dict(by_epoch=False, max_iters=8000)
+    # Elsewhere, under another name or from later on they are not found.
+    cfg.default_hooks.checkpoint = dict(
+        type='CheckpointHook',
+        out_dir='x',
+        filename_tmpl='e{}.pth',
+        save_begin=5,
+        published_keys=['meta'])
     made = plan_teacher(cfg)
+    assert set(made.cfg.default_hooks.checkpoint) == {
+        'type', 'by_epoch', 'interval', 'max_keep_ckpts', 'published_keys'
+    }
     assert made.cfg.train_cfg.val_interval == 1000
     assert made.cfg.default_hooks.checkpoint.interval == 1000
 

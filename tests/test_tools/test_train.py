@@ -89,8 +89,8 @@ def test_a_baseline_does_not_share_the_work_dir(tool, config):
 
 @pytest.mark.parametrize('argv, resume, load_from', [
     ([], None, None),
-    (['--resume'], True, None),
-    (['--resume', 'auto'], True, None),
+    (['--resume'], None, None),
+    (['--resume', 'auto'], None, None),
     (['--resume', 'w2s_toy.py'], True, 'w2s_toy.py'),
     (['--resume', 's3://a/b.pth'], True, 's3://a/b.pth'),
 ])
@@ -100,6 +100,18 @@ def test_resume_takes_auto_a_path_or_a_url(tool, config, argv, resume,
     cfg = tool(config, *argv)
     assert cfg.get('resume') == resume
     assert cfg.get('load_from') == load_from
+
+
+def test_where_there_is_nothing_to_resume_the_configs_weights_are_loaded(
+        tool, config, tmp_path):
+    argv = (config, '--resume', '--work-dir', str(tmp_path), '--cfg-options',
+            'load_from=own.pth')
+    assert tool(*argv).load_from == 'own.pth' and not tool(*argv).get('resume')
+    torch.save(
+        dict(meta=dict(epoch=1, iter=1), optimizer={}),
+        tmp_path / 'epoch_1.pth')
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
+    assert tool(*argv).load_from is None and tool(*argv).resume is True
 
 
 def test_a_checkpoint_to_resume_from_has_to_be_there(tool, config):

@@ -26,7 +26,14 @@ _RESIZING = {
 _CUTTING = {
     'CenterCrop': 'crop_size',
     'RandomCrop': 'crop_size',
+    'RandomAffine': 'border',
     'Pad': 'size'
+}
+#: What resizes or fills whole batches, in a data preprocessor.
+_OF_BATCHES = {
+    'BatchSyncRandomResize': 'random_size_range',
+    'BatchFixedSizePad': 'size',
+    'SegDataPreProcessor': 'size'
 }
 _USUAL = (224, 224)
 
@@ -91,10 +98,20 @@ def scale_images(cfg: Config, scale: float) -> None:
                     f'{error}: add a Resize to its pipeline, or leave '
                     '--teacher-scale out') from error
             continue
-        for step, key in _sized(loader, {**_RESIZING, **_CUTTING}):
-            if step.get(key) is not None and \
-                    not str(step.get('crop_type', '')).startswith('relative'):
+        _scale(loader, scale)
+    for hook in dicts_in(cfg.get('custom_hooks') or []):
+        _scale(hook.get('switch_pipeline'), scale)
+    for place in (cfg, cfg.model):
+        for step, key in _sized(place.get('data_preprocessor'), _OF_BATCHES):
+            if step[key] is not None:
                 step[key] = _scaled(step[key], scale)
+
+
+def _scale(node: Any, scale: float) -> None:
+    for step, key in _sized(node, {**_RESIZING, **_CUTTING}):
+        if step.get(key) is not None and \
+                not str(step.get('crop_type', '')).startswith('relative'):
+            step[key] = _scaled(step[key], scale)
 
 
 def _add_resize(loader: dict, scale: float, in_training: bool) -> None:
@@ -153,4 +170,5 @@ def _sized(node: Any, fields: dict) -> Iterator[Tuple[dict, str]]:
 def _scaled(size: Any, scale: float) -> Any:
     if isinstance(size, (list, tuple)):
         return type(size)(_scaled(part, scale) for part in size)
-    return max(1, round(size * scale))
+    # A border is below 0 where it cuts.
+    return max(1, round(size * scale)) if size > 0 else round(size * scale)

@@ -78,7 +78,7 @@ def derive_model(cfg: Config,
     pretrained = bool(cfg.get('load_from')) or is_pretrained(student)
     try:
         fields = rule(own, model[part], width, pretrained)
-    except ValueError as error:
+    except (AttributeError, ValueError) as error:  # another of that name
         raise ValueError(f'the {type(own).__name__} cannot be made smaller: '
                          f'{error}, or {_ADVICE}') from error
     model[part].update(fields)

@@ -4,6 +4,7 @@ from typing import List
 
 from mmengine.config import Config
 
+from mmw2s.utils.flat import dicts_in
 from mmw2s.utils.hook_configs import all_hooks
 from mmw2s.utils.kinds import bare_name
 
@@ -20,7 +21,8 @@ _RATES = ('eta_min', 'eta_max')
 # What of a hook is: mmdet's and mmpretrain's that change the pipeline or the
 # loss at a point of the run, and averages of weights that begin later.
 _HOOK_POINTS = ('switch_epoch', 'switch_iter', 'num_last_epochs',
-                'begin_epoch', 'begin_iter', 'start_epoch', 'start_iter')
+                'begin_epoch', 'begin_iter', 'start_epoch', 'start_iter',
+                'action_epoch')
 
 
 def counts_epochs(cfg: Config) -> bool:
@@ -78,7 +80,7 @@ def shorten(cfg: Config, share: float) -> None:
             (moved(begin), interval)
             for begin, interval in cfg.train_cfg['dynamic_intervals']
         ]
-    for hook in all_hooks(cfg):
+    for hook in dicts_in(all_hooks(cfg)):
         for name in _HOOK_POINTS:
             if isinstance(hook.get(name), int):
                 hook[name] = moved(hook[name])

@@ -147,3 +147,27 @@ def test_a_model_of_one_size_tells_it():
     cfg = run(RESIZE)
     cfg.model = dict(denoiser=dict(sample_size=32))
     assert image_size(cfg) == (32, 32)
+
+
+def test_mosaics_batches_and_later_pipelines_follow_too():
+    later = [dict(RESIZE, scale=(640, 640))]
+    cfg = run(
+        dict(type='Mosaic', img_scale=(640, 640)),
+        dict(type='RandomAffine', border=(-320, -320)),
+        custom_hooks=[
+            dict(type='PipelineSwitchHook', switch_pipeline=later),
+            dict(type='EMAHook')
+        ])
+    cfg.model.data_preprocessor = dict(
+        type='DetDataPreprocessor',
+        batch_augments=[
+            dict(type='BatchSyncRandomResize', random_size_range=(480, 800)),
+            dict(type='BatchFixedSizePad', size=(640, 640))
+        ])
+    scale_images(cfg, .5)
+    train, _ = steps_of(cfg)
+    assert [step.get('img_scale') or step['border']
+            for step in train] == [(320, 320), (-160, -160)]
+    assert cfg.custom_hooks[0].switch_pipeline[0].scale == (320, 320)
+    resize, pad = cfg.model.data_preprocessor.batch_augments
+    assert resize.random_size_range == (240, 400) and pad.size == (320, 320)

@@ -59,13 +59,18 @@ def test_what_hooks_do_at_a_point_of_the_run_moves_too():
             custom_hooks=[
                 dict(type='PipelineSwitchHook', switch_epoch=280),
                 dict(type='YOLOXModeSwitchHook', num_last_epochs=15),
-                dict(type='EMAHook', begin_iter=100, update_buffers=True)
+                dict(type='EMAHook', begin_iter=100, update_buffers=True),
+                dict(
+                    type='SwitchRecipeHook',
+                    schedule=[dict(action_epoch=200),
+                              dict(action_epoch=250)])
             ]))
     shorten(cfg, .5)
-    switch, mode, ema = cfg.custom_hooks
+    switch, mode, ema, recipe = cfg.custom_hooks
     assert cfg.train_cfg.dynamic_intervals == [(140, 1)]
     assert (switch.switch_epoch, mode.num_last_epochs) == (140, 7)
     assert (ema.begin_iter, ema.update_buffers) == (50, True)
+    assert [part.action_epoch for part in recipe.schedule] == [100, 125]
     assert cfg.default_hooks.checkpoint.interval == 10
 
 
