@@ -20,6 +20,7 @@ with open(folder + '/time_to_target.json', 'w') as file:
     json.dump(dict(schema_version=1, history=[], finished=True), file)
 '''
 FAILS = 'print("why"); raise SystemExit(3)'
+# As train.py: at SIGTERM it ends with a checkpoint and the signal's code.
 LASTS = '''
 import pathlib, signal, sys, time
 def end(*_):

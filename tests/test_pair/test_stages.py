@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from stage_scripts import LASTS
 
 from mmw2s.engine.hooks.stop_on_signal_hook import RunEnded
 from mmw2s.pair.stages import Launch, Stage, StageFailed, Supervisor
@@ -17,16 +18,6 @@ import json, sys
 print('trained')
 with open(sys.argv[1] + '/time_to_target.json', 'w') as file:
     json.dump(dict(schema_version=1, history=[], finished=True), file)
-'''
-# As train.py: at SIGTERM it ends with a checkpoint and the signal's code.
-LASTS = '''
-import pathlib, signal, sys, time
-def end(*_):
-    pathlib.Path(sys.argv[1], 'stopped.pth').touch()
-    sys.exit(143)
-signal.signal(signal.SIGTERM, end)
-pathlib.Path(sys.argv[1], 'ready').touch()
-time.sleep(60)
 '''
 HOLDS = '''
 import pathlib, sys, time
