@@ -19,7 +19,7 @@ class NonInferiority(NamedTuple):
             arm may be worse by more than the margin), ``'too few seeds'`` or
             ``'not known: a run ended without a score'``.
         difference (float, optional): Mean of the other arm's scores minus
-            the baseline's, above 0 if the other's are better. None if a run
+            the baseline's of these seeds, above 0 if the other's are better. None if a run
             has no score.
         bound (float, optional): One-sided lower confidence bound of it. None
             with too few seeds, or if a run has no score.
@@ -53,8 +53,9 @@ def non_inferiority(baseline: Mapping[Hashable, Optional[float]],
     """Test whether final scores are worse by less than a margin.
 
     The lower bound of the difference is that of a one-sided t interval: of
-    the paired test if both sides have the same seeds, otherwise of Welch's.
-    It holds if the bound is above minus the margin.
+    the paired test if the baseline has all seeds of the other arm, of which
+    those alone count then, otherwise of Welch's. It holds if the bound is
+    above minus the margin.
 
     Args:
         baseline (Mapping): Seed -> final score of the baseline. One of None
@@ -79,6 +80,9 @@ def non_inferiority(baseline: Mapping[Hashable, Optional[float]],
     if not baseline or not other:
         raise ValueError('both sides should have a score, but got '
                          f'{len(baseline)} and {len(other)}')
+    if set(other) <= set(baseline):
+        # Seeds differ from each other as arms do, so the same are compared.
+        baseline = {seed: baseline[seed] for seed in other}
     paired = set(baseline) == set(other)
     sign = 1 if larger_is_better else -1
     seeds = min(len(baseline), len(other))

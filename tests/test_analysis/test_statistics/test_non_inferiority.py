@@ -88,3 +88,12 @@ def test_a_side_without_scores_and_a_negative_margin_are_refused():
         non_inferiority({}, by_seed(.5), .1)
     with pytest.raises(ValueError, match='margin'):
         non_inferiority(by_seed(.5), by_seed(.5), -1)
+
+
+def test_one_seed_is_compared_with_the_same_seed():
+    base = {0: .394, 1: .369, 2: .374}
+    found = non_inferiority(base, {0: .385}, .01)
+    assert found.verdict == 'too few seeds' and found.paired
+    assert found.difference == pytest.approx(-.009)
+    more = {**base, 3: .9, 4: None}
+    assert non_inferiority(more, base, .01).verdict == 'holds'
