@@ -314,8 +314,10 @@ class _Renames(Evaluator):
 
 def test_names_that_an_evaluator_makes_itself_are_not_guessed(
         run, teacher_with):
-    runner, seen = run(**{'val_dataloader.batch_size': 1}), []
+    runner, seen = copy.copy(run(**{'val_dataloader.batch_size': 1})), []
+    runner._val_loop = copy.copy(runner.val_loop)  # others have them too
     runner.val_loop.evaluator = _Renames(runner.val_loop.evaluator.metrics)
+    runner._val_dataloader = runner.val_dataloader  # so nothing is cached
     metrics, _ = score_teacher(teacher_with(), runner, seen.append)
     assert not seen and 'set/coco/bbox_mAP' in metrics
 

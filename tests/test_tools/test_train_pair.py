@@ -42,15 +42,16 @@ def test_what_takes_longer_than_the_budget_is_not_begun(
     ]
     paces = dict(
         teacher=Pace(.1, 300, 3., 10), student_s0=Pace(.2, 600, 3, 20))
-    monkeypatch.setattr('mmw2s.pair.estimate.estimate', lambda plan: paces)
+    monkeypatch.setattr('mmw2s.pair.estimate.estimate',
+                        lambda plan, processes: paces)
     plan = SimpleNamespace(stages=stages)
-    assert tool['estimated'](plan, 4.) == dict(teacher=60., student_s0=180.)
+    assert tool['estimated'](plan, 4., 1) == dict(teacher=60., student_s0=180.)
     said = capsys.readouterr().out
     assert 'teacher: up to 60 s, 300 iterations of 100 ms and 10 val' in said
     assert 'In all: up to 4.0 min' in said
     with pytest.raises(
             ValueError, match='may take 4.0 min, but --budget is 3'):
-        tool['estimated'](plan, 3.)
+        tool['estimated'](plan, 3., 1)
 
 
 def test_a_pair_that_has_begun_is_not_asked_for_its_budget_again(
