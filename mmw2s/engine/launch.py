@@ -147,8 +147,7 @@ def enable_amp(cfg: Config) -> None:
         ValueError: If the optimizer wrapper is of a class that cannot be
             replaced.
     """
-    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
-    kind = bare_name(kind)
+    kind = bare_name(cfg.optim_wrapper.get('type', 'OptimWrapper'))
     if kind in ('AmpOptimWrapper', 'BF16OptimWrapper'):
         return
     if kind != 'OptimWrapper':

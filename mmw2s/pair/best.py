@@ -32,8 +32,8 @@ def best_of(baselines: Sequence[str],
     """
     if not baselines:
         return None
-    metric, rule = judged_by(baselines, metric, rule)
-    return Side('baseline', load_runs(baselines), metric, rule).median_best()
+    runs = load_runs(baselines)
+    return Side('baseline', runs, *_judged(runs, metric, rule)).median_best()
 
 
 def judged_by(baselines: Sequence[str],
@@ -48,9 +48,12 @@ def judged_by(baselines: Sequence[str],
     Returns:
         tuple: Both, or what was given where there is no baseline.
     """
-    if not baselines:
-        return metric, rule
-    runs = load_runs(baselines)
+    return _judged(load_runs(baselines), metric, rule) if baselines else \
+        (metric, rule)
+
+
+def _judged(runs: Sequence[Run], metric: Optional[str],
+            rule: Optional[str]) -> Tuple[str, str]:
     metric = choose_metric(runs, metric)
     return metric, choose_rule(runs, metric, rule)
 
@@ -98,8 +101,7 @@ def find_checkpoint(run_dir: str,
                     rule: Optional[str] = None) -> Dict[str, Any]:
     """The choice of :func:`choose_checkpoint`; nothing is written."""
     run = Run.load(run_dir)
-    metric = choose_metric([run], metric)
-    rule = choose_rule([run], metric, rule)
+    metric, rule = _judged([run], metric, rule)
     saved = [(row, checkpoint_of(row, run_dir)) for row in run.rows(metric)]
     saved = [(row, file) for row, file in saved if file is not None]
     if not saved:

@@ -53,7 +53,7 @@ class Plan:
         return osp.join(osp.abspath(self.options.work_dir), *names)
 
     @property
-    def has_own_start(self) -> bool:
+    def starts_by_config(self) -> bool:
         """Whether the student's config has the start, and not the pair."""
         cfg = load_config(self.options.student, self.options.cfg_options)
         return bool(hook_in(cfg).get('start'))
@@ -241,11 +241,10 @@ def _options_of(options: Options) -> Dict[str, str]:
 def _asked(options: Options) -> Dict[str, str]:
     """All that decides over the runs, by dotted name, for comparison."""
     found = _options_of(options)
-    found.update(
-        flat('student',
-             load_config(options.student, options.cfg_options).to_dict()))
-    own = hook_in(load_config(options.student, options.cfg_options))
-    teacher = options.teacher or (own.get('teacher') or {}).get('config')
+    student = load_config(options.student, options.cfg_options)
+    found.update(flat('student', student.to_dict()))
+    own = hook_in(student).get('teacher') or {}
+    teacher = options.teacher or own.get('config')
     if isinstance(teacher, str) and osp.isfile(teacher):
         found.update(flat('teacher', load_config(teacher).to_dict()))
     return found
@@ -260,13 +259,14 @@ def _refuse_changed(stored: Dict[str, str], asked: Dict[str, str], folder: str,
         for key, value in _options_of(Options('', '')).items()
         if key.split('.')[1] not in known
     }
-    # Of a teacher that is named in the hook, older folders say nothing.
-    known_teacher = any(key.startswith('teacher.') for key in stored)
-    found = differences({**newer, **stored}, asked)
+    left_out = [f'option.{name}' for name in free]
+    if not any(key.startswith('teacher.') for key in stored):
+        left_out.append('teacher.')  # older folders keep none of the hook
     changes = [
-        change for change in found
-        if not change.startswith(tuple(f'option.{name}' for name in free)) and
-        (known_teacher or not change.startswith('teacher.'))
+        change for change in differences({
+            **newer,
+            **stored
+        }, asked) if not change.startswith(tuple(left_out))
     ]
     if changes:
         raise ValueError(

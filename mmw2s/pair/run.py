@@ -1,7 +1,7 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """A pair from its teacher to its budget."""
 import os.path as osp
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence
 
 from mmw2s import watch
 from mmw2s.records.lock import hold
@@ -59,16 +59,21 @@ def run_pair(plan: Plan,
     with display, supervisor.watching():
         for stage in plan.stages:
             is_teacher = stage == plan.teacher
-            best = _student_best(plan) if is_teacher else None
-            supervisor.run(stage,
-                           _of_teacher(plan, best) if is_teacher else {})
+            judge = _judge_of(plan) if is_teacher else {}
+            supervisor.run(
+                stage, {
+                    f'default_hooks.stop_when_useful.{key}': value
+                    for key, value in judge.items() if value is not None
+                })
             if is_teacher:
-                choice = choose_checkpoint(stage.work_dir, plan.weights, best,
-                                           plan.options.useful_at,
-                                           *_judged_by(plan))
+                choice = choose_checkpoint(
+                    stage.work_dir,
+                    plan.weights,
+                    share=plan.options.useful_at,
+                    **judge)
                 choice['alone'] = plan.options.teach != 'yes' and start_alone(
                     plan.path('student.py'),
-                    None if plan.has_own_start else choice.get('share'))
+                    None if plan.starts_by_config else choice.get('share'))
         look(None, None)
     budget = Budget(plan, choice, targets)
     budget.save(plan.path('budget.json'))
@@ -84,26 +89,12 @@ def _state(stage: Stage, running: Optional[Stage],
     return 'done' if stage.is_done else 'waiting'
 
 
-def _student_best(plan: Plan) -> Optional[float]:
-    """What the student reaches without a teacher, as far as it is known."""
+def _judge_of(plan: Plan) -> Dict[str, Any]:
+    """How the teacher is judged: by what the student reaches without it, as
+    far as that is known, and by the same metric."""
     options = plan.options
-    if options.best is not None:
-        return options.best
-    return best_of(plan.baselines, options.metric, options.rule)
-
-
-def _judged_by(plan: Plan) -> Tuple[Optional[str], ...]:
-    """Metric and rule of the teacher's scores: those of the student's."""
-    options = plan.options
-    known = plan.baselines if options.best is None else []
-    return judged_by(known, options.metric, options.rule)
-
-
-def _of_teacher(plan: Plan, best: Optional[float]) -> Dict[str, Any]:
-    """The options of the teacher's training that are not in its config."""
-    metric, rule = _judged_by(plan)
-    found = dict(student_best=best, metric=metric, rule=rule)
-    return {
-        f'default_hooks.stop_when_useful.{key}': value
-        for key, value in found.items() if value is not None
-    }
+    metric, rule, best = options.metric, options.rule, options.best
+    if best is None:
+        metric, rule = judged_by(plan.baselines, metric, rule)
+        best = best_of(plan.baselines, metric, rule)
+    return dict(student_best=best, metric=metric, rule=rule)

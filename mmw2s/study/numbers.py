@@ -61,16 +61,14 @@ class Numbers:
         study = self.plan.study
         try:
             best = baselines_best(self.plan)
-        except ValueError as error:  # they have no such metric
-            return [], f'No target is known: {error}.'
-        if best is None and any(str(t).endswith('%') for t in study.targets):
-            return [], (
-                f'The targets ({", ".join(map(str, study.targets))} of the '
-                'median best of the baselines) are known when all baselines '
-                'have finished.')
-        try:
+            if best is None and any(
+                    str(target).endswith('%') for target in study.targets):
+                return [], (
+                    f'The targets ({", ".join(map(str, study.targets))} of '
+                    'the median best of the baselines) are known when all '
+                    'baselines have finished.')
             return find_targets(study.targets, best, study.rule), ''
-        except ValueError as error:  # no share of a best of 0
+        except ValueError as error:  # no such metric, or a best of 0
             return [], f'No target is known: {error}.'
 
     def teacher_cost(self, arm: str, unit: str) -> Optional[float]:

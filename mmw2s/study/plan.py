@@ -3,7 +3,7 @@
 import json
 import os.path as osp
 from dataclasses import dataclass, field, replace
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 from mmengine.config import Config
 
@@ -76,15 +76,13 @@ class Plan:
             for seed in self.study.seeds_of(arm)
         }
 
-    @property
-    def counted_run(self) -> Optional[str]:
-        """The training of a teacher that exists, as it was counted when the
-        teacher was chosen; None if it has not been."""
-        path = self.teacher_path(TEACHER, 'pth.json')
+    def kept_choice(self, name: str) -> Optional[Dict[str, Any]]:
+        """What was chosen as a teacher; None if nothing was yet."""
+        path = self.teacher_path(name, 'pth.json')
         if not osp.isfile(path):
             return None
         with open(path, encoding='utf-8') as file:
-            return json.load(file).get('run')
+            return json.load(file)
 
     @property
     def teacher_run(self) -> Optional[Stage]:
@@ -127,7 +125,7 @@ def make_plan(study: Study, work_dir: str) -> Plan:
             f'got {checkpoint!r}: download it first')
     plan = Plan(study, work_dir, made.is_trained, list(made.notes), checkpoint)
     if given.get('run') is not None and \
-            plan.counted_run != given['run']:
+            (plan.kept_choice(TEACHER) or {}).get('run') != given['run']:
         Run.load(given['run'])  # what cannot be counted is told at once
     teachers = {plan.teacher_of(arm) for arm in plan.arms} - {None}
     if made.is_trained and (useful_at is None

@@ -1,8 +1,6 @@
 # Copyright (c) mmw2s contributors. Licensed under Apache-2.0.
 """The teachers of a study: chosen by rule among checkpoints, and kept."""
-import json
 import os
-import os.path as osp
 from typing import Any, Dict, List, Optional
 
 import torch
@@ -31,12 +29,9 @@ def baselines_best(plan: Plan) -> Optional[float]:
 
 def choice_of(plan: Plan, name: str) -> Optional[Dict[str, Any]]:
     """What :func:`provide` has chosen; None if it has not been called."""
-    path = plan.teacher_path(name, 'pth.json')
-    if not osp.isfile(path):
-        return None
-    with open(path, encoding='utf-8') as file:
-        choice = json.load(file)
-    if name == TEACHER and choice.get('run') != plan.study.teacher.get('run'):
+    choice = plan.kept_choice(name)
+    if choice is not None and name == TEACHER and \
+            choice.get('run') != plan.study.teacher.get('run'):
         choice.update(_cost_of_given(plan))  # it is told later, or amended
     return choice
 

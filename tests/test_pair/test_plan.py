@@ -429,9 +429,9 @@ def test_a_student_keeps_its_pretrained_backbone():
 
 
 def test_a_start_of_the_config_is_not_the_pairs(options):
-    assert not prepare(options).has_own_start
+    assert not prepare(options).starts_by_config
     cfg = Config.fromfile('student.py')
     cfg.default_hooks.w2s = dict(
         type='WeakTeacherDistillHook', start=dict(type='Inherit'))
     cfg.dump('student.py')
-    assert Plan(options, True, []).has_own_start
+    assert Plan(options, True, []).starts_by_config

@@ -19,8 +19,8 @@ class NonInferiority(NamedTuple):
             arm may be worse by more than the margin), ``'too few seeds'`` or
             ``'not known: a run ended without a score'``.
         difference (float, optional): Mean of the other arm's scores minus
-            the baseline's of these seeds, above 0 if the other's are better. None if a run
-            has no score.
+            the baseline's of these seeds, above 0 if the other's are better.
+            None if a run has no score.
         bound (float, optional): One-sided lower confidence bound of it. None
             with too few seeds, or if a run has no score.
         margin (float): By how much the other may be worse.

@@ -26,9 +26,11 @@ _RESIZING = {
 _CUTTING = {
     'CenterCrop': 'crop_size',
     'RandomCrop': 'crop_size',
-    'RandomAffine': 'border',
     'Pad': 'size'
 }
+_SIZES = {**_RESIZING, **_CUTTING}
+#: What scales with the images, of steps that tell no size too.
+_SCALING = {**_SIZES, 'RandomAffine': 'border'}
 #: What resizes or fills whole batches, in a data preprocessor.
 _OF_BATCHES = {
     'BatchSyncRandomResize': 'random_size_range',
@@ -49,10 +51,8 @@ def image_size(cfg: Config) -> Tuple[int, int]:
     # The last step of a pipeline has the last word.
     found = [
         step[key] for loader in ('train_dataloader', 'val_dataloader')
-        for step, key in _sized(cfg.get(loader), {
-            **_RESIZING,
-            **_CUTTING
-        }) if step[key] is not None
+        for step, key in _sized(cfg.get(loader), _SIZES)
+        if step[key] is not None
     ]
     part = cfg.model.get('denoiser') or cfg.model.get('backbone') or {}
     size = part.get('sample_size') or part.get('img_size') or (
@@ -108,7 +108,7 @@ def scale_images(cfg: Config, scale: float) -> None:
 
 
 def _scale(node: Any, scale: float) -> None:
-    for step, key in _sized(node, {**_RESIZING, **_CUTTING}):
+    for step, key in _sized(node, _SCALING):
         if step.get(key) is not None and \
                 not str(step.get('crop_type', '')).startswith('relative'):
             step[key] = _scaled(step[key], scale)

@@ -171,3 +171,8 @@ def test_mosaics_batches_and_later_pipelines_follow_too():
     assert cfg.custom_hooks[0].switch_pipeline[0].scale == (320, 320)
     resize, pad = cfg.model.data_preprocessor.batch_augments
     assert resize.random_size_range == (240, 400) and pad.size == (320, 320)
+
+
+def test_a_border_that_cuts_is_no_size():
+    cfg = run(dict(type='RandomAffine', border=(-320, -320)))
+    assert image_size(cfg) == (224, 224)
